@@ -1,0 +1,67 @@
+"""Every error that uvmfree raises on purpose.
+
+=> All derive from UvmError, so that one `except` separates what the allocator says from what is broken.
+=> A message is one line: what was wrong, and what would be right.
+=> Whoever raises one of these has changed nothing, unless the class says otherwise.
+"""
+
+
+class UvmError(Exception):
+    """The base of all errors of this package."""
+
+
+class ParamError(UvmError, ValueError):
+    """A tunable given to boot() is out of range; names the field, the value and the limit."""
+
+
+class ArgumentError(UvmError, ValueError):
+    """An argument of a call is out of range; names the argument, the value and what would be right."""
+
+
+class ClosedError(UvmError):
+    """The system was closed before, or while, it was asked for something."""
+
+
+class BindError(UvmError):
+    """A CPU is played by another thread, or its object was left behind by a later run_on()."""
+
+
+class DoubleFree(UvmError):
+    """A page that stands on a free list was freed again (R13); names the page."""
+
+
+class ForeignPage(UvmError):
+    """Something that is no page of this system was freed into it (R13)."""
+
+
+class OutOfPages(UvmError):
+    """A contiguous or ranged allocation cannot be met (R26, R27)."""
+
+
+class LockError(UvmError):
+    """A lock was taken out of order, twice, or released by a stranger; names the locks (lockdebug)."""
+
+
+class XcallError(UvmError):
+    """A cross-call raised; the original error is the cause (R31)."""
+
+
+class XcallTimeout(XcallError, TimeoutError):
+    """xc_wait() gave up before the call had run everywhere; the call stays queued."""
+
+
+class HangError(UvmError):
+    """A thread of the system did not end within its bound; names the thread."""
+
+
+class AuditError(UvmError):
+    """The walked truth contradicts the counters or the rules; one line per finding in `findings`."""
+
+    def __init__(self, findings: list[str]) -> None:
+        self.findings = tuple(findings)
+        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+        super().__init__(findings[0] + more)
+
+
+class TraceError(UvmError, ValueError):
+    """A trace is missing, empty, truncated, not text, or not what perf script prints; names file and line."""
