@@ -1,0 +1,42 @@
+"""The lock order, outermost first: the one table that code, docs and the checking mutex share.
+
+A thread may take a lock only if its rank is higher than that of every lock it holds. Two locks of one rank
+are allowed only where the rule says so, in ascending index. `lockdebug` enforces it; `docs/locking.md`
+repeats it for readers, and a test keeps the two equal.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class LockRank:
+    """One row of the lock order.
+
+    => `rank`: 1 is outermost. `guards`: the data that may be touched only under it. `rule`: what else holds.
+    """
+
+    rank: int
+    name: str
+    guards: str
+    rule: str
+
+
+UVM_CPU: Final = LockRank(
+    1, "uvm_cpu", "the free lists and statistics of one CPU", "two only in ascending CPU number"
+)
+UVM_FPAGEQLOCK: Final = LockRank(
+    2,
+    "uvm_fpageqlock",
+    "the global free lists and the count of pages on them",
+    "uvmexp.free is updated after it is dropped, by an atomic operation; readers hold nothing",
+)
+XCALL: Final = LockRank(3, "xcall", "the call queues and the tickets", "dropped before a called function runs")
+UVM_PAGEOUT_LOCK: Final = LockRank(
+    4,
+    "uvm_pageout_lock",
+    "waiters, paging, pdpending and the wakeup state",
+    "a leaf; never taken with a page lock held",
+)
+
+RANKS: Final = (UVM_CPU, UVM_FPAGEQLOCK, XCALL, UVM_PAGEOUT_LOCK)

@@ -1,0 +1,56 @@
+"""The Machine: all that the allocator may ask of the world.
+
+The allocator never imports `threading`. What it needs of locks, threads and time it gets from a Machine, so
+that the same code runs on real threads (`kern/threads.py`), under a scheduler that decides every step, or in
+virtual time. A primitive reached around the Machine is a defect.
+
+Prior art: the `Engine` seam of shuttle and loom, which swap the primitives under unchanged code.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from uvmfree.kern.counters import CounterPage
+from uvmfree.kern.lockrank import LockRank
+from uvmfree.kern.mutex import Condvar, Mutex
+
+
+class Task(Protocol):
+    """A thread of control that a Machine started.
+
+    => `error` is the exception that ended it, or None. Read it after `join` returned True.
+    """
+
+    name: str
+    error: BaseException | None
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for its end, at most `timeout_s` seconds; return whether it has ended."""
+
+
+class Machine(Protocol):
+    """What a design may use: mutexes, condition variables, counters, tasks, a clock."""
+
+    lockstat: bool
+    lockdebug: bool
+
+    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
+        """Make a mutex of this rank; `index` tells apart those of one rank, as in `uvm_cpu[3]`."""
+
+    def condvar(self, mutex: Mutex) -> Condvar:
+        """Make a condition variable whose waiters are guarded by `mutex`."""
+
+    def counters(self, names: tuple[str, ...]) -> CounterPage:
+        """Make a page of zeroed 64-bit counters, one to a cache line."""
+
+    def spawn(self, name: str, body: Callable[[], None]) -> Task:
+        """Start a task that runs `body` to its end."""
+
+    def clock_ns(self) -> int:
+        """Return a monotonic time in nanoseconds."""
+
+    def me(self) -> int:
+        """Return a number that no other live thread of control has."""
+
+    def pause(self) -> None:
+        """Let other threads of control run; for the rare loop that polls."""

@@ -1,0 +1,173 @@
+"""The mutex and the condition variable of a Machine, built from its raw locks.
+
+A counter inside a shared lock object would create the contention that it reports. So a Mutex is never locked
+itself: it hands out *handles*, one to each user and place of use, each with its own plain counters, and a
+snapshot sums them (`kern/lockstat.py`). With nothing counted and nothing checked a handle is three bound
+methods of the raw lock, and costs what the raw lock costs.
+
+=> A handle is used as `h.acquire(); try: ...; finally: h.release()`, or as a context manager off the hot path.
+=> Handles of one Mutex exclude each other. A handle may be shared by threads: its counters are only written
+   while the lock is held.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Protocol
+
+from uvmfree.kern.lockdebug import CheckingHandle, LockDebug
+from uvmfree.kern.lockrank import LockRank
+from uvmfree.kern.lockstat import CountingHandle, LockStat, summed
+
+
+class RawLock(Protocol):
+    """What a Machine's lock must do: the face of `threading.Lock`."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take the lock; with `blocking` False or a timeout, return whether it was got."""
+
+    def release(self) -> None:
+        """Give the lock back."""
+
+    def __enter__(self) -> bool: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None: ...
+
+
+class LockHandle:
+    """One user's access to a Mutex: `acquire`, `try_acquire` and `release`, as bound callables."""
+
+    __slots__ = ("acquire", "counting", "release", "try_acquire")
+
+    def __init__(
+        self,
+        acquire: Callable[[], object],
+        try_acquire: Callable[[], bool],
+        release: Callable[[], None],
+        counting: CountingHandle | None,
+    ) -> None:
+        self.acquire = acquire
+        self.try_acquire = try_acquire
+        self.release = release
+        self.counting = counting
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class Mutex:
+    """A named lock with a place in the lock order.
+
+    => `raw_lock()` makes the lock itself; `clock_ns` times waits (lockstat), `debug` checks use (lockdebug).
+    => Source: mutex(9); lockstat(8) for what is counted.
+    """
+
+    def __init__(
+        self,
+        rank: LockRank,
+        index: int | None,
+        *,
+        raw_lock: Callable[[], RawLock],
+        clock_ns: Callable[[], int],
+        lockstat: bool,
+        debug: LockDebug | None,
+    ) -> None:
+        self.rank = rank
+        self.index = index
+        self.name = rank.name if index is None else f"{rank.name}[{index}]"
+        self._raw = raw_lock()
+        self._clock_ns = clock_ns
+        self._lockstat = lockstat
+        self._debug = debug
+        # Handles are made and retired while others count: a lock of its own, held for a list operation.
+        self._registry = raw_lock()
+        self._counting: list[CountingHandle] = []  # guarded by _registry
+        self._retired: list[LockStat] = []  # guarded by _registry; one per caller
+        self.owner: int | None = None  # guarded by the mutex itself; kept by lockdebug only
+
+    def handle(self, caller: str) -> LockHandle:
+        """Make a handle whose acquisitions are counted under `caller`, a name as lockstat(8) prints it."""
+        raw = self._raw
+        handle = LockHandle(raw.acquire, partial(raw.acquire, False), raw.release, None)
+        if self._lockstat:
+            counting = CountingHandle(raw, self.name, caller, self._clock_ns)
+            with self._registry:
+                self._counting.append(counting)
+            handle = LockHandle(counting.acquire, counting.try_acquire, counting.release, counting)
+        if self._debug is not None:
+            checking = CheckingHandle(self, self._debug, handle)
+            handle = LockHandle(checking.acquire, checking.try_acquire, checking.release, handle.counting)
+        return handle
+
+    def retire(self, handle: LockHandle) -> None:
+        """Fold the counts of a handle that is no longer used into the mutex's own."""
+        if handle.counting is None:
+            return
+        with self._registry:
+            self._counting.remove(handle.counting)
+            self._retired = list(summed([*self._retired, handle.counting.snapshot()], by_caller=True))
+
+    def snapshot(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
+        """Return what was counted since boot: one record, or one per caller; nothing without lockstat.
+
+        => Exact when nobody holds the lock; else the holders' newest counts may be missing.
+        """
+        if not self._lockstat:
+            return ()
+        with self._registry:
+            records = [*self._retired, *(handle.snapshot() for handle in self._counting)]
+        return summed(records, by_caller=by_caller)
+
+
+class Condvar:
+    """A condition variable: waiters sleep, each on a lock of its own, in the order they came.
+
+    => `wait`, `signal` and `broadcast` are called with the mutex held, through the caller's own handle.
+    => No wakeup is lost: a waiter is on the list before the mutex is dropped, and a signal that races a
+       timeout counts as a signal.
+    => Source: condvar(9).
+    """
+
+    def __init__(self, raw_lock: Callable[[], RawLock]) -> None:
+        self._raw_lock = raw_lock
+        self._waiters: deque[RawLock] = deque()  # guarded by the mutex
+
+    def wait(self, handle: LockHandle, timeout_s: float | None = None) -> bool:
+        """Drop the mutex, sleep until signalled or for `timeout_s`, take the mutex again.
+
+        => Returns False if the time ran out. As with any condition variable the caller re-checks.
+        """
+        parked = self._raw_lock()
+        parked.acquire()
+        self._waiters.append(parked)
+        handle.release()
+        signalled = False
+        try:
+            signalled = parked.acquire(True, -1 if timeout_s is None else max(0.0, timeout_s))
+        finally:
+            handle.acquire()
+            # A signaller takes a waiter off the list. One that is gone was signalled, late or not.
+            if not signalled:
+                try:
+                    self._waiters.remove(parked)
+                except ValueError:
+                    signalled = True
+        return signalled
+
+    def signal(self) -> None:
+        """Wake the waiter that has waited longest, if there is one."""
+        if self._waiters:
+            self._waiters.popleft().release()
+
+    def broadcast(self) -> None:
+        """Wake every waiter."""
+        while self._waiters:
+            self._waiters.popleft().release()

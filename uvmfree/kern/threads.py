@@ -1,0 +1,86 @@
+"""The real Machine: OS threads stand in for CPUs, `threading` locks for kernel mutexes.
+
+This is the one module that imports `threading`. On a free-threaded interpreter the threads run at once; with
+the GIL they take turns, and what is measured then is how often a lock is taken and waited for, not speed.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+from uvmfree.kern.counters import CounterPage
+from uvmfree.kern.lockdebug import LockDebug
+from uvmfree.kern.lockrank import LockRank
+from uvmfree.kern.mutex import Condvar, Mutex
+
+
+class ThreadsMachine:
+    """Locks, threads and time of this process.
+
+    => `lockstat`: mutexes count (kern/lockstat.py). `lockdebug`: mutexes check (kern/lockdebug.py).
+    """
+
+    def __init__(self, *, lockstat: bool = False, lockdebug: bool = False) -> None:
+        self.lockstat = lockstat
+        self.lockdebug = lockdebug
+        self._debug = LockDebug(threading.Lock, threading.get_ident) if lockdebug else None
+
+    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
+        """Make a mutex of this rank over a `threading.Lock`."""
+        return Mutex(
+            rank,
+            index,
+            raw_lock=threading.Lock,
+            clock_ns=time.perf_counter_ns,
+            lockstat=self.lockstat,
+            debug=self._debug,
+        )
+
+    def condvar(self, mutex: Mutex) -> Condvar:
+        """Make a condition variable guarded by `mutex`."""
+        return Condvar(threading.Lock)
+
+    def counters(self, names: tuple[str, ...]) -> CounterPage:
+        """Make a page of zeroed counters."""
+        return CounterPage(names)
+
+    def spawn(self, name: str, body: Callable[[], None]) -> "OsThread":
+        """Start an OS thread that runs `body`."""
+        return OsThread(name, body)
+
+    def clock_ns(self) -> int:
+        """Return `time.perf_counter_ns()`."""
+        return time.perf_counter_ns()
+
+    def me(self) -> int:
+        """Return the identity of the calling thread; it may be given again after the thread has ended."""
+        return threading.get_ident()
+
+    def pause(self) -> None:
+        """Yield the processor, and with it the GIL."""
+        time.sleep(0)
+
+
+class OsThread:
+    """A started thread that keeps the error which ended it.
+
+    => A daemon thread: if it hangs for good, the process can still end, and `join` has said so.
+    """
+
+    def __init__(self, name: str, body: Callable[[], None]) -> None:
+        self.name = name
+        self.error: BaseException | None = None  # written by the thread before it ends, read after join
+        self._body = body
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._body()
+        except BaseException as error:  # noqa: BLE001  # kept for whoever joins; nothing is swallowed
+            self.error = error
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait at most `timeout_s` seconds for the thread's end; return whether it has ended."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()

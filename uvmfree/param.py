@@ -1,0 +1,79 @@
+"""Every tunable of a system: its unit, its default, and why that default.
+
+=> `Param(...)` checks all fields together; ParamError names the field, the value and the limit.
+=> Frozen: a system runs with what it was booted with.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from uvmfree.errors import ParamError
+
+PAGES_MAX: Final = 1 << 26
+"""256 GiB of 4 KiB pages. A page costs about 130 bytes of Python memory, so this is 8 GiB of it."""
+
+SMALL_INTS: Final = 256
+"""CPython keeps the integers up to 256 for ever and counts no references to them. Numbers that every CPU
+loads on its hot path (bucket, CPU) stay below, so that reading one touches no shared cache line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param:
+    """The tunables of one system.
+
+    Sizes
+        npages: pages of RAM. 65536 of 4 KiB are 256 MiB, more than any trace here needs.
+        pagesize: bytes in a page, a power of two. 4096 is amd64's.
+        ncpus: simulated CPUs, one OS thread each while they are played.
+        ncolors: colour buckets, a power of two (R1). 8 is what a 256 KiB, 8-way L2 cache asks for.
+        nfreelists: freelists, numbered by priority (R10); the last has the lowest addresses, as with ISA DMA.
+    Design
+        design: which allocator, a name in `uvmfree.DESIGNS`. percpu is the proposal.
+        refill: pages that a miss takes from the global list. 1 is the proposal's letter; more is question Q15.
+        redistribute_interval_s: how often an xc thread looks whether its CPU's pages are due to go back (P9).
+    Instruments
+        lockstat: count and time every lock (kern/lockstat.py). Off, because it costs.
+        lockdebug: check every lock (kern/lockdebug.py). Off, because it costs much more.
+    """
+
+    npages: int = 65536
+    pagesize: int = 4096
+    ncpus: int = 4
+    ncolors: int = 8
+    nfreelists: int = 1
+    design: str = "percpu"
+    refill: int = 1
+    redistribute_interval_s: float = 1.0
+    lockstat: bool = False
+    lockdebug: bool = False
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type in (int, "int") and (type(value) is not int):
+                raise ParamError(f"{field.name}={value!r}: must be a whole number")
+            if field.type in (bool, "bool") and type(value) is not bool:
+                raise ParamError(f"{field.name}={value!r}: must be True or False")
+        _in_range("ncpus", self.ncpus, 1, SMALL_INTS // 2)
+        _in_range("nfreelists", self.nfreelists, 1, 8)
+        _power_of_two("ncolors", self.ncolors, 1, SMALL_INTS // self.nfreelists)
+        _power_of_two("pagesize", self.pagesize, 512, 1 << 21)
+        # Below this the kernel reserve of R24 leaves nothing for anybody else.
+        _in_range("npages", self.npages, 5 * self.ncpus + 2, PAGES_MAX)
+        _in_range("npages", self.npages, self.nfreelists, PAGES_MAX)
+        _in_range("refill", self.refill, 1, 4096)
+        interval_s = self.redistribute_interval_s
+        if not isinstance(interval_s, int | float) or not 0.001 <= interval_s <= 3600:
+            raise ParamError(
+                f"redistribute_interval_s={interval_s!r}: must be a number of seconds from 0.001 to 3600"
+            )
+
+
+def _in_range(field: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ParamError(f"{field}={value}: must be from {low} to {high}")
+
+
+def _power_of_two(field: str, value: int, low: int, high: int) -> None:
+    if value <= 0 or value & (value - 1) or not low <= value <= high:
+        raise ParamError(f"{field}={value}: must be a power of two from {low} to {high}")
