@@ -1,0 +1,57 @@
+"""What every test gets: the same Hypothesis settings, a header that names the interpreter, no thread left over."""
+
+import os
+import platform
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+THREADS_END_S = 5.0
+
+# Derandomised: a change is judged by what it changed, not by the luck of the draw. `search` is for hunting:
+# pytest --hypothesis-profile=search. Speed is no verdict here, so neither deadline nor `too_slow` is one.
+settings.register_profile(
+    "default",
+    derandomize=True,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("ci", settings.get_profile("default"), max_examples=300)
+settings.register_profile(
+    "search", settings.get_profile("default"), derandomize=False, max_examples=5000
+)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_report_header() -> str:
+    """Name the interpreter: what a test of threads proves depends on it."""
+    enabled = getattr(sys, "_is_gil_enabled", lambda: True)()
+    build = "free-threaded build" if sysconfig.get_config_var("Py_GIL_DISABLED") else "GIL build"
+    gil = f"GIL on, switch interval {sys.getswitchinterval() * 1e3:g} ms" if enabled else "GIL off"
+    return (
+        f"interpreter: {platform.python_implementation()} {platform.python_version()}, {build}, {gil}, "
+        f"{len(os.sched_getaffinity(0))} CPUs"
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left() -> Iterator[None]:
+    """Fail a test that leaves a thread running, daemon or not, and name the thread.
+
+    => A test that hangs a thread on purpose lets it go before it returns.
+    """
+    before = set(threading.enumerate())
+    yield
+    started = set(threading.enumerate()) - before
+    give_up = time.monotonic() + THREADS_END_S
+    for thread in started:
+        thread.join(max(0.0, give_up - time.monotonic()))
+    left = sorted(thread.name for thread in started if thread.is_alive())
+    if left:
+        pytest.fail(f"threads left running: {', '.join(left)}", pytrace=False)
