@@ -23,9 +23,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("ci", settings.get_profile("default"), max_examples=300)
-settings.register_profile(
-    "search", settings.get_profile("default"), derandomize=False, max_examples=5000
-)
+settings.register_profile("search", settings.get_profile("default"), derandomize=False, max_examples=5000)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
