@@ -12,7 +12,7 @@ from typing import Protocol
 
 from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lockrank import LockRank
-from uvmfree.kern.mutex import Condvar, Mutex
+from uvmfree.kern.mutex import Condvar, Mutex, RawLock
 
 
 class Task(Protocol):
@@ -33,6 +33,9 @@ class Machine(Protocol):
 
     lockstat: bool
     lockdebug: bool
+
+    def raw_lock(self) -> RawLock:
+        """Make a lock without name and rank, for a leaf that is held for a few operations and never nested."""
 
     def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
         """Make a mutex of this rank; `index` tells apart those of one rank, as in `uvm_cpu[3]`."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
-from uvmfree.kern.mutex import Condvar, Mutex
+from uvmfree.kern.mutex import Condvar, Mutex, RawLock
 
 
 class ThreadsMachine:
@@ -24,6 +24,10 @@ class ThreadsMachine:
         self.lockstat = lockstat
         self.lockdebug = lockdebug
         self._debug = LockDebug(threading.Lock, threading.get_ident) if lockdebug else None
+
+    def raw_lock(self) -> RawLock:
+        """Make a `threading.Lock`."""
+        return threading.Lock()
 
     def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
         """Make a mutex of this rank over a `threading.Lock`."""

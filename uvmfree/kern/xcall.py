@@ -47,6 +47,7 @@ class Xcall(Generic[C]):
     """The xc threads of a system, one bound to each CPU.
 
     => `cpu_of(i)` gives the object that a function called on CPU i receives.
+    => `on_start()` runs first on each thread.
     => `on_timer(i)`, if given, runs on CPU i's thread every `interval_s` seconds, between calls.
     """
 
@@ -58,16 +59,18 @@ class Xcall(Generic[C]):
         *,
         on_timer: Callable[[int], None] | None = None,
         interval_s: float = 1.0,
+        on_start: Callable[[], None] = lambda: None,
     ) -> None:
         self._machine = machine
+        self._on_start = on_start
         self._cpu_of = cpu_of
         self._on_timer = on_timer
         self._interval_s = interval_s
-        self._mutex = machine.mutex(XCALL)
-        self._handle = self._mutex.handle("xc_broadcast")
-        self._done = machine.condvar(self._mutex)
-        self._work = [machine.condvar(self._mutex) for _ in range(ncpus)]
-        # All below is guarded by _mutex.
+        self.mutex = machine.mutex(XCALL)
+        self._handle = self.mutex.handle("xc_broadcast")
+        self._done = machine.condvar(self.mutex)
+        self._work = [machine.condvar(self.mutex) for _ in range(ncpus)]
+        # All below is guarded by it.
         self._queues: list[deque[tuple[Callable[[C], object], Ticket]]] = [deque() for _ in range(ncpus)]
         self._running_ticket: list[Ticket | None] = [None] * ncpus
         self._closing = False
@@ -169,7 +172,8 @@ class Xcall(Generic[C]):
 
     def _xc_thread(self, index: int) -> None:
         """Run the calls of one CPU in order, and its timer, until the system closes (xc_thread)."""
-        handle = self._mutex.handle("xc_thread")
+        self._on_start()
+        handle = self.mutex.handle("xc_thread")
         with handle:
             self._running[self._machine.me()] = index
         due_ns = self._timer_due_ns()

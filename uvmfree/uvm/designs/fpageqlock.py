@@ -1,0 +1,271 @@
+"""Today's allocator: one mutex, uvm_fpageqlock, for everything that concerns free pages.
+
+Every free page stands on two lists at once: the global one, and that of the CPU which freed it. The second is
+there to give a CPU back the pages that are warm in its cache; it saves no locking at all.
+
+    allocate   in each colour: own list, then global, for the first queue; then both for the second (R9)
+    free       at the head of the own list and of the global list
+
+=> All lists, all counters and each CPU's statistics are guarded by uvm_fpageqlock.
+=> uvmexp.free counts all free pages. It is updated plainly, under the lock, as the kernel does; readers hold
+   nothing even today.
+
+A page that leaves one list must leave the other, mostly from its middle. Both are stacks with ghosts
+(uvm/freelist.py): `pg.list` is the CPU's list on which the page really stands, and an entry of the global list is
+real if the page is free and of that queue. In either list the entry nearest the head is the newest; so if any
+entry of a page is real, the one that is met first is.
+
+Source: uvm_pagealloc_pgfl, uvm_pagealloc_strat, uvm_pagefree in sys/uvm/uvm_page.c of NetBSD 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import cast
+
+from uvmfree.kern.mutex import LockHandle
+from uvmfree.uvm.allocator import QUEUES, Cpu, Strat, UvmState, left_behind
+from uvmfree.uvm.freelist import SWEEP_MIN, cpu_lists, real_entries
+from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
+
+Lists = list[list[list[PageList]]]
+"""Free lists, indexed [queue][free_list][color]."""
+
+
+class FpageqlockCpu(Cpu):
+    """A CPU with a list of the pages that it freed, all of which stand on the global list too.
+
+    Guarded by uvm_fpageqlock.
+
+    => `lists`: this CPU's own. `npages[queue]`: how many pages really stand on them (R3).
+    => `_words`: a view of the counter page, on which `_free_slot` and `_zeropages_slot` are updated plainly.
+    """
+
+    __slots__ = ("_free_slot", "_global", "_words", "_zeropages_slot", "lists", "npages")
+
+    lists: Lists
+    npages: list[int]
+
+    def __init__(
+        self,
+        state: UvmState,
+        index: int,
+        alloc: LockHandle,
+        free: LockHandle,
+        global_lists: Lists,
+        before: FpageqlockCpu | None,
+    ) -> None:
+        super().__init__(state, index, alloc, free, before)
+        self._global = global_lists
+        self._words = state.counters.view()
+        self._free_slot = state.counters.slot("free")
+        self._zeropages_slot = state.counters.slot("zeropages")
+        if before is not None:
+            self.lists, self.npages = before.lists, before.npages
+        else:
+            self.npages = [0] * NQUEUES
+            self.lists = cpu_lists(
+                self._nfreelists, self._colormask + 1, lambda queue: PageList(Place.GLOBAL, index, queue)
+            )
+
+    def pagealloc(
+        self,
+        zero: bool = False,
+        use_reserve: bool = False,
+        strat: Strat = "normal",
+        free_list: int = 0,
+        color: int | None = None,
+    ) -> VmPage | None:
+        """Allocate one page under uvm_fpageqlock."""
+        freelists = self._freelists(strat, free_list)
+        self._acquire()
+        try:
+            start = self._start_color(color)
+            if not self._may_take(self._words[self._free_slot], use_reserve):
+                return None
+            found = self._search(freelists, start, QUEUES[zero])
+            if found is None:
+                return None
+            pg, queue, local = found
+            self._count(pg, queue, start, local=local, zero=zero)
+            self.filled += 1
+            self._words[self._free_slot] -= 1
+            if queue == ZEROS:
+                self._words[self._zeropages_slot] -= 1
+        finally:
+            self._release()
+        if zero and queue != ZEROS:
+            self._pagezero(pg)
+        return pg
+
+    def pagefree(self, pg: VmPage) -> None:
+        """Free one page to the own list and the global one, under uvm_fpageqlock."""
+        self._acquire_free()
+        try:
+            if pg.list is not None or pg.system is not self._system:
+                raise self._refuse_free(pg)
+            self.insert(pg)
+            self.frees += 1
+            self.drained += 1
+            self._words[self._free_slot] += 1
+        except AttributeError:
+            if isinstance(pg, VmPage):
+                raise
+            raise self._refuse_free(pg) from None
+        finally:
+            self._release_free()
+
+    def insert(self, pg: VmPage) -> None:
+        """Put a page at the head of the own and of the global UNKNOWN list."""
+        free_list, color = pg.free_list, pg.color
+        own = self.lists[UNKNOWN][free_list][color]
+        pg.list = own
+        own.append(pg)
+        self._global[UNKNOWN][free_list][color].append(pg)
+        self.npages[UNKNOWN] += 1
+
+    def _search(
+        self, freelists: tuple[int, ...], start: int, queues: tuple[int, int]
+    ) -> tuple[VmPage, int, bool] | None:
+        """Take a page off both its lists (R9); return it, its queue, and whether the own list gave it."""
+        mask = self._colormask
+        for free_list in freelists:
+            for step in range(mask + 1):
+                color = (start + step) & mask
+                for queue in queues:
+                    own = self.lists[queue][free_list][color]
+                    every = self._global[queue][free_list][color]
+                    while own:
+                        pg = own.pop()
+                        if pg.list is own:
+                            pg.list = None
+                            self.npages[queue] -= 1
+                            _left(every, pg)
+                            return pg, queue, True
+                        own.ghosts -= 1
+                    while every:
+                        pg = every.pop()
+                        other = pg.list
+                        if other is not None and other.queue == queue:
+                            pg.list = None
+                            # `owner` is a CPU here: only CPU lists are ever named by `pg.list` in this design.
+                            cast("FpageqlockCpu", self._state.cpus[cast("int", other.owner)]).npages[queue] -= 1
+                            _left(other, pg)
+                            return pg, queue, False
+                        every.ghosts -= 1
+        return None
+
+
+def _left(pages: PageList, pg: VmPage) -> None:
+    """Account for a page that left a list by way of its other list: off the head, or a ghost is left."""
+    if pages[-1] is pg:
+        pages.pop()
+        return
+    pages.ghosts += 1
+    if pages.ghosts > SWEEP_MIN and pages.ghosts * 2 > len(pages):
+        # The sweep takes O(entries) under the lock, once for as many ghosts as it removes.
+        pages[:] = real_entries(pages) if pages.owner is not None else _real_global(pages)
+        pages.ghosts = 0
+
+
+def _real_global(pages: PageList) -> list[VmPage]:
+    """Return the pages that really stand on a global list, head last."""
+    real: dict[int, VmPage] = {}
+    for pg in reversed(pages):
+        on = pg.list
+        if on is not None and on.queue == pages.queue:
+            real.setdefault(pg.pfn, pg)
+    return list(reversed(real.values()))
+
+
+class Fpageqlock:
+    """The design of today: one lock, every free page on the global list and on one CPU's."""
+
+    summary = "today: one lock, each free page on the global list and on that of the CPU which freed it"
+
+    def __init__(self, state: UvmState) -> None:
+        """Free every page from CPU 0, as uvm_page_init does on the boot CPU."""
+        self._state = state
+        self._global: Lists = cpu_lists(
+            state.param.nfreelists, state.param.ncolors, lambda queue: PageList(Place.GLOBAL, None, queue)
+        )
+        self._audit = state.fpageqlock.handle("uvm_audit")
+        self._attach = state.fpageqlock.handle("uvm_cpu_attach")
+        self._own_handles = [self._new_handles() for _ in range(state.param.ncpus)]  # guarded by uvm_fpageqlock
+        for index, handles in enumerate(self._own_handles):
+            state.cpus.append(FpageqlockCpu(state, index, *handles, self._global, None))
+        boot_cpu = self._cpu(0)
+        for pg in state.physmem:
+            boot_cpu.insert(pg)
+        state.counters.view()[state.counters.slot("free")] = state.physmem.npages
+
+    def bind(self, index: int) -> Cpu:
+        """Make a new Cpu for CPU `index`, built by the calling thread."""
+        handles = self._new_handles()
+        with self._attach:
+            before = self._cpu(index)
+            cpu = FpageqlockCpu(self._state, index, *handles, self._global, before)
+            self._state.cpus[index] = cpu
+            before.stop(left_behind(index))
+            retired, self._own_handles[index] = self._own_handles[index], handles
+        for handle in retired:
+            self._state.fpageqlock.retire(handle)
+        return cpu
+
+    def redistribute(self, index: int) -> int:
+        """Hand nothing back: every free page is on the global list already."""
+        return 0
+
+    def on_timer(self, index: int) -> None:
+        """Do nothing: today's xc thread waits for calls only."""
+
+    def audit_locks(self) -> list[LockHandle]:
+        """uvm_fpageqlock stops everything."""
+        return [self._audit]
+
+    def entries(self) -> Iterator[tuple[str, VmPage]]:
+        """Walk the global list, on which every free page stands."""
+        for queue in self._global:
+            for row in queue:
+                for pages in row:
+                    for pg in _real_global(pages):
+                        yield "the global list", pg
+
+    def findings(self) -> Iterator[str]:
+        """Check that both lists hold the same pages and that the counts follow (R3)."""
+        on_global = {pg.pfn for _, pg in self.entries()}
+        on_cpus: set[int] = set()
+        for index in range(len(self._state.cpus)):
+            cpu = self._cpu(index)
+            for queue, counted in enumerate(cpu.npages):
+                standing = [pg.pfn for row in cpu.lists[queue] for pages in row for pg in real_entries(pages)]
+                if len(standing) != counted:
+                    yield f"CPU {index} counts {counted} pages on queue {queue}, {len(standing)} stand there"
+                on_cpus.update(standing)
+        for pfn in sorted(on_global ^ on_cpus):
+            where = "the global list only" if pfn in on_global else "a CPU's list only"
+            yield f"free page {pfn:#x} stands on {where}; it must stand on both"
+        free, zeropages = self._state.counters.load("free"), self._state.counters.load("zeropages")
+        if free != len(on_global):
+            yield f"uvmexp.free is {free}, {len(on_global)} pages are on the global list"
+        zeros = sum(1 for row in self._global[ZEROS] for pages in row for _ in _real_global(pages))
+        if zeropages != zeros:
+            yield f"uvmexp.zeropages is {zeropages}, {zeros} zeroed pages are on the global list"
+
+    def stop(self, refuse: Callable[[], object]) -> None:
+        """Make every CPU refuse, and let go of all pages."""
+        with self._attach:
+            for index in range(len(self._state.cpus)):
+                cpu = self._cpu(index)
+                cpu.stop(refuse)
+                for lists in (cpu.lists, self._global):
+                    for queue in lists:
+                        for row in queue:
+                            for pages in row:
+                                pages.clear()
+
+    def _cpu(self, index: int) -> FpageqlockCpu:
+        return cast("FpageqlockCpu", self._state.cpus[index])
+
+    def _new_handles(self) -> tuple[LockHandle, LockHandle]:
+        return self._state.fpageqlock.handle("uvm_pagealloc"), self._state.fpageqlock.handle("uvm_pagefree")

@@ -1,0 +1,97 @@
+"""Physical memory: the segments that RAM consists of, its pages, and their bytes.
+
+RAM is an anonymous mapping, so that a page has real bytes: zeroing one costs what zeroing costs, and a page
+that is handed to two owners can be caught by what they write. Memory that nobody touches is not committed.
+
+Source: uvm_physseg in sys/uvm/uvm_physseg.c of NetBSD 9.
+"""
+
+import gc
+import itertools
+import mmap
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from uvmfree.uvm.page import VmPage
+
+
+@dataclass(frozen=True, slots=True)
+class PhysSeg:
+    """A run of page frames on one freelist: frames `start` to `end` - 1."""
+
+    start: int
+    end: int
+    free_list: int
+
+
+def split(npages: int, nfreelists: int) -> tuple[PhysSeg, ...]:
+    """Cut RAM into one segment per freelist, as equal as can be.
+
+    => The freelist of the highest number gets the lowest addresses: scarce memory, that only devices with few
+       address lines need, is taken last (R10).
+    """
+    bounds = [npages * part // nfreelists for part in range(nfreelists + 1)]
+    return tuple(
+        PhysSeg(start, end, nfreelists - 1 - part) for part, (start, end) in enumerate(itertools.pairwise(bounds))
+    )
+
+
+class PhysMem:
+    """The pages of a system and the mapping that holds their bytes.
+
+    => Segments are in ascending order, do not overlap, and start at frame 0 or above.
+    => `system` is the token that every page of it carries.
+    => All is immutable after boot, but for the bytes: those belong to the page's holder.
+    """
+
+    def __init__(self, segments: Sequence[PhysSeg], ncolors: int, pagesize: int) -> None:
+        self.segments = tuple(segments)
+        self.pagesize = pagesize
+        self.system = sys.intern(f"uvm {secrets.token_hex(8)}")
+        self._pages: list[VmPage] = []
+        # A million new objects would set the collector off again and again, over pages that cannot be garbage.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            colormask = ncolors - 1
+            for seg in self.segments:
+                free_list, system = seg.free_list, self.system
+                self._pages += [VmPage(pfn, pfn & colormask, free_list, system) for pfn in range(seg.start, seg.end)]
+        finally:
+            if collecting:
+                gc.enable()
+        # Holes between segments are mapped too, which costs address space only: a frame's offset needs no search.
+        nframes = self.segments[-1].end
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+        self._ram = mmap.mmap(-1, nframes * pagesize, flags=flags)
+        self._bytes = memoryview(self._ram)
+
+    @property
+    def npages(self) -> int:
+        """Pages managed."""
+        return len(self._pages)
+
+    def __iter__(self) -> Iterator[VmPage]:
+        """All pages, by ascending frame number."""
+        return iter(self._pages)
+
+    def ram(self) -> memoryview:
+        """Return a private view of all RAM: the bytes of a page start at `pfn * pagesize`."""
+        return self._bytes[:]
+
+    def bytes_of(self, pg: VmPage) -> memoryview:
+        """Return the bytes of a page; only its holder may write to them."""
+        start = pg.pfn * self.pagesize
+        return self._bytes[start : start + self.pagesize]
+
+    def close(self) -> None:
+        """Give the memory back, unless somebody still looks at it; idempotent."""
+        self._pages = []
+        self._bytes.release()
+        try:
+            self._ram.close()
+        except BufferError:
+            # A view that was handed out is still alive; the mapping goes with it.
+            return

@@ -1,0 +1,162 @@
+"""The counters of a system and its watermarks: what `struct uvmexp` is to a kernel.
+
+`free` and `zeropages` live on the counter page (kern/counters.py) and are read without any lock (P1). What
+one CPU counts, it counts for itself in plain integers; a snapshot adds them up.
+
+Source: struct uvmexp and struct uvmexp_sysctl in sys/uvm/uvm_extern.h; uvmpd_tune in sys/uvm/uvm_pdaemon.c.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from uvmfree.kern.counters import CounterPage
+
+COUNTERS: Final = ("free", "zeropages")
+"""The counters that more than one CPU updates; one cache line each on the counter page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watermarks:
+    """Limits on the count of free pages, in pages (R24).
+
+    => `reserve_pagedaemon`: kept for the pagedaemon. `reserve_kernel`: kept for kernel threads.
+    => `freemin`: below it the pagedaemon is woken. `freetarg`: what it frees up to.
+    """
+
+    reserve_pagedaemon: int
+    reserve_kernel: int
+    freemin: int
+    freetarg: int
+
+
+def tune(npages: int, ncpus: int, pagesize: int) -> Watermarks:
+    """Return the watermarks of a system of that size (R24, uvmpd_tune)."""
+    reserve_kernel = 5 * ncpus
+    per_cpu = min(max(npages // 200, (128 << 10) // pagesize), (1 << 20) // pagesize)
+    freemin = max(per_cpu * ncpus, reserve_kernel + 1)
+    return Watermarks(
+        reserve_pagedaemon=1,
+        reserve_kernel=reserve_kernel,
+        freemin=freemin,
+        freetarg=max(freemin * 4 // 3, freemin + 1),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CpuStats:
+    """What one CPU counted since boot; all are numbers of pages or of operations.
+
+    => `allocs` and `frees`: successful pagealloc() and pagefree().
+    => `cpuhit`/`cpumiss`, `colorhit`/`colormiss`, `zerohit`/`zeromiss`: as R11 has them.
+    => `filled`, `drained`: pages taken off, and put on, the global list through this CPU.
+    => `cached`: pages on this CPU's lists that stand on no other: frees + filled - allocs - drained.
+    => `atomics`: read-modify-writes of shared counters done for this CPU.
+    """
+
+    index: int
+    allocs: int
+    frees: int
+    cpuhit: int
+    cpumiss: int
+    colorhit: int
+    colormiss: int
+    zerohit: int
+    zeromiss: int
+    filled: int
+    drained: int
+    cached: int
+    atomics: int
+
+
+class CountsForItself(Protocol):
+    """A CPU, as far as its counters go."""
+
+    def stats(self) -> CpuStats:
+        """Return the counters of this CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class UvmExpSnapshot:
+    """The counters at one moment; fields are named as in struct uvmexp_sysctl.
+
+    => Counts of pages, except `pagesize` in bytes. `cached` is this project's own: pages in CPU caches, which
+       `free` does not count in the design of the proposal (Q3).
+    => Taken without locks: while CPUs are at work, the fields belong to slightly different moments.
+    """
+
+    pagesize: int
+    npages: int
+    ncolors: int
+    free: int
+    zeropages: int
+    cached: int
+    reserve_pagedaemon: int
+    reserve_kernel: int
+    freemin: int
+    freetarg: int
+    cpuhit: int
+    cpumiss: int
+    colorhit: int
+    colormiss: int
+    pga_zerohit: int
+    pga_zeromiss: int
+
+
+class UvmExp:
+    """The live counters of a system.
+
+    => `free` and `zeropages` are unlocked reads; the watermarks are fixed at boot.
+    """
+
+    def __init__(
+        self,
+        counters: CounterPage,
+        marks: Watermarks,
+        cpus: Callable[[], Iterable[CountsForItself]],
+        *,
+        npages: int,
+        ncolors: int,
+        pagesize: int,
+    ) -> None:
+        self._counters = counters
+        self._cpus = cpus
+        self.npages = npages
+        self.ncolors = ncolors
+        self.pagesize = pagesize
+        self.reserve_pagedaemon = marks.reserve_pagedaemon
+        self.reserve_kernel = marks.reserve_kernel
+        self.freemin = marks.freemin
+        self.freetarg = marks.freetarg
+
+    @property
+    def free(self) -> int:
+        """Pages on the global free list, read without a lock: it may lag (P1; docs/locking.md says how far)."""
+        return self._counters.load("free")
+
+    @property
+    def zeropages(self) -> int:
+        """Those of them on a ZEROS queue (R3), read without a lock."""
+        return self._counters.load("zeropages")
+
+    def snapshot(self) -> UvmExpSnapshot:
+        """Add up what every CPU counted, without a lock."""
+        cpus = [cpu.stats() for cpu in self._cpus()]
+        return UvmExpSnapshot(
+            pagesize=self.pagesize,
+            npages=self.npages,
+            ncolors=self.ncolors,
+            free=self.free,
+            zeropages=self.zeropages,
+            cached=sum(cpu.cached for cpu in cpus),
+            reserve_pagedaemon=self.reserve_pagedaemon,
+            reserve_kernel=self.reserve_kernel,
+            freemin=self.freemin,
+            freetarg=self.freetarg,
+            cpuhit=sum(cpu.cpuhit for cpu in cpus),
+            cpumiss=sum(cpu.cpumiss for cpu in cpus),
+            colorhit=sum(cpu.colorhit for cpu in cpus),
+            colormiss=sum(cpu.colormiss for cpu in cpus),
+            pga_zerohit=sum(cpu.zerohit for cpu in cpus),
+            pga_zeromiss=sum(cpu.zeromiss for cpu in cpus),
+        )
