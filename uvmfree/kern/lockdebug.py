@@ -7,15 +7,21 @@
 Prior art: lockdebug(9) of NetBSD, WITNESS of FreeBSD, lockdep of Linux.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from uvmfree.errors import LockError
+from uvmfree.kern.lock import LockHandle, RawLock
+from uvmfree.kern.lockrank import LockRank
 
-if TYPE_CHECKING:
-    from uvmfree.kern.mutex import LockHandle, Mutex, RawLock
+
+class Ranked(Protocol):
+    """A mutex as far as the book knows it; `owner` is the holding thread, kept under the mutex itself."""
+
+    name: str
+    rank: LockRank
+    index: int | None
+    owner: int | None
 
 
 class LockDebug:
@@ -24,14 +30,14 @@ class LockDebug:
     def __init__(self, raw_lock: Callable[[], RawLock], me: Callable[[], int]) -> None:
         self._me = me
         self._book = raw_lock()
-        self._held: dict[int, list[Mutex]] = {}  # guarded by _book; by thread, in order of acquisition
+        self._held: dict[int, list[Ranked]] = {}  # guarded by _book; by thread, in order of acquisition
 
-    def held(self) -> tuple[Mutex, ...]:
+    def held(self) -> tuple[Ranked, ...]:
         """Return the mutexes that the calling thread holds, in the order in which it took them."""
         with self._book:
             return tuple(self._held.get(self._me(), ()))
 
-    def before(self, mutex: Mutex, *, blocking: bool) -> None:
+    def before(self, mutex: Ranked, *, blocking: bool) -> None:
         """Refuse an acquisition that is a re-entry or, if it may block, out of order."""
         for held in self.held():
             if held is mutex:
@@ -42,14 +48,14 @@ class LockDebug:
                     f"(rank {held.rank.rank}) is held; the order is the other way round"
                 )
 
-    def took(self, mutex: Mutex) -> None:
+    def took(self, mutex: Ranked) -> None:
         """Note that the calling thread holds `mutex` now."""
         me = self._me()
         with self._book:
             mutex.owner = me
             self._held.setdefault(me, []).append(mutex)
 
-    def drops(self, mutex: Mutex) -> None:
+    def drops(self, mutex: Ranked) -> None:
         """Note that the calling thread gives `mutex` back; refuse it if it is not the holder."""
         me = self._me()
         with self._book:
@@ -69,7 +75,7 @@ class CheckingHandle:
 
     __slots__ = ("_debug", "_inner", "_mutex")
 
-    def __init__(self, mutex: Mutex, debug: LockDebug, inner: LockHandle) -> None:
+    def __init__(self, mutex: Ranked, debug: LockDebug, inner: LockHandle) -> None:
         self._mutex = mutex
         self._debug = debug
         self._inner = inner
@@ -94,7 +100,7 @@ class CheckingHandle:
         self._inner.release()
 
 
-def _may_follow(held: Mutex, wanted: Mutex) -> bool:
+def _may_follow(held: Ranked, wanted: Ranked) -> bool:
     if held.rank.rank == wanted.rank.rank and held.index is not None and wanted.index is not None:
         return held.index < wanted.index
     return held.rank.rank < wanted.rank.rank

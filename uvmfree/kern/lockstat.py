@@ -7,14 +7,11 @@ reads the clock. Hold times are sampled, one acquisition in HOLD_SAMPLE, and sca
 Source: lockstat(8) of NetBSD, and Documentation/locking/lockstat.rst of Linux for the wait and hold figures.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from uvmfree.kern.mutex import RawLock
+from uvmfree.kern.lock import RawLock
 
 HOLD_SAMPLE: Final = 64
 """One acquisition in so many has its hold time measured: two clock readings cost about what a pair of lock

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from uvmfree.kern.counters import CounterPage
+from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockrank import LockRank
-from uvmfree.kern.mutex import Condvar, Mutex, RawLock
+from uvmfree.kern.mutex import Condvar, Mutex
 
 
 class Task(Protocol):
@@ -40,8 +41,8 @@ class Machine(Protocol):
     def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
         """Make a mutex of this rank; `index` tells apart those of one rank, as in `uvm_cpu[3]`."""
 
-    def condvar(self, mutex: Mutex) -> Condvar:
-        """Make a condition variable whose waiters are guarded by `mutex`."""
+    def condvar(self) -> Condvar:
+        """Make a condition variable; whichever lock its users hold guards its waiters."""
 
     def counters(self, names: tuple[str, ...]) -> CounterPage:
         """Make a page of zeroed 64-bit counters, one to a cache line."""
@@ -55,5 +56,5 @@ class Machine(Protocol):
     def me(self) -> int:
         """Return a number that no other live thread of control has."""
 
-    def pause(self) -> None:
-        """Let other threads of control run; for the rare loop that polls."""
+    def pause(self, polls: int) -> None:
+        """Let other threads of control run, the longer the more often (`polls`) the caller has looked in vain."""

@@ -13,54 +13,11 @@ methods of the raw lock, and costs what the raw lock costs.
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
-from typing import Protocol
 
+from uvmfree.kern.lock import LockHandle, RawLock
 from uvmfree.kern.lockdebug import CheckingHandle, LockDebug
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.lockstat import CountingHandle, LockStat, summed
-
-
-class RawLock(Protocol):
-    """What a Machine's lock must do: the face of `threading.Lock`."""
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock; with `blocking` False or a timeout, return whether it was got."""
-
-    def release(self) -> None:
-        """Give the lock back."""
-
-    def __enter__(self) -> bool: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None: ...
-
-
-class LockHandle:
-    """One user's access to a Mutex: `acquire`, `try_acquire` and `release`, as bound callables."""
-
-    __slots__ = ("acquire", "counting", "release", "try_acquire")
-
-    def __init__(
-        self,
-        acquire: Callable[[], object],
-        try_acquire: Callable[[], bool],
-        release: Callable[[], None],
-        counting: CountingHandle | None,
-    ) -> None:
-        self.acquire = acquire
-        self.try_acquire = try_acquire
-        self.release = release
-        self.counting = counting
-
-    def __enter__(self) -> None:
-        self.acquire()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self.release()
 
 
 class Mutex:
@@ -89,31 +46,32 @@ class Mutex:
         self._debug = debug
         # Handles are made and retired while others count: a lock of its own, held for a list operation.
         self._registry = raw_lock()
-        self._counting: list[CountingHandle] = []  # guarded by _registry
+        self._counting: dict[LockHandle, CountingHandle] = {}  # guarded by _registry
         self._retired: list[LockStat] = []  # guarded by _registry; one per caller
         self.owner: int | None = None  # guarded by the mutex itself; kept by lockdebug only
 
     def handle(self, caller: str) -> LockHandle:
         """Make a handle whose acquisitions are counted under `caller`, a name as lockstat(8) prints it."""
         raw = self._raw
-        handle = LockHandle(raw.acquire, partial(raw.acquire, False), raw.release, None)
+        handle = LockHandle(raw.acquire, partial(raw.acquire, False), raw.release)
+        counting = None
         if self._lockstat:
             counting = CountingHandle(raw, self.name, caller, self._clock_ns)
-            with self._registry:
-                self._counting.append(counting)
-            handle = LockHandle(counting.acquire, counting.try_acquire, counting.release, counting)
+            handle = LockHandle(counting.acquire, counting.try_acquire, counting.release)
         if self._debug is not None:
             checking = CheckingHandle(self, self._debug, handle)
-            handle = LockHandle(checking.acquire, checking.try_acquire, checking.release, handle.counting)
+            handle = LockHandle(checking.acquire, checking.try_acquire, checking.release)
+        if counting is not None:
+            with self._registry:
+                self._counting[handle] = counting
         return handle
 
     def retire(self, handle: LockHandle) -> None:
         """Fold the counts of a handle that is no longer used into the mutex's own."""
-        if handle.counting is None:
-            return
         with self._registry:
-            self._counting.remove(handle.counting)
-            self._retired = list(summed([*self._retired, handle.counting.snapshot()], by_caller=True))
+            counting = self._counting.pop(handle, None)
+            if counting is not None:
+                self._retired = list(summed([*self._retired, counting.snapshot()], by_caller=True))
 
     def snapshot(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
         """Return what was counted since boot: one record, or one per caller; nothing without lockstat.
@@ -123,7 +81,7 @@ class Mutex:
         if not self._lockstat:
             return ()
         with self._registry:
-            records = [*self._retired, *(handle.snapshot() for handle in self._counting)]
+            records = [*self._retired, *(handle.snapshot() for handle in self._counting.values())]
         return summed(records, by_caller=by_caller)
 
 

@@ -7,11 +7,16 @@ the GIL they take turns, and what is measured then is how often a lock is taken 
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 from uvmfree.kern.counters import CounterPage
+from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
-from uvmfree.kern.mutex import Condvar, Mutex, RawLock
+from uvmfree.kern.mutex import Condvar, Mutex
+
+SPINS: Final = 200
+"""Polls before a waiting thread sleeps: about the 50 us for which it sleeps then, so it never wastes over half."""
 
 
 class ThreadsMachine:
@@ -40,8 +45,8 @@ class ThreadsMachine:
             debug=self._debug,
         )
 
-    def condvar(self, mutex: Mutex) -> Condvar:
-        """Make a condition variable guarded by `mutex`."""
+    def condvar(self) -> Condvar:
+        """Make a condition variable whose waiters sleep on a `threading.Lock` each."""
         return Condvar(threading.Lock)
 
     def counters(self, names: tuple[str, ...]) -> CounterPage:
@@ -60,9 +65,9 @@ class ThreadsMachine:
         """Return the identity of the calling thread; it may be given again after the thread has ended."""
         return threading.get_ident()
 
-    def pause(self) -> None:
-        """Yield the processor, and with it the GIL."""
-        time.sleep(0)
+    def pause(self, polls: int) -> None:
+        """Yield the processor, and with it the GIL; after SPINS polls sleep for a while."""
+        time.sleep(0 if polls < SPINS else 50e-6)
 
 
 class OsThread:

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from uvmfree.errors import ArgumentError, ClosedError, HangError, XcallError, XcallTimeout
+from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import XCALL
 from uvmfree.kern.machine import Machine, Task
-from uvmfree.kern.mutex import LockHandle
 
 C = TypeVar("C")
 """What a called function is given: the CPU that it runs on."""
@@ -68,8 +68,8 @@ class Xcall(Generic[C]):
         self._interval_s = interval_s
         self.mutex = machine.mutex(XCALL)
         self._handle = self.mutex.handle("xc_broadcast")
-        self._done = machine.condvar(self.mutex)
-        self._work = [machine.condvar(self.mutex) for _ in range(ncpus)]
+        self._done = machine.condvar()
+        self._work = [machine.condvar() for _ in range(ncpus)]
         # All below is guarded by it.
         self._queues: list[deque[tuple[Callable[[C], object], Ticket]]] = [deque() for _ in range(ncpus)]
         self._running_ticket: list[Ticket | None] = [None] * ncpus

@@ -19,8 +19,9 @@ from typing import Final, Literal, Protocol
 
 from uvmfree.errors import ArgumentError, BindError, DoubleFree, ForeignPage
 from uvmfree.kern.counters import Adder, CounterPage
+from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.machine import Machine
-from uvmfree.kern.mutex import LockHandle, Mutex
+from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, ZEROS, VmPage
 from uvmfree.uvm.physmem import PhysMem
@@ -72,6 +73,9 @@ class Design(Protocol):
 
     def on_timer(self, index: int) -> None:
         """Do what the xc thread of a CPU does once an interval (P9)."""
+
+    def global_free(self) -> int:
+        """Return how many pages stand on the global list; with uvm_fpageqlock held."""
 
     def audit_locks(self) -> list[LockHandle]:
         """Return handles of all locks that stop every list and counter, in lock order."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from uvmfree.errors import ArgumentError, BindError, ClosedError, ParamError
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
@@ -23,6 +23,9 @@ from uvmfree.uvm.audit import audit
 from uvmfree.uvm.designs import REGISTRY
 from uvmfree.uvm.physmem import PhysMem, split
 from uvmfree.uvm.uvmexp import COUNTERS, CpuStats, UvmExp, tune
+
+OBSERVER: Final = "observer"
+"""The caller under which lockstat counts what watching a run costs; to be left out of a run's figures."""
 
 
 def boot(machine: Machine | None = None, **tunables: Any) -> Uvm:
@@ -48,12 +51,13 @@ class Uvm:
     """A system of pages, CPUs and counters.
 
     => `uvmexp`: the counters. `xcall`: cross-calls. `param`: what it was booted with. `physmem`: RAM.
+    => `machine`: the Machine that it runs on, for those who drive it.
     """
 
     def __init__(self, param: Param, machine: Machine) -> None:
         """Boot: lay out memory, put all pages on free lists. Use boot() instead."""
         self.param = param
-        self._machine = machine
+        self.machine = machine
         self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize)
         self._counters = machine.counters(COUNTERS)
         marks = tune(param.npages, param.ncpus, param.pagesize)
@@ -90,6 +94,7 @@ class Uvm:
             interval_s=param.redistribute_interval_s,
             on_start=lambda: self._set_lwp("kernel"),
         )
+        self._observer = self._state.fpageqlock.handle(OBSERVER)
         self._started = False
         self._closed = False
 
@@ -140,7 +145,7 @@ class Uvm:
         if lwp not in ("user", "kernel", "pagedaemon"):
             raise ArgumentError(f"lwp={lwp!r}: must be 'user', 'kernel' or 'pagedaemon'")
         self._check_open()
-        me = self._machine.me()
+        me = self.machine.me()
         with self._binding:
             if index in self._players:
                 raise BindError(f"CPU {index} is played by thread {self._players[index]} already")
@@ -168,6 +173,15 @@ class Uvm:
         self._check_open()
         audit(self._state, self._design)
 
+    def counter_lag(self) -> int:
+        """Return by how many pages uvmexp.free is ahead of the global list, at one moment under uvm_fpageqlock.
+
+        => Counted as an acquisition by the caller `observer`.
+        """
+        self._check_open()
+        with self._observer:
+            return self.uvmexp.free - self._design.global_free()
+
     def lockstat(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
         """Return what the locks counted since boot, one record per lock or per lock and caller.
 
@@ -187,7 +201,7 @@ class Uvm:
         return tuple(cpu.cached_pages() for cpu in self._state.cpus)
 
     def _set_lwp(self, lwp: Lwp) -> None:
-        me = self._machine.me()
+        me = self.machine.me()
         with self._binding:
             others = {thread: kind for thread, kind in self._lwps.items() if thread != me}
             self._lwps = others if lwp == "user" else {**others, me: lwp}

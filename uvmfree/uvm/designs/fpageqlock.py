@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import cast
 
-from uvmfree.kern.mutex import LockHandle
+from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.allocator import QUEUES, Cpu, Strat, UvmState, left_behind
 from uvmfree.uvm.freelist import SWEEP_MIN, cpu_lists, real_entries
 from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
@@ -218,6 +218,10 @@ class Fpageqlock:
 
     def on_timer(self, index: int) -> None:
         """Do nothing: today's xc thread waits for calls only."""
+
+    def global_free(self) -> int:
+        """All free pages: each CPU counts those that it freed."""
+        return sum(sum(self._cpu(index).npages) for index in range(len(self._state.cpus)))
 
     def audit_locks(self) -> list[LockHandle]:
         """uvm_fpageqlock stops everything."""

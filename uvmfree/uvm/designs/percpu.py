@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from uvmfree.kern.mutex import LockHandle
+from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.allocator import QUEUES, Cpu, Strat, UvmState, left_behind, publish
 from uvmfree.uvm.freelist import GlobalFreelist, cpu_lists
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
@@ -239,9 +239,7 @@ class Percpu:
         # For whoever redistributes: any thread, so the handles count under the locks like all others.
         self._cpu_handles = [mutex.handle("uvm_redistribute") for mutex in state.cpu_mutexes]
         self._fpageqlock = state.fpageqlock.handle("uvm_redistribute")
-        self._audit_handles = [
-            mutex.handle("uvm_audit") for mutex in (*state.cpu_mutexes, state.fpageqlock)
-        ]
+        self._audit_handles = [mutex.handle("uvm_audit") for mutex in (*state.cpu_mutexes, state.fpageqlock)]
         self._bind_handles = [mutex.handle("uvm_cpu_attach") for mutex in state.cpu_mutexes]
         # What to retire when another thread takes over; guarded by the CPU's lock.
         self._own_handles: list[tuple[LockHandle, LockHandle, LockHandle]] = []
@@ -294,6 +292,10 @@ class Percpu:
             idle_ns = self._state.machine.clock_ns() - self._redistributed_ns[index]
         if idle_ns >= self._state.param.redistribute_interval_s * 1e9:
             self.redistribute(index)
+
+    def global_free(self) -> int:
+        """Pages on the global list."""
+        return self._global.free
 
     def audit_locks(self) -> list[LockHandle]:
         """All CPU locks in ascending order, then uvm_fpageqlock."""

@@ -1,0 +1,163 @@
+"""The driver: real threads that play CPUs, started together, stopped together, and accounted for.
+
+A workload is one body per CPU, a function that is given its Cpu and its Lane and works until it is done. The
+driver binds a thread to each CPU, lets all begin at once, and joins them whatever happens.
+
+=> The first error stops the others; it is raised with its traceback as cause. Ctrl-C stops all.
+=> Nothing hangs: a body that waits does so through its Lane, which gives up when the run stops or stands still.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from uvmfree.errors import HangError, UvmError
+from uvmfree.kern.machine import Machine
+from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.system import Uvm
+
+STILL_S: Final = 30.0
+"""How long a body may wait for another one before the run counts as hung: far above any sane wait."""
+
+JOIN_S: Final = 10.0
+"""How long a thread may take to notice that the run was stopped."""
+
+_TICK_S: Final = 0.05
+"""How often the waiting main thread looks up, so that Ctrl-C is heard: signals interrupt no lock wait for long."""
+
+
+class StoppedError(UvmError):
+    """A run was stopped from outside before its work was done."""
+
+
+class DriveError(UvmError):
+    """A CPU's thread raised; the error is the cause."""
+
+
+class Lane:
+    """What one body has of the run: a place to wait, and its own accounts.
+
+    => Written by its own thread only; read by the driver after the thread has ended. `stopped` is the exception.
+    => `stall_ns`: time spent waiting for other bodies. `failed`: allocations that returned None.
+    """
+
+    __slots__ = ("_machine", "_run", "began_ns", "ended_ns", "failed", "index", "stall_ns")
+
+    def __init__(self, index: int, run: "_Run", machine: Machine) -> None:
+        self.index = index
+        self._run = run
+        self._machine = machine
+        self.stall_ns = self.failed = self.began_ns = self.ended_ns = 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run was stopped; to be asked now and then. A stale answer delays the stop, no more."""
+        return self._run.stopped
+
+    def wait_until(self, ready: Callable[[], bool]) -> None:
+        """Poll until `ready()`, letting others run; the time counts as stall.
+
+        => StoppedError if the run was stopped meanwhile, HangError after STILL_S seconds.
+        """
+        began_ns = self._machine.clock_ns()
+        try:
+            polls = 0
+            while not ready():
+                if self._run.stopped:
+                    raise StoppedError("the run was stopped")
+                self._machine.pause(polls)
+                polls += 1
+                if self._machine.clock_ns() - began_ns > STILL_S * 1e9:
+                    raise HangError(f"CPU {self.index} has waited {STILL_S:.0f} s for another CPU")
+        finally:
+            self.stall_ns += self._machine.clock_ns() - began_ns
+
+
+Body = Callable[[Cpu, Lane], None]
+"""What one CPU does in a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """What a run took: times in nanoseconds; `stall_ns` and `failed` per CPU.
+
+    => `wall_ns` from the first body's beginning to the last one's end. `interrupted`: Ctrl-C ended it early.
+    """
+
+    wall_ns: int
+    stall_ns: tuple[int, ...]
+    failed: tuple[int, ...]
+    interrupted: bool
+
+
+class _Run:
+    """The state that the threads of a run share."""
+
+    def __init__(self, machine: Machine, lanes: int) -> None:
+        self.stopped = False  # only ever goes from False to True; polled
+        self.lock = machine.raw_lock()
+        self.to_start = lanes  # guarded by lock
+        self.first_error: tuple[int, BaseException] | None = None  # guarded by lock
+
+    def arrive(self) -> None:
+        """Note that one more thread is ready to begin."""
+        with self.lock:
+            self.to_start -= 1
+
+    def fail(self, index: int, error: BaseException) -> None:
+        """Note an error and stop the run; the first one stays."""
+        with self.lock:
+            if self.first_error is None:
+                self.first_error = (index, error)
+        self.stopped = True
+
+
+def drive(uvm: Uvm, bodies: Sequence[Body]) -> Drive:
+    """Run one body on each CPU, from CPU 0 on, to their ends.
+
+    => DriveError if a body raised; the others were stopped and joined, and the cause has the traceback.
+    => Ctrl-C stops the bodies, joins them, and returns with `interrupted` set.
+    """
+    machine = uvm.machine
+    run = _Run(machine, len(bodies))
+    lanes = [Lane(index, run, machine) for index in range(len(bodies))]
+
+    def thread(lane: Lane, body: Body) -> None:
+        try:
+            with uvm.run_on(lane.index) as cpu:
+                run.arrive()
+                lane.wait_until(lambda: not run.to_start)
+                lane.stall_ns = 0
+                lane.began_ns = machine.clock_ns()
+                try:
+                    body(cpu, lane)
+                finally:
+                    lane.ended_ns = machine.clock_ns()
+        except StoppedError:
+            return
+        except BaseException as error:  # noqa: BLE001  # raised by drive(), as the cause of a DriveError
+            run.fail(lane.index, error)
+
+    tasks = [
+        machine.spawn(f"cpu/{lane.index}", lambda lane=lane, body=body: thread(lane, body))  # type: ignore[misc]
+        for lane, body in zip(lanes, bodies, strict=True)
+    ]
+    interrupted = False
+    try:
+        while not all(task.join(_TICK_S) for task in tasks):
+            pass
+    except KeyboardInterrupt:
+        interrupted = True
+        run.stopped = True
+    late = [task.name for task in tasks if not task.join(JOIN_S)]
+    if run.first_error is not None:
+        index, error = run.first_error
+        raise DriveError(f"CPU {index} stopped the run: {type(error).__name__}: {error}") from error
+    if late:
+        raise HangError(f"{', '.join(late)} did not end within {JOIN_S:.0f} s of being stopped")
+    return Drive(
+        wall_ns=max(lane.ended_ns for lane in lanes) - min(lane.began_ns for lane in lanes),
+        stall_ns=tuple(lane.stall_ns for lane in lanes),
+        failed=tuple(lane.failed for lane in lanes),
+        interrupted=interrupted,
+    )

@@ -1,0 +1,101 @@
+"""Synthetic workloads: the two extremes between which real page traffic lies.
+
+    pingpong   each CPU allocates a burst and frees it again: all local, the best case for per-CPU caches
+    handoff    one CPU allocates, another frees: pages pile up in the wrong cache, the worst case (Q1)
+
+Prior art: page_fault and malloc cases of will-it-scale; producer and consumer benchmarks of allocators.
+"""
+
+from collections import deque
+from typing import Final
+
+from uvmfree.errors import ArgumentError
+from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.page import VmPage
+from uvmfree.workload.driver import Body, Lane, StoppedError
+
+BURST_PAGES: Final = 16
+"""Pages of a ping-pong burst: a small fork or read; more than one page of each of the 8 default colours."""
+
+PARCEL_PAGES: Final = 32
+"""Pages that are handed over at once: the hand-over itself should not be what is measured."""
+
+PARCELS_MAX: Final = 8
+"""Parcels in flight between two CPUs before the allocating one waits."""
+
+
+def pingpong(ncpus: int, pages: int) -> list[Body]:
+    """Make bodies that allocate and free `pages` pages each, in bursts."""
+    _at_least_one("pages", pages)
+
+    def body(cpu: Cpu, lane: Lane) -> None:
+        pagealloc, pagefree = cpu.pagealloc, cpu.pagefree
+        failed = 0
+        for burst in range(0, pages, BURST_PAGES):
+            held = [pagealloc() for _ in range(min(BURST_PAGES, pages - burst))]
+            for pg in held:
+                if pg is None:
+                    failed += 1
+                else:
+                    pagefree(pg)
+            if not burst % (64 * BURST_PAGES) and lane.stopped:
+                raise StoppedError("the run was stopped")
+        lane.failed = failed
+
+    return [body] * ncpus
+
+
+def handoff(ncpus: int, pages: int) -> list[Body]:
+    """Make bodies in pairs: CPU 0 allocates `pages` pages and CPU 1 frees them, CPU 2 and CPU 3 the same, ...
+
+    => ArgumentError for an odd number of CPUs.
+    => Where no page is to be had the allocating CPU waits for one, which counts as stall and as a failure.
+    """
+    _at_least_one("pages", pages)
+    if ncpus < 2 or ncpus % 2:
+        raise ArgumentError(f"{ncpus} CPUs do not pair up; handoff needs an even number of them")
+    bodies: list[Body] = []
+    for _ in range(ncpus // 2):
+        # Shared by the two CPUs of a pair; deque.append and popleft are documented to be safe from two threads.
+        parcels: deque[list[VmPage]] = deque()
+        bodies += [_giver(parcels, pages), _taker(parcels, pages)]
+    return bodies
+
+
+def _giver(parcels: deque[list[VmPage]], pages: int) -> Body:
+    def body(cpu: Cpu, lane: Lane) -> None:
+        parcel: list[VmPage] = []
+
+        def got_one() -> bool:
+            pg = cpu.pagealloc()
+            if pg is not None:
+                parcel.append(pg)
+            return pg is not None
+
+        for begin in range(0, pages, PARCEL_PAGES):
+            for _ in range(min(PARCEL_PAGES, pages - begin)):
+                if not got_one():
+                    lane.failed += 1
+                    lane.wait_until(got_one)
+            if len(parcels) >= PARCELS_MAX:
+                lane.wait_until(lambda: len(parcels) < PARCELS_MAX)
+            parcels.append(parcel[:])
+            parcel.clear()
+
+    return body
+
+
+def _taker(parcels: deque[list[VmPage]], pages: int) -> Body:
+    def body(cpu: Cpu, lane: Lane) -> None:
+        for _ in range(0, pages, PARCEL_PAGES):
+            if not parcels:
+                lane.wait_until(lambda: bool(parcels))
+            for pg in parcels.popleft():
+                cpu.pagefree(pg)
+
+    return body
+
+
+def _at_least_one(argument: str, value: int) -> None:
+    if value < 1:
+        raise ArgumentError(f"{argument}={value}: must be at least 1")
