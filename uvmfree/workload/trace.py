@@ -151,6 +151,8 @@ class _Whos(dict[str, tuple[str, int]]):
         head, _, cpu_text = who[:-1].rpartition("[")
         comm, _, pid_text = head.rstrip(" ").rpartition(" ")
         pid = _PID.fullmatch(pid_text)
+        if _PAGE_EVENT_NAME.search(head):
+            raise _LineError("malformed: two events in one line")
         if pid is None or not head.endswith(" "):
             raise _LineError("malformed: no PID before [CPU]")
         if int(cpu_text) > CPU_MAX:
