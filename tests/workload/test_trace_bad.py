@@ -13,6 +13,7 @@ import pytest
 from tests.workload.perf_lines import FIELDS, ONE, PACKED, line, read
 from uvmfree.errors import TraceError
 from uvmfree.workload.trace import read_trace
+from uvmfree.workload.tracefile import BLOCK_BYTES
 
 # Bad files: text or bytes, the line that must be named (None: the file as a whole), what the error must say.
 LATER = ONE.replace("1.000000", "2.000000")
@@ -29,6 +30,7 @@ BAD = {
     "truncated gzip": (gzip.compress(ONE.encode())[:-9], None, "truncated"),
     "damaged xz": (lzma.compress(ONE.encode())[:-30] + bytes(30), None, "damaged"),
     "damaged gzip": (gzip.compress(ONE.encode())[:30] + bytes(60), None, "damaged"),
+    "gzip of no known block type": (gzip.compress(ONE.encode())[:10] + b"\xff" * 20, None, "damaged"),
     "gzip, then rubbish": (gzip.compress(ONE.encode()) + b"rubbish", None, "damaged"),
     "perf.data": (b"PERFILE2" + bytes(99), None, "this is perf.data; run perf script -i "),
     "perf.data, other byte order": (b"2ELIFREP" + bytes(99), None, "this is perf.data; run perf script -i "),
@@ -47,6 +49,8 @@ BAD = {
     "no time": (ONE.replace(" 1.000000:", ""), 1, "malformed"),
     "no PID": (ONE.replace("cc1 7", "cc1"), 1, "malformed: no PID"),
     "no PID, no space": (ONE.replace("cc1 7 ", "cc1 7"), 1, "malformed: no PID"),
+    "CPU in other digits": (ONE.replace("[000]", "[\u0660]"), 1, "malformed"),
+    "PID in other digits": (ONE.replace("cc1 7", "cc1 \u0667"), 1, "malformed: no PID"),
     "no pfn": (ONE.replace("pfn=0x10 ", ""), 1, "malformed"),
     "pfn is no number": (ONE.replace("pfn=0x10", "pfn=zz"), 1, "malformed"),
     "no order": (ONE.replace("order=0", ""), 1, "malformed"),
@@ -144,3 +148,11 @@ def test_bad_stdin(monkeypatch: pytest.MonkeyPatch, stdin: object, what: str) ->
     with pytest.raises(TraceError) as caught:
         read_trace("-")
     assert str(caught.value) == what
+
+
+def test_line_without_end_is_refused_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = io.BytesIO(b"x" * (8 * BLOCK_BYTES))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=endless))
+    with pytest.raises(TraceError, match="line 1: longer than"):
+        read_trace("-")
+    assert endless.tell() <= 2 * BLOCK_BYTES
