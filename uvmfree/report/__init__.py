@@ -1,0 +1,1 @@
+"""Reports: what was measured, drawn for people."""
