@@ -39,9 +39,11 @@ class LockDebug:
 
     def before(self, mutex: Ranked, *, blocking: bool) -> None:
         """Refuse an acquisition that is a re-entry or, if it may block, out of order."""
-        for held in self.held():
-            if held is mutex:
-                raise LockError(f"{mutex.name} is taken again by its holder; it also holds {held.name}")
+        all_held = self.held()
+        if mutex in all_held:
+            others = ", ".join(held.name for held in all_held if held is not mutex) or "no other lock"
+            raise LockError(f"{mutex.name} is taken again by its holder; it also holds {others}")
+        for held in all_held:
             if blocking and not _may_follow(held, mutex):
                 raise LockError(
                     f"{mutex.name} (rank {mutex.rank.rank}) is taken while {held.name} "

@@ -1,0 +1,34 @@
+"""Threads for tests: every wait is bounded, and an error in a thread fails the test."""
+
+import threading
+from collections.abc import Callable
+
+from uvmfree.kern.threads import OsThread
+
+WAIT_S = 10.0
+"""Far longer than anything here takes; a test that waits so long has failed."""
+
+
+def begin(body: Callable[[], object], name: str = "body") -> OsThread:
+    return OsThread(name, lambda: void(body()))
+
+
+def finish(*tasks: OsThread) -> None:
+    """Join the threads, and raise the first error that ended one."""
+    late = [task.name for task in tasks if not task.join(WAIT_S)]
+    assert late == []
+    for task in tasks:
+        if task.error is not None:
+            raise task.error
+
+
+def run_all(*bodies: Callable[[], object]) -> None:
+    finish(*[begin(body, f"body/{number}") for number, body in enumerate(bodies)])
+
+
+def await_event(event: threading.Event) -> None:
+    assert event.wait(WAIT_S)
+
+
+def void(_: object) -> None:
+    return None
