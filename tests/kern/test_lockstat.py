@@ -1,0 +1,125 @@
+"""The counting mutex, with a scripted clock: what is counted, when the clock is read, how counts are added up."""
+
+import threading
+from collections.abc import Iterable
+
+import pytest
+
+from tests.kern.tasks import await_event, begin, finish
+from uvmfree.kern.lockrank import UVM_CPU
+from uvmfree.kern.lockstat import HOLD_SAMPLE, WAIT_BUCKETS
+from uvmfree.kern.mutex import Mutex
+
+
+class Clock:
+    """Gives the times of a script, one a reading; `read[n]` is set when the reading number n is made."""
+
+    def __init__(self, times_ns: Iterable[int]) -> None:
+        self._times_ns = list(times_ns)
+        self._next = iter(self._times_ns)
+        self.read = [threading.Event() for _ in self._times_ns]
+        self.readings = 0
+
+    def __call__(self) -> int:
+        now_ns = next(self._next)
+        self.read[self.readings].set()
+        self.readings += 1
+        return now_ns
+
+
+def counting(clock: Clock) -> Mutex:
+    return Mutex(UVM_CPU, 1, raw_lock=threading.Lock, clock_ns=clock, lockstat=True, debug=None)
+
+
+def contend(*, wait_ns: int) -> tuple[Mutex, Clock]:
+    """Make `second` find the lock held by `first`, and wait for it that long by the clock."""
+    # first takes; second begins to wait; first releases; second has it; second's hold begins, ends
+    clock = Clock([100, 200, 350, 200 + wait_ns, 300 + wait_ns, 364 + wait_ns])
+    mutex = counting(clock)
+    first, second = mutex.handle("first"), mutex.handle("second")
+
+    def wait() -> None:
+        second.acquire()
+        second.release()
+
+    first.acquire()
+    waiter = begin(wait)
+    await_event(clock.read[1])
+    first.release()
+    finish(waiter)
+    return mutex, clock
+
+
+def test_a_wait_is_counted_and_timed_and_so_are_holds() -> None:
+    mutex, clock = contend(wait_ns=1000)
+    first, second = mutex.snapshot(by_caller=True)
+    assert (first.name, first.caller, first.acquired, first.contended) == ("uvm_cpu[1]", "first", 1, 0)
+    assert (first.wait_ns_total, first.wait_ns_max, sum(first.wait_hist)) == (0, 0, 0)
+    assert (first.hold_ns_total, first.hold_ns_max, first.hold_samples) == (250, 250, 1)
+    assert (second.caller, second.acquired, second.contended) == ("second", 1, 1)
+    assert (second.wait_ns_total, second.wait_ns_max) == (1000, 1000)
+    assert [bucket for bucket, waits in enumerate(second.wait_hist) if waits] == [(1000).bit_length()]
+    assert (second.hold_ns_total, second.hold_samples) == (64, 1)
+    assert clock.readings == 6
+
+
+@pytest.mark.parametrize(
+    ("wait_ns", "bucket"), [(0, 0), (1, 1), (1023, 10), (1024, 11), (2**39, 39), (2**45, WAIT_BUCKETS - 1)]
+)
+def test_the_histogram_is_by_powers_of_two_and_ends_with_all_longer_waits(wait_ns: int, bucket: int) -> None:
+    (record,) = contend(wait_ns=wait_ns)[0].snapshot()
+    assert len(record.wait_hist) == WAIT_BUCKETS
+    assert record.wait_hist[bucket] == 1 == sum(record.wait_hist)
+
+
+def test_only_one_acquisition_in_so_many_reads_the_clock_and_the_total_is_scaled_up() -> None:
+    clock = Clock([1000, 1010, 2000, 2030])
+    handle = (mutex := counting(clock)).handle("here")
+    for _ in range(HOLD_SAMPLE):
+        handle.acquire()
+        handle.release()
+    assert clock.readings == 2
+    assert handle.try_acquire()
+    handle.release()
+    (record,) = mutex.snapshot()
+    assert record.acquired == HOLD_SAMPLE + 1
+    assert (record.hold_samples, record.hold_ns_max) == (2, 30)
+    assert record.hold_ns_total == (10 + 30) * (HOLD_SAMPLE + 1) // 2
+
+
+def test_a_trylock_that_fails_counts_nothing() -> None:
+    handle = (mutex := counting(Clock([5, 6]))).handle("here")
+    handle.acquire()
+    assert not handle.try_acquire()
+    handle.release()
+    (record,) = mutex.snapshot()
+    assert (record.acquired, record.contended) == (1, 0)
+
+
+def test_records_of_one_caller_are_added_up_and_a_retired_handle_keeps_its_counts() -> None:
+    mutex = counting(Clock(range(10, 1000, 10)))
+    handles = [mutex.handle(caller) for caller in ("alloc", "free", "alloc")]
+    for times, handle in enumerate(handles, 1):
+        for _ in range(times):
+            handle.acquire()
+            handle.release()
+    before = mutex.snapshot(by_caller=True)
+    assert [(record.caller, record.acquired, record.hold_samples) for record in before] == [
+        ("alloc", 4, 2),
+        ("free", 2, 1),
+    ]
+    mutex.retire(handles[0])
+    mutex.retire(handles[1])
+    assert sorted(mutex.snapshot(by_caller=True), key=lambda record: record.caller) == list(before)
+    mutex.retire(handles[0])  # a second time changes nothing
+    (record,) = mutex.snapshot()
+    assert (record.caller, record.acquired, record.hold_ns_total) == ("<all>", 6, 20 + 20 + 20)
+
+
+def test_folding_a_retired_handle_keeps_the_longest_wait_and_the_histogram() -> None:
+    mutex, _ = contend(wait_ns=1000)
+    (before,) = mutex.snapshot()
+    second = mutex.handle("second")
+    mutex.retire(second)
+    assert mutex.snapshot() == (before,)
+    assert (before.wait_ns_max, before.contended, before.acquired) == (1000, 1, 2)

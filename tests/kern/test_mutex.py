@@ -1,0 +1,80 @@
+"""The mutex: what a handle is when nothing is counted or checked, and that handles exclude each other."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from tests.kern.tasks import run_all
+from uvmfree.kern.lockrank import RANKS, UVM_CPU, UVM_FPAGEQLOCK
+from uvmfree.kern.mutex import Mutex
+from uvmfree.kern.threads import ThreadsMachine
+
+
+def test_a_handle_that_counts_nothing_is_the_raw_lock() -> None:
+    """The hot path pays for a lock what the raw lock costs, not one call more."""
+    made: list[Any] = []
+
+    def raw_lock() -> Any:
+        made.append(threading.Lock())
+        return made[-1]
+
+    mutex = Mutex(UVM_CPU, 3, raw_lock=raw_lock, clock_ns=lambda: 1, lockstat=False, debug=None)
+    handle = mutex.handle("here")
+    owners = {handle.acquire.__self__, handle.release.__self__, handle.try_acquire.func.__self__}  # type: ignore[attr-defined]
+    assert owners == {made[0]}
+    assert (handle.acquire, handle.release) == (made[0].acquire, made[0].release)
+    assert mutex.snapshot() == ()
+    mutex.retire(handle)
+    assert mutex.snapshot(by_caller=True) == ()
+
+
+def test_names_are_those_of_the_kernel() -> None:
+    machine = ThreadsMachine()
+    assert machine.mutex(UVM_FPAGEQLOCK).name == "uvm_fpageqlock"
+    assert machine.mutex(UVM_CPU, 3).name == "uvm_cpu[3]"
+    assert [rank.name for rank in RANKS] == ["uvm_cpu", "uvm_fpageqlock", "xcall", "uvm_pageout_lock"]
+
+
+@pytest.mark.parametrize("lockstat", [False, True], ids=["", "lockstat"])
+@pytest.mark.parametrize("lockdebug", [False, True], ids=["", "lockdebug"])
+class TestEveryKindOfHandle:
+    def test_two_handles_of_one_mutex_exclude_each_other(self, lockstat: bool, lockdebug: bool) -> None:
+        mutex = ThreadsMachine(lockstat=lockstat, lockdebug=lockdebug).mutex(UVM_CPU, 0)
+        one, two = mutex.handle("one"), mutex.handle("two")
+        one.acquire()
+        tried: list[bool] = []
+        run_all(lambda: tried.append(two.try_acquire()))
+        one.release()
+
+        def take() -> None:
+            tried.append(two.try_acquire())
+            two.release()
+
+        run_all(take)
+        assert tried == [False, True]
+
+    def test_a_context_manager_that_releases_after_an_error(self, lockstat: bool, lockdebug: bool) -> None:
+        handle = ThreadsMachine(lockstat=lockstat, lockdebug=lockdebug).mutex(UVM_CPU, 0).handle("here")
+        with pytest.raises(KeyError), handle:
+            raise KeyError
+        assert handle.try_acquire()
+        handle.release()
+
+    def test_plain_data_under_it_is_exact(self, lockstat: bool, lockdebug: bool) -> None:
+        machine = ThreadsMachine(lockstat=lockstat, lockdebug=lockdebug)
+        mutex = machine.mutex(UVM_FPAGEQLOCK)
+        total = [0]
+
+        def add() -> None:
+            handle = mutex.handle("add")
+            for _ in range(500):
+                handle.acquire()
+                total[0] += 1
+                handle.release()
+
+        run_all(*[add] * 4)
+        assert total == [2000]
+        if lockstat:
+            (record,) = mutex.snapshot()
+            assert record.acquired == 2000
