@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -78,8 +80,8 @@ def bench(
     param = Param(npages=npages, refill=refill, ncpus=ready.ncpus)
     check_fits(ready, param.npages, param.pagesize)
     result = Bench(ready, param, designs or tuple(REGISTRY))
-    with _progress(2 * repetitions * len(result.designs)) as (tick, done):
-        for _ in measure(result, repetitions, tick):
+    with _first_ctrl_c_asks() as asked, _progress(2 * repetitions * len(result.designs)) as (tick, done):
+        for _ in measure(result, repetitions, tick, asked):
             done()
     if json_file is not None:
         _write_json(json_file, result.document())
@@ -197,6 +199,27 @@ def _print_bench(result: Bench) -> None:
         elapsed_s = sum(record.drive.wall_ns for record in counted) / 1e9
         for line in netbsd(locks_of(counted), elapsed_s):
             console.print(line, markup=False)
+
+
+@contextlib.contextmanager
+def _first_ctrl_c_asks() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a request that is honoured where it is safe; yield what tells whether it came.
+
+    => An exception out of nowhere could strike while a system is half built or half closed. The second Ctrl-C is
+       an exception all the same.
+    """
+    came = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

@@ -88,17 +88,20 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(statistics.median(values), min(values), max(values))
 
 
-def measure(bench: Bench, repetitions: int, tick: Callable[[str], None]) -> Iterator[Run]:
+def measure(
+    bench: Bench, repetitions: int, tick: Callable[[str], None], stop: Callable[[], bool] = lambda: False
+) -> Iterator[Run]:
     """Run all repetitions of all designs, interleaved, adding each to `bench`; yield each run.
 
-    => `tick(what)` is called before each run. Ends early, with `bench.interrupted` set, on Ctrl-C.
+    => `tick(what)` is called before each run. Once `stop()` is true the run under way is dropped,
+       `bench.interrupted` is set, and what was measured before is kept.
     """
     for repetition in range(repetitions):
         for design in bench.designs:
             for lockstat in (True, False):
                 tick(f"{design}, {repetition + 1} of {repetitions}")
-                record = run(bench.workload, bench.param, design, repetition, lockstat=lockstat)
-                if record.drive.interrupted:
+                record = run(bench.workload, bench.param, design, repetition, lockstat=lockstat, stop=stop)
+                if record is None or stop():
                     bench.interrupted = True
                     return
                 bench.runs.append(record)

@@ -5,7 +5,7 @@ populated before the clock starts, and the system is audited after it has stoppe
 gives no figures.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
@@ -67,10 +67,13 @@ class Figures:
     wall_ms: float
 
 
-def run(workload: Workload, param: Param, design: str, repetition: int, *, lockstat: bool) -> Run:
+def run(
+    workload: Workload, param: Param, design: str, repetition: int, *, lockstat: bool, stop: Callable[[], bool]
+) -> Run | None:
     """Boot a system, run the workload once, audit, and return the records.
 
     => ArgumentError if the workload does not fit; DriveError, AuditError if something broke.
+    => None if `stop()` became true on the way; all threads are joined.
     """
     check_fits(workload, param.npages, param.pagesize)
     tunables = asdict(param) | {"design": design, "ncpus": workload.ncpus, "lockstat": lockstat}
@@ -79,10 +82,12 @@ def run(workload: Workload, param: Param, design: str, repetition: int, *, locks
         bodies = workload.bodies()
         if lockstat:
             with watch(uvm) as seen:
-                drove = drive(uvm, bodies)
+                drove = drive(uvm, bodies, stop)
         else:
-            drove, seen = drive(uvm, bodies), Seen()
+            drove, seen = drive(uvm, bodies, stop), Seen()
         uvm.audit()
+        if drove.interrupted:
+            return None
         locks = uvm.lockstat(by_caller=True) if lockstat else ()
         return Run(
             design=design,

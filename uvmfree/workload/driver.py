@@ -112,11 +112,11 @@ class _Run:
         self.stopped = True
 
 
-def drive(uvm: Uvm, bodies: Sequence[Body]) -> Drive:
+def drive(uvm: Uvm, bodies: Sequence[Body], stop: Callable[[], bool] = lambda: False) -> Drive:
     """Run one body on each CPU, from CPU 0 on, to their ends.
 
     => DriveError if a body raised; the others were stopped and joined, and the cause has the traceback.
-    => Ctrl-C stops the bodies, joins them, and returns with `interrupted` set.
+    => Ctrl-C, or `stop()` once it is true, stops the bodies, joins them, and returns with `interrupted` set.
     """
     machine = uvm.machine
     run = _Run(machine, len(bodies))
@@ -144,11 +144,11 @@ def drive(uvm: Uvm, bodies: Sequence[Body]) -> Drive:
     ]
     interrupted = False
     try:
-        while not all(task.join(_TICK_S) for task in tasks):
-            pass
+        while not interrupted and not all(task.join(_TICK_S) for task in tasks):
+            interrupted = stop()
     except KeyboardInterrupt:
         interrupted = True
-        run.stopped = True
+    run.stopped = True
     late = [task.name for task in tasks if not task.join(JOIN_S)]
     if run.first_error is not None:
         index, error = run.first_error
