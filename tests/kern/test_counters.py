@@ -1,0 +1,130 @@
+"""The counter page: exact updates from many threads, plain reads, and a page that outlives whoever made it."""
+
+import ctypes
+import gc
+import mmap
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.kern.tasks import run_all
+from uvmfree.kern.counters import LINE, CounterPage
+from uvmfree.kern.threads import ThreadsMachine
+
+THREADS = 8
+ADDS = 1000
+
+
+@pytest.fixture(params=["direct", "public"])
+def page(request: pytest.FixtureRequest) -> Iterator[CounterPage]:
+    made = CounterPage(("free", "zeropages"), public_calls=request.param == "public")
+    assert made.direct == (request.param == "direct")
+    yield made
+    made.close()
+
+
+def test_updates_from_many_threads_are_exact(page: CounterPage) -> None:
+    """P1: only updates have to be consistent, and those are atomic."""
+
+    def add() -> None:
+        free, zeropages = page.adder("free"), page.adder("zeropages")
+        for n in range(ADDS):
+            free.add(3)
+            zeropages.add(-1 if n % 2 else 1 << 40)
+        assert (free.operations, zeropages.operations) == (ADDS, ADDS)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        run_all(*[add] * THREADS)
+    finally:
+        sys.setswitchinterval(before)
+    assert page.load("free") == 3 * ADDS * THREADS
+    assert page.load("zeropages") == ((1 << 40) - 1) * ADDS // 2 * THREADS
+
+
+def test_one_counter_leaves_the_others_alone(page: CounterPage) -> None:
+    page.adder("zeropages").add(-7)
+    assert (page.load("free"), page.load("zeropages")) == (0, -7)
+
+
+def test_a_private_view_reads_and_writes_the_same_word(page: CounterPage) -> None:
+    """P1: an unlocked read is a plain load of one aligned word."""
+    view, slot = page.view(), page.slot("zeropages")
+    page.adder("zeropages").add(1 << 33)
+    assert view[slot] == 1 << 33
+    view[slot] -= 1
+    assert page.load("zeropages") == (1 << 33) - 1
+    page.adder("zeropages").add(1)
+    assert view[slot] == 1 << 33
+
+
+def test_counters_stand_a_cache_line_apart(page: CounterPage) -> None:
+    assert page.slot("zeropages") - page.slot("free") == LINE
+    assert LINE * page.view().itemsize == 64
+
+
+def test_closing_releases_the_atomic_views_and_leaves_what_can_be_read(page: CounterPage) -> None:
+    adder = page.adder("free")
+    adder.add(5)
+    page.close()
+    page.close()
+    assert page.closed
+    assert page.load("free") == 5
+    if not page.direct:
+        with pytest.raises(ValueError, match="released"):
+            adder.add(1)
+    assert page.load("free") == 5
+
+
+def test_an_adder_keeps_the_page_that_it_writes_to() -> None:
+    page = CounterPage(("free",))
+    adder, view, slot = page.adder("free"), page.view(), page.slot("free")
+    assert any(isinstance(kept, mmap.mmap) for kept in gc.get_referents(adder))
+    page.close()
+    del page
+    gc.collect()
+    adder.add(2)
+    assert view[slot] == 2
+
+
+def test_a_page_has_room_for_64_counters_and_says_so() -> None:
+    lines = mmap.PAGESIZE // 64
+    page = CounterPage(tuple(f"counter {n}" for n in range(lines)))
+    page.adder(f"counter {lines - 1}").add(1)
+    assert sum(page.view()) == 1
+    page.close()
+    with pytest.raises(ValueError, match=f"{lines + 1} counters do not fit"):
+        CounterPage(tuple(f"counter {n}" for n in range(lines + 1)))
+
+
+def test_a_short_way_that_does_not_add_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pointer is a private attribute of a library: if it does something else, the documented call is used."""
+
+    def wrong(*_: Any) -> Any:
+        return lambda pointer: lambda *arguments: None
+
+    monkeypatch.setattr(ctypes, "PYFUNCTYPE", wrong)
+    page = CounterPage(("free",))
+    assert not page.direct
+    page.adder("free").add(4)
+    assert page.load("free") == 4
+    page.close()
+
+
+def test_a_short_way_that_is_not_there_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any) -> Any:
+        raise AttributeError("fp_add")
+
+    monkeypatch.setattr(ctypes, "cast", missing)
+    page = CounterPage(("free",))
+    assert not page.direct
+    page.close()
+
+
+def test_a_machine_makes_zeroed_counters() -> None:
+    page = ThreadsMachine().counters(("free", "zeropages"))
+    assert (page.names, page.load("free"), page.load("zeropages")) == (("free", "zeropages"), 0, 0)
+    page.close()
