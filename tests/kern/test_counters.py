@@ -4,6 +4,7 @@ import ctypes
 import gc
 import mmap
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,15 +80,36 @@ def test_closing_releases_the_atomic_views_and_leaves_what_can_be_read(page: Cou
     assert page.load("free") == 5
 
 
-def test_an_adder_keeps_the_page_that_it_writes_to() -> None:
-    page = CounterPage(("free",))
-    adder, view, slot = page.adder("free"), page.view(), page.slot("free")
-    assert any(isinstance(kept, mmap.mmap) for kept in gc.get_referents(adder))
-    page.close()
+@pytest.mark.parametrize("public_calls", [False, True], ids=["direct", "public"])
+def test_an_adder_keeps_the_page_that_it_writes_to(public_calls: bool) -> None:
+    page = CounterPage(("free",), public_calls=public_calls)
+    adder, slot = page.adder("free"), page.slot("free")
+    dropped = weakref.ref(page)
     del page
     gc.collect()
     adder.add(2)
+    page = dropped()
+    assert page is not None
+    assert page.load("free") == 2
+    page.close()
+    view = page.view()
+    del page
+    gc.collect()
     assert view[slot] == 2
+
+
+@pytest.mark.parametrize("public_calls", [False, True], ids=["direct", "public"])
+def test_a_page_that_nobody_closed_goes_quietly(monkeypatch: pytest.MonkeyPatch, public_calls: bool) -> None:
+    """The library complains of views that nobody released; a forgotten close() is no reason for a traceback."""
+    complaints: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    page = CounterPage(("free",), public_calls=public_calls)
+    adder = page.adder("free")
+    cycle: list[object] = [page, adder]
+    cycle.append(cycle)
+    del page, adder, cycle
+    gc.collect()
+    assert complaints == []
 
 
 def test_a_page_has_room_for_64_counters_and_says_so() -> None:

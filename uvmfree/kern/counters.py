@@ -13,6 +13,7 @@ library: its version is pinned, the first use checks that it adds, and if not, t
 
 import ctypes
 import mmap
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final
@@ -41,6 +42,8 @@ class CounterPage:
         self._words = memoryview(self._page).cast("q")
         self._slots = {name: line * LINE for line, name in enumerate(names)}
         self._views = ExitStack()
+        # A page that nobody closed goes with its last adder; the library would complain of open views.
+        weakref.finalize(self, self._views.close)
         self._atomic: dict[str, Any] = {}  # written once, below; then only read
         for name, slot in self._slots.items():
             line = memoryview(self._page)[slot * 8 : slot * 8 + 8]
@@ -64,7 +67,7 @@ class CounterPage:
     def adder(self, name: str) -> "Adder":
         """Return an updater of one counter for one thread of control."""
         view = self._atomic[name]
-        return Adder(_direct_add(view) if self._direct else view.add, self._page)
+        return Adder(_direct_add(view) if self._direct else view.add, self)
 
     @property
     def direct(self) -> bool:
@@ -86,7 +89,7 @@ class Adder:
 
     __slots__ = ("_add", "_page", "operations")
 
-    def __init__(self, add: Callable[[int], object], page: mmap.mmap) -> None:
+    def __init__(self, add: Callable[[int], object], page: CounterPage) -> None:
         self._add = add
         self._page = page  # `add` knows only an address: as long as it can be called, the page stays mapped
         self.operations = 0
