@@ -54,6 +54,8 @@ class Param:
                 raise ParamError(f"{field.name}={value!r}: must be a whole number")
             if field.type in (bool, "bool") and type(value) is not bool:
                 raise ParamError(f"{field.name}={value!r}: must be True or False")
+            if field.type in (str, "str") and type(value) is not str:
+                raise ParamError(f"{field.name}={value!r}: must be a name")
         _in_range("ncpus", self.ncpus, 1, SMALL_INTS // 2)
         _in_range("nfreelists", self.nfreelists, 1, 8)
         _power_of_two("ncolors", self.ncolors, 1, SMALL_INTS // self.nfreelists)
@@ -63,7 +65,7 @@ class Param:
         _in_range("npages", self.npages, self.nfreelists, PAGES_MAX)
         _in_range("refill", self.refill, 1, 4096)
         interval_s = self.redistribute_interval_s
-        if not isinstance(interval_s, int | float) or not 0.001 <= interval_s <= 3600:
+        if type(interval_s) not in (int, float) or not 0.001 <= interval_s <= 3600:
             raise ParamError(
                 f"redistribute_interval_s={interval_s!r}: must be a number of seconds from 0.001 to 3600"
             )
