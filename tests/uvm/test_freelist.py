@@ -1,0 +1,221 @@
+"""The global free list beside a naive model: plain Python lists, with the head at the end.
+
+=> What is at stake are ghosts (entries of pages that were unlinked from the middle), sweeps, and chunks that were
+   spliced: in any order of operations the pages come out as they would from plain lists.
+"""
+
+from collections import defaultdict
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uvmfree.uvm.freelist import SWEEP_MIN, Bucket, GlobalFreelist, cpu_lists, real_entries
+from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
+
+NCOLORS = 2
+NFREELISTS = 2
+
+
+def page(pfn: int) -> VmPage:
+    return VmPage(pfn, pfn % NCOLORS, pfn // NCOLORS % NFREELISTS, "test")
+
+
+def spliceable(pages: list[VmPage], queue: int) -> PageList:
+    made = PageList(Place.CACHED, 3, queue)
+    for pg in pages:
+        pg.list = made
+    made += pages
+    return made
+
+
+class Beside:
+    """A GlobalFreelist and its model: for each queue, freelist and colour a list with the head last."""
+
+    def __init__(self, npages: int) -> None:
+        self.real = GlobalFreelist(NFREELISTS, NCOLORS)
+        self.model: dict[tuple[int, int, int], list[VmPage]] = defaultdict(list)
+        self.out = [page(pfn) for pfn in range(npages)]
+
+    def push(self, which: int, queue: int) -> None:
+        if self.out:
+            pg = self.out.pop(which % len(self.out))
+            self.real.push(pg, queue)
+            self.model[queue, pg.free_list, pg.color].append(pg)
+
+    def pop(self, free_list: int, color: int, queues: tuple[int, int]) -> None:
+        got = self.real.pop(free_list, color, queues)
+        wanted = None
+        for step in range(NCOLORS):
+            for queue in queues:
+                bucket = self.model[queue, free_list, (color + step) % NCOLORS]
+                if bucket and wanted is None:
+                    wanted = bucket.pop(), queue
+        assert got == wanted
+        if got is not None:
+            assert got[0].list is None
+            self.out.append(got[0])
+
+    def take(self, free_list: int, color: int, n: int, queue: int) -> None:
+        batches = self.real.take(free_list, color, n, queue)
+        left = n
+        wanted = []
+        for step in range(NCOLORS):
+            bucket = self.model[queue, free_list, (color + step) % NCOLORS]
+            share = -(-left // (NCOLORS - step))
+            if share and bucket:
+                wanted.append(bucket[-share:])
+                left -= len(bucket[-share:])
+                del bucket[-share:]
+        assert batches == wanted
+        for batch in batches:
+            for pg in batch:
+                pg.list = None
+            self.out += batch
+
+    def splice(self, free_list: int, color: int, n: int, queue: int) -> None:
+        pages = [pg for pg in self.out if (pg.free_list, pg.color) == (free_list, color)][:n]
+        if pages:
+            self.out = [pg for pg in self.out if pg not in pages]
+            self.real.splice(spliceable(pages, queue), free_list, color)
+            self.model[queue, free_list, color] += pages
+
+    def unlink(self, which: int) -> None:
+        standing = [pg for bucket in self.model.values() for pg in bucket]
+        if standing:
+            pg = standing[which % len(standing)]
+            self.real.unlink(pg)
+            assert pg.list is None
+            for bucket in self.model.values():
+                if pg in bucket:
+                    bucket.remove(pg)
+            self.out.append(pg)
+
+    def check(self) -> None:
+        for queue, rows in enumerate(self.real.buckets):
+            for free_list, row in enumerate(rows):
+                for color, bucket in enumerate(row):
+                    assert list(bucket.pages()) == self.model[queue, free_list, color]
+                    for chunk in bucket.chunks:
+                        assert (chunk.place, chunk.owner, chunk.queue) == (Place.GLOBAL, None, queue)
+                        assert chunk.ghosts == len(chunk) - len(real_entries(chunk))
+        counted = [sum(len(b) for (q, _, _), b in self.model.items() if q == queue) for queue in range(NQUEUES)]
+        assert self.real.npages == counted
+        assert self.real.free == sum(counted)
+
+
+QUEUE = st.integers(UNKNOWN, ZEROS)
+FREE_LIST = st.integers(0, NFREELISTS - 1)
+COLOR = st.integers(0, NCOLORS - 1)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("push"), st.integers(0, 40), QUEUE),
+        st.tuples(st.just("pop"), FREE_LIST, COLOR, st.sampled_from([(UNKNOWN, ZEROS), (ZEROS, UNKNOWN)])),
+        st.tuples(st.just("take"), FREE_LIST, COLOR, st.integers(0, 9), QUEUE),
+        st.tuples(st.just("splice"), FREE_LIST, COLOR, st.integers(0, 9), QUEUE),
+        st.tuples(st.just("unlink"), st.integers(0, 40)),
+    ),
+    max_size=50,
+)
+
+
+@given(npages=st.integers(1, 24), steps=STEPS)
+def test_any_order_of_operations_gives_what_plain_lists_give(npages: int, steps: list[tuple[object, ...]]) -> None:
+    """R2: exactly last in, first out, whatever was unlinked, spliced or swept meanwhile."""
+    beside = Beside(npages)
+    for name, *arguments in steps:
+        getattr(beside, str(name))(*arguments)
+        beside.check()
+    for free_list in range(NFREELISTS):
+        for _ in range(npages):
+            beside.pop(free_list, 1, (ZEROS, UNKNOWN))
+    beside.check()
+    assert len(beside.out) == npages
+
+
+def test_the_warmest_page_goes_out_first() -> None:
+    """R2: insert and remove at the head."""
+    bucket = Bucket(UNKNOWN)
+    pages = [page(pfn) for pfn in range(5)]
+    for pg in pages:
+        bucket.push(pg)
+    assert [bucket.pop() for _ in range(6)] == [*pages[::-1], None]
+
+
+def test_a_splice_goes_to_the_head_and_is_one_step_whatever_its_length() -> None:
+    """P8: the very list is put on the bucket; its pages are not touched one by one."""
+    bucket = Bucket(UNKNOWN)
+    bucket.push(page(90))
+    cached = spliceable([page(pfn) for pfn in range(50)], UNKNOWN)
+    bucket.splice(cached)
+    assert bucket.chunks[-1] is cached
+    assert {(pg.list is cached, pg.place, pg.owner) for pg in cached} == {(True, Place.GLOBAL, None)}
+    assert [pg.pfn for pg in iter(bucket.pop, None)] == [*range(49, -1, -1), 90]
+
+
+def test_a_batch_crosses_chunks_and_skips_ghosts_and_keeps_the_order() -> None:
+    bucket = Bucket(UNKNOWN)
+    pages = [page(pfn) for pfn in range(9)]
+    for begin in (0, 3, 6):
+        bucket.splice(spliceable(pages[begin : begin + 3], UNKNOWN))
+    bucket.unlink(pages[4])
+    assert [pg.pfn for pg in bucket.take(5)] == [2, 3, 5, 6, 7, 8][1:]
+    assert [pg.pfn for pg in bucket.take(5)] == [0, 1, 2]
+    assert bucket.take(5) == []
+
+
+def test_a_page_that_comes_back_is_met_at_its_new_place() -> None:
+    bucket = Bucket(UNKNOWN)
+    pages = [page(pfn) for pfn in range(4)]
+    for pg in pages:
+        bucket.push(pg)
+    for _ in range(3):  # three ghosts of one page, under its entry
+        bucket.unlink(pages[0])
+        bucket.push(pages[0])
+        bucket.push(bucket.pop())  # type: ignore[arg-type]
+    assert [pg.pfn for pg in iter(bucket.pop, None)] == [0, 3, 2, 1]
+
+
+def test_ghosts_never_outnumber_pages_for_long() -> None:
+    """A list from whose middle pages leave again and again does not grow."""
+    bucket = Bucket(UNKNOWN)
+    pages = [page(pfn) for pfn in range(400)]
+    for pg in pages:
+        bucket.push(pg)
+    for round_ in range(20):
+        for pg in pages[round_ : round_ + 300]:
+            bucket.unlink(pg)
+            bucket.push(pg)
+        (chunk,) = bucket.chunks
+        assert chunk.ghosts <= max(SWEEP_MIN, len(chunk) // 2)
+        assert len(real_entries(chunk)) == 400
+    for pg in pages[:-1]:
+        bucket.unlink(pg)
+    (chunk,) = bucket.chunks
+    assert chunk.ghosts <= SWEEP_MIN
+    assert list(bucket.pages()) == [pages[-1]]
+
+
+def test_a_batch_is_spread_over_the_colours() -> None:
+    stock = GlobalFreelist(1, 4)
+    for pfn in range(40):
+        stock.push(VmPage(pfn, pfn % 4, 0, "test"), UNKNOWN)
+    batches = stock.take(0, 3, 6, UNKNOWN)
+    assert [(batch[0].color, len(batch)) for batch in batches] == [(3, 2), (0, 2), (1, 1), (2, 1)]
+    assert stock.npages == [34, 0]
+
+
+def test_a_cpu_has_its_own_list_for_each_queue_freelist_and_colour() -> None:
+    """R1: a list for every queue, freelist and colour."""
+    lists = cpu_lists(3, 4, lambda queue: PageList(Place.CACHED, 1, queue))
+    flat = [pages for queue in lists for row in queue for pages in row]
+    assert len({id(pages) for pages in flat}) == len(flat) == NQUEUES * 3 * 4
+    assert [queue[2][3].queue for queue in lists] == [UNKNOWN, ZEROS]
+
+
+def test_clearing_lets_go_of_all_pages() -> None:
+    stock = GlobalFreelist(1, 1)
+    for pfn in range(3):
+        stock.push(VmPage(pfn, 0, 0, "test"), UNKNOWN)
+    stock.clear()
+    assert stock.free == 0
+    assert stock.pop(0, 0, (UNKNOWN, ZEROS)) is None
