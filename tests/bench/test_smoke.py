@@ -1,0 +1,78 @@
+"""Every bench script runs, in its short form, and says what it promises to say.
+
+=> The scripts run as users run them, in a process of their own, all in one test session; no timing is judged.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT_S = 30  # bound for one script on a busy machine; alone it takes under 5 s
+
+IDS = {
+    "floor.py": ["floor-ratio"],
+    "local_hit.py": ["local-hit-shared-locks", "local-hit-atomics"],
+    "scaling.py": ["scaling-2cpu", "percpu-over-fpageqlock-2cpu"],
+    "contention.py": ["global-lock-per-op-ratio"] * 4,  # refill 1 and 32, each as booted and paced
+    "splice.py": ["splice-100k-over-1k"],
+    "boot.py": ["boot-1m-seconds", "boot-bytes-per-page"],
+    "replay.py": ["replay-events-per-s"],
+}
+COUNTS = {"local-hit-shared-locks", "local-hit-atomics"}  # judged in a smoke run too: no timing
+PARALLEL = {"scaling-2cpu", "percpu-over-fpageqlock-2cpu"}
+BETWEEN = {"floor-ratio": (0.5, 20), "boot-bytes-per-page": (100, 400), "global-lock-per-op-ratio": (0.001, 0.6)}
+
+
+def run(script: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of bench/ on this interpreter, bounded."""
+    return subprocess.run(
+        [sys.executable, f"bench/{script}", *args],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=SCRIPT_S,
+        check=False,
+    )
+
+
+def test_every_script_is_listed() -> None:
+    assert {path.name for path in (ROOT / "bench").glob("*.py")} == {*IDS, "harness.py"}
+
+
+@pytest.mark.parametrize("script", IDS)
+def test_smoke(script: str, tmp_path: Path) -> None:
+    """A smoke run ends with 0, prints a table, and writes records of the agreed shape."""
+    file = tmp_path / "records.json"
+    done = run(script, "--smoke", "--json", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    records: list[dict[str, Any]] = json.loads(file.read_text())
+    assert [record["id"] for record in records] == IDS[script]
+    for record in records:
+        assert list(record) == ["id", "claim", "measured", "bound", "unit", "holds"]
+        assert record["id"] in done.stdout
+        assert record["claim"] in done.stdout
+        assert record["unit"]
+        assert record["holds"] is (True if record["id"] in COUNTS else None)
+        if record["measured"] is None:
+            assert record["id"] in PARALLEL
+            assert "not measured" in done.stdout
+        elif record["id"] in COUNTS:
+            assert record["measured"] == record["bound"] == 0
+        else:
+            low, high = BETWEEN.get(record["id"], (0, float("inf")))
+            assert low < record["measured"] < high
+    assert [path.name for path in tmp_path.iterdir()] == ["records.json"]
+
+
+def test_a_wrong_place_for_the_records_is_said_before_anything_is_measured(tmp_path: Path) -> None:
+    done = run("local_hit.py", "--json", str(tmp_path / "nowhere" / "records.json"))
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr.splitlines()[-1]
+    assert done.stdout == ""
