@@ -38,6 +38,10 @@ class OutOfPages(UvmError):
     """A contiguous or ranged allocation cannot be met (R26, R27)."""
 
 
+class DeadlockError(UvmError):
+    """A wait that nothing could ever end (R18); refused."""
+
+
 class LockError(UvmError):
     """A lock was taken out of order, twice, or released by a stranger; names the locks (lockdebug)."""
 

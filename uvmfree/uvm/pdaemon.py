@@ -1,0 +1,86 @@
+"""The pagedaemon: a thread that keeps free memory at its target.
+
+=> It sleeps while there is nothing to do (R19). Each pass first has the CPU caches handed back if memory is short
+   (P10), at most once in `redistribute_min_gap_s`; then, if it is still short, it scans for pages to reclaim (R20);
+   then it wakes the waiters (R21).
+=> It is given what it reclaims from: a Reclaimer. Without one there is nothing but the caches.
+
+Source: uvm_pageout, uvmpd_scan in sys/uvm/uvm_pdaemon.c of NetBSD 9; the proposal, P10.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from uvmfree.kern.machine import Machine
+from uvmfree.uvm.pageout import Pageout
+from uvmfree.uvm.uvmexp import Watermarks
+
+
+class Reclaimer(Protocol):
+    """Something that pages can be reclaimed from."""
+
+    def needs_scan(self) -> bool:
+        """Whether the replacement policy wants a scan though memory is not short; asked without a lock."""
+
+    def reclaim_one(self) -> bool:
+        """Look at one page: free it, or start to write it out; False if there is no candidate left."""
+
+
+class Pagedaemon:
+    """The daemon of one system.
+
+    => `redistribute()` hands all CPU caches back, and returns the pages moved. Called by the daemon only.
+    => `pdwoke`, `pdrevs`, `pdscans`: wakeups, passes that scanned, pages looked at. Written by the daemon only;
+       read by others as plain integers, which may be a moment old.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        pageout: Pageout,
+        marks: Callable[[], Watermarks],
+        free: Callable[[], int],
+        redistribute: Callable[[], int],
+    ) -> None:
+        self._machine = machine
+        self._pageout = pageout
+        self._marks = marks
+        self._free = free
+        self._redistribute = redistribute
+        self._reclaimers: tuple[Reclaimer, ...] = ()  # replaced whole before the daemon is started, then only read
+        self.pdwoke = self.pdrevs = self.pdscans = 0
+
+    def add_reclaimer(self, reclaimer: Reclaimer) -> None:
+        """Let the daemon reclaim from this too."""
+        self._reclaimers = (*self._reclaimers, reclaimer)
+        self._pageout.needs_scan = lambda: any(one.needs_scan() for one in self._reclaimers)
+
+    def run(self) -> None:
+        """Be the pagedaemon until the system closes."""
+        try:
+            while self._pageout.daemon_sleep():
+                self.pdwoke += 1
+                self.one_pass()
+        except BaseException as error:
+            self._pageout.daemon_died(error)
+            raise
+
+    def one_pass(self) -> None:
+        """Free memory if it is short, then wake whoever waits for it."""
+        if self._short_of_target():
+            self._redistribute()
+        if self._short_of_target() or self._pageout.needs_scan():
+            self._scan()
+        self._pageout.daemon_pass_over()
+
+    def _short_of_target(self) -> bool:
+        return self._free() + self._pageout.paging < self._marks().freetarg
+
+    def _scan(self) -> None:
+        """Reclaim until there is four times the target, or nothing left to reclaim (uvmpd_scan, R20)."""
+        self.pdrevs += 1
+        for reclaimer in self._reclaimers:
+            while self._free() + self._pageout.paging < 4 * self._marks().freetarg:
+                self.pdscans += 1
+                if not reclaimer.reclaim_one():
+                    break
