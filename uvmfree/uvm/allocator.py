@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from uvmfree.errors import ArgumentError, BindError, DoubleFree, ForeignPage
 from uvmfree.kern.counters import Adder, CounterPage
@@ -23,7 +23,7 @@ from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.machine import Machine
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
-from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, ZEROS, VmPage
+from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, ZEROS, PageList, VmPage
 from uvmfree.uvm.physmem import PhysMem
 from uvmfree.uvm.uvmexp import CpuStats, Watermarks
 
@@ -32,6 +32,9 @@ Strat = Literal["normal", "only", "fallback"]
 
 Lwp = Literal["user", "kernel", "pagedaemon"]
 """What kind of thread asks: a kernel thread may use the kernel reserve (R5), the pagedaemon also its own (R6)."""
+
+Lists = list[list[list[PageList]]]
+"""Free lists of one CPU, or the global ones of a design, indexed [queue][free_list][color]."""
 
 QUEUES: Final = ((UNKNOWN, ZEROS), (ZEROS, UNKNOWN))
 """Order of the queues, indexed by whether zeroed memory is wanted (R8): try1, try2."""
@@ -199,7 +202,11 @@ class Cpu:
         )
 
     def stop(self, refuse: Callable[[], object]) -> None:
-        """Make every later call raise by `refuse`; with the lock held. A call under way ends normally."""
+        """Make every later call raise by `refuse`; with the lock held.
+
+        => Also a call that has got as far as waiting for the lock: `lists`, which each design's Cpu has, must
+           refuse it then, before it has changed anything. A design lets go of them through NoLists.
+        """
         self._acquire = self._acquire_free = refuse
 
     def cached_pages(self) -> int:
@@ -271,6 +278,22 @@ def publish(counter: Adder, pages: int) -> None:
     """Add to a shared counter what a list operation changed; no update for nothing."""
     if pages:
         counter.add(pages)
+
+
+class NoLists:
+    """What stands in for the lists of a Cpu that was stopped: empty to walk, and whoever reaches in is refused."""
+
+    __slots__ = ("_refuse",)
+
+    def __init__(self, refuse: Callable[[], object]) -> None:
+        self._refuse = refuse
+
+    def __getitem__(self, index: int) -> Any:
+        self._refuse()
+        raise AssertionError("what takes the place of a lock raises")
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
 
 
 def left_behind(index: int) -> Callable[[], object]:

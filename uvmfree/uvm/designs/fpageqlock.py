@@ -24,12 +24,9 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 from uvmfree.kern.lock import LockHandle
-from uvmfree.uvm.allocator import QUEUES, Cpu, Strat, UvmState, left_behind
+from uvmfree.uvm.allocator import QUEUES, Cpu, Lists, NoLists, Strat, UvmState, left_behind
 from uvmfree.uvm.freelist import SWEEP_MIN, cpu_lists, real_entries
 from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
-
-Lists = list[list[list[PageList]]]
-"""Free lists, indexed [queue][free_list][color]."""
 
 
 class FpageqlockCpu(Cpu):
@@ -114,6 +111,11 @@ class FpageqlockCpu(Cpu):
             raise self._refuse_free(pg) from None
         finally:
             self._release_free()
+
+    def stop(self, refuse: Callable[[], object]) -> None:
+        """Make every later call raise by `refuse`, and let go of the lists; with the lock held."""
+        super().stop(refuse)
+        self.lists = cast("Lists", NoLists(refuse))
 
     def insert(self, pg: VmPage) -> None:
         """Put a page at the head of the own and of the global UNKNOWN list."""
@@ -261,12 +263,12 @@ class Fpageqlock:
         with self._attach:
             for index in range(len(self._state.cpus)):
                 cpu = self._cpu(index)
-                cpu.stop(refuse)
                 for lists in (cpu.lists, self._global):
                     for queue in lists:
                         for row in queue:
                             for pages in row:
                                 pages.clear()
+                cpu.stop(refuse)
 
     def _cpu(self, index: int) -> FpageqlockCpu:
         return cast("FpageqlockCpu", self._state.cpus[index])

@@ -23,9 +23,10 @@ Source: the proposal, P3 to P9; compare sys/uvm/uvm_pgflcache.c of NetBSD 8 to 9
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 from uvmfree.kern.lock import LockHandle
-from uvmfree.uvm.allocator import QUEUES, Cpu, Strat, UvmState, left_behind, publish
+from uvmfree.uvm.allocator import QUEUES, Cpu, Lists, NoLists, Strat, UvmState, left_behind, publish
 from uvmfree.uvm.freelist import GlobalFreelist, cpu_lists
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
 
@@ -125,16 +126,23 @@ class PercpuCpu(Cpu):
         publish(self._free, pages)
         publish(self._zeropages, zeropages)
 
+    def stop(self, refuse: Callable[[], object]) -> None:
+        """Make every later call raise by `refuse`, and let go of the cache; with the lock held."""
+        super().stop(refuse)
+        self.lists = cast("Lists", NoLists(refuse))
+        self._unknown_lists = cast("list[list[PageList]]", self.lists)
+        self._unknown = self._zeros = cast("list[PageList]", self.lists)
+
     def cached_pages(self) -> int:
         """Count the pages in the cache."""
         return sum(len(pages) for queue in self.lists for buckets in queue for pages in buckets)
 
-    def _new_lists(self) -> list[list[list[PageList]]]:
+    def _new_lists(self) -> Lists:
         return cpu_lists(
             self._nfreelists, self._colormask + 1, lambda queue: PageList(Place.CACHED, self.index, queue)
         )
 
-    def _use(self, lists: list[list[list[PageList]]]) -> None:
+    def _use(self, lists: Lists) -> None:
         self.lists = lists
         self._unknown_lists = lists[UNKNOWN]
         self._unknown = lists[UNKNOWN][0]
@@ -336,9 +344,9 @@ class Percpu:
             with handle:
                 cpu = self._state.cpus[index]
                 assert isinstance(cpu, PercpuCpu)
-                cpu.stop(refuse)
                 for pages in cpu.chop():
                     pages.clear()
+                cpu.stop(refuse)
         with self._fpageqlock:
             self._global.clear()
 
