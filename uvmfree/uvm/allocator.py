@@ -23,7 +23,7 @@ from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.machine import Machine
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
-from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, ZEROS, PageList, VmPage
+from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.physmem import PhysMem
 from uvmfree.uvm.uvmexp import CpuStats, Watermarks
 
@@ -60,6 +60,25 @@ class UvmState:
     lwp_of: Callable[[], Lwp]
 
 
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """One free list as an audit finds it, and what its position in the design says that it must be.
+
+    => `real`: the pages that really stand on it, by the design's own meaning of that; the other entries are ghosts.
+    => `queue` to `owner`: what list and pages must be. `home`: whether it is the list that its pages name.
+    """
+
+    where: str
+    pages: PageList
+    real: list[VmPage]
+    queue: int
+    free_list: int
+    color: int
+    place: Place
+    owner: int | None
+    home: bool = True
+
+
 class Design(Protocol):
     """An allocator design: `fpageqlock`, `percpu`, and what comes after them."""
 
@@ -83,8 +102,8 @@ class Design(Protocol):
     def audit_locks(self) -> list[LockHandle]:
         """Return handles of all locks that stop every list and counter, in lock order."""
 
-    def entries(self) -> Iterator[tuple[str, VmPage]]:
-        """Walk the free lists, under those locks: every list's name and each page that really stands on it."""
+    def walk(self) -> Iterator[Walked]:
+        """Walk every free list, under those locks."""
 
     def findings(self) -> Iterator[str]:
         """Check what only this design promises, under those locks; one line for each finding."""
