@@ -120,11 +120,16 @@ class GlobalFreelist:
     """
 
     def __init__(self, nfreelists: int, ncolors: int) -> None:
+        self._nfreelists = nfreelists
+        self.npages = [0] * NQUEUES
+        self.recolor(ncolors)
+
+    def recolor(self, ncolors: int) -> None:
+        """Make new buckets, empty ones, for another number of colours; the old ones must be empty."""
         self._ncolors = ncolors
         self.buckets = [
-            [[Bucket(queue) for _ in range(ncolors)] for _ in range(nfreelists)] for queue in range(NQUEUES)
+            [[Bucket(queue) for _ in range(ncolors)] for _ in range(self._nfreelists)] for queue in range(NQUEUES)
         ]
-        self.npages = [0] * NQUEUES
 
     @property
     def free(self) -> int:
@@ -136,12 +141,12 @@ class GlobalFreelist:
         self.buckets[queue][pg.free_list][pg.color].push(pg)
         self.npages[queue] += 1
 
-    def pop(self, free_list: int, start_color: int, queues: tuple[int, ...]) -> tuple[VmPage, int] | None:
-        """Take one page: colours in rotation from `start_color`, in each colour the queues in order (R9).
+    def pop(self, free_list: int, start_color: int, span: int, queues: tuple[int, ...]) -> tuple[VmPage, int] | None:
+        """Take one page: `span` colours in rotation from `start_color`, in each the queues in order (R9).
 
         => Returns the page and the queue that it came from, or None.
         """
-        for step in range(self._ncolors):
+        for step in range(span):
             color = (start_color + step) % self._ncolors
             for queue in queues:
                 pg = self.buckets[queue][free_list][color].pop()
