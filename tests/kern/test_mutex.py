@@ -33,7 +33,7 @@ def test_names_are_those_of_the_kernel() -> None:
     machine = ThreadsMachine()
     assert machine.mutex(UVM_FPAGEQLOCK).name == "uvm_fpageqlock"
     assert machine.mutex(UVM_CPU, 3).name == "uvm_cpu[3]"
-    assert [rank.name for rank in RANKS] == ["uvm_cpu", "uvm_fpageqlock", "xcall", "uvm_pageout_lock"]
+    assert {"uvm_cpu", "uvm_fpageqlock", "xcall", "uvm_pageout_lock"} <= {rank.name for rank in RANKS}
 
 
 @pytest.mark.parametrize("lockstat", [False, True], ids=["", "lockstat"])

@@ -23,6 +23,7 @@ from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.machine import Machine
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
+from uvmfree.uvm.freelist import Walked
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NO_QUEUE, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.physmem import PhysMem
@@ -120,8 +121,8 @@ class Design(Protocol):
     def recolor(self, ncolors: int) -> None:
         """Give all pages their colours anew and arrange all lists accordingly; with all locks held (Q13)."""
 
-    def entries(self) -> Iterator[tuple[str, VmPage]]:
-        """Walk the free lists, under those locks: every list's name and each page that really stands on it."""
+    def walk(self) -> Iterator[Walked]:
+        """Walk every free list, under those locks."""
 
     def findings(self) -> Iterator[str]:
         """Check what only this design promises, under those locks; one line for each finding."""
@@ -255,7 +256,9 @@ class Cpu:
                 cpu._acquire_free()
             except BindError:
                 continue  # another thread took the CPU over between the two lines above
-            break
+            if cpu is self._state.cpus[self.index]:
+                break
+            cpu._release_free()  # it was taken over while we waited for the lock
         try:
             cpu._zeroing.remove(pg)
             cpu._idle_put(pg, ZEROS if finished else UNKNOWN)
@@ -314,7 +317,11 @@ class Cpu:
         )
 
     def stop(self, refuse: Callable[[], object]) -> None:
-        """Make every later call raise by `refuse`; with the lock held. A call under way ends normally."""
+        """Make every later call raise by `refuse`; with the lock held.
+
+        => Also a call that has got as far as waiting for the lock: `lists`, which each design's Cpu has, must
+           refuse it then, before it has changed anything. A design lets go of them through NoLists.
+        """
         self._acquire = self._acquire_free = refuse
         self._try_idle = lambda: bool(refuse())
 
@@ -386,12 +393,3 @@ class Cpu:
         if pg.system is not self._system:
             return ForeignPage(f"{pg!r} belongs to another system; free it where it was allocated")
         return DoubleFree(f"{pg!r} is free already; a page can be freed once after each pagealloc()")
-
-
-def left_behind(index: int) -> Callable[[], object]:
-    """Return what takes the place of the lock in a Cpu that another thread has taken over."""
-
-    def refuse() -> object:
-        raise BindError(f"this object of CPU {index} was left behind by a later run_on({index}); use that one's")
-
-    return refuse

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from uvmfree.errors import AuditError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.allocator import Design, UvmState
+from uvmfree.uvm.freelist import Walked
 from uvmfree.uvm.page import ZEROS
 
 FINDINGS_MAX = 20
@@ -39,35 +40,56 @@ def audit(state: UvmState, design: Design, locks: Sequence[LockHandle], ranged: 
 
 
 def _findings(state: UvmState, design: Design, ranged: int) -> Iterator[str]:
-    stands: dict[int, str] = {}
-    colormask = state.uvmexp.ncolors - 1
-    zero_page = bytes(state.param.pagesize)
-    for where, pg in design.entries():
-        if pg.pfn in stands:
-            yield f"page {pg.pfn:#x} stands on {stands[pg.pfn]} and on {where}"
-        stands[pg.pfn] = where
-        on = pg.list
-        if on is None:
-            yield f"page {pg.pfn:#x} is allocated and stands on {where}"
-        elif on.queue == ZEROS and state.physmem.bytes_of(pg) != zero_page:
-            yield f"page {pg.pfn:#x} stands on a ZEROS queue of {where} and is not zero"
-        if pg.color != pg.pfn & colormask:
-            yield f"page {pg.pfn:#x} has colour {pg.color}, its frame number says {pg.pfn & colormask} (R1)"
+    at_home: set[int] = set()
+    for walked in design.walk():
+        yield from _list_findings(state, walked)
+        if walked.home:
+            at_home.update(pg.pfn for pg in walked.real)
     for player in state.cpus:
         for pg in player.zeroing():
-            if pg.pfn in stands:
-                yield f"page {pg.pfn:#x} is being zeroed by CPU {player.index} and stands on {stands[pg.pfn]} (R16)"
-            stands[pg.pfn] = f"the zeroing list of CPU {player.index}"
+            if pg.pfn in at_home:
+                yield f"page {pg.pfn:#x} is being zeroed by CPU {player.index} and stands on a free list (R16)"
+            at_home.add(pg.pfn)
+    colormask = state.uvmexp.ncolors - 1
+    freelist_of = {pfn: seg.free_list for seg in state.physmem.segments for pfn in range(seg.start, seg.end)}
     allocated = 0
     for pg in state.physmem:
         allocated += pg.list is None
-        if pg.list is not None and pg.pfn not in stands:
+        if pg.list is not None and pg.pfn not in at_home:
             yield f"page {pg.pfn:#x} is free and stands on no list"
+        if pg.color != pg.pfn & colormask:
+            yield f"page {pg.pfn:#x} has colour {pg.color}, its frame number says {pg.pfn & colormask} (R1)"
+        if pg.free_list != freelist_of[pg.pfn]:
+            yield f"page {pg.pfn:#x} has freelist {pg.free_list}, its segment is on {freelist_of[pg.pfn]} (R1)"
     stats = [cpu.stats() for cpu in state.cpus]
     held = ranged + sum(cpu.allocs - cpu.frees for cpu in stats)
     if held != allocated:
         yield f"the CPUs count {held} allocated pages, {allocated} are"
-    for cpu in stats:
-        if cpu.zerohit + cpu.zeromiss > cpu.allocs or cpu.colormiss > cpu.allocs:
-            yield f"CPU {cpu.index} counts more hits and misses than its {cpu.allocs} allocations"
+    for cpu, counted in zip(state.cpus, stats, strict=True):
+        if counted.zerohit + counted.zeromiss > counted.allocs or counted.colormiss > counted.allocs:
+            yield f"CPU {cpu.index} counts more hits and misses than its {counted.allocs} allocations"
+        if counted.cached != cpu.cached_pages():
+            yield f"CPU {cpu.index} counts {counted.cached} cached pages, {cpu.cached_pages()} stand there"
     yield from design.findings()
+
+
+def _list_findings(state: UvmState, walked: Walked) -> Iterator[str]:
+    """Check one list: its labels, its ghosts, and that its pages belong there."""
+    pages, where = walked.pages, f"{walked.where}, freelist {walked.free_list}, colour {walked.color}"
+    label = (pages.queue, pages.place, pages.owner)
+    if label != (walked.queue, walked.place, walked.owner):
+        yield (
+            f"{where}: is marked as queue {pages.queue}, {pages.place.value}, owner {pages.owner}; "
+            f"it is queue {walked.queue}, {walked.place.value}, owner {walked.owner}"
+        )
+    ghosts = len(pages) - len(walked.real)
+    if ghosts != pages.ghosts:
+        here = {pg.pfn for pg in walked.real}
+        astray = ", ".join(f"page {pg.pfn:#x}" for pg in pages if pg.pfn not in here) or "a page twice"
+        yield f"{where}: {ghosts} entries of pages that are not there, {pages.ghosts} counted as ghosts: {astray:.80}"
+    zero_page = bytes(state.param.pagesize)
+    for pg in walked.real:
+        if (pg.free_list, pg.color) != (walked.free_list, walked.color):
+            yield f"page {pg.pfn:#x} of freelist {pg.free_list}, colour {pg.color} stands on {where}"
+        if walked.queue == ZEROS and state.physmem.bytes_of(pg) != zero_page:
+            yield f"page {pg.pfn:#x} stands on a ZEROS queue of {where} and is not zero"

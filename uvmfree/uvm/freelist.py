@@ -12,18 +12,51 @@ so unlinking costs O(1) on average and a list is never more than half ghosts.
 Source: struct pgfreelist, pgflbucket in sys/uvm/uvm_pglist.h of NetBSD 9.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from uvmfree.uvm.page import NQUEUES, PageList, Place, VmPage
+
+T = TypeVar("T")
+
+Lists = list[list[list[PageList]]]
+"""Free lists of one CPU, or the global ones of a design, indexed [queue][free_list][color]."""
 
 SWEEP_MIN: Final = 64
 """Ghosts that a list may hold before it is swept, however few its pages: below, a sweep costs more than it saves."""
 
 
-def cpu_lists(nfreelists: int, ncolors: int, new: Callable[[int], PageList]) -> list[list[list[PageList]]]:
+def cpu_lists(nfreelists: int, ncolors: int, new: Callable[[int], PageList]) -> Lists:
     """Make the empty lists of one CPU, indexed [queue][free_list][color]; `new(queue)` makes one."""
     return [[[new(queue) for _ in range(ncolors)] for _ in range(nfreelists)] for queue in range(NQUEUES)]
+
+
+def each(lists: Iterable[Iterable[Iterable[T]]]) -> Iterator[tuple[int, int, int, T]]:
+    """Walk what is indexed [queue][free_list][color]; yield the three and the element."""
+    for queue, rows in enumerate(lists):
+        for free_list, row in enumerate(rows):
+            for color, element in enumerate(row):
+                yield queue, free_list, color, element
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """One free list as an audit finds it, and what its position in the design says that it must be.
+
+    => `real`: the pages that really stand on it, by the design's own meaning of that; the other entries are ghosts.
+    => `queue` to `owner`: what list and pages must be. `home`: whether it is the list that its pages name.
+    """
+
+    where: str
+    pages: PageList
+    real: list[VmPage]
+    queue: int
+    free_list: int
+    color: int
+    place: Place
+    owner: int | None
+    home: bool = True
 
 
 def real_entries(pages: PageList) -> list[VmPage]:

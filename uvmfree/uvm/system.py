@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any, Final
 
-from uvmfree.errors import ArgumentError, BindError, ClosedError, HangError, OutOfPages, ParamError, UvmError
+from uvmfree.errors import ArgumentError, ClosedError, HangError, OutOfPages, ParamError, UvmError
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.kern.machine import Machine, Task
@@ -30,6 +30,7 @@ from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.pdaemon import Pagedaemon
 from uvmfree.uvm.pglist import PgList, Request, checked
 from uvmfree.uvm.physmem import PhysMem, split
+from uvmfree.uvm.players import Players
 from uvmfree.uvm.uvmexp import COUNTERS, CpuStats, DaemonStats, UvmExp, tune
 
 OBSERVER: Final = "observer"
@@ -69,12 +70,7 @@ class Uvm:
         self.machine = machine
         self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize)
         self._counters = machine.counters(COUNTERS)
-        self._binding = machine.raw_lock()
-        self._players: dict[int, int] = {}  # CPU -> the thread that plays it; guarded by _binding
-        # What kind of thread is who, and which CPUs have something runnable. Replaced whole under _binding, never
-        # changed in place: a reader without a lock loads one reference and sees one state or the next.
-        self._lwps: dict[int, Lwp] = {}
-        self._busy: frozenset[int] = frozenset()
+        self._players = Players(machine)
         cpus: list[Cpu] = []
         self.uvmexp = UvmExp(
             self._counters,
@@ -90,7 +86,7 @@ class Uvm:
             self._counters,
             lambda: self.uvmexp.marks,
             lambda: self._countable(self.uvmexp.free),
-            lambda: self._lwp() == "pagedaemon",
+            lambda: self._players.lwp() == "pagedaemon",
         )
         self._state = UvmState(
             param=param,
@@ -102,7 +98,7 @@ class Uvm:
             fpageqlock=machine.mutex(UVM_FPAGEQLOCK),
             cpu_mutexes=tuple(machine.mutex(UVM_CPU, index) for index in range(param.ncpus)),
             cpus=cpus,
-            lwp_of=self._lwp,
+            lwp_of=self._players.lwp,
             countable=self._countable,
             relieve=lambda: self._drainer.drain("retry"),
         )
@@ -113,7 +109,7 @@ class Uvm:
             cpus.__getitem__,
             on_timer=self._on_timer,
             interval_s=param.redistribute_interval_s,
-            on_start=lambda: self._set_lwp("kernel"),
+            on_start=lambda: self._players.set_lwp("kernel"),
         )
         self._drainer = Drainer(self._state, self._design, self.xcall)
         self.pagedaemon = Pagedaemon(
@@ -124,9 +120,7 @@ class Uvm:
             lambda: self._drainer.drain("pressure"),
         )
         self._pglist = PgList(self._state, self._design)
-        self._idle = IdleThreads(
-            machine, param.ncpus, cpus.__getitem__, lambda index: index in self._busy, param.idle_interval_s
-        )
+        self._idle = IdleThreads(machine, param.ncpus, cpus.__getitem__, self._players.is_busy, param.idle_interval_s)
         self._observer = self._state.fpageqlock.handle(OBSERVER)
         self._audit_locks = self._design.all_locks("uvm_audit")
         self._hotplug_locks = self._design.all_locks("uvm_page_recolor")
@@ -195,21 +189,14 @@ class Uvm:
         if lwp not in ("user", "kernel", "pagedaemon"):
             raise ArgumentError(f"lwp={lwp!r}: must be 'user', 'kernel' or 'pagedaemon'")
         self._check_open()
-        me = self.machine.me()
-        with self._binding:
-            if index in self._players:
-                raise BindError(f"CPU {index} is played by thread {self._players[index]} already")
-            self._players[index] = me
-            self._busy |= {index}
-        before = self._lwp()
-        self._set_lwp(lwp)
+        self._players.enter(index)
+        before = self._players.lwp()
+        self._players.set_lwp(lwp)
         try:
             yield self._design.bind(index)
         finally:
-            self._set_lwp(before)
-            with self._binding:
-                del self._players[index]
-                self._busy -= {index}
+            self._players.set_lwp(before)
+            self._players.leave(index)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Sleep until pages may be had, then try again (uvm_wait, R18); False if the time ran out.
@@ -220,15 +207,12 @@ class Uvm:
         self._check_open()
         if not self._started:
             raise HangError("the pagedaemon was not started; use the system in a `with` block")
-        index = self._played_by_me()
-        with self._binding:
-            self._busy -= {index}
+        index = self._players.mine()
+        self._players.set_busy(index, False)
         try:
             return self.pageout.wait(timeout_s)
         finally:
-            if index is not None:
-                with self._binding:
-                    self._busy |= {index}
+            self._players.set_busy(index, True)
 
     def kick_pdaemon(self) -> None:
         """Wake the pagedaemon (uvm_kick_pdaemon)."""
@@ -269,7 +253,7 @@ class Uvm:
         => DoubleFree, ForeignPage for the first page that cannot be freed; those before it are free.
         """
         self._check_open()
-        cpu = self._state.cpus[self._played_by_me() or 0]
+        cpu = self._state.cpus[self._players.mine() or 0]
         for pg in pages:
             cpu.pagefree(pg)
 
@@ -356,21 +340,23 @@ class Uvm:
         self.pageout.wake_waiters()
 
     def _pglistalloc_waiting(self, request: Request, timeout_s: float | None) -> list[VmPage]:
-        """Collect pages, waiting for those that are missing (R29); on an error all go back."""
+        """Collect pages, waiting for those that are missing (R29); if they do not come, all go back."""
         until_ns = None if timeout_s is None else self.machine.clock_ns() + round(timeout_s * 1e9)
         pages: list[VmPage] = []
         try:
-            while True:
+            while len(pages) < request.size:
                 with contextlib.suppress(OutOfPages):
                     pages += self._pglist.alloc_some(replace(request, size=request.size - len(pages)))
-                if len(pages) == request.size:
-                    return sorted(pages, key=lambda pg: pg.pfn)
                 left_s = None if until_ns is None else (until_ns - self.machine.clock_ns()) / 1e9
-                if (left_s is not None and left_s <= 0) or not self.wait(left_s):
-                    raise OutOfPages(f"only {len(pages)} of {request.size} pages came free within {timeout_s} s")
-        except BaseException:
+                if len(pages) < request.size and not self.wait(left_s):
+                    break
+        except UvmError:
             self.pglistfree(pages)
             raise
+        if len(pages) < request.size:
+            self.pglistfree(pages)
+            raise OutOfPages(f"only {len(pages)} of {request.size} pages came free within {timeout_s} s")
+        return sorted(pages, key=lambda pg: pg.pfn)
 
     @contextmanager
     def _all_stopped(self) -> Iterator[None]:
@@ -384,7 +370,7 @@ class Uvm:
             self._design.settle()
 
     def _run_pagedaemon(self) -> None:
-        self._set_lwp("pagedaemon")
+        self._players.set_lwp("pagedaemon")
         self.pagedaemon.run()
 
     def _daemon_stats(self) -> DaemonStats:
@@ -399,20 +385,6 @@ class Uvm:
     def _countable(self, free: int) -> int:
         """Return what counts as free, with so many pages on the global list (Q3)."""
         return free + sum(self.cached_pages()) if self.param.count_cached else free
-
-    def _played_by_me(self) -> int | None:
-        me = self.machine.me()
-        with self._binding:
-            return next((index for index, thread in self._players.items() if thread == me), None)
-
-    def _lwp(self) -> Lwp:
-        return self._lwps.get(self.machine.me(), "user")
-
-    def _set_lwp(self, lwp: Lwp) -> None:
-        me = self.machine.me()
-        with self._binding:
-            others = {thread: kind for thread, kind in self._lwps.items() if thread != me}
-            self._lwps = others if lwp == "user" else {**others, me: lwp}
 
     def _check_open(self) -> None:
         if self._closed:

@@ -24,12 +24,10 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 from uvmfree.kern.lock import LockHandle
-from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles, left_behind
-from uvmfree.uvm.freelist import SWEEP_MIN, cpu_lists, real_entries
+from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles
+from uvmfree.uvm.freelist import SWEEP_MIN, Lists, Walked, cpu_lists, each, real_entries
 from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
-
-Lists = list[list[list[PageList]]]
-"""Free lists, indexed [queue][free_list][color]."""
+from uvmfree.uvm.refuse import NoLists, left_behind
 
 
 class FpageqlockCpu(Cpu):
@@ -112,6 +110,11 @@ class FpageqlockCpu(Cpu):
         finally:
             self._release_free()
 
+    def stop(self, refuse: Callable[[], object]) -> None:
+        """Make every later call raise by `refuse`, and let go of the lists; with the lock held."""
+        super().stop(refuse)
+        self.lists = cast("Lists", NoLists(refuse))
+
     def insert(self, pg: VmPage, queue: int) -> None:
         """Put a page at the head of an own list and of the global one."""
         free_list, color = pg.free_list, pg.color
@@ -153,6 +156,7 @@ class FpageqlockCpu(Cpu):
                         pg = own[-1]
                         if pg.list is own:
                             self.unlink(pg)
+                            self.filled += 1
                             pg.list = self._zeroing
                             self._zeroing.append(pg)
                             return pg
@@ -162,6 +166,7 @@ class FpageqlockCpu(Cpu):
 
     def _idle_put(self, pg: VmPage, queue: int) -> None:
         self.insert(pg, queue)
+        self.drained += 1
         self.account(1, queue)
 
     def _search(
@@ -299,46 +304,54 @@ class Fpageqlock:
         for pg, owner, queue in standing:
             self._cpu(owner).insert(pg, queue)
 
-    def entries(self) -> Iterator[tuple[str, VmPage]]:
-        """Walk the global list, on which every free page stands."""
-        for queue in self._global:
-            for row in queue:
-                for pages in row:
-                    for pg in _real_global(pages):
-                        yield "the global list", pg
+    def walk(self) -> Iterator[Walked]:
+        """Walk each CPU's lists, at home on which the free pages are, and the global ones."""
+        for cpu in self._state.cpus:
+            where = f"the list of CPU {cpu.index}"
+            for queue, free_list, color, pages in each(self._cpu(cpu.index).lists):
+                real = real_entries(pages)
+                yield Walked(where, pages, real, queue, free_list, color, Place.GLOBAL, cpu.index)
+        for queue, free_list, color, pages in each(self._global):
+            real = _real_global(pages)
+            yield Walked("the global list", pages, real, queue, free_list, color, Place.GLOBAL, None, home=False)
 
     def findings(self) -> Iterator[str]:
         """Check that both lists hold the same pages and that the counts follow (R3)."""
-        on_global = {pg.pfn for _, pg in self.entries()}
+        on_global: list[set[int]] = [set(), set()]  # by queue
         on_cpus: set[int] = set()
-        for index in range(len(self._state.cpus)):
-            cpu = self._cpu(index)
-            for queue, counted in enumerate(cpu.npages):
-                standing = [pg.pfn for row in cpu.lists[queue] for pages in row for pg in real_entries(pages)]
-                if len(standing) != counted:
-                    yield f"CPU {index} counts {counted} pages on queue {queue}, {len(standing)} stand there"
-                on_cpus.update(standing)
-        for pfn in sorted(on_global ^ on_cpus):
-            where = "the global list only" if pfn in on_global else "a CPU's list only"
+        npages = [[0] * NQUEUES for _ in self._state.cpus]
+        for walked in self.walk():
+            standing = {pg.pfn for pg in walked.real}
+            if walked.owner is None:
+                on_global[walked.queue] |= standing
+            else:
+                on_cpus |= standing
+                npages[walked.owner][walked.queue] += len(standing)
+        for index, walked_npages in enumerate(npages):
+            for queue, (counted, standing_npages) in enumerate(
+                zip(self._cpu(index).npages, walked_npages, strict=True)
+            ):
+                if counted != standing_npages:
+                    yield f"CPU {index} counts {counted} pages on queue {queue}, {standing_npages} stand there"
+        everywhere = on_global[UNKNOWN] | on_global[ZEROS]
+        for pfn in sorted(everywhere ^ on_cpus):
+            where = "the global list only" if pfn in everywhere else "a CPU's list only"
             yield f"free page {pfn:#x} stands on {where}; it must stand on both"
-        free, zeropages = self._state.counters.load("free"), self._state.counters.load("zeropages")
-        if free != len(on_global):
-            yield f"uvmexp.free is {free}, {len(on_global)} pages are on the global list"
-        zeros = sum(1 for row in self._global[ZEROS] for pages in row for _ in _real_global(pages))
-        if zeropages != zeros:
-            yield f"uvmexp.zeropages is {zeropages}, {zeros} zeroed pages are on the global list"
+        for name, truth in (("free", len(everywhere)), ("zeropages", len(on_global[ZEROS]))):
+            if self._state.counters.load(name) != truth:
+                yield f"uvmexp.{name} is {self._state.counters.load(name)}, {truth} such pages are on the global list"
 
     def stop(self, refuse: Callable[[], object]) -> None:
         """Make every CPU refuse, and let go of all pages."""
         with self._attach:
             for index in range(len(self._state.cpus)):
                 cpu = self._cpu(index)
-                cpu.stop(refuse)
                 for lists in (cpu.lists, self._global):
                     for queue in lists:
                         for row in queue:
                             for pages in row:
                                 pages.clear()
+                cpu.stop(refuse)
 
     def _cpu(self, index: int) -> FpageqlockCpu:
         return cast("FpageqlockCpu", self._state.cpus[index])

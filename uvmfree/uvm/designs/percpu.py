@@ -23,13 +23,15 @@ Source: the proposal, P3 to P9; compare sys/uvm/uvm_pgflcache.c of NetBSD 8 to 9
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import cast
 
 from uvmfree.kern.lock import LockHandle
-from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles, left_behind
+from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles
 from uvmfree.uvm.designs.percpu_rest import PercpuAtRest
-from uvmfree.uvm.freelist import GlobalFreelist, cpu_lists
+from uvmfree.uvm.freelist import GlobalFreelist, Lists, cpu_lists
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
+from uvmfree.uvm.refuse import NoLists, left_behind
 
 
 class PercpuCpu(Cpu):
@@ -149,6 +151,13 @@ class PercpuCpu(Cpu):
         if zeropages:
             self._zeropages.add(zeropages)
 
+    def stop(self, refuse: Callable[[], object]) -> None:
+        """Make every later call raise by `refuse`, and let go of the cache; with the lock held."""
+        super().stop(refuse)
+        self.lists = cast("Lists", NoLists(refuse))
+        self._unknown_lists = cast("list[list[PageList]]", self.lists)
+        self._unknown = self._zeros = cast("list[PageList]", self.lists)
+
     def cached_pages(self) -> int:
         """Count the pages in the cache."""
         return sum(len(pages) for queue in self.lists for buckets in queue for pages in buckets)
@@ -177,12 +186,12 @@ class PercpuCpu(Cpu):
         pg.list = into
         into.append(pg)
 
-    def _new_lists(self) -> list[list[list[PageList]]]:
+    def _new_lists(self) -> Lists:
         return cpu_lists(
             self._nfreelists, self._colormask + 1, lambda queue: PageList(Place.CACHED, self.index, queue)
         )
 
-    def _use(self, lists: list[list[list[PageList]]]) -> None:
+    def _use(self, lists: Lists) -> None:
         self.lists = lists
         self._unknown_lists = lists[UNKNOWN]
         self._unknown = lists[UNKNOWN][0]

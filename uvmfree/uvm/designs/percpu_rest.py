@@ -14,8 +14,8 @@ from typing import Protocol, cast
 
 from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.allocator import UvmState
-from uvmfree.uvm.freelist import GlobalFreelist
-from uvmfree.uvm.page import NQUEUES, ZEROS, PageList, VmPage
+from uvmfree.uvm.freelist import GlobalFreelist, Lists, Walked, each, real_entries
+from uvmfree.uvm.page import NQUEUES, ZEROS, PageList, Place, VmPage
 
 
 class CachingCpu(Protocol):
@@ -23,7 +23,7 @@ class CachingCpu(Protocol):
 
     index: int
     drained: int
-    lists: list[list[list[PageList]]]
+    lists: Lists
 
     def chop(self) -> list[PageList]:
         """Take all that is cached."""
@@ -100,33 +100,31 @@ class PercpuAtRest:
         for index in range(len(self._state.cpus)):
             self._cpu(index).recolored(ncolors)
 
-    def entries(self) -> Iterator[tuple[str, VmPage]]:
-        """Walk the global list and every cache."""
-        for queue in self._global.buckets:
-            for buckets in queue:
-                for bucket in buckets:
-                    for pg in bucket.pages():
-                        yield "the global list", pg
-        for index in range(len(self._state.cpus)):
-            for lists in self._cpu(index).lists:
-                for row in lists:
-                    for pages in row:
-                        for pg in pages:
-                            yield f"the cache of CPU {index}", pg
+    def walk(self) -> Iterator[Walked]:
+        """Walk the chunks of the global list, and every cache."""
+        for queue, free_list, color, bucket in each(self._global.buckets):
+            for chunk in bucket.chunks:
+                real = real_entries(chunk)
+                yield Walked("the global list", chunk, real, queue, free_list, color, Place.GLOBAL, None)
+        for cpu in map(self._cpu, range(len(self._state.cpus))):
+            where = f"the cache of CPU {cpu.index}"
+            for queue, free_list, color, pages in each(cpu.lists):
+                real = real_entries(pages)
+                yield Walked(where, pages, real, queue, free_list, color, Place.CACHED, cpu.index)
 
     def findings(self) -> Iterator[str]:
-        """Check the counts of the global list and of each cache against what stands there (R3)."""
+        """Check the counts of the global list against what stands there (R3)."""
         stock, counters = self._global, self._state.counters
-        for queue, buckets in enumerate(stock.buckets):
-            walked = sum(1 for row in buckets for bucket in row for _ in bucket.pages())
-            if walked != stock.npages[queue]:
-                yield f"the global list counts {stock.npages[queue]} pages on queue {queue}, {walked} stand there"
+        standing = [0] * NQUEUES
+        for walked in self.walk():
+            if walked.place is Place.GLOBAL:
+                standing[walked.queue] += len(walked.real)
+        for queue, (counted, walked_npages) in enumerate(zip(stock.npages, standing, strict=True)):
+            if counted != walked_npages:
+                yield f"the global list counts {counted} pages on queue {queue}, {walked_npages} stand there"
         for name, truth in (("free", stock.free), ("zeropages", stock.npages[ZEROS])):
             if counters.load(name) != truth:
                 yield f"uvmexp.{name} is {counters.load(name)}, {truth} such pages are on the global list"
-        for cpu in self._state.cpus:
-            if cpu.stats().cached != cpu.cached_pages():
-                yield f"CPU {cpu.index} counts {cpu.stats().cached} cached pages, {cpu.cached_pages()} stand there"
 
     def stop(self, refuse: Callable[[], object]) -> None:
         """Make every CPU refuse, and let go of all pages."""
@@ -134,9 +132,9 @@ class PercpuAtRest:
             for handle in self._stopping:
                 held.enter_context(handle)
             for index in range(len(self._state.cpus)):
-                self._cpu(index).stop(refuse)
                 for pages in self._cpu(index).chop():
                     pages.clear()
+                self._cpu(index).stop(refuse)
             self._global.clear()
 
     def _cpu(self, index: int) -> CachingCpu:

@@ -1,0 +1,47 @@
+"""Steps that many tests of the designs take."""
+
+from typing import Any
+
+import uvmfree
+from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.page import PG_BUSY, PG_CLEAN, PG_FAKE, PG_ZERO, Place, VmPage
+
+FLAGS = {"BUSY": PG_BUSY, "CLEAN": PG_CLEAN, "FAKE": PG_FAKE, "ZERO": PG_ZERO}
+
+
+def take(cpu: Cpu, **how: Any) -> VmPage:
+    pg = cpu.pagealloc(**how)
+    assert pg is not None
+    assert pg.place is Place.ALLOCATED
+    return pg
+
+
+def take_all(cpu: Cpu, **how: Any) -> list[VmPage]:
+    """Allocate until there is no page more."""
+    pages = list(iter(lambda: cpu.pagealloc(**how), None))
+    assert len({pg.pfn for pg in pages}) == len(pages)
+    return pages
+
+
+def free_all(cpu: Cpu, pages: list[VmPage]) -> None:
+    for pg in pages:
+        cpu.pagefree(pg)
+
+
+def flags(pg: VmPage) -> set[str]:
+    return {name for name, bit in FLAGS.items() if pg.flags & bit}
+
+
+def dirty(uvm: uvmfree.Uvm, pg: VmPage) -> None:
+    """Fill a page with bytes that are not zero, as its holder."""
+    uvm.physmem.bytes_of(pg)[:] = b"\xa5" * uvm.param.pagesize
+
+
+def is_zero(uvm: uvmfree.Uvm, pg: VmPage) -> bool:
+    return uvm.physmem.bytes_of(pg) == bytes(uvm.param.pagesize)
+
+
+def counted(uvm: uvmfree.Uvm) -> tuple[object, ...]:
+    """Return all that a refused call must leave as it was."""
+    places = tuple((pg.pfn, pg.place, pg.owner, pg.zeroed, pg.flags) for pg in uvm.physmem)
+    return uvm.uvmexp.snapshot(), uvm.cpu_stats(), uvm.cached_pages(), uvm.counter_lag(), places

@@ -1,0 +1,89 @@
+"""Machines for tests: real threads, with one thing decided by the test instead of by luck."""
+
+import threading
+from collections.abc import Callable
+
+from uvmfree.kern.counters import Adder, CounterPage
+from uvmfree.kern.lock import RawLock
+from uvmfree.kern.lockrank import LockRank
+from uvmfree.kern.mutex import Mutex
+from uvmfree.kern.threads import ThreadsMachine
+
+
+def _nothing() -> None:
+    return None
+
+
+class _Interposed:
+    """A lock that calls the machine's `before_acquire` once, between the decision to take it and taking it."""
+
+    def __init__(self, machine: "InterposingMachine", name: str) -> None:
+        self._machine = machine
+        self._name = name
+        self._lock = threading.Lock()
+        self.release = self._lock.release
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        if self._machine.at == self._name:
+            self._machine.at = ""
+            self._machine.then()
+        return self._lock.acquire(blocking, timeout)
+
+
+class InterposingMachine(ThreadsMachine):
+    """Runs `then()` just before the mutex named `at` is taken the next time, whoever takes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at = ""
+        self.then: Callable[[], None] = _nothing
+
+    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
+        name = rank.name if index is None else f"{rank.name}[{index}]"
+        made: list[RawLock] = [_Interposed(self, name), threading.Lock()]  # type: ignore[list-item]
+        take = iter(made)
+        return Mutex(rank, index, raw_lock=lambda: next(take), clock_ns=self.clock_ns, lockstat=False, debug=None)
+
+
+class ClockMachine(ThreadsMachine):
+    """Tells the time that the test sets."""
+
+    def __init__(self, now_s: float = 100.0) -> None:
+        super().__init__(lockdebug=True)
+        self.now_s = now_s
+
+    def clock_ns(self) -> int:
+        return round(self.now_s * 1e9)
+
+
+class _WatchedAdder(Adder):
+    __slots__ = ("_machine", "_name")
+
+    def __init__(self, adder: Adder, name: str, machine: "CounterMachine") -> None:
+        super().__init__(adder.add, adder._page)
+        self._name = name
+        self._machine = machine
+
+    def add(self, n: int) -> None:
+        self._machine.before_add(self._name, n)
+        super().add(n)
+
+
+class _WatchedPage(CounterPage):
+    def __init__(self, names: tuple[str, ...], machine: "CounterMachine") -> None:
+        super().__init__(names)
+        self._machine = machine
+
+    def adder(self, name: str) -> Adder:
+        return _WatchedAdder(super().adder(name), name, self._machine)
+
+
+class CounterMachine(ThreadsMachine):
+    """Calls `before_add(name, n)` before every atomic update of a shared counter."""
+
+    def __init__(self) -> None:
+        super().__init__(lockdebug=True)
+        self.before_add: Callable[[str, int], object] = lambda name, n: None
+
+    def counters(self, names: tuple[str, ...]) -> CounterPage:
+        return _WatchedPage(names, self)
