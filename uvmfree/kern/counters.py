@@ -58,7 +58,8 @@ class CounterPage:
 
     def view(self) -> memoryview:
         """Return a private view of the page as int64 words: `view[slot]` is an unlocked read."""
-        return self._words[:]
+        # Made from the page, not sliced: slices of one view share a count, which 3.13t does not keep atomically.
+        return memoryview(self._page).cast("q")
 
     def load(self, name: str) -> int:
         """Read a counter without a lock; the value may be stale by the time it is used."""

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from uvmfree.errors import ClosedError
 from uvmfree.uvm.page import VmPage
 
 
@@ -67,8 +68,9 @@ class PhysMem:
         # Holes between segments are mapped too, which costs address space only: a frame's offset needs no search.
         nframes = self.segments[-1].end
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-        self._ram = mmap.mmap(-1, nframes * pagesize, flags=flags)
-        self._bytes = memoryview(self._ram)
+        # Everybody gets a view made from the mapping: slices of one view share a count of views, which the
+        # free-threaded 3.13 does not keep atomically. Nor is the mapping closed: it goes with its last view.
+        self._ram: mmap.mmap | None = mmap.mmap(-1, nframes * pagesize, flags=flags)
 
     @property
     def npages(self) -> int:
@@ -92,12 +94,15 @@ class PhysMem:
 
     def ram(self) -> memoryview:
         """Return a private view of all RAM: the bytes of a page start at `pfn * pagesize`."""
-        return self._bytes[:]
+        ram = self._ram
+        if ram is None:
+            raise ClosedError("the memory of this system was given back; boot() another")
+        return memoryview(ram)
 
     def bytes_of(self, pg: VmPage) -> memoryview:
-        """Return the bytes of a page; only its holder may write to them."""
+        """Return a private view of the bytes of a page; only its holder may write to them."""
         start = pg.pfn * self.pagesize
-        return self._bytes[start : start + self.pagesize]
+        return self.ram()[start : start + self.pagesize]
 
     def populate(self) -> None:
         """Touch every page of RAM once, as a machine's memory is there before its kernel runs.
@@ -105,14 +110,10 @@ class PhysMem:
         => Without it the first use of a page costs a page fault of the host, which no design is to blame for.
            Call it before measuring, and before pages are allocated: it writes zeros.
         """
-        self._bytes[:: self.pagesize] = bytes(len(self._bytes) // self.pagesize)
+        ram = self.ram()
+        ram[:: self.pagesize] = bytes(len(ram) // self.pagesize)
 
     def close(self) -> None:
-        """Give the memory back, unless somebody still looks at it; idempotent."""
+        """Give the memory back, as soon as nobody looks at it any more; idempotent."""
         self._segment_pages = []
-        self._bytes.release()
-        try:
-            self._ram.close()
-        except BufferError:
-            # A view that was handed out is still alive; the mapping goes with it.
-            return
+        self._ram = None

@@ -1,0 +1,84 @@
+"""One who reads the counters without a lock, all the while: never out of range, and never further off than said.
+
+=> The bound is that of docs/locking.md: at any moment each CPU has at most one change in hand, of `refill` pages for
+   an allocation that missed, or of all that it had cached for a redistribution.
+"""
+
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+import uvmfree
+from tests.kern.tasks import begin, finish
+from uvmfree.uvm.allocator import Cpu
+from uvmfree.workload.driver import Body, Lane, drive
+
+NPAGES = 256
+ROUNDS = 150
+
+
+@dataclass
+class Seen:
+    """What an observer saw."""
+
+    free: set[int] = field(default_factory=set)
+    zeropages: set[int] = field(default_factory=set)
+    lags: set[int] = field(default_factory=set)
+    snapshots_bad: list[object] = field(default_factory=list)
+
+
+def observe(uvm: uvmfree.Uvm, seen: Seen, first: threading.Event, stop: threading.Event) -> None:
+    while not stop.is_set():
+        for _ in range(20):
+            seen.free.add(uvm.uvmexp.free)
+            seen.zeropages.add(uvm.uvmexp.zeropages)
+        seen.lags.add(uvm.counter_lag())
+        if not all(0 <= cached <= NPAGES for cached in uvm.cached_pages()):
+            seen.snapshots_bad.append(uvm.cached_pages())
+        first.set()
+
+
+def burst(uvm: uvmfree.Uvm, pages: int, moved: list[int] | None) -> Body:
+    """Allocate and free bursts; with `moved`, hand the cache back after each and note the largest hand-back."""
+
+    def body(cpu: Cpu, lane: Lane) -> None:
+        for _ in range(ROUNDS):
+            held = [pg for pg in (cpu.pagealloc() for _ in range(pages)) if pg is not None]
+            for pg in held:
+                cpu.pagefree(pg)
+            if moved is not None:
+                moved[lane.index] = max(moved[lane.index], uvm.redistribute(lane.index))
+
+    return body
+
+
+@pytest.mark.parametrize("redistributing", [False, True], ids=["", "redistributing"])
+@pytest.mark.parametrize(("ncpus", "refill"), [(2, 1), (2, 8), (4, 4)])
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+def test_an_unlocked_reader_is_never_further_off_than_said(
+    design: str, ncpus: int, refill: int, redistributing: bool
+) -> None:
+    """P1: a stale value does no harm, and how stale it may be is bounded; at rest it is exact (R3)."""
+    with uvmfree.boot(
+        npages=NPAGES, ncpus=ncpus, refill=refill, pagesize=512, design=design, redistribute_interval_s=3600
+    ) as uvm:
+        seen, first, stop = Seen(), threading.Event(), threading.Event()
+        moved = [0] * ncpus if redistributing else None
+        observer = begin(lambda: observe(uvm, seen, first, stop), "observer")
+        assert first.wait(10)
+        try:
+            drive(uvm, [burst(uvm, 20, moved)] * ncpus)
+        finally:
+            stop.set()
+            finish(observer)
+        exact = design == "fpageqlock"
+        assert 0 <= min(seen.free) <= max(seen.free) <= NPAGES
+        assert seen.zeropages == {0}
+        assert max(seen.lags) <= (0 if exact else ncpus * refill)
+        assert min(seen.lags) >= (0 if exact else -sum(moved or [0]))
+        assert seen.snapshots_bad == []
+        assert uvm.counter_lag() == 0
+        uvm.redistribute()
+        assert uvm.uvmexp.free == NPAGES
+        uvm.audit()
