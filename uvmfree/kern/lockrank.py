@@ -13,7 +13,7 @@ from typing import Final
 class LockRank:
     """One row of the lock order.
 
-    => `rank`: 1 is outermost. `guards`: the data that may be touched only under it. `rule`: what else holds.
+    => `rank`: 0 is outermost. `guards`: the data that may be touched only under it. `rule`: what else holds.
     """
 
     rank: int
@@ -22,6 +22,12 @@ class LockRank:
     rule: str
 
 
+UVM_PAGEQLOCK: Final = LockRank(
+    0,
+    "uvm_pageqlock",
+    "the anon maps and the inactive queue",
+    "never held during I/O, nor while a page's bytes are copied",
+)
 UVM_CPU: Final = LockRank(
     1, "uvm_cpu", "the free lists and statistics of one CPU", "two only in ascending CPU number"
 )
@@ -38,5 +44,6 @@ UVM_PAGEOUT_LOCK: Final = LockRank(
     "waiters, paging, pdpending and the wakeup state",
     "a leaf; never taken with a page lock held",
 )
+SWAPIO: Final = LockRank(5, "swapio", "the queue of pages to be written to swap", "a leaf; never held during I/O")
 
-RANKS: Final = (UVM_CPU, UVM_FPAGEQLOCK, XCALL, UVM_PAGEOUT_LOCK)
+RANKS: Final = (UVM_PAGEQLOCK, UVM_CPU, UVM_FPAGEQLOCK, XCALL, UVM_PAGEOUT_LOCK, SWAPIO)
