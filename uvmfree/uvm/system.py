@@ -313,14 +313,15 @@ class Uvm:
             return self.uvmexp.free - self._design.global_free()
 
     def lockstat(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
-        """Return what the locks counted since boot, one record per lock or per lock and caller.
+        """Return what the locks counted since boot, one record per lock, or per lock and caller that took it.
 
         => ArgumentError unless the system was booted with lockstat=True.
         """
         if not self.param.lockstat:
             raise ArgumentError("the locks of this system count nothing; boot(..., lockstat=True) makes them")
         mutexes = (self._state.fpageqlock, *self._state.cpu_mutexes, self.xcall.mutex, self.pageout.mutex)
-        return tuple(record for mutex in mutexes for record in mutex.snapshot(by_caller=by_caller))
+        records = (record for mutex in mutexes for record in mutex.snapshot(by_caller=by_caller))
+        return tuple(record for record in records if record.acquired or not by_caller)
 
     def cpu_stats(self) -> tuple[CpuStats, ...]:
         """Return what each CPU counted since boot; exact at rest."""

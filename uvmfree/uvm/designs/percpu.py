@@ -296,7 +296,7 @@ class PercpuCpu(Cpu):
             asked = stock.free
             if not self._may_take(asked, use_reserve):
                 return None, asked
-            found = stock.pop(free_list, start, span, queues)
+            found = stock.pop(free_list, start, queues, span)
             if found is None:
                 return None, asked
             taken[found[1]] = 1
