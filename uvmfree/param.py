@@ -30,7 +30,22 @@ class Param:
     Design
         design: which allocator, a name in `uvmfree.DESIGNS`. percpu is the proposal.
         refill: pages that a miss takes from the global list. 1 is the proposal's letter; more is question Q15.
+        hoard_max: pages that a cache may hold before half of them spill to the global list. None, no bound, is the
+            proposal; question Q2.
+        search: "local" looks through the whole cache before the global list, as the proposal has it; "colour" asks
+            the global list in each colour before it goes on to the next (Q9).
+        drain_retry: on a failure hand all caches back, rate limited, and try once more (Q5). The proposal has no
+            such thing.
+        count_cached: whether cached pages count as free when it is decided to wake the daemon or a waiter (Q3).
+            They do not in the proposal, where nobody could count them without touching every CPU.
+        remote_drain: whether the pagedaemon takes a CPU's own lock to hand its cache back, instead of asking that
+            CPU's xc thread (Q14).
         redistribute_interval_s: how often an xc thread looks whether its CPU's pages are due to go back (P9).
+        redistribute_min_gap_s: time between two redistributions under pressure (P10) or on failure. 10 ms: a few
+            passes of the daemon, and well below the 50 ms in which a waiter should have its page.
+        idlezero: whether idle CPUs fill free pages with zeros ahead of time (R14 to R16). Off, because on a host
+            with no more processors than CPUs an idle thread takes its time from a busy one.
+        idle_interval_s: how often an idle thread looks whether its CPU is idle. 10 ms, a clock tick at 100 Hz.
     Instruments
         lockstat: count and time every lock (kern/lockstat.py). Off, because it costs.
         lockdebug: check every lock (kern/lockdebug.py). Off, because it costs much more.
@@ -43,7 +58,15 @@ class Param:
     nfreelists: int = 1
     design: str = "percpu"
     refill: int = 1
+    hoard_max: int | None = None
+    search: str = "local"
+    drain_retry: bool = False
+    count_cached: bool = False
+    remote_drain: bool = False
     redistribute_interval_s: float = 1.0
+    redistribute_min_gap_s: float = 0.01
+    idlezero: bool = False
+    idle_interval_s: float = 0.01
     lockstat: bool = False
     lockdebug: bool = False
 
@@ -64,16 +87,26 @@ class Param:
         _in_range("npages", self.npages, 5 * self.ncpus + 2, PAGES_MAX)
         _in_range("npages", self.npages, self.nfreelists, PAGES_MAX)
         _in_range("refill", self.refill, 1, 4096)
-        interval_s = self.redistribute_interval_s
-        if type(interval_s) not in (int, float) or not 0.001 <= interval_s <= 3600:
-            raise ParamError(
-                f"redistribute_interval_s={interval_s!r}: must be a number of seconds from 0.001 to 3600"
-            )
+        if self.hoard_max is not None:
+            if type(self.hoard_max) is not int:
+                raise ParamError(f"hoard_max={self.hoard_max!r}: must be a whole number of pages, or None")
+            # A refill that is larger than the cache would spill what it has just fetched.
+            _in_range("hoard_max", self.hoard_max, self.refill, PAGES_MAX)
+        if self.search not in ("local", "colour"):
+            raise ParamError(f"search={self.search!r}: must be 'local' or 'colour'")
+        _seconds("redistribute_interval_s", self.redistribute_interval_s)
+        _seconds("redistribute_min_gap_s", self.redistribute_min_gap_s)
+        _seconds("idle_interval_s", self.idle_interval_s)
 
 
 def _in_range(field: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
         raise ParamError(f"{field}={value}: must be from {low} to {high}")
+
+
+def _seconds(field: str, value: float) -> None:
+    if type(value) not in (int, float) or not 0.001 <= value <= 3600:
+        raise ParamError(f"{field}={value!r}: must be a number of seconds from 0.001 to 3600")
 
 
 def _power_of_two(field: str, value: int, low: int, high: int) -> None:

@@ -37,12 +37,19 @@ OUT_OF_RANGE: list[tuple[str, object, dict[str, object], str]] = [
     ("redistribute_interval_s", -1.0, {}, "seconds from"),
     ("redistribute_interval_s", math.nan, {}, "seconds from"),
     ("redistribute_interval_s", math.inf, {}, "seconds from"),
+    ("hoard_max", 0, {}, "from 1 to"),
+    ("hoard_max", 7, {"refill": 8}, "from 8 to"),
+    ("search", "global", {}, "'local' or 'colour'"),
+    ("redistribute_min_gap_s", 0, {}, "seconds from"),
+    ("redistribute_min_gap_s", math.nan, {}, "seconds from"),
+    ("idle_interval_s", 3601, {}, "seconds from"),
     ("design", "today", {}, "must be one of fpageqlock, percpu"),
     ("design", "", {}, "must be one of"),
 ]
 
 NOT_OF_THE_TYPE = {int: (1.0, "8", None, True, [8]), bool: (1, 0, "yes", None), float: ("1", None, [1.0], True, 1j)}
 NOT_OF_THE_TYPE[str] = (None, 1, ["percpu"], True, b"percpu")
+NOT_OF_THE_TYPE[int | None] = (1.0, "8", True, [8])  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

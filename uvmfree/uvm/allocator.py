@@ -15,17 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from uvmfree.errors import ArgumentError, BindError, DoubleFree, ForeignPage
-from uvmfree.kern.counters import Adder, CounterPage
+from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.machine import Machine
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
-from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, ZEROS, PageList, Place, VmPage
+from uvmfree.uvm.freelist import Walked
+from uvmfree.uvm.page import FRESH, FRESH_ZERO, NO_QUEUE, UNKNOWN, ZEROS, PageList, Place, VmPage
+from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.physmem import PhysMem
-from uvmfree.uvm.uvmexp import CpuStats, Watermarks
+from uvmfree.uvm.uvmexp import CpuStats, UvmExp
 
 Strat = Literal["normal", "only", "fallback"]
 """Which freelists may serve a request (R10): UVM_PGA_STRAT_NORMAL, _ONLY, _FALLBACK."""
@@ -33,8 +35,8 @@ Strat = Literal["normal", "only", "fallback"]
 Lwp = Literal["user", "kernel", "pagedaemon"]
 """What kind of thread asks: a kernel thread may use the kernel reserve (R5), the pagedaemon also its own (R6)."""
 
-Lists = list[list[list[PageList]]]
-"""Free lists of one CPU, or the global ones of a design, indexed [queue][free_list][color]."""
+ZERO_PIECES: Final = 8
+"""Pieces in which an idle CPU zeroes a page: it yields after one, about 100 ns of copying."""
 
 QUEUES: Final = ((UNKNOWN, ZEROS), (ZEROS, UNKNOWN))
 """Order of the queues, indexed by whether zeroed memory is wanted (R8): try1, try2."""
@@ -47,36 +49,38 @@ class UvmState:
     => `cpus[i]` is the Cpu that plays CPU i now; an entry is replaced only under `cpu_mutexes[i]`, and in the
        design fpageqlock under `fpageqlock`, the lock that guards the CPU's lists there.
     => `lwp_of()` tells what kind of thread is calling; off the hot path.
+    => `pageout`: who waits for pages. `countable(n)`: what counts as free when n pages are on the global list (Q3).
+       `relieve()` hands all caches back because an allocation failed, if that was
+       not done a moment ago; whether it did.
+    => `uvmexp.marks` is replaced whole when a CPU comes or goes; a reader sees the old ones or the new.
     """
 
     param: Param
     machine: Machine
     physmem: PhysMem
     counters: CounterPage
-    marks: Watermarks
+    uvmexp: UvmExp
+    pageout: Pageout
     fpageqlock: Mutex
     cpu_mutexes: tuple[Mutex, ...]
     cpus: list[Cpu]
     lwp_of: Callable[[], Lwp]
+    countable: Callable[[int], int]
+    relieve: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Walked:
-    """One free list as an audit finds it, and what its position in the design says that it must be.
+class CpuHandles:
+    """The handles of the lock that guards a CPU's lists: one for each call, so that lockstat tells them apart."""
 
-    => `real`: the pages that really stand on it, by the design's own meaning of that; the other entries are ghosts.
-    => `queue` to `owner`: what list and pages must be. `home`: whether it is the list that its pages name.
-    """
+    alloc: LockHandle
+    free: LockHandle
+    idle: LockHandle
 
-    where: str
-    pages: PageList
-    real: list[VmPage]
-    queue: int
-    free_list: int
-    color: int
-    place: Place
-    owner: int | None
-    home: bool = True
+
+def cpu_handles(mutex: Mutex) -> CpuHandles:
+    """Make the handles of one CPU."""
+    return CpuHandles(mutex.handle("uvm_pagealloc"), mutex.handle("uvm_pagefree"), mutex.handle("uvm_pageidlezero"))
 
 
 class Design(Protocol):
@@ -90,8 +94,11 @@ class Design(Protocol):
     def bind(self, index: int) -> Cpu:
         """Make a new Cpu for CPU `index`, built by the calling thread, and put it in the old one's place."""
 
-    def redistribute(self, index: int) -> int:
-        """Hand the cached pages of one CPU to the global list (P8); return how many."""
+    def redistribute(self, index: int, cause: str) -> int:
+        """Hand the cached pages of one CPU to the global list (P8); return how many. `cause` is counted."""
+
+    def redistributions(self) -> dict[str, int]:
+        """Return how many redistributions moved pages, by cause; exact at rest."""
 
     def on_timer(self, index: int) -> None:
         """Do what the xc thread of a CPU does once an interval (P9)."""
@@ -99,8 +106,20 @@ class Design(Protocol):
     def global_free(self) -> int:
         """Return how many pages stand on the global list; with uvm_fpageqlock held."""
 
-    def audit_locks(self) -> list[LockHandle]:
-        """Return handles of all locks that stop every list and counter, in lock order."""
+    def all_locks(self, caller: str) -> list[LockHandle]:
+        """Make handles of all locks that stop every list and counter, in lock order; uvm_fpageqlock is the last."""
+
+    def gather(self, owners: set[int]) -> None:
+        """Put what these CPUs cache on the global list; with all locks held."""
+
+    def unlink(self, pages: list[VmPage]) -> None:
+        """Take pages off the global list, from wherever they stand; with all locks held."""
+
+    def settle(self) -> None:
+        """Update the shared counters for gather() and unlink(); with all locks held but uvm_fpageqlock."""
+
+    def recolor(self, ncolors: int) -> None:
+        """Give all pages their colours anew and arrange all lists accordingly; with all locks held (Q13)."""
 
     def walk(self) -> Iterator[Walked]:
         """Walk every free list, under those locks."""
@@ -133,9 +152,12 @@ class Cpu:
         "_ram",
         "_release",
         "_release_free",
+        "_release_idle",
         "_state",
         "_system",
+        "_try_idle",
         "_zero_page",
+        "_zeroing",
         "_zeropages",
         "colormiss",
         "cpuhit",
@@ -145,20 +167,20 @@ class Cpu:
         "frees",
         "index",
         "nextcolor",
+        "zeroaborts",
+        "zeroed",
         "zerohit",
         "zeromiss",
     )
 
-    def __init__(self, state: UvmState, index: int, alloc: LockHandle, free: LockHandle, before: Cpu | None) -> None:
-        """Take over from `before`, the CPU's last player, if there was one; with its lock held.
-
-        => `alloc` and `free` are two handles of one lock, so that lockstat can tell the two calls apart.
-        """
+    def __init__(self, state: UvmState, index: int, handles: CpuHandles, before: Cpu | None) -> None:
+        """Take over from `before`, the CPU's last player, if there was one; with its lock held."""
         self._state = state
         self.index = index
-        self._acquire, self._release = alloc.acquire, alloc.release
-        self._acquire_free, self._release_free = free.acquire, free.release
-        self._colormask = state.param.ncolors - 1
+        self._acquire, self._release = handles.alloc.acquire, handles.alloc.release
+        self._acquire_free, self._release_free = handles.free.acquire, handles.free.release
+        self._try_idle, self._release_idle = handles.idle.try_acquire, handles.idle.release
+        self._colormask = state.uvmexp.ncolors - 1
         self._nfreelists = state.param.nfreelists
         self._pagesize = state.param.pagesize
         self._system = state.physmem.system
@@ -169,11 +191,15 @@ class Cpu:
         self.nextcolor = 0
         self.frees = self.filled = self.drained = 0
         self.cpuhit = self.cpumiss = self.colormiss = self.zerohit = self.zeromiss = 0
+        self.zeroed = self.zeroaborts = 0
+        self._zeroing = PageList(Place.ZEROING, index, NO_QUEUE)
         if before is not None:
             self.nextcolor = before.nextcolor
             self.frees, self.filled, self.drained = before.frees, before.filled, before.drained
             self.cpuhit, self.cpumiss, self.colormiss = before.cpuhit, before.cpumiss, before.colormiss
             self.zerohit, self.zeromiss = before.zerohit, before.zeromiss
+            self.zeroed, self.zeroaborts = before.zeroed, before.zeroaborts
+            self._zeroing = before._zeroing
             self._free.operations = before._free.operations
             self._zeropages.operations = before._zeropages.operations
 
@@ -201,6 +227,74 @@ class Cpu:
         """
         raise AssertionError("a design gives its Cpu a pagefree")
 
+    def pageidlezero(self, runnable: Callable[[], bool] = lambda: False) -> int:
+        """Zero free pages of this CPU ahead of time, while it is idle (uvm_pageidlezero, R14 to R16, P6).
+
+        => Returns how many it zeroed. At once, if there are enough zeroed pages (R14) or the lock is busy (R15).
+        => Stops as soon as `runnable()`: the page at hand goes back as it came (R16).
+        => Source: uvm_pageidlezero in sys/uvm/uvm_page.c.
+        """
+        done = 0
+        while not runnable() and self._try_idle():
+            try:
+                pg = self._idle_take()
+            finally:
+                self._release_idle()
+            if pg is None:
+                break
+            # The page is on no free list now, and no lock is held: this is what takes the time.
+            finished = self._zero_unless(pg, runnable)
+            self._zeroed(pg, finished)
+            done += finished
+        return done
+
+    def _zeroed(self, pg: VmPage, finished: bool) -> None:
+        """Put a page back after zeroing, by way of whoever plays the CPU by now (R16)."""
+        while True:
+            cpu = self._state.cpus[self.index]
+            try:
+                cpu._acquire_free()
+            except BindError:
+                continue  # another thread took the CPU over between the two lines above
+            if cpu is self._state.cpus[self.index]:
+                break
+            cpu._release_free()  # it was taken over while we waited for the lock
+        try:
+            cpu._zeroing.remove(pg)
+            cpu._idle_put(pg, ZEROS if finished else UNKNOWN)
+            if finished:
+                cpu.zeroed += 1
+            else:
+                cpu.zeroaborts += 1
+        finally:
+            cpu._release_free()
+
+    def zeroing(self) -> tuple[VmPage, ...]:
+        """Return the page that is being zeroed, if there is one; with the lock held."""
+        return tuple(self._zeroing)
+
+    def _idle_take(self) -> VmPage | None:
+        """Take an UNKNOWN page of this CPU off its list for zeroing, if it is time for that; with the lock held."""
+        raise AssertionError("a design gives its Cpu an _idle_take")
+
+    def _idle_put(self, pg: VmPage, queue: int) -> None:
+        """Put a page back on the given queue of this CPU; with the lock held."""
+        raise AssertionError("a design gives its Cpu an _idle_put")
+
+    def _armed(self, unknown: int, zeros: int) -> bool:
+        """Whether idle zeroing is worth it, with so many pages on each queue (R14)."""
+        return zeros < unknown and unknown >= self._colormask + 1
+
+    def _zero_unless(self, pg: VmPage, runnable: Callable[[], bool]) -> bool:
+        """Zero a page piece by piece; False, with the page half done, if something became runnable."""
+        begin = pg.pfn * self._pagesize
+        piece = self._pagesize // ZERO_PIECES
+        for start in range(begin, begin + self._pagesize, piece):
+            if runnable():
+                return False
+            self._ram[start : start + piece] = self._zero_page[:piece]
+        return True
+
     def stats(self) -> CpuStats:
         """Return what this CPU counted; exact while its lock is held, else as plain unlocked reads see it."""
         allocs = self.cpuhit + self.cpumiss
@@ -216,7 +310,9 @@ class Cpu:
             zeromiss=self.zeromiss,
             filled=self.filled,
             drained=self.drained,
-            cached=self.frees + self.filled - allocs - self.drained,
+            cached=self.frees + self.filled - allocs - self.drained - len(self._zeroing),
+            zeroed=self.zeroed,
+            zeroaborts=self.zeroaborts,
             atomics=self._free.operations + self._zeropages.operations,
         )
 
@@ -227,6 +323,12 @@ class Cpu:
            refuse it then, before it has changed anything. A design lets go of them through NoLists.
         """
         self._acquire = self._acquire_free = refuse
+        self._try_idle = lambda: bool(refuse())
+
+    def recolored(self, ncolors: int) -> None:
+        """Use another number of colours from now on; with all locks held."""
+        self._colormask = ncolors - 1
+        self.nextcolor = 0
 
     def cached_pages(self) -> int:
         """Count the pages that stand on this CPU's lists and on no other; unlocked, for observers."""
@@ -253,7 +355,7 @@ class Cpu:
 
     def _may_take(self, free: int, use_reserve: bool) -> bool:
         """Return whether the reserves let the caller have one of `free` pages (R5, R6)."""
-        marks = self._state.marks
+        marks = self._state.uvmexp.marks
         if free > marks.reserve_kernel:
             return True
         lwp = self._state.lwp_of()
@@ -291,34 +393,3 @@ class Cpu:
         if pg.system is not self._system:
             return ForeignPage(f"{pg!r} belongs to another system; free it where it was allocated")
         return DoubleFree(f"{pg!r} is free already; a page can be freed once after each pagealloc()")
-
-
-def publish(counter: Adder, pages: int) -> None:
-    """Add to a shared counter what a list operation changed; no update for nothing."""
-    if pages:
-        counter.add(pages)
-
-
-class NoLists:
-    """What stands in for the lists of a Cpu that was stopped: empty to walk, and whoever reaches in is refused."""
-
-    __slots__ = ("_refuse",)
-
-    def __init__(self, refuse: Callable[[], object]) -> None:
-        self._refuse = refuse
-
-    def __getitem__(self, index: int) -> Any:
-        self._refuse()
-        raise AssertionError("what takes the place of a lock raises")
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(())
-
-
-def left_behind(index: int) -> Callable[[], object]:
-    """Return what takes the place of the lock in a Cpu that another thread has taken over."""
-
-    def refuse() -> object:
-        raise BindError(f"this object of CPU {index} was left behind by a later run_on({index}); use that one's")
-
-    return refuse

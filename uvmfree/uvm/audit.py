@@ -7,28 +7,31 @@ under all locks is checked just the same.
 Prior art: validate() of LLFree; _check() of sortedcontainers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 from uvmfree.errors import AuditError
-from uvmfree.uvm.allocator import Design, UvmState, Walked
+from uvmfree.kern.lock import LockHandle
+from uvmfree.uvm.allocator import Design, UvmState
+from uvmfree.uvm.freelist import Walked
 from uvmfree.uvm.page import ZEROS
 
 FINDINGS_MAX = 20
 """Findings listed before the audit stops: one broken list shows as thousands of wrong pages."""
 
 
-def audit(state: UvmState, design: Design) -> None:
+def audit(state: UvmState, design: Design, locks: Sequence[LockHandle], ranged: Callable[[], int]) -> None:
     """Check R3: every page in exactly one place, and every counter equal to what is walked.
 
     => AuditError lists what is wrong; returns None if nothing is.
-    => Takes every lock of the design, in order; none may be held.
+    => Takes every lock of the design, `locks`, in order; none may be held.
+    => `ranged()`: pages handed out by ranged allocation, which no CPU counts.
     """
     with ExitStack() as held:
-        for handle in design.audit_locks():
+        for handle in locks:
             held.enter_context(handle)
         findings: list[str] = []
-        for finding in _findings(state, design):
+        for finding in _findings(state, design, ranged()):
             findings.append(finding)
             if len(findings) == FINDINGS_MAX:
                 break
@@ -36,13 +39,18 @@ def audit(state: UvmState, design: Design) -> None:
         raise AuditError(findings)
 
 
-def _findings(state: UvmState, design: Design) -> Iterator[str]:
+def _findings(state: UvmState, design: Design, ranged: int) -> Iterator[str]:
     at_home: set[int] = set()
     for walked in design.walk():
         yield from _list_findings(state, walked)
         if walked.home:
             at_home.update(pg.pfn for pg in walked.real)
-    colormask = state.param.ncolors - 1
+    for player in state.cpus:
+        for pg in player.zeroing():
+            if pg.pfn in at_home:
+                yield f"page {pg.pfn:#x} is being zeroed by CPU {player.index} and stands on a free list (R16)"
+            at_home.add(pg.pfn)
+    colormask = state.uvmexp.ncolors - 1
     freelist_of = {pfn: seg.free_list for seg in state.physmem.segments for pfn in range(seg.start, seg.end)}
     allocated = 0
     for pg in state.physmem:
@@ -54,7 +62,7 @@ def _findings(state: UvmState, design: Design) -> Iterator[str]:
         if pg.free_list != freelist_of[pg.pfn]:
             yield f"page {pg.pfn:#x} has freelist {pg.free_list}, its segment is on {freelist_of[pg.pfn]} (R1)"
     stats = [cpu.stats() for cpu in state.cpus]
-    held = sum(cpu.allocs - cpu.frees for cpu in stats)
+    held = ranged + sum(cpu.allocs - cpu.frees for cpu in stats)
     if held != allocated:
         yield f"the CPUs count {held} allocated pages, {allocated} are"
     for cpu, counted in zip(state.cpus, stats, strict=True):

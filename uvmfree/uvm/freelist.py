@@ -13,17 +13,21 @@ Source: struct pgfreelist, pgflbucket in sys/uvm/uvm_pglist.h of NetBSD 9.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from uvmfree.uvm.page import NQUEUES, PageList, Place, VmPage
 
 T = TypeVar("T")
 
+Lists = list[list[list[PageList]]]
+"""Free lists of one CPU, or the global ones of a design, indexed [queue][free_list][color]."""
+
 SWEEP_MIN: Final = 64
 """Ghosts that a list may hold before it is swept, however few its pages: below, a sweep costs more than it saves."""
 
 
-def cpu_lists(nfreelists: int, ncolors: int, new: Callable[[int], PageList]) -> list[list[list[PageList]]]:
+def cpu_lists(nfreelists: int, ncolors: int, new: Callable[[int], PageList]) -> Lists:
     """Make the empty lists of one CPU, indexed [queue][free_list][color]; `new(queue)` makes one."""
     return [[[new(queue) for _ in range(ncolors)] for _ in range(nfreelists)] for queue in range(NQUEUES)]
 
@@ -34,6 +38,25 @@ def each(lists: Iterable[Iterable[Iterable[T]]]) -> Iterator[tuple[int, int, int
         for free_list, row in enumerate(rows):
             for color, element in enumerate(row):
                 yield queue, free_list, color, element
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """One free list as an audit finds it, and what its position in the design says that it must be.
+
+    => `real`: the pages that really stand on it, by the design's own meaning of that; the other entries are ghosts.
+    => `queue` to `owner`: what list and pages must be. `home`: whether it is the list that its pages name.
+    """
+
+    where: str
+    pages: PageList
+    real: list[VmPage]
+    queue: int
+    free_list: int
+    color: int
+    place: Place
+    owner: int | None
+    home: bool = True
 
 
 def real_entries(pages: PageList) -> list[VmPage]:
@@ -130,11 +153,16 @@ class GlobalFreelist:
     """
 
     def __init__(self, nfreelists: int, ncolors: int) -> None:
+        self._nfreelists = nfreelists
+        self.npages = [0] * NQUEUES
+        self.recolor(ncolors)
+
+    def recolor(self, ncolors: int) -> None:
+        """Make new buckets, empty ones, for another number of colours; the old ones must be empty."""
         self._ncolors = ncolors
         self.buckets = [
-            [[Bucket(queue) for _ in range(ncolors)] for _ in range(nfreelists)] for queue in range(NQUEUES)
+            [[Bucket(queue) for _ in range(ncolors)] for _ in range(self._nfreelists)] for queue in range(NQUEUES)
         ]
-        self.npages = [0] * NQUEUES
 
     @property
     def free(self) -> int:
@@ -146,12 +174,14 @@ class GlobalFreelist:
         self.buckets[queue][pg.free_list][pg.color].push(pg)
         self.npages[queue] += 1
 
-    def pop(self, free_list: int, start_color: int, queues: tuple[int, ...]) -> tuple[VmPage, int] | None:
-        """Take one page: colours in rotation from `start_color`, in each colour the queues in order (R9).
+    def pop(
+        self, free_list: int, start_color: int, queues: tuple[int, ...], span: int | None = None
+    ) -> tuple[VmPage, int] | None:
+        """Take one page: colours in rotation from `start_color`, in each the queues in order (R9).
 
-        => Returns the page and the queue that it came from, or None.
+        => `span`: how many colours to try, all by default. Returns the page and the queue that it came from, or None.
         """
-        for step in range(self._ncolors):
+        for step in range(self._ncolors if span is None else span):
             color = (start_color + step) % self._ncolors
             for queue in queues:
                 pg = self.buckets[queue][free_list][color].pop()

@@ -31,6 +31,8 @@ UNKNOWN: Final = 0
 ZEROS: Final = 1
 """The queue of free pages that are known to be all zero (PGFL_ZEROS)."""
 NQUEUES: Final = 2
+NO_QUEUE: Final = -1
+"""Of a list that is no free list: what is on it stands on no queue."""
 
 
 class Place(enum.Enum):
@@ -39,6 +41,7 @@ class Place(enum.Enum):
     GLOBAL = "on the global free list"
     CACHED = "in a CPU's cache"
     ALLOCATED = "allocated"
+    ZEROING = "being filled with zeros"
 
 
 class PageList(list["VmPage"]):
@@ -46,6 +49,7 @@ class PageList(list["VmPage"]):
 
     Guarded by (c) the lock of the CPU that owns it, or (f) uvm_fpageqlock; (i) immutable.
 
+    => A page that is being zeroed is on such a list too, of place ZEROING, and on no free list (R16).
     => `place`, `owner`: where its pages are, and the CPU that it belongs to, or None.   [c, f]
     => `queue`: UNKNOWN or ZEROS.                                                        [i]
     => `ghosts`: entries left behind by pages that were unlinked from the middle. An entry is real if

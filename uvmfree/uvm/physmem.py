@@ -51,7 +51,7 @@ class PhysMem:
         self.segments = tuple(segments)
         self.pagesize = pagesize
         self.system = sys.intern(f"uvm {secrets.token_hex(8)}")
-        self._pages: list[VmPage] = []
+        self._segment_pages: list[list[VmPage]] = []
         # A million new objects would set the collector off again and again, over pages that cannot be garbage.
         collecting = gc.isenabled()
         gc.disable()
@@ -59,7 +59,9 @@ class PhysMem:
             colormask = ncolors - 1
             for seg in self.segments:
                 free_list, system = seg.free_list, self.system
-                self._pages += [VmPage(pfn, pfn & colormask, free_list, system) for pfn in range(seg.start, seg.end)]
+                self._segment_pages.append(
+                    [VmPage(pfn, pfn & colormask, free_list, system) for pfn in range(seg.start, seg.end)]
+                )
         finally:
             if collecting:
                 gc.enable()
@@ -73,11 +75,22 @@ class PhysMem:
     @property
     def npages(self) -> int:
         """Pages managed."""
-        return len(self._pages)
+        return sum(map(len, self._segment_pages))
+
+    @property
+    def end(self) -> int:
+        """The page frame after the last one."""
+        return self.segments[-1].end
 
     def __iter__(self) -> Iterator[VmPage]:
         """All pages, by ascending frame number."""
-        return iter(self._pages)
+        return itertools.chain.from_iterable(self._segment_pages)
+
+    def by_freelist(self) -> list[tuple[PhysSeg, list[VmPage]]]:
+        """Return each segment with its pages, by ascending frame number; the best freelist's segments first."""
+        return sorted(
+            zip(self.segments, self._segment_pages, strict=True), key=lambda of: (of[0].free_list, of[0].start)
+        )
 
     def ram(self) -> memoryview:
         """Return a private view of all RAM: the bytes of a page start at `pfn * pagesize`."""
@@ -102,5 +115,5 @@ class PhysMem:
 
     def close(self) -> None:
         """Give the memory back, as soon as nobody looks at it any more; idempotent."""
-        self._pages = []
+        self._segment_pages = []
         self._ram = None

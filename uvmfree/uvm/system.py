@@ -6,23 +6,32 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any, Final
 
-from uvmfree.errors import ArgumentError, BindError, ClosedError, ParamError
+from uvmfree.errors import ArgumentError, ClosedError, HangError, OutOfPages, ParamError, UvmError
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
-from uvmfree.kern.machine import Machine
+from uvmfree.kern.machine import Machine, Task
 from uvmfree.kern.threads import ThreadsMachine
-from uvmfree.kern.xcall import Xcall
+from uvmfree.kern.xcall import CLOSE_TIMEOUT_S, Xcall
 from uvmfree.param import Param
 from uvmfree.uvm.allocator import Cpu, Lwp, UvmState
 from uvmfree.uvm.audit import audit
-from uvmfree.uvm.designs import REGISTRY
+from uvmfree.uvm.designs import REGISTRY, design_for
+from uvmfree.uvm.drainer import Drainer
+from uvmfree.uvm.idle import IdleThreads
+from uvmfree.uvm.page import VmPage
+from uvmfree.uvm.pageout import Pageout
+from uvmfree.uvm.pdaemon import Pagedaemon
+from uvmfree.uvm.pglist import PgList, Request, checked
 from uvmfree.uvm.physmem import PhysMem, split
-from uvmfree.uvm.uvmexp import COUNTERS, CpuStats, UvmExp, tune
+from uvmfree.uvm.players import Players
+from uvmfree.uvm.uvmexp import COUNTERS, CpuStats, DaemonStats, UvmExp, tune
 
 OBSERVER: Final = "observer"
 """The caller under which lockstat counts what watching a run costs; to be left out of a run's figures."""
@@ -51,6 +60,7 @@ class Uvm:
     """A system of pages, CPUs and counters.
 
     => `uvmexp`: the counters. `xcall`: cross-calls. `param`: what it was booted with. `physmem`: RAM.
+    => `pageout`, `pagedaemon`: who waits for pages, and who frees them.
     => `machine`: the Machine that it runs on, for those who drive it.
     """
 
@@ -60,50 +70,73 @@ class Uvm:
         self.machine = machine
         self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize)
         self._counters = machine.counters(COUNTERS)
-        marks = tune(param.npages, param.ncpus, param.pagesize)
-        # What kind of thread is who. Replaced whole under _binding, never changed in place: a reader without a
-        # lock loads one reference and sees one state or the next.
-        self._lwps: dict[int, Lwp] = {}
-        self._players: dict[int, int] = {}  # CPU -> the thread that plays it; guarded by _binding
-        self._binding = machine.raw_lock()
+        self._players = Players(machine)
+        cpus: list[Cpu] = []
+        self.uvmexp = UvmExp(
+            self._counters,
+            tune(param.npages, param.ncpus, param.pagesize),
+            lambda: cpus,
+            self._daemon_stats,
+            npages=param.npages,
+            ncolors=param.ncolors,
+            pagesize=param.pagesize,
+        )
+        self.pageout = Pageout(
+            machine,
+            self._counters,
+            lambda: self.uvmexp.marks,
+            lambda: self._countable(self.uvmexp.free),
+            lambda: self._players.lwp() == "pagedaemon",
+        )
         self._state = UvmState(
             param=param,
             machine=machine,
             physmem=self.physmem,
             counters=self._counters,
-            marks=marks,
+            uvmexp=self.uvmexp,
+            pageout=self.pageout,
             fpageqlock=machine.mutex(UVM_FPAGEQLOCK),
             cpu_mutexes=tuple(machine.mutex(UVM_CPU, index) for index in range(param.ncpus)),
-            cpus=[],
-            lwp_of=lambda: self._lwps.get(machine.me(), "user"),
+            cpus=cpus,
+            lwp_of=self._players.lwp,
+            countable=self._countable,
+            relieve=lambda: self._drainer.drain("retry"),
         )
-        self.uvmexp = UvmExp(
-            self._counters,
-            marks,
-            lambda: self._state.cpus,
-            npages=param.npages,
-            ncolors=param.ncolors,
-            pagesize=param.pagesize,
-        )
-        self._design = REGISTRY[param.design](self._state)
+        self._design = design_for(param)(self._state)
         self.xcall: Xcall[Cpu] = Xcall(
             machine,
             param.ncpus,
-            self._state.cpus.__getitem__,
-            on_timer=self._design.on_timer,
+            cpus.__getitem__,
+            on_timer=self._on_timer,
             interval_s=param.redistribute_interval_s,
-            on_start=lambda: self._set_lwp("kernel"),
+            on_start=lambda: self._players.set_lwp("kernel"),
         )
+        self._drainer = Drainer(self._state, self._design, self.xcall)
+        self.pagedaemon = Pagedaemon(
+            machine,
+            self.pageout,
+            lambda: self.uvmexp.marks,
+            lambda: self._countable(self.uvmexp.free),
+            lambda: self._drainer.drain("pressure"),
+        )
+        self._pglist = PgList(self._state, self._design)
+        self._idle = IdleThreads(machine, param.ncpus, cpus.__getitem__, self._players.is_busy, param.idle_interval_s)
         self._observer = self._state.fpageqlock.handle(OBSERVER)
+        self._audit_locks = self._design.all_locks("uvm_audit")
+        self._hotplug_locks = self._design.all_locks("uvm_page_recolor")
+        self._daemon_task: Task | None = None
         self._started = False
         self._closed = False
 
     def __enter__(self) -> Uvm:
-        """Start the threads of the system."""
+        """Start the threads of the system: xc threads, the pagedaemon, and idle threads if they have work."""
         self._check_open()
         if not self._started:
             self._started = True
             self.xcall.start()
+            self._daemon_task = self.machine.spawn("pagedaemon", self._run_pagedaemon)
+            if self.param.idlezero:
+                self._idle.start()
         return self
 
     def __exit__(
@@ -114,14 +147,25 @@ class Uvm:
     def close(self) -> None:
         """Run the queued cross-calls, end the threads, refuse further calls, let go of all pages; idempotent.
 
-        => HangError or XcallError if a thread hung or died; the system is closed all the same.
+        => Whoever waits for pages gets ClosedError.
+        => HangError or UvmError if a thread hung or died; the system is closed all the same.
         => Do not close a system that a thread still plays a CPU of: its next call raises ClosedError.
         """
         if self._closed:
             return
         self._closed = True
         try:
+            self.pageout.close()
+            stray = self._idle.close(CLOSE_TIMEOUT_S)
+            if self._daemon_task is not None and (
+                not self._daemon_task.join(CLOSE_TIMEOUT_S) or self._daemon_task.error is not None
+            ):
+                stray.append(self._daemon_task)
             self.xcall.close()
+            for task in stray:
+                if task.error is None:
+                    raise HangError(f"{task.name} did not end within {CLOSE_TIMEOUT_S} s")
+                raise UvmError(f"{task.name} died of {task.error!r}") from task.error
         finally:
             self._design.stop(self._check_open)
             self._counters.close()
@@ -145,33 +189,119 @@ class Uvm:
         if lwp not in ("user", "kernel", "pagedaemon"):
             raise ArgumentError(f"lwp={lwp!r}: must be 'user', 'kernel' or 'pagedaemon'")
         self._check_open()
-        me = self.machine.me()
-        with self._binding:
-            if index in self._players:
-                raise BindError(f"CPU {index} is played by thread {self._players[index]} already")
-            self._players[index] = me
-        before = self._lwps.get(me, "user")
-        self._set_lwp(lwp)
+        self._players.enter(index)
+        before = self._players.lwp()
+        self._players.set_lwp(lwp)
         try:
             yield self._design.bind(index)
         finally:
-            self._set_lwp(before)
-            with self._binding:
-                del self._players[index]
+            self._players.set_lwp(before)
+            self._players.leave(index)
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Sleep until pages may be had, then try again (uvm_wait, R18); False if the time ran out.
+
+        => The CPU that the caller plays is idle meanwhile. No lock may be held.
+        => ClosedError when the system closes, HangError if the pagedaemon has died or was never started.
+        """
+        self._check_open()
+        if not self._started:
+            raise HangError("the pagedaemon was not started; use the system in a `with` block")
+        index = self._players.mine()
+        self._players.set_busy(index, False)
+        try:
+            return self.pageout.wait(timeout_s)
+        finally:
+            self._players.set_busy(index, True)
+
+    def kick_pdaemon(self) -> None:
+        """Wake the pagedaemon (uvm_kick_pdaemon)."""
+        self._check_open()
+        self.pageout.kick()
+
+    def pglistalloc(
+        self,
+        size: int,
+        low: int = 0,
+        high: int | None = None,
+        alignment: int = 1,
+        boundary: int = 0,
+        nsegs: int = 1,
+        waitok: bool = False,
+        timeout_s: float | None = None,
+    ) -> list[VmPage]:
+        """Allocate `size` pages between frames `low` and `high` (uvm_pglistalloc, P7, R25 to R29).
+
+        => One run if `nsegs` < `size`, or there is an `alignment` or a `boundary` (all in pages); else any pages.
+        => `waitok`: for pages that need not be one run, wait for those that are missing, at most `timeout_s` in all.
+        => ArgumentError names a wrong argument; OutOfPages if they are not to be had, and nothing has changed.
+        => Takes every lock; none may be held.
+        """
+        self._check_open()
+        request = checked(size, low, high, alignment, boundary, nsegs, end=self.physmem.end)
+        free = self.uvmexp.free
+        try:
+            if request.contiguous or not waitok:
+                return self._pglist.alloc(request)
+            return self._pglistalloc_waiting(request, timeout_s)
+        finally:
+            self.pageout.kick_if_short(self._countable(free))
+
+    def pglistfree(self, pages: Sequence[VmPage]) -> None:
+        """Free pages that pglistalloc() returned, to the CPU that the caller plays, or CPU 0 (uvm_pglistfree).
+
+        => DoubleFree, ForeignPage for the first page that cannot be freed; those before it are free.
+        """
+        self._check_open()
+        cpu = self._state.cpus[self._players.mine() or 0]
+        for pg in pages:
+            cpu.pagefree(pg)
+
+    def recolor(self, ncolors: int) -> None:
+        """Change the number of page colours, with pages in caches and in use (uvm_page_recolor, Q13).
+
+        => ArgumentError unless `ncolors` is a power of two within the limits of Param. Takes every lock.
+        """
+        self._check_open()
+        try:
+            Param(**(asdict(self.param) | {"ncolors": ncolors}))
+        except ParamError as error:
+            raise ArgumentError(str(error)) from None
+        with self._all_stopped():
+            self._design.gather(set(range(self.param.ncpus)))
+            self.uvmexp.ncolors = ncolors
+            for pg in self.physmem:
+                pg.color = pg.pfn & (ncolors - 1)
+            self._design.recolor(ncolors)
 
     def redistribute(self, cpu: int | None = None) -> int:
         """Hand the cached pages of one CPU, or of all, to the global list (P8); return how many were moved."""
         self._check_open()
         if cpu is None:
-            return sum(self._design.redistribute(index) for index in range(self.param.ncpus))
+            return sum(self._redistribute(index) for index in range(self.param.ncpus))
         if type(cpu) is not int or not 0 <= cpu < self.param.ncpus:
             raise ArgumentError(f"redistribute({cpu!r}): there are CPUs 0 to {self.param.ncpus - 1}")
-        return self._design.redistribute(cpu)
+        return self._redistribute(cpu)
+
+    def redistributions(self) -> dict[str, int]:
+        """Return how many redistributions moved pages, by cause; `rate-limited`: those that were not done for that.
+
+        => Causes: timer (P9), pressure (P10), explicit, retry (`drain_retry`), pglistalloc (P7).
+        """
+        return {
+            "timer": 0,
+            "pressure": 0,
+            "explicit": 0,
+            "retry": 0,
+            **self._design.redistributions(),
+            "pglistalloc": self._pglist.drained,
+            "rate-limited": self._drainer.rate_limited,
+        }
 
     def audit(self) -> None:
         """Walk everything at rest; AuditError lists what is wrong (uvm/audit.py)."""
         self._check_open()
-        audit(self._state, self._design)
+        audit(self._state, self._design, self._audit_locks, lambda: self._pglist.allocated)
 
     def counter_lag(self) -> int:
         """Return by how many pages uvmexp.free is ahead of the global list, at one moment under uvm_fpageqlock.
@@ -183,14 +313,15 @@ class Uvm:
             return self.uvmexp.free - self._design.global_free()
 
     def lockstat(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
-        """Return what the locks counted since boot, one record per lock or per lock and caller.
+        """Return what the locks counted since boot, one record per lock, or per lock and caller that took it.
 
         => ArgumentError unless the system was booted with lockstat=True.
         """
         if not self.param.lockstat:
             raise ArgumentError("the locks of this system count nothing; boot(..., lockstat=True) makes them")
-        mutexes = (self._state.fpageqlock, *self._state.cpu_mutexes, self.xcall.mutex)
-        return tuple(record for mutex in mutexes for record in mutex.snapshot(by_caller=by_caller))
+        mutexes = (self._state.fpageqlock, *self._state.cpu_mutexes, self.xcall.mutex, self.pageout.mutex)
+        records = (record for mutex in mutexes for record in mutex.snapshot(by_caller=by_caller))
+        return tuple(record for record in records if record.acquired or not by_caller)
 
     def cpu_stats(self) -> tuple[CpuStats, ...]:
         """Return what each CPU counted since boot; exact at rest."""
@@ -200,11 +331,61 @@ class Uvm:
         """Return how many pages stand in each CPU's cache, by walking the lists' lengths without a lock."""
         return tuple(cpu.cached_pages() for cpu in self._state.cpus)
 
-    def _set_lwp(self, lwp: Lwp) -> None:
-        me = self.machine.me()
-        with self._binding:
-            others = {thread: kind for thread, kind in self._lwps.items() if thread != me}
-            self._lwps = others if lwp == "user" else {**others, me: lwp}
+    def _redistribute(self, index: int) -> int:
+        moved = self._design.redistribute(index, "explicit")
+        self.pageout.wake_waiters()
+        return moved
+
+    def _on_timer(self, index: int) -> None:
+        self._design.on_timer(index)
+        self.pageout.wake_waiters()
+
+    def _pglistalloc_waiting(self, request: Request, timeout_s: float | None) -> list[VmPage]:
+        """Collect pages, waiting for those that are missing (R29); if they do not come, all go back."""
+        until_ns = None if timeout_s is None else self.machine.clock_ns() + round(timeout_s * 1e9)
+        pages: list[VmPage] = []
+        try:
+            while len(pages) < request.size:
+                with contextlib.suppress(OutOfPages):
+                    pages += self._pglist.alloc_some(replace(request, size=request.size - len(pages)))
+                left_s = None if until_ns is None else (until_ns - self.machine.clock_ns()) / 1e9
+                if len(pages) < request.size and not self.wait(left_s):
+                    break
+        except UvmError:
+            self.pglistfree(pages)
+            raise
+        if len(pages) < request.size:
+            self.pglistfree(pages)
+            raise OutOfPages(f"only {len(pages)} of {request.size} pages came free within {timeout_s} s")
+        return sorted(pages, key=lambda pg: pg.pfn)
+
+    @contextmanager
+    def _all_stopped(self) -> Iterator[None]:
+        """Hold every lock of the design; the shared counters are settled on the way out."""
+        *cpu_locks, fpageqlock = self._hotplug_locks
+        with ExitStack() as held:
+            for handle in cpu_locks:
+                held.enter_context(handle)
+            with fpageqlock:
+                yield
+            self._design.settle()
+
+    def _run_pagedaemon(self) -> None:
+        self._players.set_lwp("pagedaemon")
+        self.pagedaemon.run()
+
+    def _daemon_stats(self) -> DaemonStats:
+        daemon = self.pagedaemon
+        return DaemonStats(
+            pdwoke=daemon.pdwoke,
+            pdrevs=daemon.pdrevs,
+            pdscans=daemon.pdscans,
+            waiters=self.pageout.waiters,
+        )
+
+    def _countable(self, free: int) -> int:
+        """Return what counts as free, with so many pages on the global list (Q3)."""
+        return free + sum(self.cached_pages()) if self.param.count_cached else free
 
     def _check_open(self) -> None:
         if self._closed:

@@ -1,7 +1,7 @@
 """The counters of a system and its watermarks: what `struct uvmexp` is to a kernel.
 
-`free` and `zeropages` live on the counter page (kern/counters.py) and are read without any lock (P1). What
-one CPU counts, it counts for itself in plain integers; a snapshot adds them up.
+`free`, `zeropages`, `paging` and `pdpending` live on the counter page (kern/counters.py) and are read without any
+lock (P1). What one CPU counts, it counts for itself in plain integers; a snapshot adds them up.
 
 Source: struct uvmexp and struct uvmexp_sysctl in sys/uvm/uvm_extern.h; uvmpd_tune in sys/uvm/uvm_pdaemon.c.
 """
@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from uvmfree.kern.counters import CounterPage
 
-COUNTERS: Final = ("free", "zeropages")
+COUNTERS: Final = ("free", "zeropages", "paging", "pdpending")
 """The counters that more than one CPU updates; one cache line each on the counter page."""
 
 
@@ -51,6 +51,7 @@ class CpuStats:
     => `cpuhit`/`cpumiss`, `colorhit`/`colormiss`, `zerohit`/`zeromiss`: as R11 has them.
     => `filled`, `drained`: pages taken off, and put on, the global list through this CPU.
     => `cached`: pages on this CPU's lists that stand on no other: frees + filled - allocs - drained.
+    => `zeroaborts`: pages whose zeroing was broken off (R16). `zeroed`: pages zeroed ahead of time.
     => `atomics`: read-modify-writes of shared counters done for this CPU.
     """
 
@@ -66,6 +67,8 @@ class CpuStats:
     filled: int
     drained: int
     cached: int
+    zeroed: int
+    zeroaborts: int
     atomics: int
 
 
@@ -82,6 +85,8 @@ class UvmExpSnapshot:
 
     => Counts of pages, except `pagesize` in bytes. `cached` is this project's own: pages in CPU caches, which
        `free` does not count in the design of the proposal (Q3).
+    => `paging`, `pdpending`: pages on their way to swap, and requests for that. `pdwoke` to `pdpageouts`: what the
+       pagedaemon did. `waiters`: threads in uvm_wait().
     => Taken without locks: while CPUs are at work, the fields belong to slightly different moments.
     """
 
@@ -101,12 +106,34 @@ class UvmExpSnapshot:
     colormiss: int
     pga_zerohit: int
     pga_zeromiss: int
+    zeroaborts: int
+    paging: int
+    pdpending: int
+    pdwoke: int
+    pdrevs: int
+    pdscans: int
+    pdfreed: int
+    pdpageouts: int
+    waiters: int
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStats:
+    """What the pagedaemon and those who wait for it count; fields as in struct uvmexp_sysctl, and `waiters`."""
+
+    pdwoke: int = 0
+    pdrevs: int = 0
+    pdscans: int = 0
+    pdfreed: int = 0
+    pdpageouts: int = 0
+    waiters: int = 0
 
 
 class UvmExp:
     """The live counters of a system.
 
-    => `free` and `zeropages` are unlocked reads; the watermarks are fixed at boot.
+    => `free`, `zeropages`, `paging` and `pdpending` are unlocked reads. `marks` and `ncolors` are replaced when a CPU
+       comes or goes and when pages are recoloured, with all locks held; a reader without one sees old or new.
     """
 
     def __init__(
@@ -114,6 +141,7 @@ class UvmExp:
         counters: CounterPage,
         marks: Watermarks,
         cpus: Callable[[], Iterable[CountsForItself]],
+        daemon: Callable[[], DaemonStats],
         *,
         npages: int,
         ncolors: int,
@@ -121,13 +149,41 @@ class UvmExp:
     ) -> None:
         self._counters = counters
         self._cpus = cpus
+        self._daemon = daemon
+        self.marks = marks
         self.npages = npages
         self.ncolors = ncolors
         self.pagesize = pagesize
-        self.reserve_pagedaemon = marks.reserve_pagedaemon
-        self.reserve_kernel = marks.reserve_kernel
-        self.freemin = marks.freemin
-        self.freetarg = marks.freetarg
+
+    @property
+    def reserve_pagedaemon(self) -> int:
+        """Pages kept for the pagedaemon."""
+        return self.marks.reserve_pagedaemon
+
+    @property
+    def reserve_kernel(self) -> int:
+        """Pages kept for kernel threads."""
+        return self.marks.reserve_kernel
+
+    @property
+    def freemin(self) -> int:
+        """Below so many free pages the pagedaemon is woken."""
+        return self.marks.freemin
+
+    @property
+    def freetarg(self) -> int:
+        """Up to so many pages the pagedaemon frees."""
+        return self.marks.freetarg
+
+    @property
+    def paging(self) -> int:
+        """Pages on their way to swap, read without a lock."""
+        return self._counters.load("paging")
+
+    @property
+    def pdpending(self) -> int:
+        """Pageout requests in flight, read without a lock; exact (unlike in the kernel, R23)."""
+        return self._counters.load("pdpending")
 
     @property
     def free(self) -> int:
@@ -142,6 +198,7 @@ class UvmExp:
     def snapshot(self) -> UvmExpSnapshot:
         """Add up what every CPU counted, without a lock."""
         cpus = [cpu.stats() for cpu in self._cpus()]
+        daemon = self._daemon()
         return UvmExpSnapshot(
             pagesize=self.pagesize,
             npages=self.npages,
@@ -159,4 +216,13 @@ class UvmExp:
             colormiss=sum(cpu.colormiss for cpu in cpus),
             pga_zerohit=sum(cpu.zerohit for cpu in cpus),
             pga_zeromiss=sum(cpu.zeromiss for cpu in cpus),
+            zeroaborts=sum(cpu.zeroaborts for cpu in cpus),
+            paging=self.paging,
+            pdpending=self.pdpending,
+            pdwoke=daemon.pdwoke,
+            pdrevs=daemon.pdrevs,
+            pdscans=daemon.pdscans,
+            pdfreed=daemon.pdfreed,
+            pdpageouts=daemon.pdpageouts,
+            waiters=daemon.waiters,
         )

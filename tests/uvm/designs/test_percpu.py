@@ -158,6 +158,7 @@ def test_a_redistribution_takes_each_lock_once_and_an_empty_cache_costs_no_share
         "uvm_cpu[0]": 1,
         "uvm_cpu[1]": 0,
         "xcall": 0,
+        "uvm_pageout_lock": 0,
     }
     uvm.redistribute(0)
     assert locks(uvm)["uvm_fpageqlock"] == after["uvm_fpageqlock"]

@@ -24,9 +24,10 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 from uvmfree.kern.lock import LockHandle
-from uvmfree.uvm.allocator import QUEUES, Cpu, Lists, NoLists, Strat, UvmState, Walked, left_behind
-from uvmfree.uvm.freelist import SWEEP_MIN, cpu_lists, each, real_entries
+from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles
+from uvmfree.uvm.freelist import SWEEP_MIN, Lists, Walked, cpu_lists, each, real_entries
 from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
+from uvmfree.uvm.refuse import NoLists, left_behind
 
 
 class FpageqlockCpu(Cpu):
@@ -47,12 +48,11 @@ class FpageqlockCpu(Cpu):
         self,
         state: UvmState,
         index: int,
-        alloc: LockHandle,
-        free: LockHandle,
+        handles: CpuHandles,
         global_lists: Lists,
         before: FpageqlockCpu | None,
     ) -> None:
-        super().__init__(state, index, alloc, free, before)
+        super().__init__(state, index, handles, before)
         self._global = global_lists
         self._words = state.counters.view()
         self._free_slot = state.counters.slot("free")
@@ -60,10 +60,7 @@ class FpageqlockCpu(Cpu):
         if before is not None:
             self.lists, self.npages = before.lists, before.npages
         else:
-            self.npages = [0] * NQUEUES
-            self.lists = cpu_lists(
-                self._nfreelists, self._colormask + 1, lambda queue: PageList(Place.GLOBAL, index, queue)
-            )
+            self.recolored(state.uvmexp.ncolors)
 
     def pagealloc(
         self,
@@ -73,24 +70,25 @@ class FpageqlockCpu(Cpu):
         free_list: int = 0,
         color: int | None = None,
     ) -> VmPage | None:
-        """Allocate one page under uvm_fpageqlock."""
+        """Allocate one page under uvm_fpageqlock; the kick (R4) comes after it."""
         freelists = self._freelists(strat, free_list)
+        found = None
         self._acquire()
         try:
             start = self._start_color(color)
-            if not self._may_take(self._words[self._free_slot], use_reserve):
-                return None
-            found = self._search(freelists, start, QUEUES[zero])
-            if found is None:
-                return None
-            pg, queue, local = found
-            self._count(pg, queue, start, local=local, zero=zero)
-            self.filled += 1
-            self._words[self._free_slot] -= 1
-            if queue == ZEROS:
-                self._words[self._zeropages_slot] -= 1
+            asked = self._words[self._free_slot]
+            if self._may_take(asked, use_reserve):
+                found = self._search(freelists, start, QUEUES[zero])
+            if found is not None:
+                pg, queue, local = found
+                self._count(pg, queue, start, local=local, zero=zero)
+                self.filled += 1
+                self.account(-1, queue)
         finally:
             self._release()
+        self._state.pageout.kick_if_short(asked)
+        if found is None:
+            return None
         if zero and queue != ZEROS:
             self._pagezero(pg)
         return pg
@@ -101,7 +99,7 @@ class FpageqlockCpu(Cpu):
         try:
             if pg.list is not None or pg.system is not self._system:
                 raise self._refuse_free(pg)
-            self.insert(pg)
+            self.insert(pg, UNKNOWN)
             self.frees += 1
             self.drained += 1
             self._words[self._free_slot] += 1
@@ -117,14 +115,59 @@ class FpageqlockCpu(Cpu):
         super().stop(refuse)
         self.lists = cast("Lists", NoLists(refuse))
 
-    def insert(self, pg: VmPage) -> None:
-        """Put a page at the head of the own and of the global UNKNOWN list."""
+    def insert(self, pg: VmPage, queue: int) -> None:
+        """Put a page at the head of an own list and of the global one."""
         free_list, color = pg.free_list, pg.color
-        own = self.lists[UNKNOWN][free_list][color]
+        own = self.lists[queue][free_list][color]
         pg.list = own
         own.append(pg)
-        self._global[UNKNOWN][free_list][color].append(pg)
-        self.npages[UNKNOWN] += 1
+        self._global[queue][free_list][color].append(pg)
+        self.npages[queue] += 1
+
+    def account(self, pages: int, queue: int) -> None:
+        """Add to the counts of free pages, plainly."""
+        self._words[self._free_slot] += pages
+        if queue == ZEROS:
+            self._words[self._zeropages_slot] += pages
+
+    def unlink(self, pg: VmPage) -> None:
+        """Take a page of this CPU off both its lists, from wherever it stands."""
+        own = cast("PageList", pg.list)
+        pg.list = None
+        _left(own, pg)
+        _left(self._global[own.queue][pg.free_list][pg.color], pg)
+        self.npages[own.queue] -= 1
+        self.account(-1, own.queue)
+
+    def recolored(self, ncolors: int) -> None:
+        """Start over with empty lists."""
+        super().recolored(ncolors)
+        self.npages = [0] * NQUEUES
+        self.lists = cpu_lists(self._nfreelists, ncolors, lambda queue: PageList(Place.GLOBAL, self.index, queue))
+
+    def _idle_take(self) -> VmPage | None:
+        """Take an UNKNOWN page off the own list and the global one (R15)."""
+        if self._armed(*self.npages):
+            for step in range(self._colormask + 1):
+                color = (self.nextcolor + step) & self._colormask
+                for row in self.lists[UNKNOWN]:
+                    own = row[color]
+                    while own:
+                        pg = own[-1]
+                        if pg.list is own:
+                            self.unlink(pg)
+                            self.filled += 1
+                            pg.list = self._zeroing
+                            self._zeroing.append(pg)
+                            return pg
+                        own.pop()
+                        own.ghosts -= 1
+        return None
+
+    def _idle_put(self, pg: VmPage, queue: int) -> None:
+        self.insert(pg, queue)
+        self.drained += 1
+        self.account(1, queue)
 
     def _search(
         self, freelists: tuple[int, ...], start: int, queues: tuple[int, int]
@@ -191,32 +234,35 @@ class Fpageqlock:
         self._global: Lists = cpu_lists(
             state.param.nfreelists, state.param.ncolors, lambda queue: PageList(Place.GLOBAL, None, queue)
         )
-        self._audit = state.fpageqlock.handle("uvm_audit")
         self._attach = state.fpageqlock.handle("uvm_cpu_attach")
-        self._own_handles = [self._new_handles() for _ in range(state.param.ncpus)]  # guarded by uvm_fpageqlock
+        self._own_handles = [cpu_handles(state.fpageqlock) for _ in range(state.param.ncpus)]  # under uvm_fpageqlock
         for index, handles in enumerate(self._own_handles):
-            state.cpus.append(FpageqlockCpu(state, index, *handles, self._global, None))
+            state.cpus.append(FpageqlockCpu(state, index, handles, self._global, None))
         boot_cpu = self._cpu(0)
         for pg in state.physmem:
-            boot_cpu.insert(pg)
+            boot_cpu.insert(pg, UNKNOWN)
         state.counters.view()[state.counters.slot("free")] = state.physmem.npages
 
     def bind(self, index: int) -> Cpu:
         """Make a new Cpu for CPU `index`, built by the calling thread."""
-        handles = self._new_handles()
+        handles = cpu_handles(self._state.fpageqlock)
         with self._attach:
             before = self._cpu(index)
-            cpu = FpageqlockCpu(self._state, index, *handles, self._global, before)
+            cpu = FpageqlockCpu(self._state, index, handles, self._global, before)
             self._state.cpus[index] = cpu
             before.stop(left_behind(index))
             retired, self._own_handles[index] = self._own_handles[index], handles
-        for handle in retired:
+        for handle in (retired.alloc, retired.free, retired.idle):
             self._state.fpageqlock.retire(handle)
         return cpu
 
-    def redistribute(self, index: int) -> int:
+    def redistribute(self, index: int, cause: str) -> int:
         """Hand nothing back: every free page is on the global list already."""
         return 0
+
+    def redistributions(self) -> dict[str, int]:
+        """None: there is nothing to hand back."""
+        return {}
 
     def on_timer(self, index: int) -> None:
         """Do nothing: today's xc thread waits for calls only."""
@@ -225,9 +271,38 @@ class Fpageqlock:
         """All free pages: each CPU counts those that it freed."""
         return sum(sum(self._cpu(index).npages) for index in range(len(self._state.cpus)))
 
-    def audit_locks(self) -> list[LockHandle]:
+    def all_locks(self, caller: str) -> list[LockHandle]:
         """uvm_fpageqlock stops everything."""
-        return [self._audit]
+        return [self._state.fpageqlock.handle(caller)]
+
+    def gather(self, owners: set[int]) -> None:
+        """Do nothing: every free page is on the global list already."""
+
+    def unlink(self, pages: list[VmPage]) -> None:
+        """Take pages off both their lists; the counters follow at once, as the lock is held."""
+        for pg in pages:
+            self._cpu(cast("int", pg.owner)).unlink(pg)
+
+    def settle(self) -> None:
+        """Do nothing: the counters never lag here."""
+
+    def recolor(self, ncolors: int) -> None:
+        """Arrange all free pages by their new colours, in the order in which they stood."""
+        standing = [
+            (pg, cast("int", pg.owner), queue)
+            for queue, lists in enumerate(self._global)
+            for row in lists
+            for pages in row
+            for pg in _real_global(pages)
+        ]
+        # In place: every Cpu refers to this list.
+        self._global[:] = cpu_lists(
+            self._state.param.nfreelists, ncolors, lambda queue: PageList(Place.GLOBAL, None, queue)
+        )
+        for index in range(len(self._state.cpus)):
+            self._cpu(index).recolored(ncolors)
+        for pg, owner, queue in standing:
+            self._cpu(owner).insert(pg, queue)
 
     def walk(self) -> Iterator[Walked]:
         """Walk each CPU's lists, at home on which the free pages are, and the global ones."""
@@ -280,6 +355,3 @@ class Fpageqlock:
 
     def _cpu(self, index: int) -> FpageqlockCpu:
         return cast("FpageqlockCpu", self._state.cpus[index])
-
-    def _new_handles(self) -> tuple[LockHandle, LockHandle]:
-        return self._state.fpageqlock.handle("uvm_pagealloc"), self._state.fpageqlock.handle("uvm_pagefree")

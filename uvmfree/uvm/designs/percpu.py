@@ -6,7 +6,7 @@ of things. The global list stays, under uvm_fpageqlock. A free page stands on ex
     allocate   the local lists first, then the global list (P4); a miss fetches `refill` pages
     free       always to the local list (P5)
     hand back  chop each local list off and splice it onto the head of the global one (P8): by the xc thread
-               once an interval (P9)
+               once an interval, or at once if the system is struggling (P9), by the pagedaemon (P10)
 
 => A local hit takes the CPU's own lock and touches nothing that another CPU touches: no shared lock, no atomic
    operation, not even uvmexp.free. That is the whole point; bench/local_hit.py counts it.
@@ -22,13 +22,16 @@ Source: the proposal, P3 to P9; compare sys/uvm/uvm_pgflcache.c of NetBSD 8 to 9
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from typing import cast
 
 from uvmfree.kern.lock import LockHandle
-from uvmfree.uvm.allocator import QUEUES, Cpu, Lists, NoLists, Strat, UvmState, Walked, left_behind, publish
-from uvmfree.uvm.freelist import GlobalFreelist, cpu_lists, each, real_entries
+from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles
+from uvmfree.uvm.designs.percpu_rest import PercpuAtRest
+from uvmfree.uvm.freelist import GlobalFreelist, Lists, cpu_lists
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
+from uvmfree.uvm.refuse import NoLists, left_behind
 
 
 class PercpuCpu(Cpu):
@@ -40,22 +43,34 @@ class PercpuCpu(Cpu):
        short way through pagealloc() looks; `_unknown_lists` is the part for the UNKNOWN queue, where pages are freed.
     """
 
-    __slots__ = ("_all", "_fpageqlock", "_global", "_refill", "_unknown", "_unknown_lists", "_zeros", "lists")
+    __slots__ = (
+        "_all",
+        "_by_color",
+        "_drain_retry",
+        "_fpageqlock",
+        "_global",
+        "_refill",
+        "_unknown",
+        "_unknown_lists",
+        "_zeros",
+        "lists",
+    )
 
     def __init__(
         self,
         state: UvmState,
         index: int,
-        alloc: LockHandle,
-        free: LockHandle,
+        handles: CpuHandles,
         fpageqlock: LockHandle,
         global_list: GlobalFreelist,
         before: PercpuCpu | None,
     ) -> None:
-        super().__init__(state, index, alloc, free, before)
+        super().__init__(state, index, handles, before)
         self._fpageqlock = fpageqlock
         self._global = global_list
         self._refill = state.param.refill
+        self._by_color = state.param.search == "colour"
+        self._drain_retry = state.param.drain_retry
         self._all = tuple(range(state.param.nfreelists))
         # Empty lists are made anew, so that they belong to the thread that is going to use them.
         keep = before is not None and before.cached_pages() > 0
@@ -72,6 +87,8 @@ class PercpuCpu(Cpu):
         """Allocate one page: the local lists first, then the global list (P4)."""
         if color is not None or strat != "normal":
             return self._pagealloc_strat(zero, use_reserve, self._freelists(strat, free_list), color)
+        asked: int | None = None  # pages on the global list, if we had to look there
+        dirty = zero
         self._acquire()
         try:
             start = self.nextcolor
@@ -90,11 +107,13 @@ class PercpuCpu(Cpu):
                 else:
                     pg.flags = FRESH
             else:
-                pg, zero = self._search(zero, use_reserve, self._all, start)
+                pg, dirty, asked = self._search(zero, use_reserve, self._all, start)
         finally:
             self._release()
-        if zero and pg is not None:
+        if dirty and pg is not None:
             self._pagezero(pg)
+        if asked is not None:
+            return self._after_miss(pg, asked, zero, use_reserve, self._all, color)
         return pg
 
     def pagefree(self, pg: VmPage) -> None:
@@ -123,8 +142,14 @@ class PercpuCpu(Cpu):
     def put_back(self, pages: int, zeropages: int) -> None:
         """Account for pages that went back to the global list; with the lock held, and no other."""
         self.drained += pages
-        publish(self._free, pages)
-        publish(self._zeropages, zeropages)
+        self.publish(pages, zeropages)
+
+    def publish(self, pages: int, zeropages: int) -> None:
+        """Add to uvmexp.free and uvmexp.zeropages; with the lock held, and uvm_fpageqlock dropped."""
+        if pages:
+            self._free.add(pages)
+        if zeropages:
+            self._zeropages.add(zeropages)
 
     def stop(self, refuse: Callable[[], object]) -> None:
         """Make every later call raise by `refuse`, and let go of the cache; with the lock held."""
@@ -136,6 +161,30 @@ class PercpuCpu(Cpu):
     def cached_pages(self) -> int:
         """Count the pages in the cache."""
         return sum(len(pages) for queue in self.lists for buckets in queue for pages in buckets)
+
+    def recolored(self, ncolors: int) -> None:
+        """Start over with empty lists of another number of colours."""
+        super().recolored(ncolors)
+        self._use(self._new_lists())
+
+    def _idle_take(self) -> VmPage | None:
+        """Take an UNKNOWN page from the cache, all freelists of a colour before the next colour (P6, R15)."""
+        unknown, zeros = (sum(len(pages) for row in self.lists[queue] for pages in row) for queue in (UNKNOWN, ZEROS))
+        if self._armed(unknown, zeros):
+            for step in range(self._colormask + 1):
+                color = (self.nextcolor + step) & self._colormask
+                for free_list in self._all:
+                    if self._unknown_lists[free_list][color]:
+                        pg = self._unknown_lists[free_list][color].pop()
+                        pg.list = self._zeroing
+                        self._zeroing.append(pg)
+                        return pg
+        return None
+
+    def _idle_put(self, pg: VmPage, queue: int) -> None:
+        into = self.lists[queue][pg.free_list][pg.color]
+        pg.list = into
+        into.append(pg)
 
     def _new_lists(self) -> Lists:
         return cpu_lists(
@@ -152,37 +201,76 @@ class PercpuCpu(Cpu):
         self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], color: int | None
     ) -> VmPage | None:
         """Allocate with a strategy or a colour: the long way."""
+        pg, asked = self._pagealloc_once(zero, use_reserve, freelists, color)
+        if asked is not None:
+            return self._after_miss(pg, asked, zero, use_reserve, freelists, color)
+        return pg
+
+    def _pagealloc_once(
+        self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], color: int | None
+    ) -> tuple[VmPage | None, int | None]:
+        """Allocate; return also how many pages were on the global list, if we had to look there."""
         self._acquire()
         try:
-            pg, zero = self._search(zero, use_reserve, freelists, self._start_color(color))
+            pg, dirty, asked = self._search(zero, use_reserve, freelists, self._start_color(color))
         finally:
             self._release()
-        if zero and pg is not None:
+        if dirty and pg is not None:
             self._pagezero(pg)
+        return pg, asked
+
+    def _after_miss(
+        self,
+        pg: VmPage | None,
+        asked: int,
+        zero: bool,
+        use_reserve: bool,
+        freelists: tuple[int, ...],
+        color: int | None,
+    ) -> VmPage | None:
+        """Do what an allocation owes that went to the global list: the kick (R4), and with `drain_retry` another try.
+
+        => No lock is held. The kick goes by the count before the allocation.
+        """
+        self._state.pageout.kick_if_short(self._state.countable(asked))
+        if pg is None and self._drain_retry and self._state.relieve():
+            pg, _ = self._pagealloc_once(zero, use_reserve, freelists, color)
         return pg
 
     def _search(
         self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], start: int
-    ) -> tuple[VmPage | None, bool]:
-        """Find a page, with the CPU's lock held, and count it; return it and whether it has yet to be zeroed."""
-        queues = QUEUES[zero]
-        for free_list in freelists:
-            found = self._take_local(free_list, start, queues)
-            local = found is not None
-            if found is None:
-                found = self._fetch(free_list, start, queues, use_reserve)
-            if found is not None:
-                pg, queue = found
-                self._count(pg, queue, start, local=local, zero=zero)
-                return pg, zero and queue != ZEROS
-        return None, False
+    ) -> tuple[VmPage | None, bool, int | None]:
+        """Find a page, with the CPU's lock held, and count it.
 
-    def _take_local(self, free_list: int, start: int, queues: tuple[int, int]) -> tuple[VmPage, int] | None:
-        """Take a page of one freelist from the cache, whole cache before any global list (Q9)."""
+        => Returns the page or None, whether it has yet to be zeroed, and how many pages were on the global list, or
+           None if the cache had one.
+        => The whole cache comes before the global list, or with `search="colour"` only its part of the same colour
+           does (Q9).
+        """
+        queues = QUEUES[zero]
+        mask = self._colormask
+        turns = [((start + step) & mask, 1) for step in range(mask + 1)] if self._by_color else [(start, mask + 1)]
+        asked: int | None = None
+        for free_list in freelists:
+            for first, span in turns:
+                found = self._take_local(free_list, first, span, queues)
+                local = found is not None
+                if found is None:
+                    found, asked = self._fetch(free_list, first, span, queues, use_reserve)
+                if found is not None:
+                    pg, queue = found
+                    self._count(pg, queue, start, local=local, zero=zero)
+                    return pg, zero and queue != ZEROS, asked
+        return None, False, asked
+
+    def _take_local(
+        self, free_list: int, start: int, span: int, queues: tuple[int, int]
+    ) -> tuple[VmPage, int] | None:
+        """Take a page of one freelist from the cache, from `span` colours on from `start`."""
         first, second = queues
         try1, try2 = self.lists[first][free_list], self.lists[second][free_list]
         mask = self._colormask
-        for step in range(mask + 1):
+        for step in range(span):
             color = (start + step) & mask
             for buckets, queue in ((try1, first), (try2, second)):
                 if buckets[color]:
@@ -192,10 +280,11 @@ class PercpuCpu(Cpu):
         return None
 
     def _fetch(
-        self, free_list: int, start: int, queues: tuple[int, int], use_reserve: bool
-    ) -> tuple[VmPage, int] | None:
-        """Take a page from the global list, and `refill` - 1 more into the cache.
+        self, free_list: int, start: int, span: int, queues: tuple[int, int], use_reserve: bool
+    ) -> tuple[tuple[VmPage, int] | None, int]:
+        """Take a page of `span` colours from the global list, and `refill` - 1 more into the cache.
 
+        => Returns the page and its queue, or None, and how many pages were on the list before.
         => The reserves are kept from the count under the lock, which is exact (R6). More than one page is taken
            only of what lies above the kernel reserve: a cache must not hoard what the reserve should keep.
         """
@@ -204,13 +293,14 @@ class PercpuCpu(Cpu):
         self._fpageqlock.acquire()
         try:
             stock = self._global
-            if not self._may_take(stock.free, use_reserve):
-                return None
-            found = stock.pop(free_list, start, queues)
+            asked = stock.free
+            if not self._may_take(asked, use_reserve):
+                return None, asked
+            found = stock.pop(free_list, start, queues, span)
             if found is None:
-                return None
+                return None, asked
             taken[found[1]] = 1
-            above = stock.free - self._state.marks.reserve_kernel
+            above = stock.free - self._state.uvmexp.reserve_kernel
             wanted = min(self._refill - 1, above)
             for queue in queues:
                 if wanted > 0:
@@ -228,62 +318,58 @@ class PercpuCpu(Cpu):
                     pg.list = into
                 into += batch
         self.filled += sum(taken)
-        publish(self._free, -sum(taken))
-        publish(self._zeropages, -taken[ZEROS])
-        return found
+        self.publish(-sum(taken), -taken[ZEROS])
+        return found, asked
 
 
-class Percpu:
+class Percpu(PercpuAtRest):
     """The design of the proposal: a global list, and a cache for each CPU."""
 
+    cpu_class: type[PercpuCpu] = PercpuCpu
     summary = "the proposal: a cache of free pages per CPU, handed back to the global list once a second"
 
     def __init__(self, state: UvmState) -> None:
         """Put every page on the global list; the caches start empty."""
-        self._state = state
-        self._global = GlobalFreelist(state.param.nfreelists, state.param.ncolors)
+        super().__init__(state)
         for pg in state.physmem:
             self._global.push(pg, UNKNOWN)
         # For whoever redistributes: any thread, so the handles count under the locks like all others.
         self._cpu_handles = [mutex.handle("uvm_redistribute") for mutex in state.cpu_mutexes]
         self._fpageqlock = state.fpageqlock.handle("uvm_redistribute")
-        self._audit_handles = [mutex.handle("uvm_audit") for mutex in (*state.cpu_mutexes, state.fpageqlock)]
         self._bind_handles = [mutex.handle("uvm_cpu_attach") for mutex in state.cpu_mutexes]
-        # What to retire when another thread takes over; guarded by the CPU's lock.
-        self._own_handles: list[tuple[LockHandle, LockHandle, LockHandle]] = []
-        self._redistributed_ns = [0] * state.param.ncpus  # when last; guarded by the CPU's lock
+        # All lists below are by CPU, and guarded by the CPU's lock.
+        self._own_handles: list[tuple[CpuHandles, LockHandle]] = []  # what to retire when another thread takes over
+        self._redistributed_ns = [0] * state.param.ncpus  # when last
+        self._causes: list[Counter[str]] = [Counter() for _ in range(state.param.ncpus)]
         for index in range(state.param.ncpus):
             handles = self._new_handles(index)
             self._own_handles.append(handles)
-            state.cpus.append(PercpuCpu(state, index, *handles, self._global, None))
+            state.cpus.append(self.cpu_class(state, index, *handles, self._global, None))
         state.counters.adder("free").add(self._global.free)
 
     def bind(self, index: int) -> Cpu:
-        """Make a new Cpu for CPU `index`, built by the calling thread; the old one is left to its `stop`."""
+        """Make a new Cpu for CPU `index`, built by the calling thread; the old one refuses from now on."""
         handles = self._new_handles(index)
         with self._bind_handles[index]:
-            before = self._state.cpus[index]
-            assert isinstance(before, PercpuCpu)
-            cpu = PercpuCpu(self._state, index, *handles, self._global, before)
+            before = cast("PercpuCpu", self._state.cpus[index])
+            cpu = self.cpu_class(self._state, index, *handles, self._global, before)
             self._state.cpus[index] = cpu
             before.stop(left_behind(index))
-            retired = self._own_handles[index]
-            self._own_handles[index] = handles
-        alloc, free, fpageqlock = retired
-        self._state.cpu_mutexes[index].retire(alloc)
-        self._state.cpu_mutexes[index].retire(free)
+            (own, fpageqlock), self._own_handles[index] = self._own_handles[index], handles
+        for handle in (own.alloc, own.free, own.idle):
+            self._state.cpu_mutexes[index].retire(handle)
         self._state.fpageqlock.retire(fpageqlock)
         return cpu
 
-    def redistribute(self, index: int) -> int:
+    def redistribute(self, index: int, cause: str) -> int:
         """Chop off the cache of one CPU and splice it onto the global list (P8); O(buckets)."""
         with self._cpu_handles[index]:
-            cpu = self._state.cpus[index]
-            assert isinstance(cpu, PercpuCpu)
+            cpu = self._cpu(index)
             self._redistributed_ns[index] = self._state.machine.clock_ns()
             chopped = cpu.chop()
             if not chopped:
                 return 0
+            self._causes[index][cause] += 1
             pages = sum(map(len, chopped))
             zeropages = sum(len(part) for part in chopped if part.queue == ZEROS)
             with self._fpageqlock:
@@ -292,67 +378,20 @@ class Percpu:
             cpu.put_back(pages, zeropages)
         return pages
 
+    def redistributions(self) -> dict[str, int]:
+        """How many redistributions moved pages, by cause."""
+        return dict(sum(self._causes, Counter()))
+
     def on_timer(self, index: int) -> None:
-        """Hand a CPU's pages back unless that was done recently (P9)."""
+        """Hand a CPU's pages back if that was not done recently, or if the system is struggling (P9)."""
         if not self._state.cpus[index].cached_pages():
             return  # a cache that was empty a moment ago is worth no lock
         with self._cpu_handles[index]:
             idle_ns = self._state.machine.clock_ns() - self._redistributed_ns[index]
-        if idle_ns >= self._state.param.redistribute_interval_s * 1e9:
-            self.redistribute(index)
+        recently = idle_ns < self._state.param.redistribute_interval_s * 1e9
+        if not recently or self._state.pageout.is_short(self._state.countable(self._state.uvmexp.free)):
+            self.redistribute(index, "timer")
 
-    def global_free(self) -> int:
-        """Pages on the global list."""
-        return self._global.free
-
-    def audit_locks(self) -> list[LockHandle]:
-        """All CPU locks in ascending order, then uvm_fpageqlock."""
-        return self._audit_handles
-
-    def walk(self) -> Iterator[Walked]:
-        """Walk the chunks of the global list, and every cache."""
-        for queue, free_list, color, bucket in each(self._global.buckets):
-            for chunk in bucket.chunks:
-                real = real_entries(chunk)
-                yield Walked("the global list", chunk, real, queue, free_list, color, Place.GLOBAL, None)
-        for cpu in self._state.cpus:
-            assert isinstance(cpu, PercpuCpu)
-            where = f"the cache of CPU {cpu.index}"
-            for queue, free_list, color, pages in each(cpu.lists):
-                real = real_entries(pages)
-                yield Walked(where, pages, real, queue, free_list, color, Place.CACHED, cpu.index)
-
-    def findings(self) -> Iterator[str]:
-        """Check the counts of the global list against what stands there (R3)."""
-        stock, counters = self._global, self._state.counters
-        standing = [0] * NQUEUES
-        for walked in self.walk():
-            if walked.place is Place.GLOBAL:
-                standing[walked.queue] += len(walked.real)
-        for queue, (counted, walked_npages) in enumerate(zip(stock.npages, standing, strict=True)):
-            if counted != walked_npages:
-                yield f"the global list counts {counted} pages on queue {queue}, {walked_npages} stand there"
-        for name, truth in (("free", stock.free), ("zeropages", stock.npages[ZEROS])):
-            if counters.load(name) != truth:
-                yield f"uvmexp.{name} is {counters.load(name)}, {truth} such pages are on the global list"
-
-    def stop(self, refuse: Callable[[], object]) -> None:
-        """Make every CPU refuse, and let go of all pages."""
-        for index, handle in enumerate(self._cpu_handles):
-            with handle:
-                cpu = self._state.cpus[index]
-                assert isinstance(cpu, PercpuCpu)
-                for pages in cpu.chop():
-                    pages.clear()
-                cpu.stop(refuse)
-        with self._fpageqlock:
-            self._global.clear()
-
-    def _new_handles(self, index: int) -> tuple[LockHandle, LockHandle, LockHandle]:
-        """Make what a Cpu needs: its own lock for allocating and for freeing, and the global lock."""
-        own = self._state.cpu_mutexes[index]
-        return (
-            own.handle("uvm_pagealloc"),
-            own.handle("uvm_pagefree"),
-            self._state.fpageqlock.handle("uvm_pagealloc"),
-        )
+    def _new_handles(self, index: int) -> tuple[CpuHandles, LockHandle]:
+        """Make what a Cpu needs: its own lock, and the global one."""
+        return cpu_handles(self._state.cpu_mutexes[index]), self._state.fpageqlock.handle("uvm_pagealloc")

@@ -1,0 +1,65 @@
+"""The proposal with a bound: a CPU's cache spills to the global list when it holds more than `hoard_max` pages.
+
+The proposal bounds no cache, so one exiting process can put all memory on one CPU (Q2). This is the design with that
+mended; the unbounded one pays nothing for it.
+
+Source: uvm_pgflcache_spill in sys/uvm/uvm_pgflcache.c of NetBSD, which spills all that is beyond its bound at once.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu
+from uvmfree.uvm.page import ZEROS, PageList, Place, VmPage
+
+
+class BoundedCpu(PercpuCpu):
+    """A CPU whose cache is bounded: beyond `hoard_max` pages half of them spill to the global list (Q2).
+
+    Not in the proposal, which bounds no cache; so the unbounded CPU pays nothing for it.
+    """
+
+    __slots__ = ()
+
+    def pagefree(self, pg: VmPage) -> None:
+        """Free one page to the cache; spill if it has become too many."""
+        super().pagefree(pg)
+        # Our own counters, read without the lock: a redistribution can only have made the cache smaller.
+        cached = self.frees + self.filled - self.cpuhit - self.cpumiss - self.drained
+        if cached > cast("int", self._state.param.hoard_max):
+            self._spill()
+
+    def _spill(self) -> None:
+        """Move the coldest half of each list to the global one; the warm pages stay (R2)."""
+        spilled: list[PageList] = []
+        self._acquire_free()
+        try:
+            for lists in self.lists:
+                for row in lists:
+                    for pages in row:
+                        cold = PageList(Place.GLOBAL, None, pages.queue)
+                        cold += pages[: (len(pages) + 1) // 2]
+                        if cold:
+                            del pages[: len(cold)]
+                            spilled.append(cold)
+            for cold in spilled:
+                for pg in cold:
+                    pg.list = cold
+            self._fpageqlock.acquire()
+            try:
+                for cold in spilled:
+                    self._global.splice(cold, cold[0].free_list, cold[0].color)
+            finally:
+                self._fpageqlock.release()
+            zeropages = sum(len(cold) for cold in spilled if cold.queue == ZEROS)
+            self.put_back(sum(map(len, spilled)), zeropages)
+        finally:
+            self._release_free()
+        self._state.pageout.wake_waiters()
+
+
+class BoundedPercpu(Percpu):
+    """The design `percpu` with bounded caches."""
+
+    cpu_class = BoundedCpu
