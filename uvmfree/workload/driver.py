@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from uvmfree.errors import HangError, UvmError
-from uvmfree.kern.machine import Machine
+from uvmfree.errors import ArgumentError, HangError, UvmError
+from uvmfree.kern.machine import Machine, Task
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.system import Uvm
 
@@ -93,10 +93,10 @@ class Drive:
 class _Run:
     """The state that the threads of a run share."""
 
-    def __init__(self, machine: Machine, lanes: int) -> None:
+    def __init__(self, machine: Machine, threads: int) -> None:
         self.stopped = False  # only ever goes from False to True; polled
         self.lock = machine.raw_lock()
-        self.to_start = lanes  # guarded by lock
+        self.to_start = threads  # guarded by lock
         self.first_error: tuple[int, BaseException] | None = None  # guarded by lock
 
     def arrive(self) -> None:
@@ -116,10 +116,13 @@ def drive(uvm: Uvm, bodies: Sequence[Body], stop: Callable[[], bool] = lambda: F
     """Run one body on each CPU, from CPU 0 on, to their ends.
 
     => DriveError if a body raised; the others were stopped and joined, and the cause has the traceback.
+    => ArgumentError for no bodies, or more than CPUs.
     => Ctrl-C, or `stop()` once it is true, stops the bodies, joins them, and returns with `interrupted` set.
     """
+    if not 1 <= len(bodies) <= uvm.param.ncpus:
+        raise ArgumentError(f"{len(bodies)} bodies: there are CPUs for 1 to {uvm.param.ncpus}")
     machine = uvm.machine
-    run = _Run(machine, len(bodies))
+    run = _Run(machine, len(bodies) + 1)
     lanes = [Lane(index, run, machine) for index in range(len(bodies))]
 
     def thread(lane: Lane, body: Body) -> None:
@@ -138,12 +141,12 @@ def drive(uvm: Uvm, bodies: Sequence[Body], stop: Callable[[], bool] = lambda: F
         except BaseException as error:  # noqa: BLE001  # raised by drive(), as the cause of a DriveError
             run.fail(lane.index, error)
 
-    tasks = [
-        machine.spawn(f"cpu/{lane.index}", lambda lane=lane, body=body: thread(lane, body))  # type: ignore[misc]
-        for lane, body in zip(lanes, bodies, strict=True)
-    ]
+    tasks: list[Task] = []
     interrupted = False
     try:
+        for lane, body in zip(lanes, bodies, strict=True):
+            tasks.append(machine.spawn(f"cpu/{lane.index}", lambda lane=lane, body=body: thread(lane, body)))  # type: ignore[misc]
+        run.arrive()  # the last to arrive: nothing begins before this thread is here to stop it
         while not interrupted and not all(task.join(_TICK_S) for task in tasks):
             interrupted = stop()
     except KeyboardInterrupt:

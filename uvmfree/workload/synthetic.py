@@ -30,17 +30,18 @@ def pingpong(ncpus: int, pages: int) -> list[Body]:
 
     def body(cpu: Cpu, lane: Lane) -> None:
         pagealloc, pagefree = cpu.pagealloc, cpu.pagefree
-        failed = 0
         for burst in range(0, pages, BURST_PAGES):
+            failed = 0
             held = [pagealloc() for _ in range(min(BURST_PAGES, pages - burst))]
             for pg in held:
                 if pg is None:
                     failed += 1
                 else:
                     pagefree(pg)
+            if failed:
+                lane.failed += failed
             if not burst % (64 * BURST_PAGES) and lane.stopped:
                 raise StoppedError("the run was stopped")
-        lane.failed = failed
 
     return [body] * ncpus
 
@@ -79,6 +80,8 @@ def _giver(parcels: deque[list[VmPage]], pages: int) -> Body:
                     lane.wait_until(got_one)
             if len(parcels) >= PARCELS_MAX:
                 lane.wait_until(lambda: len(parcels) < PARCELS_MAX)
+            elif lane.stopped:
+                raise StoppedError("the run was stopped")
             parcels.append(parcel[:])
             parcel.clear()
 
@@ -90,6 +93,8 @@ def _taker(parcels: deque[list[VmPage]], pages: int) -> Body:
         for _ in range(0, pages, PARCEL_PAGES):
             if not parcels:
                 lane.wait_until(lambda: bool(parcels))
+            elif lane.stopped:
+                raise StoppedError("the run was stopped")
             for pg in parcels.popleft():
                 cpu.pagefree(pg)
 
