@@ -8,6 +8,9 @@ import uvmfree
 from tests.anon.rig import NPAGES, Rig, io_error, until
 from tests.kern.tasks import WAIT_S, begin, finish
 from uvmfree.errors import OutOfPages
+from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.page import VmPage
+from uvmfree.uvm.swap import SwapFile, SwapIO
 
 VIRTUAL = NPAGES * 3 // 2
 TOUCHES = 1500
@@ -68,6 +71,47 @@ def test_two_writers_over_one_and_a_half_times_ram(design: str, failing: bool) -
         assert rig.pageout.sleeps == sum(rig.pageout.sleep_hist) > 0
         rig.uvm.audit()
         rig.settle()
+
+
+@pytest.mark.parametrize("design", sorted(uvmfree.DESIGNS))
+def test_the_system_and_its_own_pagedaemon(design: str) -> None:
+    """R4, R17 to R22: pagealloc kicks the daemon, uvm_wait waits for it, redistribution feeds it."""
+    uvm = uvmfree.boot(npages=128, ncpus=3, pagesize=1 << 16, design=design, lockdebug=True)
+    pages = 192
+    file = SwapFile(uvm.machine, pages, 1 << 16)
+    swap = SwapIO(uvm.machine, file)
+
+    def pagefree(pg: VmPage) -> None:
+        uvm.cpus[2].pagefree(pg)
+        uvm.redistribute(2)
+
+    anons = AnonMemory(
+        uvm.machine, uvm.physmem, uvm.pageout, swap, npages=pages, pagefree=pagefree, wait=uvm.wait, patience_s=WAIT_S
+    )
+    uvm.pagedaemon.add_reclaimer(anons)
+
+    def write(index: int) -> None:
+        rng = random.Random(index)
+        with uvm.run_on(index) as cpu:
+            for _ in range(600):
+                anons.touch(cpu, rng.randrange(pages), write=rng.random() < 0.5)
+
+    with uvm:
+        swap.start()
+        finish(*[begin(lambda index=index: write(index)) for index in (0, 1)])  # type: ignore[misc]
+        with uvm.run_on(0) as cpu:
+            for at in range(pages):
+                anons.touch(cpu, at)
+            swap.close(WAIT_S)
+            anons.audit()
+            anons.free_all(cpu)
+        uvm.audit()
+        assert (uvm.pageout.paging, uvm.pageout.pdpending, file.inuse) == (0, 0, 0)
+        uvm.redistribute()
+        assert uvm.uvmexp.free == 128
+        assert uvm.pageout.timeouts == 0
+        assert anons.stats().pgswapin > 0
+    file.close()
 
 
 def test_swap_that_is_too_small_ends_the_writers_with_a_clear_error_and_nothing_is_lost() -> None:
