@@ -176,6 +176,7 @@ def test_a_swap_that_is_closed_takes_no_page_and_loses_none() -> None:
         rig.swap.close()
         rig.touch(1)
         assert rig.scan() == 4  # the dirty page, the clean one, and twice the dirty one again
+        assert rig.anons.stats().swap_full == 0
         assert (rig.state(0), rig.pageout.paging, rig.pageout.pdpending) == (RESIDENT, 0, 0)
         rig.touch(0)
         rig.settle()

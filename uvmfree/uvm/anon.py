@@ -201,7 +201,7 @@ class AnonMemory:
         if not anon.dirty:
             return True
         anon.slot = self._swap.allocate()
-        if anon.slot is None:
+        if anon.slot is None and not self._swap.closed:
             self._count.swap_full += 1
         return anon.slot is not None
 

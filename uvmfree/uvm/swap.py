@@ -174,6 +174,12 @@ class SwapIO:
         with self._handle:
             return None if self._closing else self.file.allocate()
 
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        with self._handle:
+            return self._closing
+
     def submit(self, slot: int, data: memoryview, written: Written) -> None:
         """Queue the write of a page to a slot; the bytes may not change before `written` was called.
 
