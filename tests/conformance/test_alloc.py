@@ -73,6 +73,17 @@ def test_colours_rotate_from_the_one_after_the_last(boot: Boot) -> None:
     assert [take(cpu, color=color).color for color in (-1, 4, 1 << 70)] == [3, 0, 0]
 
 
+def test_colours_rotate_through_what_a_cpu_freed_itself(boot: Boot) -> None:
+    """R7 and R11: also when every page comes off the own list."""
+    uvm = boot(ncolors=4)
+    cpu = uvm.cpus[0]
+    free_all(cpu, [take(cpu) for _ in range(16)])
+    take(cpu, color=2)
+    assert [take(cpu, zero=zero).color for zero in (False, True, False, False, True)] == [3, 0, 1, 2, 3]
+    stats = uvm.cpu_stats()[0]
+    assert (stats.cpuhit - 16 * (stats.cpumiss == 0), stats.colormiss) == (6, 0)
+
+
 @pytest.mark.parametrize("refusal", [{}, {"strat": "only", "free_list": 1, "use_reserve": True}], ids=str)
 def test_a_failure_moves_no_colour(boot: Boot, refusal: dict[str, Any]) -> None:
     """R7: nextcolor changes on success only."""
@@ -105,6 +116,19 @@ def test_a_wanted_zero_page_comes_from_the_zeroed_ones_first(boot: Boot) -> None
     taken = [pg.pfn for pg in take_all(cpu, use_reserve=True)]
     assert taken[-1] == 29  # zeroed ones last, the head first, and one page stays
     assert uvm.uvmexp.zeropages == 1
+
+
+def test_of_what_a_cpu_freed_itself_the_zeroed_pages_go_to_whoever_wants_zeros(boot: Boot) -> None:
+    """R8: the same order of the queues on the own list."""
+    uvm = boot(ncolors=2)
+    cpu = uvm.cpus[0]
+    pages = [take(cpu, color=0) for _ in range(6)]
+    free_all(cpu, [take(cpu, color=1) for _ in range(6)] + pages)
+    zero_free_pages(uvm, pages[0].pfn)
+    zero_free_pages(uvm, pages[3].pfn)
+    assert [take(cpu, color=1).color, take(cpu, zero=True)] == [1, pages[3]]
+    assert [take(cpu, color=1).color, take(cpu)] == [1, pages[5]]
+    assert [take(cpu, zero=True, color=0), take(cpu, zero=True, color=0)] == [pages[0], pages[4]]
 
 
 def test_colours_in_rotation_before_the_next_freelist(boot: Boot) -> None:
