@@ -93,7 +93,7 @@ class Bout:
         ) as uvm:
             uvm.physmem.populate()
             with no_gc():
-                done = driven(uvm, bodies(self.plan))
+                done = driven(uvm, bodies(self.plan, uvm))
             found = lock_per_op(uvm)
             stats = uvm.cpu_stats()
             uvm.audit()

@@ -34,7 +34,7 @@ def rate(design: str, planned: Plan, stalls: list[float]) -> float:
     with boot(ncpus=ncpus, design=design) as uvm:
         uvm.physmem.populate()
         with no_gc():
-            done = driven(uvm, bodies(planned))
+            done = driven(uvm, bodies(planned, uvm))
     stalls.append(100 * sum(done.stall_ns) / (ncpus * done.wall_ns))
     return (planned.allocs + planned.frees) / done.wall_ns * 1e9
 

@@ -38,13 +38,12 @@ class Seen:
     def sample(self, uvm: Uvm) -> None:
         """Look once."""
         cached = uvm.cached_pages()
-        free = uvm.uvmexp.free
-        held = sum(cpu.allocs - cpu.frees for cpu in uvm.cpu_stats())
+        lag = uvm.counter_lag()
         self.samples += 1
         self.cached_pages_max = max(self.cached_pages_max, sum(cached))
         self.stranded_pages_max = max(self.stranded_pages_max, sum(cached) - min(cached))
-        self.lag_pages_max = max(self.lag_pages_max, abs(uvm.counter_lag()))
-        self.gap_pages_max = max(self.gap_pages_max, abs(uvm.param.npages - held - free))
+        self.lag_pages_max = max(self.lag_pages_max, abs(lag))
+        self.gap_pages_max = max(self.gap_pages_max, abs(sum(cached) - lag))
 
 
 @contextmanager

@@ -79,7 +79,7 @@ def run(
     tunables = asdict(param) | {"design": design, "ncpus": workload.ncpus, "lockstat": lockstat}
     with boot(**tunables) as uvm:
         uvm.physmem.populate()
-        bodies = workload.bodies()
+        bodies = workload.bodies(uvm)
         if lockstat:
             with watch(uvm) as seen:
                 drove = drive(uvm, bodies, stop)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from uvmfree.errors import ArgumentError
+from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import tune
 from uvmfree.workload import replay, synthetic
 from uvmfree.workload.driver import Body
@@ -20,7 +21,7 @@ HANDOFF_PAGES = 40_000
 class Workload:
     """A workload that is ready to run.
 
-    => `bodies()` makes fresh bodies for one run. `page_operations`: allocations and frees that the run asks for.
+    => `bodies(uvm)` makes fresh bodies for one run. `page_operations`: allocations and frees that the run asks for.
     => `live_pages`: the most pages that it holds at once, so far as that is known.
     => `linux_moved_per_op`: what Linux's own per-CPU lists moved on the same work, where the trace tells.
     => `skipped`: what of a trace is not run, in words, or "".
@@ -28,7 +29,7 @@ class Workload:
 
     name: str
     ncpus: int
-    bodies: Callable[[], list[Body]]
+    bodies: Callable[[Uvm], list[Body]]
     page_operations: int
     live_pages: int
     linux_moved_per_op: float | None = None
@@ -39,14 +40,11 @@ def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu") -> Wo
     """Make a replay of a trace (workload/replay.py)."""
     plan = replay.plan(trace, ncpus=ncpus, by=by)
     counts = trace.counts
-    skipped = (
-        f"{plan.skipped_high_order:,} events of order > 0 and {counts.frees_unknown:,} frees of pages from before "
-        f"the trace"
-    )
+    skipped = f"{counts.frees_unknown:,} frees of pages from before the trace" if counts.frees_unknown else ""
     return Workload(
         name=trace.name if by == "cpu" else f"{trace.name}, by task",
         ncpus=len(plan.programs),
-        bodies=lambda: replay.bodies(plan),
+        bodies=lambda uvm: replay.bodies(plan, uvm),
         page_operations=plan.allocs + plan.frees,
         live_pages=plan.live_peak,
         linux_moved_per_op=counts.linux_moved_per_op,
@@ -59,7 +57,7 @@ def pingpong(ncpus: int) -> Workload:
     return Workload(
         name="pingpong",
         ncpus=ncpus,
-        bodies=lambda: synthetic.pingpong(ncpus, PINGPONG_PAGES),
+        bodies=lambda uvm: synthetic.pingpong(ncpus, PINGPONG_PAGES),
         page_operations=2 * PINGPONG_PAGES * ncpus,
         live_pages=synthetic.BURST_PAGES * ncpus,
     )
@@ -70,7 +68,7 @@ def handoff(ncpus: int) -> Workload:
     return Workload(
         name="handoff",
         ncpus=ncpus,
-        bodies=lambda: synthetic.handoff(ncpus, HANDOFF_PAGES),
+        bodies=lambda uvm: synthetic.handoff(ncpus, HANDOFF_PAGES),
         page_operations=2 * HANDOFF_PAGES * (ncpus // 2),
         live_pages=synthetic.PARCEL_PAGES * (synthetic.PARCELS_MAX + 2) * (ncpus // 2),
     )

@@ -6,8 +6,11 @@ holds one of them is handed back first, whole, because a cache is a stack and gi
 
 => All or nothing: a failure has changed nothing (R27), not even a cache.
 => A page that is being zeroed is on no free list and is never taken (R28).
+=> The search for a run begins where the last one was found, and goes on from the beginning of the segment: what lies
+   below was looked at lately, in vain, under every lock.
 
-Source: uvm_pglistalloc, uvm_pglist_alloc_contig, uvm_pglist_alloc_simple in sys/uvm/uvm_pglist.c of NetBSD 9.
+Source: uvm_pglistalloc, uvm_pglist_alloc_contig, uvm_pglist_alloc_simple in sys/uvm/uvm_pglist.c of
+NetBSD 9; uvm_physseg_get_start_hint.
 """
 
 from collections.abc import Callable, Iterator
@@ -74,10 +77,11 @@ class PgList:
         self._locks = design.all_locks("uvm_pglistalloc")
         self.allocated = 0  # pages handed out; guarded by all locks
         self.drained = 0  # caches handed back for it; guarded by all locks
+        self._hints: dict[int, int] = {}  # segment's start -> frame after the last run found; guarded by all locks
 
     def alloc(self, request: Request) -> list[VmPage]:
         """Allocate the pages of a request, by ascending frame number; OutOfPages if they are not to be had."""
-        return self._take(request, lambda: _choose(self._state.physmem, request))
+        return self._take(request, lambda: _choose(self._state.physmem, request, self._hints))
 
     def alloc_some(self, request: Request) -> list[VmPage]:
         """Allocate as many pages as there are, down to the reserves, of a request that needs no run (R29)."""
@@ -116,12 +120,16 @@ class PgList:
         return self._design.global_free() + sum(cpu.cached_pages() for cpu in self._state.cpus)
 
 
-def _choose(physmem: PhysMem, request: Request) -> list[VmPage]:
+def _choose(physmem: PhysMem, request: Request, hints: dict[int, int]) -> list[VmPage]:
     """Find all pages of a request, with all locks held; OutOfPages if they are not there."""
     if request.contiguous:
         for seg, pages in physmem.by_freelist():
-            first = _find_run(pages, seg.start, seg.end, request)
+            hint = max(hints.get(seg.start, 0), request.low)
+            first = _find_run(pages, seg.start, seg.end, request, hint)
+            if first is None and hint > seg.start:
+                first = _find_run(pages, seg.start, min(seg.end, hint + request.size), request, request.low)
             if first is not None:
+                hints[seg.start] = first + request.size
                 return pages[first - seg.start : first - seg.start + request.size]
         raise OutOfPages(
             f"no run of {request.size} free pages between frames {request.low:#x} and {request.high:#x}, "
@@ -145,14 +153,14 @@ def _free_pages(physmem: PhysMem, request: Request) -> Iterator[VmPage]:
                 yield pg
 
 
-def _find_run(pages: list[VmPage], start: int, end: int, request: Request) -> int | None:
-    """Return the first frame of a run that meets the request within one segment, or None.
+def _find_run(pages: list[VmPage], start: int, end: int, request: Request, low: int) -> int | None:
+    """Return the first frame from `low` on of a run that meets the request within one segment, or None.
 
     => Looks at a candidate from its end: a page that is not free rules out every run that would contain it.
     """
     size, alignment, boundary = request.size, request.alignment, request.boundary
     end = min(end, request.high)
-    first = _round_up(max(start, request.low), alignment)
+    first = _round_up(max(start, low), alignment)
     while first + size <= end:
         if boundary and first // boundary != (first + size - 1) // boundary:
             first = _round_up(_round_up(first + 1, boundary), alignment)

@@ -5,7 +5,8 @@ its allocation, wherever that happened; and no thread gets further ahead of anot
 events. Inside the window the threads race, as the recorded CPUs did. What a thread waits for either rule is
 stall, reported apart from lock waits.
 
-=> `__GFP_ZERO` becomes `zero=True`. Allocations of order > 0 are skipped, with their frees, and counted.
+=> `__GFP_ZERO` becomes `zero=True`. An allocation of order k > 0 becomes `pglistalloc` of a run of 2**k pages,
+   aligned to its size as Linux has it, and its free `pglistfree`.
 => The plan of a replay is made before it is timed: for each CPU two flat arrays, what to do and with which page.
    Pages that stay on their CPU go through a list of the thread's own; only those that are freed elsewhere go
    through shared ones, since on a free-threaded interpreter every touch of a shared list is a contended one.
@@ -17,17 +18,18 @@ from array import array
 from dataclasses import dataclass
 from typing import Final
 
-from uvmfree.errors import ArgumentError
+from uvmfree.errors import ArgumentError, OutOfPages
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
+from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane, StoppedError
 from uvmfree.workload.trace import ALLOC, Trace
 
 WINDOW_EVENTS: Final = 1024
 """How far threads may drift apart: at the recorded rate about 6 ms, the time slice of a scheduler."""
 
-_ALLOC, _ALLOC_ZERO, _FREE, _GIVE, _GIVE_ZERO, _GET = range(6)
-"""What an event asks for: pages that are freed on another CPU are given away, and got there."""
+_ALLOC, _ALLOC_ZERO, _FREE, _GIVE, _GIVE_ZERO, _GET, _RUN, _RUN_ZERO, _FREE_RUN = range(9)
+"""What an event asks for: pages that are freed on another CPU are given away, and got there; runs all are."""
 
 _FAILED: Final = VmPage(-1, 0, 0, "no page")
 """Handed over in place of a page that could not be allocated: the free that would follow is skipped."""
@@ -37,7 +39,8 @@ _FAILED: Final = VmPage(-1, 0, 0, "no page")
 class Program:
     """What one CPU does: `steps[i]` says what, `pages[i]` with which page; `epochs[e]` is where epoch e ends.
 
-    => Pages are numbered from 0: per CPU where they stay (`npages` of them), over all CPUs where they are given.
+    => Pages are numbered from 0: per CPU where they stay (`npages` of them), over all CPUs where they are given. Runs
+       of pages are numbered on their own, over all CPUs.
     """
 
     steps: array[int]
@@ -50,15 +53,16 @@ class Program:
 class Plan:
     """A trace, made ready for a number of CPUs.
 
-    => `allocs`, `frees`: operations in it. `skipped_high_order`: events of order > 0 that are not.
+    => `given`: pages that are given to another CPU. `run_pages[r]`: pages of run r.
+    => `allocs`, `frees`: operations in it; that on a run is one.
     => `live_peak`: the most pages that are live at once, in the order of the trace.
     """
 
     programs: tuple[Program, ...]
     given: int
+    run_pages: tuple[int, ...]
     allocs: int
     frees: int
-    skipped_high_order: int
     live_peak: int
 
 
@@ -87,24 +91,26 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
         alloc: lane for kind, alloc, lane in zip(trace.kind, trace.alloc, lane_of, strict=True) if kind != ALLOC
     }
     builders = [_Builder() for _ in range(ncpus)]
-    number: dict[int, int] = {}  # allocation -> number of its page, among its CPU's own or among the given
+    number: dict[int, int] = {}  # allocation -> number of its page or run, among its kind
+    run_pages: list[int] = []
     given_from: set[int] = set()
     epoch_events = window // 2
-    given = allocs = frees = skipped = live = live_peak = 0
+    given = allocs = frees = live = live_peak = 0
     columns = zip(trace.kind, trace.alloc, lane_of, trace.order, trace.zero, strict=True)
     for event, (kind, alloc, lane, order, zero) in enumerate(columns):
         if event % epoch_events == 0 and event:
             for builder in builders:
                 builder.end_epoch()
-        if order:
-            skipped += 1
-            continue
         builder = builders[lane]
         if kind == ALLOC:
             allocs += 1
-            live += 1
+            live += 1 << order
             live_peak = max(live_peak, live)
-            if freed_on.get(alloc, lane) == lane:
+            if order:
+                number[alloc] = len(run_pages)
+                run_pages.append(1 << order)
+                builder.add(_RUN_ZERO if zero else _RUN, number[alloc])
+            elif freed_on.get(alloc, lane) == lane:
                 number[alloc] = builder.npages
                 builder.npages += 1
                 builder.add(_ALLOC_ZERO if zero else _ALLOC, number[alloc])
@@ -115,25 +121,28 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
                 builder.add(_GIVE_ZERO if zero else _GIVE, number[alloc])
         else:
             frees += 1
-            live -= 1
-            builder.add(_GET if alloc in given_from else _FREE, number[alloc])
+            live -= 1 << order
+            step = _FREE_RUN if order else _GET if alloc in given_from else _FREE
+            builder.add(step, number[alloc])
     for builder in builders:
         builder.end_epoch()
-    return Plan(tuple(builder.program() for builder in builders), given, allocs, frees, skipped, live_peak)
+    programs = tuple(builder.program() for builder in builders)
+    return Plan(programs, given, tuple(run_pages), allocs, frees, live_peak)
 
 
-def bodies(plan: Plan) -> list[Body]:
-    """Make one body per CPU that replays a plan once."""
+def bodies(plan: Plan, uvm: Uvm) -> list[Body]:
+    """Make one body per CPU that replays a plan once; `uvm` is the system whose CPUs they will play."""
     ncpus = len(plan.programs)
     # Shared: each entry is written once, by the CPU that allocates, and then read by the one that frees.
     mailbox: list[VmPage | None] = [None] * plan.given
     # Shared: how many epochs a CPU has finished. One word each, written by its own thread, polled by others at
     # the end of an epoch; a stale value makes a thread wait one poll longer.
     finished = array("q", [0] * ncpus)
-    return [_body(program, finished, mailbox) for program in plan.programs]
+    runs = _Runs(uvm, plan.run_pages)
+    return [_body(program, finished, mailbox, runs) for program in plan.programs]
 
 
-def _body(program: Program, finished: array[int], mailbox: list[VmPage | None]) -> Body:
+def _body(program: Program, finished: array[int], mailbox: list[VmPage | None], runs: _Runs) -> Body:
     def body(cpu: Cpu, lane: Lane) -> None:
         pagealloc, pagefree = cpu.pagealloc, cpu.pagefree
         own: list[VmPage | None] = [None] * program.npages
@@ -162,16 +171,53 @@ def _body(program: Program, finished: array[int], mailbox: list[VmPage | None]) 
                     mailbox[page] = None
                     if pg is not None and pg is not _FAILED:
                         pagefree(pg)
-                else:
+                elif step <= _GIVE_ZERO:
                     pg = pagealloc(step == _GIVE_ZERO)
                     if pg is None:
                         lane.failed += 1
                         pg = _FAILED
                     mailbox[page] = pg
+                elif step == _FREE_RUN:
+                    runs.free(page, lane)
+                else:
+                    runs.alloc(page, lane, zero=step == _RUN_ZERO)
             begin = end
             finished[lane.index] = epoch + 1
 
     return body
+
+
+class _Runs:
+    """The runs of pages of a replay, allocated on one CPU and freed there or elsewhere.
+
+    => Shared: each entry of `_pages` is written once, by the CPU that allocates, and then read by the one that frees;
+       an empty list is a run that could not be had.
+    """
+
+    def __init__(self, uvm: Uvm, run_pages: tuple[int, ...]) -> None:
+        self._uvm = uvm
+        self._run_pages = run_pages
+        self._pages: list[list[VmPage] | None] = [None] * len(run_pages)
+
+    def alloc(self, run: int, lane: Lane, *, zero: bool) -> None:
+        """Allocate a run; pglistalloc leaves the zeroing to its caller."""
+        npages = self._run_pages[run]
+        try:
+            pages = self._uvm.pglistalloc(npages, alignment=npages)
+        except OutOfPages:
+            lane.failed += 1
+            pages = []
+        if zero:
+            for pg in pages:
+                self._uvm.physmem.bytes_of(pg)[:] = bytes(self._uvm.physmem.pagesize)
+        self._pages[run] = pages
+
+    def free(self, run: int, lane: Lane) -> None:
+        """Free a run, when it has been allocated."""
+        if self._pages[run] is None:
+            lane.wait_until(lambda: self._pages[run] is not None)
+        pages, self._pages[run] = self._pages[run], []
+        self._uvm.pglistfree(pages or [])
 
 
 class _Builder:
