@@ -26,7 +26,7 @@ from typing import cast
 from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles
 from uvmfree.uvm.freelist import SWEEP_MIN, Lists, Walked, cpu_lists, each, real_entries
-from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
+from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.refuse import NoLists, left_behind
 
 
@@ -36,10 +36,21 @@ class FpageqlockCpu(Cpu):
     Guarded by uvm_fpageqlock.
 
     => `lists`: this CPU's own. `npages[queue]`: how many pages really stand on them (R3).
+    => `_own_unknown`, `_all_unknown`: the UNKNOWN queue of freelist 0 on the own lists and the global ones.
     => `_words`: a view of the counter page, on which `_free_slot` and `_zeropages_slot` are updated plainly.
     """
 
-    __slots__ = ("_free_slot", "_global", "_words", "_zeropages_slot", "lists", "npages")
+    __slots__ = (
+        "_all",
+        "_all_unknown",
+        "_free_slot",
+        "_global",
+        "_own_unknown",
+        "_words",
+        "_zeropages_slot",
+        "lists",
+        "npages",
+    )
 
     lists: Lists
     npages: list[int]
@@ -53,14 +64,15 @@ class FpageqlockCpu(Cpu):
         before: FpageqlockCpu | None,
     ) -> None:
         super().__init__(state, index, handles, before)
+        self._all = tuple(range(state.param.nfreelists))
         self._global = global_lists
         self._words = state.counters.view()
         self._free_slot = state.counters.slot("free")
         self._zeropages_slot = state.counters.slot("zeropages")
-        if before is not None:
-            self.lists, self.npages = before.lists, before.npages
+        if before is not None and not before.stopped:
+            self._use(before.lists, before.npages)
         else:
-            self.recolored(state.uvmexp.ncolors)
+            self._use(self._new_lists(state.uvmexp.ncolors), [0] * NQUEUES)
 
     def pagealloc(
         self,
@@ -71,27 +83,78 @@ class FpageqlockCpu(Cpu):
         color: int | None = None,
     ) -> VmPage | None:
         """Allocate one page under uvm_fpageqlock; the kick (R4) comes after it."""
-        freelists = self._freelists(strat, free_list)
-        found = None
+        if color is not None or strat != "normal":
+            return self._pagealloc_strat(zero, use_reserve, self._freelists(strat, free_list), color)
+        dirty = zero
+        pg: VmPage | None
         self._acquire()
         try:
-            start = self._start_color(color)
-            asked = self._words[self._free_slot]
-            if self._may_take(asked, use_reserve):
-                found = self._search(freelists, start, QUEUES[zero])
-            if found is not None:
-                pg, queue, local = found
-                self._count(pg, queue, start, local=local, zero=zero)
+            start, words = self.nextcolor, self._words
+            asked = words[self._free_slot]
+            own = self._own_unknown[start]
+            if (
+                asked > self._state.uvmexp.marks.reserve_kernel
+                and own
+                and own[-1].list is own
+                and not (zero and words[self._zeropages_slot])
+            ):
+                # The short way, as percpu has one: the page at the head of the own list, with the reserve untouched
+                # and no zeroed page that would be the better one. _search() would come to the same.
+                pg = own.pop()
+                pg.list = None
+                every = self._all_unknown[start]
+                if every[-1] is pg:
+                    every.pop()
+                else:
+                    _left(every, pg)
+                self.npages[UNKNOWN] -= 1
+                words[self._free_slot] = asked - 1
+                self.nextcolor = (start + 1) & self._colormask
                 self.filled += 1
-                self.account(-1, queue)
+                self.cpuhit += 1
+                if zero:
+                    self.zeromiss += 1
+                    pg.flags = FRESH_ZERO
+                else:
+                    pg.flags = FRESH
+            else:
+                pg, dirty = self._take(zero, use_reserve, self._all, start, asked)
         finally:
             self._release()
-        self._state.pageout.kick_if_short(asked)
-        if found is None:
-            return None
-        if zero and queue != ZEROS:
+        self._kick_if_short(asked)
+        if dirty and pg is not None:
             self._pagezero(pg)
         return pg
+
+    def _pagealloc_strat(
+        self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], color: int | None
+    ) -> VmPage | None:
+        """Allocate with a strategy or a colour: the long way."""
+        self._acquire()
+        try:
+            asked = self._words[self._free_slot]
+            pg, dirty = self._take(zero, use_reserve, freelists, self._start_color(color), asked)
+        finally:
+            self._release()
+        self._kick_if_short(asked)
+        if dirty and pg is not None:
+            self._pagezero(pg)
+        return pg
+
+    def _take(
+        self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], start: int, asked: int
+    ) -> tuple[VmPage | None, bool]:
+        """Take a page and count it, with the lock held; return it, or None, and whether it has yet to be zeroed."""
+        if not self._may_take(asked, use_reserve):
+            return None, False
+        found = self._search(freelists, start, QUEUES[zero])
+        if found is None:
+            return None, False
+        pg, queue, local = found
+        self._count(pg, queue, start, local=local, zero=zero)
+        self.filled += 1
+        self.account(-1, queue)
+        return pg, zero and queue != ZEROS
 
     def pagefree(self, pg: VmPage) -> None:
         """Free one page to the own list and the global one, under uvm_fpageqlock."""
@@ -99,7 +162,12 @@ class FpageqlockCpu(Cpu):
         try:
             if pg.list is not None or pg.system is not self._system:
                 raise self._refuse_free(pg)
-            self.insert(pg, UNKNOWN)
+            free_list, color = pg.free_list, pg.color
+            own = self.lists[UNKNOWN][free_list][color]
+            pg.list = own
+            own.append(pg)
+            self._global[UNKNOWN][free_list][color].append(pg)
+            self.npages[UNKNOWN] += 1
             self.frees += 1
             self.drained += 1
             self._words[self._free_slot] += 1
@@ -114,6 +182,7 @@ class FpageqlockCpu(Cpu):
         """Make every later call raise by `refuse`, and let go of the lists; with the lock held."""
         super().stop(refuse)
         self.lists = cast("Lists", NoLists(refuse))
+        self._own_unknown = cast("list[PageList]", self.lists)
 
     def insert(self, pg: VmPage, queue: int) -> None:
         """Put a page at the head of an own list and of the global one."""
@@ -142,8 +211,15 @@ class FpageqlockCpu(Cpu):
     def recolored(self, ncolors: int) -> None:
         """Start over with empty lists."""
         super().recolored(ncolors)
-        self.npages = [0] * NQUEUES
-        self.lists = cpu_lists(self._nfreelists, ncolors, lambda queue: PageList(Place.GLOBAL, self.index, queue))
+        self._use(self._new_lists(ncolors), [0] * NQUEUES)
+
+    def _use(self, lists: Lists, npages: list[int]) -> None:
+        self.lists, self.npages = lists, npages
+        self._own_unknown = lists[UNKNOWN][0]
+        self._all_unknown = self._global[UNKNOWN][0]
+
+    def _new_lists(self, ncolors: int) -> Lists:
+        return cpu_lists(self._nfreelists, ncolors, lambda queue: PageList(Place.GLOBAL, self.index, queue))
 
     def _idle_take(self) -> VmPage | None:
         """Take an UNKNOWN page off the own list and the global one (R15)."""
@@ -243,11 +319,13 @@ class Fpageqlock:
             boot_cpu.insert(pg, UNKNOWN)
         state.counters.view()[state.counters.slot("free")] = state.physmem.npages
 
-    def bind(self, index: int) -> Cpu:
+    def bind(self, index: int, *, attach: bool = False) -> Cpu:
         """Make a new Cpu for CPU `index`, built by the calling thread."""
         handles = cpu_handles(self._state.fpageqlock)
         with self._attach:
             before = self._cpu(index)
+            if not attach:
+                before.check_running()
             cpu = FpageqlockCpu(self._state, index, handles, self._global, before)
             self._state.cpus[index] = cpu
             before.stop(left_behind(index))
@@ -286,6 +364,20 @@ class Fpageqlock:
     def settle(self) -> None:
         """Do nothing: the counters never lag here."""
 
+    def detach(self, index: int, heir: int, refuse: Callable[[], object]) -> None:
+        """Leave the own lists to another CPU, each at the head of the heir's, and stop the CPU."""
+        leaving, taking = self._cpu(index), self._cpu(heir)
+        for queue, free_list, color, own in each(leaving.lists):
+            into = taking.lists[queue][free_list][color]
+            pages = real_entries(own)
+            for pg in pages:
+                pg.list = into
+            into += pages
+            taking.npages[queue] += len(pages)
+        leaving.npages = [0] * NQUEUES
+        leaving.bequeath(taking)
+        leaving.stop(refuse)
+
     def recolor(self, ncolors: int) -> None:
         """Arrange all free pages by their new colours, in the order in which they stood."""
         standing = [
@@ -300,7 +392,8 @@ class Fpageqlock:
             self._state.param.nfreelists, ncolors, lambda queue: PageList(Place.GLOBAL, None, queue)
         )
         for index in range(len(self._state.cpus)):
-            self._cpu(index).recolored(ncolors)
+            if not self._cpu(index).stopped:
+                self._cpu(index).recolored(ncolors)
         for pg, owner, queue in standing:
             self._cpu(owner).insert(pg, queue)
 
