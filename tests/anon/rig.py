@@ -11,7 +11,9 @@ from types import TracebackType
 from typing import Any
 
 import uvmfree
+from tests.kern.tasks import WAIT_S
 from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonState
 from uvmfree.uvm.page import VmPage
@@ -31,6 +33,15 @@ USABLE = NPAGES - MARKS.reserve_kernel
 
 def io_error(slot: int) -> OSError:
     return OSError(errno.EIO, f"slot {slot} is broken")
+
+
+def until(true: Callable[[], object]) -> None:
+    """Let other threads run until something is true that then stays so; bounded."""
+    machine = ThreadsMachine()
+    give_up_ns = machine.clock_ns() + round(WAIT_S * 1e9)
+    while not true():
+        assert machine.clock_ns() < give_up_ns
+        machine.pause(1000)
 
 
 class Rig:
@@ -71,7 +82,6 @@ class Rig:
             patience_s=patience_s,
         )
         self.daemon.add_reclaimer(self.anons)
-        self.cpu = self.uvm.cpus[0]
 
     def __enter__(self) -> "Rig":
         return self
@@ -80,9 +90,14 @@ class Rig:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.pageout.close()
+        self.swap.close(WAIT_S)
         self.file.close()
         self.counters.close()
         self.uvm.close()
+
+    @property
+    def cpu(self) -> Cpu:
+        return self.uvm.cpus[0]
 
     def free(self) -> int:
         return self.uvm.uvmexp.free

@@ -19,7 +19,7 @@ def zero_free_page(uvm: uvmfree.Uvm, pg: VmPage) -> None:
     if uvm.param.design == "fpageqlock":
         cpu: Any = uvm.cpus[cast("int", pg.owner)]
         for lists in (cpu.lists, design._global):
-            _take_out(lists[UNKNOWN][pg.free_list][pg.color], pg)
+            _leave(lists[UNKNOWN][pg.free_list][pg.color], pg)
         into = cpu.lists[ZEROS][pg.free_list][pg.color]
         _put_on(into, pg)
         design._global[ZEROS][pg.free_list][pg.color].append(pg)
@@ -40,6 +40,14 @@ def zero_free_pages(uvm: uvmfree.Uvm, *pfns: int) -> None:
     for pg in uvm.physmem:
         if pg.pfn in pfns:
             zero_free_page(uvm, pg)
+
+
+def _leave(pages: PageList, pg: VmPage) -> None:
+    """Let a page leave a list from its middle: a ghost stays behind."""
+    if pages[-1] is pg:
+        pages.pop()
+    else:
+        pages.ghosts += 1
 
 
 def _take_out(pages: PageList, pg: VmPage) -> None:

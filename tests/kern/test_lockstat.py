@@ -7,7 +7,7 @@ import pytest
 
 from tests.kern.tasks import await_event, begin, finish
 from uvmfree.kern.lockrank import UVM_CPU
-from uvmfree.kern.lockstat import HOLD_SAMPLE, WAIT_BUCKETS
+from uvmfree.kern.lockstat import HOLD_SAMPLE, WAIT_BUCKETS, summed
 from uvmfree.kern.mutex import Mutex
 
 
@@ -114,6 +114,15 @@ def test_records_of_one_caller_are_added_up_and_a_retired_handle_keeps_its_count
     mutex.retire(handles[0])  # a second time changes nothing
     (record,) = mutex.snapshot()
     assert (record.caller, record.acquired, record.hold_ns_total) == ("<all>", 6, 20 + 20 + 20)
+
+
+def test_adding_up_sums_everything_but_the_maxima() -> None:
+    (short,), (long,) = contend(wait_ns=40)[0].snapshot(), contend(wait_ns=1000)[0].snapshot()
+    (both,) = summed([short, long], by_caller=False)
+    assert (both.acquired, both.contended, both.hold_samples) == (4, 2, 4)
+    assert (both.wait_ns_total, both.wait_ns_max) == (1040, 1000)
+    assert (both.hold_ns_total, both.hold_ns_max) == (2 * (250 + 64), 250)
+    assert {bucket for bucket, waits in enumerate(both.wait_hist) if waits} == {6, 10}
 
 
 def test_folding_a_retired_handle_keeps_the_longest_wait_and_the_histogram() -> None:

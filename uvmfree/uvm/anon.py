@@ -16,7 +16,7 @@ Source: uvm_fault, uvm_anon.c, uvm_aio_aiodone, uvmpd_scan_queue in sys/uvm of N
 from collections import OrderedDict
 from collections.abc import Callable
 
-from uvmfree.errors import ArgumentError, AuditError, HangError, OutOfPages
+from uvmfree.errors import ArgumentError, AuditError, ClosedError, HangError, OutOfPages
 from uvmfree.kern.lockrank import UVM_PAGEQLOCK
 from uvmfree.kern.machine import Machine
 from uvmfree.uvm.allocator import Cpu
@@ -130,9 +130,9 @@ class AnonMemory:
     def reclaim_one(self) -> bool:
         """Look at the oldest page: free it, start to write it out, or pass it over (uvmpd_scan_queue).
 
-        => One that is busy, was accessed lately, or finds swap full goes to the end of the queue.
+        => One that is busy, was accessed lately, or finds swap full or closed goes to the end of the queue.
         => False if there is none, or if as many as twice all pages were looked at since one was last freed: all are
-           busy, or swap is full, or no write succeeds. So a scan ends; the next one tries again.
+           busy, or swap is full or closed, or no write succeeds. So a scan ends; the next one tries again.
         => HangError if the I/O thread has died.
         """
         with self._scan:
@@ -200,8 +200,8 @@ class AnonMemory:
             return False
         if not anon.dirty:
             return True
-        anon.slot = self._swap.file.allocate()
-        if anon.slot is None:
+        anon.slot = self._swap.allocate()
+        if anon.slot is None and not self._swap.closed:
             self._count.swap_full += 1
         return anon.slot is not None
 
@@ -215,15 +215,16 @@ class AnonMemory:
         self._barren = 0
 
     def _start_pageout(self, anon: Anon, pg: VmPage, slot: int) -> None:
-        """Hand a page to the I/O thread, or put it back if that takes no more."""
+        """Hand a page to the I/O thread; put it back if that was closed meanwhile, or has died."""
         self._pageout.start(1)
         try:
             self._swap.submit(slot, self._physmem.bytes_of(pg), lambda error: self._written(anon, pg, error))
-        except BaseException:
+        except BaseException as error:
             with self._scan:
                 self._keep(anon)
             self._pageout.done(1)
-            raise
+            if not isinstance(error, ClosedError):
+                raise
 
     def _written(self, anon: Anon, pg: VmPage, error: OSError | None) -> None:
         """Free a page that was written to swap, or keep one that was not (uvm_aio_aiodone); on the I/O thread."""

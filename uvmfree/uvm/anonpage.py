@@ -124,7 +124,7 @@ class AnonStats:
        `flt_przero`: pages filled with zeros. `pgswapin`, `pgswapout`: pages read from, written to swap.
     => Of the pagedaemon: `pdfreed`: pages freed; `pdpageouts`: writes begun; `pdreact`: second chances;
        `pdbusy`: busy pages passed over.
-    => `swap_full`: times that the pagedaemon found no slot for a dirty page. `swap_write_errors`, `swap_read_errors`.
+    => `swap_full`: dirty pages that the pagedaemon found no slot for. `swap_write_errors`, `swap_read_errors`.
     """
 
     npages: int

@@ -57,6 +57,7 @@ class Pageout:
         self._daemon = machine.condvar()  # the daemon sleeps here
         self.needs_scan: Callable[[], bool] = lambda: False
         self._kicked = False
+        self._daemon_waits = False  # in wait(), where a kick does not reach it
         self._round = 0  # goes up with every wakeup of the waiters
         self._closed = False
         self._died: BaseException | None = None
@@ -96,13 +97,16 @@ class Pageout:
         """Sleep until pages may be had; the caller then tries again (uvm_wait, R18).
 
         => False if `timeout_s` ran out. ClosedError if the system is closed meanwhile.
-        => DeadlockError if the pagedaemon itself waits with nothing being paged out. HangError if it has died.
+        => DeadlockError if the pagedaemon itself waits with nothing being paged out; what is being paged out wakes it
+           when the last of it is done. HangError if the daemon has died.
         """
         began_ns = self._machine.clock_ns()
         with self._wait_handle:
             self._check_alive()
-            if self._is_pagedaemon() and self.paging == 0:
-                raise DeadlockError("the pagedaemon waits for pages, and nothing is being paged out")
+            if self._is_pagedaemon():
+                if self.paging == 0:
+                    raise DeadlockError("the pagedaemon waits for pages, and nothing is being paged out")
+                self._daemon_waits = True
             self.waiters += 1
             self.sleeps += 1
             self._kicked = True
@@ -143,6 +147,8 @@ class Pageout:
             if self._free() <= self._marks().reserve_kernel:
                 self._kicked = True
                 self._daemon.signal()
+                if self._daemon_waits and self.paging == 0:
+                    self._wake()  # nothing else would
             else:
                 self._wake()
 
@@ -178,6 +184,7 @@ class Pageout:
         if self.waiters:
             self.wakeups += 1
         self.waiters = 0
+        self._daemon_waits = False
         self._round += 1
         self._pages.broadcast()
 

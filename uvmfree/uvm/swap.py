@@ -169,6 +169,17 @@ class SwapIO:
         with self._handle:
             self._task = task
 
+    def allocate(self) -> int | None:
+        """Take a slot to write a page to; None if the file is full, or after close()."""
+        with self._handle:
+            return None if self._closing else self.file.allocate()
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        with self._handle:
+            return self._closing
+
     def submit(self, slot: int, data: memoryview, written: Written) -> None:
         """Queue the write of a page to a slot; the bytes may not change before `written` was called.
 

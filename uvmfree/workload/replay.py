@@ -67,7 +67,7 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
 
     => `by` "cpu": each runs the events recorded on it. "task": the tasks are dealt out over `ncpus` CPUs in the
        order in which they appear.
-    => ArgumentError if the trace has more CPUs than `ncpus`, or the window is under 2 events.
+    => ArgumentError if there is no CPU, or the trace has more than `ncpus`, or the window is under 2 events.
     """
     if window < 2:
         raise ArgumentError(f"window={window}: must be at least 2 trace events")
@@ -75,6 +75,8 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
         raise ArgumentError(f"by={by!r}: must be 'cpu' or 'task'")
     if ncpus is None:
         ncpus = trace.ncpus
+    if ncpus < 1:
+        raise ArgumentError(f"{ncpus} CPUs: there must be at least 1")
     if by == "cpu" and ncpus < trace.ncpus:
         raise ArgumentError(
             f"{ncpus} CPUs are too few: {trace.name} was recorded on {trace.ncpus}; "
@@ -135,7 +137,7 @@ def _body(program: Program, finished: array[int], mailbox: list[VmPage | None]) 
     def body(cpu: Cpu, lane: Lane) -> None:
         pagealloc, pagefree = cpu.pagealloc, cpu.pagefree
         own: list[VmPage | None] = [None] * program.npages
-        failed = begin = 0
+        begin = 0
         for epoch, end in enumerate(program.epochs):
             # Two epochs are a window: the slowest thread is in this epoch or the one before.
             if min(finished) < epoch - 1:
@@ -151,7 +153,7 @@ def _body(program: Program, finished: array[int], mailbox: list[VmPage | None]) 
                 elif step <= _ALLOC_ZERO:
                     pg = own[page] = pagealloc(step == _ALLOC_ZERO)
                     if pg is None:
-                        failed += 1
+                        lane.failed += 1
                 elif step == _GET:
                     pg = mailbox[page]
                     if pg is None:
@@ -163,12 +165,11 @@ def _body(program: Program, finished: array[int], mailbox: list[VmPage | None]) 
                 else:
                     pg = pagealloc(step == _GIVE_ZERO)
                     if pg is None:
-                        failed += 1
+                        lane.failed += 1
                         pg = _FAILED
                     mailbox[page] = pg
             begin = end
             finished[lane.index] = epoch + 1
-        lane.failed = failed
 
     return body
 
