@@ -20,12 +20,12 @@ Source: uvm_pagealloc_pgfl, uvm_pagealloc_strat, uvm_pagefree in sys/uvm/uvm_pag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import cast
 
-from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles
-from uvmfree.uvm.freelist import SWEEP_MIN, Lists, Walked, cpu_lists, each, real_entries
+from uvmfree.uvm.designs.fpageqlock_rest import FpageqlockAtRest, left
+from uvmfree.uvm.freelist import Lists, cpu_lists
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.refuse import NoLists, left_behind
 
@@ -106,7 +106,7 @@ class FpageqlockCpu(Cpu):
                 if every[-1] is pg:
                     every.pop()
                 else:
-                    _left(every, pg)
+                    left(every, pg)
                 self.npages[UNKNOWN] -= 1
                 words[self._free_slot] = asked - 1
                 self.nextcolor = (start + 1) & self._colormask
@@ -203,8 +203,8 @@ class FpageqlockCpu(Cpu):
         """Take a page of this CPU off both its lists, from wherever it stands."""
         own = cast("PageList", pg.list)
         pg.list = None
-        _left(own, pg)
-        _left(self._global[own.queue][pg.free_list][pg.color], pg)
+        left(own, pg)
+        left(self._global[own.queue][pg.free_list][pg.color], pg)
         self.npages[own.queue] -= 1
         self.account(-1, own.queue)
 
@@ -261,7 +261,7 @@ class FpageqlockCpu(Cpu):
                         if pg.list is own:
                             pg.list = None
                             self.npages[queue] -= 1
-                            _left(every, pg)
+                            left(every, pg)
                             return pg, queue, True
                         own.ghosts -= 1
                     while every:
@@ -271,50 +271,24 @@ class FpageqlockCpu(Cpu):
                             pg.list = None
                             # `owner` is a CPU here: only CPU lists are ever named by `pg.list` in this design.
                             cast("FpageqlockCpu", self._state.cpus[cast("int", other.owner)]).npages[queue] -= 1
-                            _left(other, pg)
+                            left(other, pg)
                             return pg, queue, False
                         every.ghosts -= 1
         return None
 
 
-def _left(pages: PageList, pg: VmPage) -> None:
-    """Account for a page that left a list by way of its other list: off the head, or a ghost is left."""
-    if pages[-1] is pg:
-        pages.pop()
-        return
-    pages.ghosts += 1
-    if pages.ghosts > SWEEP_MIN and pages.ghosts * 2 > len(pages):
-        # The sweep takes O(entries) under the lock, once for as many ghosts as it removes.
-        pages[:] = real_entries(pages) if pages.owner is not None else _real_global(pages)
-        pages.ghosts = 0
-
-
-def _real_global(pages: PageList) -> list[VmPage]:
-    """Return the pages that really stand on a global list, head last."""
-    real: dict[int, VmPage] = {}
-    for pg in reversed(pages):
-        on = pg.list
-        if on is not None and on.queue == pages.queue:
-            real.setdefault(pg.pfn, pg)
-    return list(reversed(real.values()))
-
-
-class Fpageqlock:
+class Fpageqlock(FpageqlockAtRest):
     """The design of today: one lock, every free page on the global list and on one CPU's."""
 
     summary = "today: one lock, each free page on the global list and on that of the CPU which freed it"
 
     def __init__(self, state: UvmState) -> None:
         """Free every page from CPU 0, as uvm_page_init does on the boot CPU."""
-        self._state = state
-        self._global: Lists = cpu_lists(
-            state.param.nfreelists, state.param.ncolors, lambda queue: PageList(Place.GLOBAL, None, queue)
-        )
-        self._attach = state.fpageqlock.handle("uvm_cpu_attach")
+        super().__init__(state)
         self._own_handles = [cpu_handles(state.fpageqlock) for _ in range(state.param.ncpus)]  # under uvm_fpageqlock
         for index, handles in enumerate(self._own_handles):
             state.cpus.append(FpageqlockCpu(state, index, handles, self._global, None))
-        boot_cpu = self._cpu(0)
+        boot_cpu = cast("FpageqlockCpu", state.cpus[0])
         for pg in state.physmem:
             boot_cpu.insert(pg, UNKNOWN)
         state.counters.view()[state.counters.slot("free")] = state.physmem.npages
@@ -323,7 +297,7 @@ class Fpageqlock:
         """Make a new Cpu for CPU `index`, built by the calling thread."""
         handles = cpu_handles(self._state.fpageqlock)
         with self._attach:
-            before = self._cpu(index)
+            before = cast("FpageqlockCpu", self._state.cpus[index])
             if not attach:
                 before.check_running()
             cpu = FpageqlockCpu(self._state, index, handles, self._global, before)
@@ -344,107 +318,3 @@ class Fpageqlock:
 
     def on_timer(self, index: int) -> None:
         """Do nothing: today's xc thread waits for calls only."""
-
-    def global_free(self) -> int:
-        """All free pages: each CPU counts those that it freed."""
-        return sum(sum(self._cpu(index).npages) for index in range(len(self._state.cpus)))
-
-    def all_locks(self, caller: str) -> list[LockHandle]:
-        """uvm_fpageqlock stops everything."""
-        return [self._state.fpageqlock.handle(caller)]
-
-    def gather(self, owners: set[int]) -> None:
-        """Do nothing: every free page is on the global list already."""
-
-    def unlink(self, pages: list[VmPage]) -> None:
-        """Take pages off both their lists; the counters follow at once, as the lock is held."""
-        for pg in pages:
-            self._cpu(cast("int", pg.owner)).unlink(pg)
-
-    def settle(self) -> None:
-        """Do nothing: the counters never lag here."""
-
-    def detach(self, index: int, heir: int, refuse: Callable[[], object]) -> None:
-        """Leave the own lists to another CPU, each at the head of the heir's, and stop the CPU."""
-        leaving, taking = self._cpu(index), self._cpu(heir)
-        for queue, free_list, color, own in each(leaving.lists):
-            into = taking.lists[queue][free_list][color]
-            pages = real_entries(own)
-            for pg in pages:
-                pg.list = into
-            into += pages
-            taking.npages[queue] += len(pages)
-        leaving.npages = [0] * NQUEUES
-        leaving.bequeath(taking)
-        leaving.stop(refuse)
-
-    def recolor(self, ncolors: int) -> None:
-        """Arrange all free pages by their new colours, in the order in which they stood."""
-        standing = [
-            (pg, cast("int", pg.owner), queue)
-            for queue, lists in enumerate(self._global)
-            for row in lists
-            for pages in row
-            for pg in _real_global(pages)
-        ]
-        # In place: every Cpu refers to this list.
-        self._global[:] = cpu_lists(
-            self._state.param.nfreelists, ncolors, lambda queue: PageList(Place.GLOBAL, None, queue)
-        )
-        for index in range(len(self._state.cpus)):
-            if not self._cpu(index).stopped:
-                self._cpu(index).recolored(ncolors)
-        for pg, owner, queue in standing:
-            self._cpu(owner).insert(pg, queue)
-
-    def walk(self) -> Iterator[Walked]:
-        """Walk each CPU's lists, at home on which the free pages are, and the global ones."""
-        for cpu in self._state.cpus:
-            where = f"the list of CPU {cpu.index}"
-            for queue, free_list, color, pages in each(self._cpu(cpu.index).lists):
-                real = real_entries(pages)
-                yield Walked(where, pages, real, queue, free_list, color, Place.GLOBAL, cpu.index)
-        for queue, free_list, color, pages in each(self._global):
-            real = _real_global(pages)
-            yield Walked("the global list", pages, real, queue, free_list, color, Place.GLOBAL, None, home=False)
-
-    def findings(self) -> Iterator[str]:
-        """Check that both lists hold the same pages and that the counts follow (R3)."""
-        on_global: list[set[int]] = [set(), set()]  # by queue
-        on_cpus: set[int] = set()
-        npages = [[0] * NQUEUES for _ in self._state.cpus]
-        for walked in self.walk():
-            standing = {pg.pfn for pg in walked.real}
-            if walked.owner is None:
-                on_global[walked.queue] |= standing
-            else:
-                on_cpus |= standing
-                npages[walked.owner][walked.queue] += len(standing)
-        for index, walked_npages in enumerate(npages):
-            for queue, (counted, standing_npages) in enumerate(
-                zip(self._cpu(index).npages, walked_npages, strict=True)
-            ):
-                if counted != standing_npages:
-                    yield f"CPU {index} counts {counted} pages on queue {queue}, {standing_npages} stand there"
-        everywhere = on_global[UNKNOWN] | on_global[ZEROS]
-        for pfn in sorted(everywhere ^ on_cpus):
-            where = "the global list only" if pfn in everywhere else "a CPU's list only"
-            yield f"free page {pfn:#x} stands on {where}; it must stand on both"
-        for name, truth in (("free", len(everywhere)), ("zeropages", len(on_global[ZEROS]))):
-            if self._state.counters.load(name) != truth:
-                yield f"uvmexp.{name} is {self._state.counters.load(name)}, {truth} such pages are on the global list"
-
-    def stop(self, refuse: Callable[[], object]) -> None:
-        """Make every CPU refuse, and let go of all pages."""
-        with self._attach:
-            for index in range(len(self._state.cpus)):
-                cpu = self._cpu(index)
-                for lists in (cpu.lists, self._global):
-                    for queue in lists:
-                        for row in queue:
-                            for pages in row:
-                                pages.clear()
-                cpu.stop(refuse)
-
-    def _cpu(self, index: int) -> FpageqlockCpu:
-        return cast("FpageqlockCpu", self._state.cpus[index])
