@@ -31,12 +31,20 @@ def refused(handle: LockHandle) -> str:
 
 
 def test_the_right_order_is_let_pass(locks: Locks) -> None:
-    cpu0, cpu2, page, pageout = (locks(UVM_CPU, 0), locks(UVM_CPU, 2), locks(UVM_FPAGEQLOCK), locks(UVM_PAGEOUT_LOCK))
+    cpu0, cpu2, page = locks(UVM_CPU, 0), locks(UVM_CPU, 2), locks(UVM_FPAGEQLOCK)
+    xcall, pageout = locks(XCALL), locks(UVM_PAGEOUT_LOCK)
     for _ in range(2):
-        with cpu0, cpu2, page, pageout:
+        with cpu0, cpu2, page, xcall:
             pass
-        with cpu2, pageout:
+        with xcall, pageout:
             pass
+
+
+def test_the_pageout_lock_is_never_taken_with_a_page_lock_held(locks: Locks) -> None:
+    """P2: it is a leaf of its own, though the page locks come before it in rank."""
+    for outer in (locks(UVM_CPU, 0), locks(UVM_FPAGEQLOCK)):
+        with outer:
+            assert "uvm_pageout_lock is taken while" in refused(locks(UVM_PAGEOUT_LOCK))
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ class LockDebug:
             others = ", ".join(held.name for held in all_held if held is not mutex) or "no other lock"
             raise LockError(f"{mutex.name} is taken again by its holder; it also holds {others}")
         for held in all_held:
+            if held.rank.name in mutex.rank.never_under:
+                raise LockError(f"{mutex.name} is taken while {held.name} is held, which its rule forbids")
             if blocking and not _may_follow(held, mutex):
                 raise LockError(
                     f"{mutex.name} (rank {mutex.rank.rank}) is taken while {held.name} "

@@ -14,12 +14,14 @@ class LockRank:
     """One row of the lock order.
 
     => `rank`: 0 is outermost. `guards`: the data that may be touched only under it. `rule`: what else holds.
+    => `never_under`: locks of lower rank which may not be held all the same when this one is taken.
     """
 
     rank: int
     name: str
     guards: str
     rule: str
+    never_under: tuple[str, ...] = ()
 
 
 UVM_PAGEQLOCK: Final = LockRank(
@@ -43,6 +45,7 @@ UVM_PAGEOUT_LOCK: Final = LockRank(
     "uvm_pageout_lock",
     "waiters, paging, pdpending and the wakeup state",
     "a leaf; never taken with a page lock held",
+    never_under=(UVM_CPU.name, UVM_FPAGEQLOCK.name),
 )
 SWAPIO: Final = LockRank(5, "swapio", "the queue of pages to be written to swap", "a leaf; never held during I/O")
 

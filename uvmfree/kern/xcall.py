@@ -73,6 +73,7 @@ class Xcall(Generic[C]):
         # All below is guarded by it.
         self._queues: list[deque[tuple[Callable[[C], object], Ticket]]] = [deque() for _ in range(ncpus)]
         self._running_ticket: list[Ticket | None] = [None] * ncpus
+        self._offline: frozenset[int] = frozenset()
         self._closing = False
         self._running: dict[int, int] = {}  # thread -> the CPU whose calls it runs
         self.timer_errors: list[BaseException] = []
@@ -86,14 +87,19 @@ class Xcall(Generic[C]):
         ]
 
     def broadcast(self, function: Callable[[C], object]) -> Ticket:
-        """Queue `function(cpu)` on every CPU; return the ticket (xc_broadcast)."""
-        return self._send(function, range(len(self._queues)))
+        """Queue `function(cpu)` on every CPU that is online; return the ticket (xc_broadcast)."""
+        return self._send(function, None)
 
     def unicast(self, function: Callable[[C], object], cpu_index: int) -> Ticket:
         """Queue `function(cpu)` on one CPU; return the ticket (xc_unicast)."""
         if not 0 <= cpu_index < len(self._queues):
             raise ArgumentError(f"cpu_index={cpu_index}: there are CPUs 0 to {len(self._queues) - 1}")
-        return self._send(function, [cpu_index])
+        return self._send(function, cpu_index)
+
+    def set_online(self, index: int, online: bool) -> None:
+        """Let a CPU take calls or not; those that it has been sent already it will still run."""
+        with self._handle:
+            self._offline = self._offline - {index} if online else self._offline | {index}
 
     def wait(self, ticket: Ticket, timeout_s: float | None = None) -> None:
         """Return when this very call has run everywhere it had to (xc_wait).
@@ -152,11 +158,14 @@ class Xcall(Generic[C]):
             error = self.timer_errors.pop()
             raise XcallError(f"the timer of an xc thread raised {error!r}") from error
 
-    def _send(self, function: Callable[[C], object], targets: Iterable[int]) -> Ticket:
-        ticket = Ticket(targets)
+    def _send(self, function: Callable[[C], object], only: int | None) -> Ticket:
         with self._handle:
             if self._closing:
                 raise ClosedError("a cross-call was sent to a closed system")
+            if only in self._offline:
+                raise ArgumentError(f"cpu_index={only}: CPU {only} is detached")
+            targets = set(range(len(self._queues))) - self._offline if only is None else {only}
+            ticket = Ticket(targets)
             for index in sorted(ticket.pending):
                 self._queues[index].append((function, ticket))
                 self._work[index].signal()

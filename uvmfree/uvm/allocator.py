@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from uvmfree.errors import ArgumentError, BindError, DoubleFree, ForeignPage
+from uvmfree.errors import ArgumentError, DoubleFree, ForeignPage
 from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.machine import Machine
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
 from uvmfree.uvm.freelist import Walked
+from uvmfree.uvm.idlezero import IdleZero
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NO_QUEUE, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.physmem import PhysMem
@@ -34,9 +35,6 @@ Strat = Literal["normal", "only", "fallback"]
 
 Lwp = Literal["user", "kernel", "pagedaemon"]
 """What kind of thread asks: a kernel thread may use the kernel reserve (R5), the pagedaemon also its own (R6)."""
-
-ZERO_PIECES: Final = 8
-"""Pieces in which an idle CPU zeroes a page: it yields after one, about 100 ns of copying."""
 
 QUEUES: Final = ((UNKNOWN, ZEROS), (ZEROS, UNKNOWN))
 """Order of the queues, indexed by whether zeroed memory is wanted (R8): try1, try2."""
@@ -91,8 +89,11 @@ class Design(Protocol):
     def __init__(self, state: UvmState) -> None:
         """Put all pages of `state.physmem` on free lists and fill `state.cpus`."""
 
-    def bind(self, index: int) -> Cpu:
-        """Make a new Cpu for CPU `index`, built by the calling thread, and put it in the old one's place."""
+    def bind(self, index: int, *, attach: bool = False) -> Cpu:
+        """Make a new Cpu for CPU `index`, built by the calling thread, and put it in the old one's place.
+
+        => `attach`: the CPU was detached, and comes back; else what stopped it, if anything did, raises here.
+        """
 
     def redistribute(self, index: int, cause: str) -> int:
         """Hand the cached pages of one CPU to the global list (P8); return how many. `cause` is counted."""
@@ -118,6 +119,9 @@ class Design(Protocol):
     def settle(self) -> None:
         """Update the shared counters for gather() and unlink(); with all locks held but uvm_fpageqlock."""
 
+    def detach(self, index: int, heir: int, refuse: Callable[[], object]) -> None:
+        """Stop a CPU for good, or until bind() makes a new one; its pages go to others; with all locks held."""
+
     def recolor(self, ncolors: int) -> None:
         """Give all pages their colours anew and arrange all lists accordingly; with all locks held (Q13)."""
 
@@ -131,7 +135,7 @@ class Design(Protocol):
         """Make every Cpu raise by `refuse` from now on, and empty all lists."""
 
 
-class Cpu:
+class Cpu(IdleZero):
     """One CPU's part of the allocator; subclassed by each design.
 
     Guarded by the lock behind `_acquire`, but for (i), immutable after construction.
@@ -144,31 +148,17 @@ class Cpu:
 
     __slots__ = (
         "_acquire",
-        "_acquire_free",
-        "_colormask",
         "_free",
         "_nfreelists",
-        "_pagesize",
-        "_ram",
         "_release",
-        "_release_free",
-        "_release_idle",
         "_state",
         "_system",
-        "_try_idle",
-        "_zero_page",
-        "_zeroing",
         "_zeropages",
         "colormiss",
         "cpuhit",
         "cpumiss",
-        "drained",
-        "filled",
         "frees",
-        "index",
         "nextcolor",
-        "zeroaborts",
-        "zeroed",
         "zerohit",
         "zeromiss",
     )
@@ -189,12 +179,13 @@ class Cpu:
         self._free = state.counters.adder("free")
         self._zeropages = state.counters.adder("zeropages")
         self.nextcolor = 0
+        self.stopped = False  # set when the CPU is detached, taken over or closed
         self.frees = self.filled = self.drained = 0
         self.cpuhit = self.cpumiss = self.colormiss = self.zerohit = self.zeromiss = 0
         self.zeroed = self.zeroaborts = 0
         self._zeroing = PageList(Place.ZEROING, index, NO_QUEUE)
         if before is not None:
-            self.nextcolor = before.nextcolor
+            self.nextcolor = before.nextcolor & self._colormask  # pages may have been recoloured while it was away
             self.frees, self.filled, self.drained = before.frees, before.filled, before.drained
             self.cpuhit, self.cpumiss, self.colormiss = before.cpuhit, before.cpumiss, before.colormiss
             self.zerohit, self.zeromiss = before.zerohit, before.zeromiss
@@ -227,74 +218,6 @@ class Cpu:
         """
         raise AssertionError("a design gives its Cpu a pagefree")
 
-    def pageidlezero(self, runnable: Callable[[], bool] = lambda: False) -> int:
-        """Zero free pages of this CPU ahead of time, while it is idle (uvm_pageidlezero, R14 to R16, P6).
-
-        => Returns how many it zeroed. At once, if there are enough zeroed pages (R14) or the lock is busy (R15).
-        => Stops as soon as `runnable()`: the page at hand goes back as it came (R16).
-        => Source: uvm_pageidlezero in sys/uvm/uvm_page.c.
-        """
-        done = 0
-        while not runnable() and self._try_idle():
-            try:
-                pg = self._idle_take()
-            finally:
-                self._release_idle()
-            if pg is None:
-                break
-            # The page is on no free list now, and no lock is held: this is what takes the time.
-            finished = self._zero_unless(pg, runnable)
-            self._zeroed(pg, finished)
-            done += finished
-        return done
-
-    def _zeroed(self, pg: VmPage, finished: bool) -> None:
-        """Put a page back after zeroing, by way of whoever plays the CPU by now (R16)."""
-        while True:
-            cpu = self._state.cpus[self.index]
-            try:
-                cpu._acquire_free()
-            except BindError:
-                continue  # another thread took the CPU over between the two lines above
-            if cpu is self._state.cpus[self.index]:
-                break
-            cpu._release_free()  # it was taken over while we waited for the lock
-        try:
-            cpu._zeroing.remove(pg)
-            cpu._idle_put(pg, ZEROS if finished else UNKNOWN)
-            if finished:
-                cpu.zeroed += 1
-            else:
-                cpu.zeroaborts += 1
-        finally:
-            cpu._release_free()
-
-    def zeroing(self) -> tuple[VmPage, ...]:
-        """Return the page that is being zeroed, if there is one; with the lock held."""
-        return tuple(self._zeroing)
-
-    def _idle_take(self) -> VmPage | None:
-        """Take an UNKNOWN page of this CPU off its list for zeroing, if it is time for that; with the lock held."""
-        raise AssertionError("a design gives its Cpu an _idle_take")
-
-    def _idle_put(self, pg: VmPage, queue: int) -> None:
-        """Put a page back on the given queue of this CPU; with the lock held."""
-        raise AssertionError("a design gives its Cpu an _idle_put")
-
-    def _armed(self, unknown: int, zeros: int) -> bool:
-        """Whether idle zeroing is worth it, with so many pages on each queue (R14)."""
-        return zeros < unknown and unknown >= self._colormask + 1
-
-    def _zero_unless(self, pg: VmPage, runnable: Callable[[], bool]) -> bool:
-        """Zero a page piece by piece; False, with the page half done, if something became runnable."""
-        begin = pg.pfn * self._pagesize
-        piece = self._pagesize // ZERO_PIECES
-        for start in range(begin, begin + self._pagesize, piece):
-            if runnable():
-                return False
-            self._ram[start : start + piece] = self._zero_page[:piece]
-        return True
-
     def stats(self) -> CpuStats:
         """Return what this CPU counted; exact while its lock is held, else as plain unlocked reads see it."""
         allocs = self.cpuhit + self.cpumiss
@@ -324,11 +247,20 @@ class Cpu:
         """
         self._acquire = self._acquire_free = refuse
         self._try_idle = lambda: bool(refuse())
+        self.stopped = True
+
+    def check_running(self) -> None:
+        """Raise what stopped this Cpu, if anything did."""
+        if self.stopped:
+            self._acquire()
 
     def recolored(self, ncolors: int) -> None:
         """Use another number of colours from now on; with all locks held."""
         self._colormask = ncolors - 1
         self.nextcolor = 0
+
+    def _peer(self, index: int) -> Cpu:
+        return self._state.cpus[index]
 
     def cached_pages(self) -> int:
         """Count the pages that stand on this CPU's lists and on no other; unlocked, for observers."""
@@ -352,6 +284,11 @@ class Cpu:
         if type(color) is not int:
             raise ArgumentError(f"color={color!r}: must be a whole number, taken modulo ncolors, or None")
         return color & self._colormask
+
+    def _kick_if_short(self, asked: int) -> None:
+        """Wake the pagedaemon if memory was short, with so many pages on the global list (R4); no lock is held."""
+        if asked < self._state.uvmexp.marks.freetarg:
+            self._state.pageout.kick_if_short(self._state.countable(asked))
 
     def _may_take(self, free: int, use_reserve: bool) -> bool:
         """Return whether the reserves let the caller have one of `free` pages (R5, R6)."""

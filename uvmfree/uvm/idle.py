@@ -7,7 +7,9 @@ Source: the idle loop in sys/kern/kern_idle.c of NetBSD 9, which calls uvm_pagei
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from uvmfree.errors import BindError
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.machine import Machine, Task
 from uvmfree.uvm.allocator import Cpu
@@ -60,5 +62,7 @@ class IdleThreads:
             return self._busy(index)
 
         while not over.acquire(True, self._interval_s):
-            if not runnable():
-                self._cpu_of(index).pageidlezero(runnable)
+            # A CPU that was just taken over is busy; one that was detached is none of ours.
+            with suppress(BindError):
+                if not runnable():
+                    self._cpu_of(index).pageidlezero(runnable)

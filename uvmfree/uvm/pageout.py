@@ -28,8 +28,9 @@ WAIT_BUCKETS: Final = 40
 class Pageout:
     """Waiters, pageouts in flight, and the state of the daemon's sleep.
 
-    Guarded by uvm_pageout_lock, all of it. `paging` and `pdpending` are words of the counter page: written plainly
-    under the lock, read without it.
+    Guarded by uvm_pageout_lock, all of it. wake_waiters() alone first looks at `waiters` without it: one that it
+    misses counts itself later, and tells the daemon, whose next pass wakes it. `paging` and `pdpending` are words of
+    the counter page: written plainly under the lock, read without it.
 
     => `needs_scan()` is the page replacement policy's own wish for a scan (R17); asked without a lock.
     """
@@ -62,7 +63,7 @@ class Pageout:
         self._closed = False
         self._died: BaseException | None = None
         self.waiters = 0
-        self.kicks = self.wakeups = self.sleeps = self.timeouts = self.futile = 0
+        self.kicks = self.wakeups = self.sleeps = self.timeouts = 0
         self.sleep_ns_max = 0
         self.sleep_hist = [0] * WAIT_BUCKETS
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from uvmfree.uvm.allocator import Cpu, Lwp, UvmState
 from uvmfree.uvm.audit import audit
 from uvmfree.uvm.designs import REGISTRY, design_for
 from uvmfree.uvm.drainer import Drainer
+from uvmfree.uvm.hotplug import Hotplug
 from uvmfree.uvm.idle import IdleThreads
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.pageout import Pageout
@@ -123,7 +124,7 @@ class Uvm:
         self._idle = IdleThreads(machine, param.ncpus, cpus.__getitem__, self._players.is_busy, param.idle_interval_s)
         self._observer = self._state.fpageqlock.handle(OBSERVER)
         self._audit_locks = self._design.all_locks("uvm_audit")
-        self._hotplug_locks = self._design.all_locks("uvm_page_recolor")
+        self._hotplug = Hotplug(self._state, self._design, self.xcall)
         self._daemon_task: Task | None = None
         self._started = False
         self._closed = False
@@ -184,11 +185,10 @@ class Uvm:
            before raises BindError from now on.
         => `lwp`: what kind of thread this is; a "kernel" thread may use the kernel reserve (R5).
         """
-        if type(index) is not int or not 0 <= index < self.param.ncpus:
-            raise ArgumentError(f"run_on({index!r}): there are CPUs 0 to {self.param.ncpus - 1}")
+        self._check_index("run_on", index)
         if lwp not in ("user", "kernel", "pagedaemon"):
             raise ArgumentError(f"lwp={lwp!r}: must be 'user', 'kernel' or 'pagedaemon'")
-        self._check_open()
+        self._hotplug.check_attached(index)
         self._players.enter(index)
         before = self._players.lwp()
         self._players.set_lwp(lwp)
@@ -253,9 +253,16 @@ class Uvm:
         => DoubleFree, ForeignPage for the first page that cannot be freed; those before it are free.
         """
         self._check_open()
-        cpu = self._state.cpus[self._players.mine() or 0]
         for pg in pages:
-            cpu.pagefree(pg)
+            self.pagefree(pg)
+
+    def pagefree(self, pg: VmPage) -> None:
+        """Free a page to the CPU that the caller plays; a thread that plays none uses the lowest CPU there is.
+
+        => DoubleFree, ForeignPage: nothing has changed. For threads of the kernel, such as the pagedaemon.
+        """
+        index = self._players.mine()
+        self._state.cpus[min(self._hotplug.attached) if index is None else index].pagefree(pg)
 
     def recolor(self, ncolors: int) -> None:
         """Change the number of page colours, with pages in caches and in use (uvm_page_recolor, Q13).
@@ -263,24 +270,28 @@ class Uvm:
         => ArgumentError unless `ncolors` is a power of two within the limits of Param. Takes every lock.
         """
         self._check_open()
-        try:
-            Param(**(asdict(self.param) | {"ncolors": ncolors}))
-        except ParamError as error:
-            raise ArgumentError(str(error)) from None
-        with self._all_stopped():
-            self._design.gather(set(range(self.param.ncpus)))
-            self.uvmexp.ncolors = ncolors
-            for pg in self.physmem:
-                pg.color = pg.pfn & (ncolors - 1)
-            self._design.recolor(ncolors)
+        self._hotplug.recolor(ncolors)
+
+    def detach(self, index: int) -> None:
+        """Take a CPU out of the system at run time, with pages in its cache (Q13).
+
+        => What it has cached goes to the global list. Calls of its Cpu raise BindError from now on.
+        => ArgumentError for the last CPU. Takes every lock; none may be held.
+        """
+        self._check_index("detach", index)
+        self._hotplug.detach(index)
+
+    def attach(self, index: int) -> None:
+        """Bring a detached CPU back, with an empty cache (uvm_cpu_attach, Q13)."""
+        self._check_index("attach", index)
+        self._hotplug.attach(index)
 
     def redistribute(self, cpu: int | None = None) -> int:
         """Hand the cached pages of one CPU, or of all, to the global list (P8); return how many were moved."""
         self._check_open()
         if cpu is None:
             return sum(self._redistribute(index) for index in range(self.param.ncpus))
-        if type(cpu) is not int or not 0 <= cpu < self.param.ncpus:
-            raise ArgumentError(f"redistribute({cpu!r}): there are CPUs 0 to {self.param.ncpus - 1}")
+        self._check_index("redistribute", cpu)
         return self._redistribute(cpu)
 
     def redistributions(self) -> dict[str, int]:
@@ -359,17 +370,6 @@ class Uvm:
             raise OutOfPages(f"only {len(pages)} of {request.size} pages came free within {timeout_s} s")
         return sorted(pages, key=lambda pg: pg.pfn)
 
-    @contextmanager
-    def _all_stopped(self) -> Iterator[None]:
-        """Hold every lock of the design; the shared counters are settled on the way out."""
-        *cpu_locks, fpageqlock = self._hotplug_locks
-        with ExitStack() as held:
-            for handle in cpu_locks:
-                held.enter_context(handle)
-            with fpageqlock:
-                yield
-            self._design.settle()
-
     def _run_pagedaemon(self) -> None:
         self._players.set_lwp("pagedaemon")
         self.pagedaemon.run()
@@ -386,6 +386,11 @@ class Uvm:
     def _countable(self, free: int) -> int:
         """Return what counts as free, with so many pages on the global list (Q3)."""
         return free + sum(self.cached_pages()) if self.param.count_cached else free
+
+    def _check_index(self, call: str, index: int) -> None:
+        self._check_open()
+        if type(index) is not int or not 0 <= index < self.param.ncpus:
+            raise ArgumentError(f"{call}({index!r}): there are CPUs 0 to {self.param.ncpus - 1}")
 
     def _check_open(self) -> None:
         if self._closed:

@@ -20,13 +20,13 @@ Source: uvm_pagealloc_pgfl, uvm_pagealloc_strat, uvm_pagefree in sys/uvm/uvm_pag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import cast
 
-from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles
-from uvmfree.uvm.freelist import SWEEP_MIN, Lists, Walked, cpu_lists, each, real_entries
-from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
+from uvmfree.uvm.designs.fpageqlock_rest import FpageqlockAtRest, left
+from uvmfree.uvm.freelist import Lists, cpu_lists
+from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.refuse import NoLists, left_behind
 
 
@@ -36,10 +36,21 @@ class FpageqlockCpu(Cpu):
     Guarded by uvm_fpageqlock.
 
     => `lists`: this CPU's own. `npages[queue]`: how many pages really stand on them (R3).
+    => `_own_unknown`, `_all_unknown`: the UNKNOWN queue of freelist 0 on the own lists and the global ones.
     => `_words`: a view of the counter page, on which `_free_slot` and `_zeropages_slot` are updated plainly.
     """
 
-    __slots__ = ("_free_slot", "_global", "_words", "_zeropages_slot", "lists", "npages")
+    __slots__ = (
+        "_all",
+        "_all_unknown",
+        "_free_slot",
+        "_global",
+        "_own_unknown",
+        "_words",
+        "_zeropages_slot",
+        "lists",
+        "npages",
+    )
 
     lists: Lists
     npages: list[int]
@@ -53,14 +64,15 @@ class FpageqlockCpu(Cpu):
         before: FpageqlockCpu | None,
     ) -> None:
         super().__init__(state, index, handles, before)
+        self._all = tuple(range(state.param.nfreelists))
         self._global = global_lists
         self._words = state.counters.view()
         self._free_slot = state.counters.slot("free")
         self._zeropages_slot = state.counters.slot("zeropages")
-        if before is not None:
-            self.lists, self.npages = before.lists, before.npages
+        if before is not None and not before.stopped:
+            self._use(before.lists, before.npages)
         else:
-            self.recolored(state.uvmexp.ncolors)
+            self._use(self._new_lists(state.uvmexp.ncolors), [0] * NQUEUES)
 
     def pagealloc(
         self,
@@ -71,27 +83,78 @@ class FpageqlockCpu(Cpu):
         color: int | None = None,
     ) -> VmPage | None:
         """Allocate one page under uvm_fpageqlock; the kick (R4) comes after it."""
-        freelists = self._freelists(strat, free_list)
-        found = None
+        if color is not None or strat != "normal":
+            return self._pagealloc_strat(zero, use_reserve, self._freelists(strat, free_list), color)
+        dirty = zero
+        pg: VmPage | None
         self._acquire()
         try:
-            start = self._start_color(color)
-            asked = self._words[self._free_slot]
-            if self._may_take(asked, use_reserve):
-                found = self._search(freelists, start, QUEUES[zero])
-            if found is not None:
-                pg, queue, local = found
-                self._count(pg, queue, start, local=local, zero=zero)
+            start, words = self.nextcolor, self._words
+            asked = words[self._free_slot]
+            own = self._own_unknown[start]
+            if (
+                asked > self._state.uvmexp.marks.reserve_kernel
+                and own
+                and own[-1].list is own
+                and not (zero and words[self._zeropages_slot])
+            ):
+                # The short way, as percpu has one: the page at the head of the own list, with the reserve untouched
+                # and no zeroed page that would be the better one. _search() would come to the same.
+                pg = own.pop()
+                pg.list = None
+                every = self._all_unknown[start]
+                if every[-1] is pg:
+                    every.pop()
+                else:
+                    left(every, pg)
+                self.npages[UNKNOWN] -= 1
+                words[self._free_slot] = asked - 1
+                self.nextcolor = (start + 1) & self._colormask
                 self.filled += 1
-                self.account(-1, queue)
+                self.cpuhit += 1
+                if zero:
+                    self.zeromiss += 1
+                    pg.flags = FRESH_ZERO
+                else:
+                    pg.flags = FRESH
+            else:
+                pg, dirty = self._take(zero, use_reserve, self._all, start, asked)
         finally:
             self._release()
-        self._state.pageout.kick_if_short(asked)
-        if found is None:
-            return None
-        if zero and queue != ZEROS:
+        self._kick_if_short(asked)
+        if dirty and pg is not None:
             self._pagezero(pg)
         return pg
+
+    def _pagealloc_strat(
+        self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], color: int | None
+    ) -> VmPage | None:
+        """Allocate with a strategy or a colour: the long way."""
+        self._acquire()
+        try:
+            asked = self._words[self._free_slot]
+            pg, dirty = self._take(zero, use_reserve, freelists, self._start_color(color), asked)
+        finally:
+            self._release()
+        self._kick_if_short(asked)
+        if dirty and pg is not None:
+            self._pagezero(pg)
+        return pg
+
+    def _take(
+        self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], start: int, asked: int
+    ) -> tuple[VmPage | None, bool]:
+        """Take a page and count it, with the lock held; return it, or None, and whether it has yet to be zeroed."""
+        if not self._may_take(asked, use_reserve):
+            return None, False
+        found = self._search(freelists, start, QUEUES[zero])
+        if found is None:
+            return None, False
+        pg, queue, local = found
+        self._count(pg, queue, start, local=local, zero=zero)
+        self.filled += 1
+        self.account(-1, queue)
+        return pg, zero and queue != ZEROS
 
     def pagefree(self, pg: VmPage) -> None:
         """Free one page to the own list and the global one, under uvm_fpageqlock."""
@@ -99,7 +162,12 @@ class FpageqlockCpu(Cpu):
         try:
             if pg.list is not None or pg.system is not self._system:
                 raise self._refuse_free(pg)
-            self.insert(pg, UNKNOWN)
+            free_list, color = pg.free_list, pg.color
+            own = self.lists[UNKNOWN][free_list][color]
+            pg.list = own
+            own.append(pg)
+            self._global[UNKNOWN][free_list][color].append(pg)
+            self.npages[UNKNOWN] += 1
             self.frees += 1
             self.drained += 1
             self._words[self._free_slot] += 1
@@ -114,6 +182,7 @@ class FpageqlockCpu(Cpu):
         """Make every later call raise by `refuse`, and let go of the lists; with the lock held."""
         super().stop(refuse)
         self.lists = cast("Lists", NoLists(refuse))
+        self._own_unknown = cast("list[PageList]", self.lists)
 
     def insert(self, pg: VmPage, queue: int) -> None:
         """Put a page at the head of an own list and of the global one."""
@@ -134,16 +203,23 @@ class FpageqlockCpu(Cpu):
         """Take a page of this CPU off both its lists, from wherever it stands."""
         own = cast("PageList", pg.list)
         pg.list = None
-        _left(own, pg)
-        _left(self._global[own.queue][pg.free_list][pg.color], pg)
+        left(own, pg)
+        left(self._global[own.queue][pg.free_list][pg.color], pg)
         self.npages[own.queue] -= 1
         self.account(-1, own.queue)
 
     def recolored(self, ncolors: int) -> None:
         """Start over with empty lists."""
         super().recolored(ncolors)
-        self.npages = [0] * NQUEUES
-        self.lists = cpu_lists(self._nfreelists, ncolors, lambda queue: PageList(Place.GLOBAL, self.index, queue))
+        self._use(self._new_lists(ncolors), [0] * NQUEUES)
+
+    def _use(self, lists: Lists, npages: list[int]) -> None:
+        self.lists, self.npages = lists, npages
+        self._own_unknown = lists[UNKNOWN][0]
+        self._all_unknown = self._global[UNKNOWN][0]
+
+    def _new_lists(self, ncolors: int) -> Lists:
+        return cpu_lists(self._nfreelists, ncolors, lambda queue: PageList(Place.GLOBAL, self.index, queue))
 
     def _idle_take(self) -> VmPage | None:
         """Take an UNKNOWN page off the own list and the global one (R15)."""
@@ -185,7 +261,7 @@ class FpageqlockCpu(Cpu):
                         if pg.list is own:
                             pg.list = None
                             self.npages[queue] -= 1
-                            _left(every, pg)
+                            left(every, pg)
                             return pg, queue, True
                         own.ghosts -= 1
                     while every:
@@ -195,59 +271,35 @@ class FpageqlockCpu(Cpu):
                             pg.list = None
                             # `owner` is a CPU here: only CPU lists are ever named by `pg.list` in this design.
                             cast("FpageqlockCpu", self._state.cpus[cast("int", other.owner)]).npages[queue] -= 1
-                            _left(other, pg)
+                            left(other, pg)
                             return pg, queue, False
                         every.ghosts -= 1
         return None
 
 
-def _left(pages: PageList, pg: VmPage) -> None:
-    """Account for a page that left a list by way of its other list: off the head, or a ghost is left."""
-    if pages[-1] is pg:
-        pages.pop()
-        return
-    pages.ghosts += 1
-    if pages.ghosts > SWEEP_MIN and pages.ghosts * 2 > len(pages):
-        # The sweep takes O(entries) under the lock, once for as many ghosts as it removes.
-        pages[:] = real_entries(pages) if pages.owner is not None else _real_global(pages)
-        pages.ghosts = 0
-
-
-def _real_global(pages: PageList) -> list[VmPage]:
-    """Return the pages that really stand on a global list, head last."""
-    real: dict[int, VmPage] = {}
-    for pg in reversed(pages):
-        on = pg.list
-        if on is not None and on.queue == pages.queue:
-            real.setdefault(pg.pfn, pg)
-    return list(reversed(real.values()))
-
-
-class Fpageqlock:
+class Fpageqlock(FpageqlockAtRest):
     """The design of today: one lock, every free page on the global list and on one CPU's."""
 
     summary = "today: one lock, each free page on the global list and on that of the CPU which freed it"
 
     def __init__(self, state: UvmState) -> None:
         """Free every page from CPU 0, as uvm_page_init does on the boot CPU."""
-        self._state = state
-        self._global: Lists = cpu_lists(
-            state.param.nfreelists, state.param.ncolors, lambda queue: PageList(Place.GLOBAL, None, queue)
-        )
-        self._attach = state.fpageqlock.handle("uvm_cpu_attach")
+        super().__init__(state)
         self._own_handles = [cpu_handles(state.fpageqlock) for _ in range(state.param.ncpus)]  # under uvm_fpageqlock
         for index, handles in enumerate(self._own_handles):
             state.cpus.append(FpageqlockCpu(state, index, handles, self._global, None))
-        boot_cpu = self._cpu(0)
+        boot_cpu = cast("FpageqlockCpu", state.cpus[0])
         for pg in state.physmem:
             boot_cpu.insert(pg, UNKNOWN)
         state.counters.view()[state.counters.slot("free")] = state.physmem.npages
 
-    def bind(self, index: int) -> Cpu:
+    def bind(self, index: int, *, attach: bool = False) -> Cpu:
         """Make a new Cpu for CPU `index`, built by the calling thread."""
         handles = cpu_handles(self._state.fpageqlock)
         with self._attach:
-            before = self._cpu(index)
+            before = cast("FpageqlockCpu", self._state.cpus[index])
+            if not attach:
+                before.check_running()
             cpu = FpageqlockCpu(self._state, index, handles, self._global, before)
             self._state.cpus[index] = cpu
             before.stop(left_behind(index))
@@ -266,92 +318,3 @@ class Fpageqlock:
 
     def on_timer(self, index: int) -> None:
         """Do nothing: today's xc thread waits for calls only."""
-
-    def global_free(self) -> int:
-        """All free pages: each CPU counts those that it freed."""
-        return sum(sum(self._cpu(index).npages) for index in range(len(self._state.cpus)))
-
-    def all_locks(self, caller: str) -> list[LockHandle]:
-        """uvm_fpageqlock stops everything."""
-        return [self._state.fpageqlock.handle(caller)]
-
-    def gather(self, owners: set[int]) -> None:
-        """Do nothing: every free page is on the global list already."""
-
-    def unlink(self, pages: list[VmPage]) -> None:
-        """Take pages off both their lists; the counters follow at once, as the lock is held."""
-        for pg in pages:
-            self._cpu(cast("int", pg.owner)).unlink(pg)
-
-    def settle(self) -> None:
-        """Do nothing: the counters never lag here."""
-
-    def recolor(self, ncolors: int) -> None:
-        """Arrange all free pages by their new colours, in the order in which they stood."""
-        standing = [
-            (pg, cast("int", pg.owner), queue)
-            for queue, lists in enumerate(self._global)
-            for row in lists
-            for pages in row
-            for pg in _real_global(pages)
-        ]
-        # In place: every Cpu refers to this list.
-        self._global[:] = cpu_lists(
-            self._state.param.nfreelists, ncolors, lambda queue: PageList(Place.GLOBAL, None, queue)
-        )
-        for index in range(len(self._state.cpus)):
-            self._cpu(index).recolored(ncolors)
-        for pg, owner, queue in standing:
-            self._cpu(owner).insert(pg, queue)
-
-    def walk(self) -> Iterator[Walked]:
-        """Walk each CPU's lists, at home on which the free pages are, and the global ones."""
-        for cpu in self._state.cpus:
-            where = f"the list of CPU {cpu.index}"
-            for queue, free_list, color, pages in each(self._cpu(cpu.index).lists):
-                real = real_entries(pages)
-                yield Walked(where, pages, real, queue, free_list, color, Place.GLOBAL, cpu.index)
-        for queue, free_list, color, pages in each(self._global):
-            real = _real_global(pages)
-            yield Walked("the global list", pages, real, queue, free_list, color, Place.GLOBAL, None, home=False)
-
-    def findings(self) -> Iterator[str]:
-        """Check that both lists hold the same pages and that the counts follow (R3)."""
-        on_global: list[set[int]] = [set(), set()]  # by queue
-        on_cpus: set[int] = set()
-        npages = [[0] * NQUEUES for _ in self._state.cpus]
-        for walked in self.walk():
-            standing = {pg.pfn for pg in walked.real}
-            if walked.owner is None:
-                on_global[walked.queue] |= standing
-            else:
-                on_cpus |= standing
-                npages[walked.owner][walked.queue] += len(standing)
-        for index, walked_npages in enumerate(npages):
-            for queue, (counted, standing_npages) in enumerate(
-                zip(self._cpu(index).npages, walked_npages, strict=True)
-            ):
-                if counted != standing_npages:
-                    yield f"CPU {index} counts {counted} pages on queue {queue}, {standing_npages} stand there"
-        everywhere = on_global[UNKNOWN] | on_global[ZEROS]
-        for pfn in sorted(everywhere ^ on_cpus):
-            where = "the global list only" if pfn in everywhere else "a CPU's list only"
-            yield f"free page {pfn:#x} stands on {where}; it must stand on both"
-        for name, truth in (("free", len(everywhere)), ("zeropages", len(on_global[ZEROS]))):
-            if self._state.counters.load(name) != truth:
-                yield f"uvmexp.{name} is {self._state.counters.load(name)}, {truth} such pages are on the global list"
-
-    def stop(self, refuse: Callable[[], object]) -> None:
-        """Make every CPU refuse, and let go of all pages."""
-        with self._attach:
-            for index in range(len(self._state.cpus)):
-                cpu = self._cpu(index)
-                for lists in (cpu.lists, self._global):
-                    for queue in lists:
-                        for row in queue:
-                            for pages in row:
-                                pages.clear()
-                cpu.stop(refuse)
-
-    def _cpu(self, index: int) -> FpageqlockCpu:
-        return cast("FpageqlockCpu", self._state.cpus[index])

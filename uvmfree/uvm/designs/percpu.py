@@ -136,7 +136,8 @@ class PercpuCpu(Cpu):
     def chop(self) -> list[PageList]:
         """Take all that is cached, leaving empty lists (P8); with the lock held. O(buckets)."""
         chopped = [pages for queue in self.lists for buckets in queue for pages in buckets if pages]
-        self._use(self._new_lists())
+        if chopped:
+            self._use(self._new_lists())
         return chopped
 
     def put_back(self, pages: int, zeropages: int) -> None:
@@ -232,7 +233,7 @@ class PercpuCpu(Cpu):
 
         => No lock is held. The kick goes by the count before the allocation.
         """
-        self._state.pageout.kick_if_short(self._state.countable(asked))
+        self._kick_if_short(asked)
         if pg is None and self._drain_retry and self._state.relieve():
             pg, _ = self._pagealloc_once(zero, use_reserve, freelists, color)
         return pg
@@ -347,11 +348,13 @@ class Percpu(PercpuAtRest):
             state.cpus.append(self.cpu_class(state, index, *handles, self._global, None))
         state.counters.adder("free").add(self._global.free)
 
-    def bind(self, index: int) -> Cpu:
+    def bind(self, index: int, *, attach: bool = False) -> Cpu:
         """Make a new Cpu for CPU `index`, built by the calling thread; the old one refuses from now on."""
         handles = self._new_handles(index)
         with self._bind_handles[index]:
             before = cast("PercpuCpu", self._state.cpus[index])
+            if not attach:
+                before.check_running()
             cpu = self.cpu_class(self._state, index, *handles, self._global, before)
             self._state.cpus[index] = cpu
             before.stop(left_behind(index))

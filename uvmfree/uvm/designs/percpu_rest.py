@@ -22,6 +22,7 @@ class CachingCpu(Protocol):
     """A CPU with a cache, as far as it is handled at rest."""
 
     index: int
+    stopped: bool
     drained: int
     lists: Lists
 
@@ -98,7 +99,14 @@ class PercpuAtRest:
         for pg, queue in standing:
             self._global.push(pg, queue)
         for index in range(len(self._state.cpus)):
-            self._cpu(index).recolored(ncolors)
+            if not self._cpu(index).stopped:
+                self._cpu(index).recolored(ncolors)
+
+    def detach(self, index: int, heir: int, refuse: Callable[[], object]) -> None:
+        """Hand the cache back and stop the CPU; the shared counters follow in settle()."""
+        self.gather({index})
+        self._state.cpus[index].bequeath(self._state.cpus[heir])
+        self._state.cpus[index].stop(refuse)
 
     def walk(self) -> Iterator[Walked]:
         """Walk the chunks of the global list, and every cache."""

@@ -1,0 +1,91 @@
+"""What changes a running system as a whole: CPUs that come and go, pages that change their colours (Q13).
+
+=> Done with every lock of the design held: no page is between two lists, no counter lags, nobody is in a call.
+=> No page is lost. What a departing CPU has cached goes to the global list; a page that it is zeroing is finished
+   by its heir, the attached CPU of the lowest number.
+
+Source: uvm_page_recolor, uvm_cpu_attach in sys/uvm/uvm_page.c of NetBSD 9; cpu_setstate in sys/kern/kern_cpu.c.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+
+from uvmfree.errors import ArgumentError, BindError, ParamError
+from uvmfree.kern.xcall import Xcall
+from uvmfree.param import Param
+from uvmfree.uvm.allocator import Cpu, Design, UvmState
+from uvmfree.uvm.uvmexp import tune
+
+
+class Hotplug:
+    """Attach, detach and recolour for one system.
+
+    => `_changes` keeps two changes from mixing; it is taken before all other locks, by nobody else.
+    => `attached` is replaced whole, with all locks held; a reader without one sees the old set or the new.
+    """
+
+    def __init__(self, state: UvmState, design: Design, xcall: Xcall[Cpu]) -> None:
+        self._state = state
+        self._design = design
+        self._xcall = xcall
+        self._changes = state.machine.raw_lock()
+        self._locks = design.all_locks("uvm_cpu_attach")
+        self.attached = frozenset(range(state.param.ncpus))
+
+    def check_attached(self, index: int) -> None:
+        """Refuse a CPU that is detached: BindError."""
+        if index not in self.attached:
+            raise BindError(f"CPU {index} is detached; attach({index}) brings it back")
+
+    def detach(self, index: int) -> None:
+        """Take a CPU out of the system; ArgumentError if it is the last, BindError if it is detached already."""
+        with self._changes:
+            self.check_attached(index)
+            rest = self.attached - {index}
+            if not rest:
+                raise ArgumentError(f"detach({index}): it is the last CPU")
+            self._xcall.set_online(index, False)
+            with self._all_stopped():
+                self.attached = rest
+                self._design.detach(index, min(rest), lambda: self.check_attached(index))
+                self._retune()
+
+    def attach(self, index: int) -> None:
+        """Bring a CPU back, with an empty cache; ArgumentError if it is attached."""
+        with self._changes:
+            if index in self.attached:
+                raise ArgumentError(f"attach({index}): CPU {index} is attached already")
+            self._design.bind(index, attach=True)
+            with self._all_stopped():
+                self.attached |= {index}
+                self._retune()
+            self._xcall.set_online(index, True)
+
+    def recolor(self, ncolors: int) -> None:
+        """Give all pages new colours; ArgumentError unless Param would take `ncolors`."""
+        try:
+            Param(**(asdict(self._state.param) | {"ncolors": ncolors}))
+        except ParamError as error:
+            raise ArgumentError(str(error)) from None
+        with self._changes, self._all_stopped():
+            self._design.gather(set(self.attached))
+            self._state.uvmexp.ncolors = ncolors
+            for pg in self._state.physmem:
+                pg.color = pg.pfn & (ncolors - 1)
+            self._design.recolor(ncolors)
+
+    def _retune(self) -> None:
+        param = self._state.param
+        self._state.uvmexp.marks = tune(param.npages, len(self.attached), param.pagesize)
+
+    @contextmanager
+    def _all_stopped(self) -> Iterator[None]:
+        """Hold every lock of the design; the shared counters are settled on the way out."""
+        *cpu_locks, fpageqlock = self._locks
+        with ExitStack() as held:
+            for handle in cpu_locks:
+                held.enter_context(handle)
+            with fpageqlock:
+                yield
+            self._design.settle()

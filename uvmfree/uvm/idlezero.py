@@ -1,0 +1,144 @@
+"""Zeroing free pages ahead of time, while a CPU is idle: its part of a Cpu.
+
+=> A page that is being zeroed is on no free list, is not free, and is held without any lock (R16).
+=> The lock is only tried for: an idle CPU has no business to make a busy one wait (R15).
+=> Only the CPU's own pages are considered (R15, P6).
+
+Source: uvm_pageidlezero in sys/uvm/uvm_page.c of NetBSD 9, which NetBSD 10 dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from uvmfree.errors import BindError
+from uvmfree.uvm.page import NO_QUEUE, UNKNOWN, ZEROS, PageList, Place, VmPage
+
+ZERO_PIECES: Final = 8
+"""Pieces in which an idle CPU zeroes a page: it yields after one, about 100 ns of copying."""
+
+
+class IdleZero:
+    """What of a Cpu zeroes pages when it is idle; set up by the Cpu.
+
+    => `_zeroing`: the page at hand, or nothing; guarded by the lock of the CPU's lists.
+    => `zeroed`, `zeroaborts`: pages done, and broken off; guarded likewise.
+    """
+
+    __slots__ = (
+        "_acquire_free",
+        "_colormask",
+        "_pagesize",
+        "_ram",
+        "_release_free",
+        "_release_idle",
+        "_try_idle",
+        "_zero_page",
+        "_zeroing",
+        "drained",
+        "filled",
+        "index",
+        "stopped",
+        "zeroaborts",
+        "zeroed",
+    )
+
+    index: int
+    stopped: bool
+    filled: int
+    drained: int
+    zeroed: int
+    zeroaborts: int
+    _zeroing: PageList
+    _try_idle: Callable[[], bool]
+    _release_idle: Callable[[], None]
+    _acquire_free: Callable[[], object]
+    _release_free: Callable[[], None]
+    _ram: memoryview
+    _zero_page: bytes
+    _pagesize: int
+    _colormask: int
+
+    def _peer(self, index: int) -> IdleZero:
+        """Return whoever plays CPU `index` now."""
+        raise AssertionError("a Cpu knows its peers")
+
+    def pageidlezero(self, runnable: Callable[[], bool] = lambda: False) -> int:
+        """Zero free pages of this CPU ahead of time, while it is idle (uvm_pageidlezero, R14 to R16, P6).
+
+        => Returns how many it zeroed. At once, if there are enough zeroed pages (R14) or the lock is busy (R15).
+        => Stops as soon as `runnable()`: the page at hand goes back as it came (R16).
+        => Source: uvm_pageidlezero in sys/uvm/uvm_page.c.
+        """
+        done = 0
+        while not runnable() and self._try_idle():
+            try:
+                pg = self._idle_take()
+            finally:
+                self._release_idle()
+            if pg is None:
+                break
+            # The page is on no free list now, and no lock is held: this is what takes the time.
+            finished = self._zero_unless(pg, runnable)
+            self._zeroed(pg, finished)
+            done += finished
+        return done
+
+    def _zeroed(self, pg: VmPage, finished: bool) -> None:
+        """Put a page back after zeroing, by way of whoever plays the CPU by now (R16)."""
+        while True:
+            # Whoever holds the page's list now: this CPU, or the heir of one that was detached.
+            on = pg.list
+            cpu = self._peer(self.index if on is None or on.owner is None else on.owner)
+            try:
+                cpu._acquire_free()
+            except BindError:
+                continue  # another thread took the CPU over between the two lines above
+            if pg.list is cpu._zeroing and not cpu.stopped:
+                break
+            cpu._release_free()  # it was taken over, or detached, while we waited for the lock
+        try:
+            cpu._zeroing.remove(pg)
+            cpu._idle_put(pg, ZEROS if finished else UNKNOWN)
+            if finished:
+                cpu.zeroed += 1
+            else:
+                cpu.zeroaborts += 1
+        finally:
+            cpu._release_free()
+
+    def zeroing(self) -> tuple[VmPage, ...]:
+        """Return the page that is being zeroed, if there is one; with the lock held."""
+        return tuple(self._zeroing)
+
+    def _idle_take(self) -> VmPage | None:
+        """Take an UNKNOWN page of this CPU off its list for zeroing, if it is time for that; with the lock held."""
+        raise AssertionError("a design gives its Cpu an _idle_take")
+
+    def _idle_put(self, pg: VmPage, queue: int) -> None:
+        """Put a page back on the given queue of this CPU; with the lock held."""
+        raise AssertionError("a design gives its Cpu an _idle_put")
+
+    def _armed(self, unknown: int, zeros: int) -> bool:
+        """Whether idle zeroing is worth it, with so many pages on each queue (R14)."""
+        return zeros < unknown and unknown >= self._colormask + 1
+
+    def _zero_unless(self, pg: VmPage, runnable: Callable[[], bool]) -> bool:
+        """Zero a page piece by piece; False, with the page half done, if something became runnable."""
+        begin = pg.pfn * self._pagesize
+        piece = self._pagesize // ZERO_PIECES
+        for start in range(begin, begin + self._pagesize, piece):
+            if runnable():
+                return False
+            self._ram[start : start + piece] = self._zero_page[:piece]
+        return True
+
+    def bequeath(self, heir: IdleZero) -> None:
+        """Leave a page that is being zeroed to another CPU (R16); with the locks of both held."""
+        for pg in self._zeroing:
+            pg.list = heir._zeroing
+        heir._zeroing += self._zeroing
+        heir.filled += len(self._zeroing)
+        self.drained += len(self._zeroing)
+        self._zeroing = PageList(Place.ZEROING, self.index, NO_QUEUE)
