@@ -1,0 +1,119 @@
+"""What the tests of the whole mechanism share: designs with their options, machines, bounded waits."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvmfree
+from tests.conformance.steps import counted
+from tests.kern.tasks import WAIT_S, begin, finish
+from uvmfree.kern.lockrank import LockRank
+from uvmfree.kern.mutex import Mutex
+from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.page import VmPage
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    **{design: {"design": design} for design in uvmfree.DESIGNS},
+    "percpu, refill": {"design": "percpu", "refill": 8},
+    "percpu, bounded": {"design": "percpu", "hoard_max": 12},
+    "percpu, bounded, refill, colour": {"design": "percpu", "hoard_max": 8, "refill": 4, "search": "colour"},
+    "percpu, colour": {"design": "percpu", "search": "colour"},
+    "percpu, retry": {"design": "percpu", "drain_retry": True},
+    "percpu, counted, remote": {"design": "percpu", "count_cached": True, "remote_drain": True},
+}
+"""Every design as it is, and the proposal with its options."""
+
+SMALL: dict[str, Any] = {"npages": 64, "ncpus": 2, "ncolors": 4, "pagesize": 1 << 14, "redistribute_interval_s": 3600}
+"""A system that is small, and does nothing by itself for as long as a test takes.
+
+=> Pages of 16 KiB make its watermarks small too: 10 pages are the kernel's, freemin is 16, freetarg 21 (R24).
+"""
+
+Boot = Callable[..., uvmfree.Uvm]
+
+
+def until(true: Callable[[], object]) -> None:
+    """Let other threads run until something is true that then stays so; bounded."""
+    machine = ThreadsMachine()
+    give_up_ns = machine.clock_ns() + round(WAIT_S * 1e9)
+    while not true():
+        assert machine.clock_ns() < give_up_ns
+        machine.pause(1000)
+
+
+class MutexMachine(ThreadsMachine):
+    """Keeps the mutexes that were made on it, by name, so that a test may hold one."""
+
+    def __init__(self) -> None:
+        super().__init__(lockdebug=True)
+        self.made: dict[str, Mutex] = {}
+
+    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
+        mutex = super().mutex(rank, index)
+        self.made[mutex.name] = mutex
+        return mutex
+
+
+def own_lock(design: str, index: int) -> str:
+    """Return the name of the lock that guards a CPU's lists."""
+    return "uvm_fpageqlock" if design == "fpageqlock" else f"uvm_cpu[{index}]"
+
+
+@contextmanager
+def played(uvm: uvmfree.Uvm, index: int, lwp: Any) -> Iterator[Cpu]:
+    """Play a CPU as that kind of thread, and check afterwards that no page was lost."""
+    with uvm.run_on(index, lwp=lwp) as cpu:
+        yield cpu
+    uvm.audit()
+
+
+def rebound(uvm: uvmfree.Uvm, index: int) -> None:
+    """Let another thread take a CPU over, and leave it again."""
+
+    def body() -> None:
+        with uvm.run_on(index):
+            pass
+
+    finish(begin(body, "taker"))
+
+
+def take_everything(uvm: uvmfree.Uvm) -> list[VmPage]:
+    """Take every page of a system, reserves and caches too, by ascending frame number."""
+    npages = uvm.param.npages
+    pages = uvm.pglistalloc(npages, nsegs=npages)
+    return sorted(pages, key=lambda pg: pg.pfn)
+
+
+def free_on(uvm: uvmfree.Uvm, index: int, pages: list[VmPage]) -> None:
+    for pg in pages:
+        uvm.cpus[index].pagefree(pg)
+
+
+def free_globally(uvm: uvmfree.Uvm, pages: list[VmPage]) -> None:
+    """Free pages of which every CPU can have its share."""
+    free_on(uvm, 0, pages)
+    uvm.redistribute(0)
+
+
+def all_free(uvm: uvmfree.Uvm) -> int:
+    return uvm.uvmexp.free + sum(uvm.cached_pages())
+
+
+def state(uvm: uvmfree.Uvm) -> object:
+    """Return all that a failed call must leave as it was: counters, places, and the order of every list."""
+    order = [
+        (walked.where, walked.queue, walked.free_list, walked.color, [pg.pfn for pg in walked.real])
+        for walked in uvm._design.walk()
+        if walked.real
+    ]
+    return counted(uvm), order, uvm.redistributions()
+
+
+def settle(uvm: uvmfree.Uvm) -> None:
+    """Check that all has been freed and nothing lost."""
+    uvm.audit()
+    uvm.redistribute()
+    assert (uvm.uvmexp.free, uvm.cached_pages()) == (uvm.param.npages, (0,) * uvm.param.ncpus)
+    assert uvm.counter_lag() == 0
+    uvm.audit()
