@@ -269,6 +269,15 @@ def test_a_run_stays_within_a_segment_and_the_best_freelist_is_first(boot: Boot,
     uvm.audit()
 
 
+def test_any_pages_come_from_the_best_freelist_and_by_ascending_frame(boot: Boot, design: str) -> None:
+    """R26: pages that need not be a run may come from all segments."""
+    uvm = boot(design=design, npages=96, nfreelists=3)
+    assert frames(uvm.pglistalloc(30, nsegs=30)) == list(range(64, 94))
+    assert frames(uvm.pglistalloc(6, nsegs=6)) == [32, 33, 34, 35, 94, 95]
+    assert frames(uvm.pglistalloc(40, nsegs=40, low=5, high=60)) == [*range(5, 21), *range(36, 60)]
+    uvm.audit()
+
+
 @pytest.mark.parametrize("fails", [False, True], ids=["", "fails"])
 def test_it_kicks_the_daemon_at_the_end_if_memory_is_short(boot: Boot, design: str, fails: bool) -> None:
     """R29 and R17: by the count of free pages before it, whether it got what it wanted or not."""

@@ -133,7 +133,7 @@ class Run:
         if contiguous:
             assert got == wanted, asked
         else:
-            assert sorted(got) == sorted(wanted[: asked.size]), asked
+            assert got == sorted(wanted[: asked.size]), asked
         assert {pg.place for pg in pages} == {Place.ALLOCATED}
         self.reference.free -= set(got)
         self.held += pages

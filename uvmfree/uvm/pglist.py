@@ -113,7 +113,7 @@ class PgList:
                     pg.flags = PG_CLEAN
                 self.allocated += len(chosen)
             self._design.settle()
-        return chosen
+        return sorted(chosen, key=lambda pg: pg.pfn)
 
     def _free(self) -> int:
         """All free pages, cached ones too; exact with all locks held."""
