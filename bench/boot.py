@@ -22,8 +22,8 @@ from pathlib import Path
 from time import perf_counter
 
 from bench.harness import REPETITIONS, Claim, Record, interleaved, main, spread
+from uvmfree.uvm.boot import boot
 from uvmfree.uvm.designs import REGISTRY
-from uvmfree.uvm.system import boot
 
 SECONDS = Claim("boot-1m-seconds", "boot() of 1,000,000 pages, the slower design", "seconds", 2.0)
 BYTES = Claim("boot-bytes-per-page", "Python memory after boot(), the larger design", "bytes a page", 150)

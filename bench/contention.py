@@ -22,7 +22,8 @@ from functools import partial
 
 from bench.harness import TRACES, Claim, Record, driven, interleaved, main, no_gc, spread
 from uvmfree.param import Param
-from uvmfree.uvm.system import OBSERVER, Uvm, boot
+from uvmfree.uvm.boot import boot
+from uvmfree.uvm.system import OBSERVER, Uvm
 from uvmfree.workload.replay import bodies, plan
 from uvmfree.workload.trace import Trace, bundled_trace, read_trace
 

@@ -23,7 +23,7 @@ from timeit import Timer
 
 from bench.harness import REPETITIONS, Claim, Record, interleaved, main, spread
 from uvmfree.kern.counters import CounterPage
-from uvmfree.uvm.system import boot
+from uvmfree.uvm.boot import boot
 
 CLAIM = Claim(
     "floor-ratio",

@@ -15,8 +15,9 @@ from collections.abc import Callable
 
 from bench.harness import Claim, Record, main
 from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.boot import boot
 from uvmfree.uvm.page import VmPage
-from uvmfree.uvm.system import Uvm, boot
+from uvmfree.uvm.system import Uvm
 
 LOCKS = Claim(
     "local-hit-shared-locks", "shared-lock acquisitions by a local hit of percpu and its free", "per local hit", 0

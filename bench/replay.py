@@ -14,8 +14,8 @@ import sys
 from functools import partial
 
 from bench.harness import REPETITIONS, TRACES, Claim, Record, driven, interleaved, main, no_gc, spread
+from uvmfree.uvm.boot import boot
 from uvmfree.uvm.designs import REGISTRY
-from uvmfree.uvm.system import boot
 from uvmfree.workload.replay import Plan, bodies, plan
 from uvmfree.workload.trace import bundled_trace, read_trace
 

@@ -14,7 +14,8 @@ import sys
 from time import perf_counter_ns
 
 from bench.harness import REPETITIONS, Claim, Record, main, no_gc, spread
-from uvmfree.uvm.system import Uvm, boot
+from uvmfree.uvm.boot import boot
+from uvmfree.uvm.system import Uvm
 
 CLAIM = Claim(
     "splice-100k-over-1k",

@@ -25,9 +25,10 @@ from uvmfree.errors import (
     XcallTimeout,
 )
 from uvmfree.param import Param
+from uvmfree.uvm.boot import boot
+from uvmfree.uvm.boot import designs as _designs
 from uvmfree.uvm.page import Place, VmPage
-from uvmfree.uvm.system import Uvm, boot
-from uvmfree.uvm.system import designs as _designs
+from uvmfree.uvm.system import Uvm
 
 DESIGNS = _designs()
 """What boot(design=...) takes: the name of each design, with a one-line description."""

@@ -13,7 +13,8 @@ from uvmfree.kern.lockstat import LockStat
 from uvmfree.measure.observer import Seen, watch
 from uvmfree.measure.workloads import Workload, check_fits
 from uvmfree.param import Param
-from uvmfree.uvm.system import OBSERVER, boot
+from uvmfree.uvm.boot import boot
+from uvmfree.uvm.system import OBSERVER
 from uvmfree.uvm.uvmexp import CpuStats
 from uvmfree.workload.driver import Drive, drive
 

@@ -1,13 +1,13 @@
 """The comparison: one table of figures, a column for each design, and what to make of them."""
 
 from collections.abc import Iterator
-from typing import Final
-
-from rich import box
-from rich.table import Table
+from typing import TYPE_CHECKING, Final
 
 from uvmfree.measure.bench import Bench, Spread
 from uvmfree.measure.host import Host
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 ROWS: Final = (
     ("page operations", "page_operations", "{:,.0f}"),
@@ -29,8 +29,11 @@ ROWS: Final = (
 """The rows of the table: what the user reads, the name of the figure, its format."""
 
 
-def table(bench: Bench) -> Table:
+def table(bench: Bench) -> "Table":
     """Draw the table of a benchmark: medians, and min-max where repetitions differ."""
+    from rich import box
+    from rich.table import Table
+
     linux = bench.workload.linux_moved_per_op
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     drawn.add_column("")

@@ -1,6 +1,6 @@
 """A booted system: the public face over one design, its threads and its memory.
 
-=> `boot()` builds it, `with uvm:` starts its threads and ends them. What needs no threads works before.
+=> `boot()` (uvm/boot.py) builds it, `with uvm:` starts its threads and ends them. What needs no threads works before.
 => Everything that belongs to one system hangs on it; two systems in one process share nothing.
 """
 
@@ -11,18 +11,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
-from uvmfree.errors import ArgumentError, ClosedError, HangError, OutOfPages, ParamError, UvmError
+from uvmfree.errors import ArgumentError, ClosedError, HangError, OutOfPages, UvmError
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.kern.machine import Machine, Task
-from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.kern.xcall import CLOSE_TIMEOUT_S, Xcall
 from uvmfree.param import Param
 from uvmfree.uvm.allocator import Cpu, Lwp, UvmState
 from uvmfree.uvm.audit import audit
-from uvmfree.uvm.designs import REGISTRY, design_for
+from uvmfree.uvm.designs import design_for
 from uvmfree.uvm.drainer import Drainer
 from uvmfree.uvm.hotplug import Hotplug
 from uvmfree.uvm.idle import IdleThreads
@@ -36,25 +35,6 @@ from uvmfree.uvm.uvmexp import COUNTERS, CpuStats, DaemonStats, UvmExp, tune
 
 OBSERVER: Final = "observer"
 """The caller under which lockstat counts what watching a run costs; to be left out of a run's figures."""
-
-
-def boot(machine: Machine | None = None, **tunables: Any) -> Uvm:
-    """Build a system; keyword arguments are fields of Param.
-
-    => ParamError names a tunable that does not exist, or is out of range, and the limit.
-    => `machine` is what it runs on: real threads by default.
-    """
-    try:
-        param = Param(**tunables)
-    except TypeError:
-        unknown = ", ".join(sorted(set(tunables) - set(Param.__dataclass_fields__)))
-        known = ", ".join(Param.__dataclass_fields__)
-        raise ParamError(f"no tunable is called {unknown}; there are {known}") from None
-    if param.design not in REGISTRY:
-        raise ParamError(f"design={param.design!r}: must be one of {', '.join(REGISTRY)}")
-    if machine is None:
-        machine = ThreadsMachine(lockstat=param.lockstat, lockdebug=param.lockdebug)
-    return Uvm(param, machine)
 
 
 class Uvm:
@@ -395,8 +375,3 @@ class Uvm:
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError("the system is closed; boot() another")
-
-
-def designs() -> dict[str, str]:
-    """Return a one-line description of each design, by name."""
-    return {name: design.summary for name, design in REGISTRY.items()}

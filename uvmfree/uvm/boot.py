@@ -1,0 +1,36 @@
+"""Booting a system: from tunables to a Uvm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uvmfree.errors import ParamError
+from uvmfree.kern.machine import Machine
+from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.param import Param
+from uvmfree.uvm.designs import REGISTRY
+from uvmfree.uvm.system import Uvm
+
+
+def boot(machine: Machine | None = None, **tunables: Any) -> Uvm:
+    """Build a system; keyword arguments are fields of Param.
+
+    => ParamError names a tunable that does not exist, or is out of range, and the limit.
+    => `machine` is what it runs on: real threads by default.
+    """
+    try:
+        param = Param(**tunables)
+    except TypeError:
+        unknown = ", ".join(sorted(set(tunables) - set(Param.__dataclass_fields__)))
+        known = ", ".join(Param.__dataclass_fields__)
+        raise ParamError(f"no tunable is called {unknown}; there are {known}") from None
+    if param.design not in REGISTRY:
+        raise ParamError(f"design={param.design!r}: must be one of {', '.join(REGISTRY)}")
+    if machine is None:
+        machine = ThreadsMachine(lockstat=param.lockstat, lockdebug=param.lockdebug)
+    return Uvm(param, machine)
+
+
+def designs() -> dict[str, str]:
+    """Return a one-line description of each design, by name."""
+    return {name: design.summary for name, design in REGISTRY.items()}
