@@ -16,6 +16,7 @@ from uvmfree.workload.driver import Body, Lane, drive
 
 NPAGES = 512  # far above freemin: nothing but the test hands caches back
 ROUNDS = 150
+BURST = 20
 
 
 @dataclass
@@ -39,16 +40,16 @@ def observe(uvm: uvmfree.Uvm, seen: Seen, first: threading.Event, stop: threadin
         first.set()
 
 
-def burst(uvm: uvmfree.Uvm, pages: int, moved: list[int] | None) -> Body:
-    """Allocate and free bursts; with `moved`, hand the cache back after each and note the largest hand-back."""
+def burst(uvm: uvmfree.Uvm, redistributing: bool) -> Body:
+    """Allocate and free bursts, each handed back if `redistributing`; else others do that when memory is short."""
 
     def body(cpu: Cpu, lane: Lane) -> None:
         for _ in range(ROUNDS):
-            held = [pg for pg in (cpu.pagealloc() for _ in range(pages)) if pg is not None]
+            held = [pg for pg in (cpu.pagealloc() for _ in range(BURST)) if pg is not None]
             for pg in held:
                 cpu.pagefree(pg)
-            if moved is not None:
-                moved[lane.index] = max(moved[lane.index], uvm.redistribute(lane.index))
+            if redistributing:
+                uvm.redistribute(lane.index)
 
     return body
 
@@ -62,11 +63,10 @@ def test_an_unlocked_reader_is_never_further_off_than_said(
     """P1: a stale value does no harm, and how stale it may be is bounded; at rest it is exact (R3)."""
     with uvmfree.boot(npages=NPAGES, ncpus=ncpus, refill=refill, design=design, redistribute_interval_s=3600) as uvm:
         seen, first, stop = Seen(), threading.Event(), threading.Event()
-        moved = [0] * ncpus if redistributing else None
         observer = begin(lambda: observe(uvm, seen, first, stop), "observer")
         assert first.wait(10)
         try:
-            drive(uvm, [burst(uvm, 20, moved)] * ncpus)
+            drive(uvm, [burst(uvm, redistributing)] * ncpus)
         finally:
             stop.set()
             finish(observer)
@@ -74,7 +74,8 @@ def test_an_unlocked_reader_is_never_further_off_than_said(
         assert 0 <= min(seen.free) <= max(seen.free) <= NPAGES
         assert seen.zeropages == {0}
         assert max(seen.lags) <= (0 if exact else ncpus * refill)
-        assert min(seen.lags) >= (0 if exact else -sum(moved or [0]))
+        # A cache has what its CPU freed, at most a burst, and what a miss brought in besides the page.
+        assert min(seen.lags) >= (0 if exact else -ncpus * (BURST + refill - 1))
         assert seen.snapshots_bad == []
         assert uvm.counter_lag() == 0
         uvm.redistribute()
