@@ -95,6 +95,12 @@ class Design(Protocol):
         => `attach`: the CPU was detached, and comes back; else what stopped it, if anything did, raises here.
         """
 
+    def pagefree_global(self, pg: VmPage) -> None:
+        """Free a page past all caches, for a thread that plays no CPU: it counts in uvmexp.free on return.
+
+        => Accounted to some attached CPU, under its lock. DoubleFree, ForeignPage: nothing has changed. ClosedError.
+        """
+
     def redistribute(self, index: int, cause: str) -> int:
         """Hand the cached pages of one CPU to the global list (P8); return how many. `cause` is counted."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from uvmfree.errors import ArgumentError, ClosedError, HangError, OutOfPages, UvmError
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
@@ -20,6 +20,8 @@ from uvmfree.kern.machine import Machine, Task
 from uvmfree.kern.xcall import CLOSE_TIMEOUT_S, Xcall
 from uvmfree.param import Param
 from uvmfree.uvm.allocator import Cpu, Lwp, UvmState
+from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.anonmaps import AnonMaps
 from uvmfree.uvm.audit import audit
 from uvmfree.uvm.designs import design_for
 from uvmfree.uvm.drainer import Drainer
@@ -100,6 +102,7 @@ class Uvm:
             lambda: self._countable(self.uvmexp.free),
             lambda: self._drainer.drain("pressure"),
         )
+        self._anon_maps = AnonMaps(self._state, self._design, self.pagedaemon, self.wait)
         self._pglist = PgList(self._state, self._design)
         self._idle = IdleThreads(machine, param.ncpus, cpus.__getitem__, self._players.is_busy, param.idle_interval_s)
         self._observer = self._state.fpageqlock.handle(OBSERVER)
@@ -115,6 +118,7 @@ class Uvm:
         if not self._started:
             self._started = True
             self.xcall.start()
+            self._anon_maps.start()
             self._daemon_task = self.machine.spawn("pagedaemon", self._run_pagedaemon)
             if self.param.idlezero:
                 self._idle.start()
@@ -142,7 +146,10 @@ class Uvm:
                 not self._daemon_task.join(CLOSE_TIMEOUT_S) or self._daemon_task.error is not None
             ):
                 stray.append(self._daemon_task)
+            hung = self._anon_maps.close()
             self.xcall.close()
+            if hung:
+                raise hung[0]
             for task in stray:
                 if task.error is None:
                     raise HangError(f"{task.name} did not end within {CLOSE_TIMEOUT_S} s")
@@ -198,6 +205,16 @@ class Uvm:
         """Wake the pagedaemon (uvm_kick_pdaemon)."""
         self._check_open()
         self.pageout.kick()
+
+    def anon_memory(self, npages: int, swap_pages: int, **how: Any) -> AnonMemory:
+        """Make an anon map of `npages` virtual pages with as many slots of swap; before the system starts.
+
+        => The pagedaemon reclaims from it when memory is short. `how`: uvm/anonmaps.py. ArgumentError.
+        """
+        self._check_open()
+        if self._started:
+            raise ArgumentError("anon_memory(): maps are made before the threads of the system are started")
+        return self._anon_maps.add(npages, swap_pages, **how)
 
     def pglistalloc(
         self,
@@ -311,6 +328,7 @@ class Uvm:
         if not self.param.lockstat:
             raise ArgumentError("the locks of this system count nothing; boot(..., lockstat=True) makes them")
         mutexes = (self._state.fpageqlock, *self._state.cpu_mutexes, self.xcall.mutex, self.pageout.mutex)
+        mutexes += tuple(self._anon_maps.mutexes())
         records = (record for mutex in mutexes for record in mutex.snapshot(by_caller=by_caller))
         return tuple(record for record in records if record.acquired or not by_caller)
 
@@ -360,6 +378,8 @@ class Uvm:
             pdwoke=daemon.pdwoke,
             pdrevs=daemon.pdrevs,
             pdscans=daemon.pdscans,
+            pdfreed=self._anon_maps.pdfreed(),
+            pdpageouts=self._anon_maps.pdpageouts(),
             waiters=self.pageout.waiters,
         )
 

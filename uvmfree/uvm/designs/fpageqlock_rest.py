@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol, cast
 
+from uvmfree.errors import ClosedError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.allocator import UvmState
 from uvmfree.uvm.freelist import SWEEP_MIN, Lists, Walked, cpu_lists, each, real_entries
@@ -48,6 +49,9 @@ class TwoListCpu(Protocol):
     def insert(self, pg: VmPage, queue: int) -> None:
         """Put a page on both lists."""
 
+    def account(self, pages: int, queue: int) -> None:
+        """Add to the counts of free pages."""
+
     def unlink(self, pg: VmPage) -> None:
         """Take a page off both lists."""
 
@@ -67,6 +71,7 @@ class FpageqlockAtRest:
             state.param.nfreelists, state.param.ncolors, lambda queue: PageList(Place.GLOBAL, None, queue)
         )
         self._attach = state.fpageqlock.handle("uvm_cpu_attach")
+        self._free_handle = state.fpageqlock.handle("uvm_pagefree")
 
     def global_free(self) -> int:
         """All free pages: each CPU counts those that it freed."""
@@ -75,6 +80,21 @@ class FpageqlockAtRest:
     def all_locks(self, caller: str) -> list[LockHandle]:
         """uvm_fpageqlock stops everything."""
         return [self._state.fpageqlock.handle(caller)]
+
+    def pagefree_global(self, pg: VmPage) -> None:
+        """Free a page to the list of an attached CPU, and the global one."""
+        with self._free_handle:
+            for cpu in self._state.cpus:
+                if not cpu.stopped:
+                    if pg.list is not None or pg.system is not self._state.physmem.system:
+                        raise cpu._refuse_free(pg)
+                    own = self._cpu(cpu.index)
+                    own.insert(pg, UNKNOWN)
+                    own.account(1, UNKNOWN)
+                    cpu.frees += 1
+                    cpu.drained += 1
+                    return
+        raise ClosedError(f"{pg!r} was freed to a system that is closed")
 
     def gather(self, owners: set[int]) -> None:
         """Do nothing: every free page is on the global list already."""

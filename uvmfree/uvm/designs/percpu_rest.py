@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Protocol, cast
 
+from uvmfree.errors import ClosedError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.allocator import UvmState
 from uvmfree.uvm.freelist import GlobalFreelist, Lists, Walked, each, real_entries
-from uvmfree.uvm.page import NQUEUES, ZEROS, PageList, Place, VmPage
+from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
 
 
 class CachingCpu(Protocol):
@@ -23,6 +24,7 @@ class CachingCpu(Protocol):
 
     index: int
     stopped: bool
+    frees: int
     drained: int
     lists: Lists
 
@@ -54,6 +56,7 @@ class PercpuAtRest:
         self._global = GlobalFreelist(state.param.nfreelists, state.param.ncolors)
         self._unsettled = [0] * NQUEUES
         self._stopping = self.all_locks("uvm_close")
+        *self._free_handles, self._free_fpageqlock = self.all_locks("uvm_pagefree")
 
     def global_free(self) -> int:
         """Pages on the global list."""
@@ -62,6 +65,27 @@ class PercpuAtRest:
     def all_locks(self, caller: str) -> list[LockHandle]:
         """All CPU locks in ascending order, then uvm_fpageqlock."""
         return [mutex.handle(caller) for mutex in (*self._state.cpu_mutexes, self._state.fpageqlock)]
+
+    def pagefree_global(self, pg: VmPage) -> None:
+        """Free a page to the global list; which CPU accounts for it goes by the page, to spread the locks.
+
+        => The pagedaemon and its I/O thread free so. To a cache (P5) it would be lost to whoever waits, and to the
+           daemon, which would reclaim on and on because uvmexp.free does not rise.
+        """
+        ncpus = len(self._state.cpus)
+        for index in ((pg.pfn + step) % ncpus for step in range(ncpus)):
+            with self._free_handles[index]:
+                cpu = self._cpu(index)
+                if cpu.stopped:
+                    continue
+                if pg.list is not None or pg.system is not self._state.physmem.system:
+                    raise self._state.cpus[index]._refuse_free(pg)
+                with self._free_fpageqlock:
+                    self._global.push(pg, UNKNOWN)
+                cpu.frees += 1
+                cpu.put_back(1, 0)
+                return
+        raise ClosedError(f"{pg!r} was freed to a system that is closed")
 
     def gather(self, owners: set[int]) -> None:
         """Splice these CPUs' caches onto the global list; the shared counters follow in settle()."""
