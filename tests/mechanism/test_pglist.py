@@ -131,12 +131,15 @@ def test_a_single_page_is_a_run_wherever_it_is(boot: Boot, design: str) -> None:
 
 
 def test_a_run_avoids_each_boundary_and_keeps_its_alignment(boot: Boot, design: str) -> None:
-    """R26: among free pages, the first place that meets both."""
+    """R26: among free pages, the first place that meets both, looking on from where the last run was found."""
     uvm = boot(design=design)
-    only_free(uvm, set(range(6, 40)))
+    only_free(uvm, {*range(6, 40), *range(49, 64, 2)})
     assert frames(uvm.pglistalloc(4, boundary=8)) == [8, 9, 10, 11]
     assert frames(uvm.pglistalloc(6, boundary=16, alignment=4)) == list(range(16, 22))
-    assert frames(uvm.pglistalloc(3, boundary=32, alignment=2)) == [12, 13, 14]
+    assert frames(uvm.pglistalloc(3, boundary=32, alignment=2)) == [22, 23, 24]
+    assert frames(uvm.pglistalloc(8, boundary=8)) == list(range(32, 40))
+    assert frames(uvm.pglistalloc(4, boundary=4)) == [12, 13, 14, 15]  # nothing further on: from the beginning
+    assert frames(uvm.pglistalloc(6, boundary=32)) == list(range(25, 31))
     uvm.audit()
 
 

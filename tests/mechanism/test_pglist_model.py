@@ -40,9 +40,13 @@ class Reference:
         third = NPAGES // NFREELISTS
         self.segments = [range(part * third, part * third + third) for part in reversed(range(NFREELISTS))]
         self.free = set(range(NPAGES))
+        self.hints: dict[int, int] = {}  # a segment's start -> the frame after the run that was found there last
 
     def answer(self, asked: Asked) -> list[int] | None:
-        """Return the frames of a run, or of pages that need not be one; None if the request cannot be met."""
+        """Return the frames of a run, or of pages that need not be one; None if the request cannot be met.
+
+        => A run is looked for from where the last one ended, then from the beginning of the segment.
+        """
         if len(self.free) <= RESERVES:
             return None
         high = NPAGES if asked.high is None else asked.high
@@ -50,15 +54,20 @@ class Reference:
             fit = [pfn for seg in self.segments for pfn in seg if pfn in self.free and asked.low <= pfn < high]
             return fit if len(fit) >= asked.size else None
         for seg in self.segments:
-            for first in seg:
-                run = range(first, first + asked.size)
-                if first % asked.alignment == 0 and all(
-                    pfn in self.free and pfn in seg and asked.low <= pfn < high for pfn in run
-                ):
-                    crossed = asked.boundary and any(pfn % asked.boundary == 0 for pfn in run[1:])
-                    if not crossed:
-                        return list(run)
+            fits = [first for first in seg if self.fits(first, seg, asked, high)]
+            if fits:
+                hint = self.hints.get(seg.start, 0)
+                first = min([first for first in fits if first >= hint] or fits)
+                self.hints[seg.start] = first + asked.size
+                return list(range(first, first + asked.size))
         return None
+
+    def fits(self, first: int, seg: range, asked: Asked, high: int) -> bool:
+        """Whether a run may begin at this frame."""
+        run = range(first, first + asked.size)
+        if first % asked.alignment or (asked.boundary and any(pfn % asked.boundary == 0 for pfn in run[1:])):
+            return False
+        return all(pfn in self.free and pfn in seg and asked.low <= pfn < high for pfn in run)
 
 
 def request(rng: random.Random) -> Asked:
