@@ -30,6 +30,14 @@ BROKEN = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 
+_GIVEN = {
+    "npages": "--npages",
+    "ncpus": "--cpus",
+    "design": "--design",
+    "lockstat": "nothing: every repetition runs with it and without",
+}
+"""Tunables that --set does not set, and what does."""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="uvmfree")
@@ -41,16 +49,31 @@ def cli() -> None:
 @click.option(
     "--trace", "trace_file", metavar="FILE", help="Replay this trace; '-' reads stdin. Default: the one shipped."
 )
-@click.option("--workload", type=click.Choice(["trace", "pingpong", "handoff"]), default="trace", show_default=True)
+@click.option(
+    "--workload",
+    type=click.Choice(["trace", "pingpong", "handoff", "forkexit", "pressure"]),
+    default="trace",
+    show_default=True,
+)
 @click.option(
     "--by", type=click.Choice(["cpu", "task"]), default="cpu", show_default=True, help="Whose events a CPU replays."
 )
-@click.option("--cpus", type=int, metavar="N", help="Simulated CPUs. Default: as many as the trace has, else 2.")
+@click.option(
+    "--cpus",
+    type=int,
+    metavar="N",
+    help="Simulated CPUs. Default: as many as the trace has; 4 for pressure and forkexit; else 2.",
+)
 @click.option(
     "--design", "designs", multiple=True, metavar="NAME", help="Measure this design; may be repeated. Default: all."
 )
-@click.option("--npages", type=int, default=65536, show_default=True, help="Pages of RAM.")
+@click.option("--npages", type=int, help="Pages of RAM. Default: 65536; with --workload pressure 4096.")
+@click.option("--seconds", type=float, metavar="S", help="How long --workload pressure runs. Default: 2.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a tunable (see Param); may be repeated."
+)
 @click.option("--refill", type=int, default=1, show_default=True, help="Pages that a miss of percpu takes.")
+@click.option("--vmstat", is_flag=True, help="Print the counters of each design's last run as `vmstat -s` does.")
 @click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
 @click.option(
     "--json", "json_file", metavar="FILE", help="Write raw values and host facts here; '-' is stdout, with no tables."
@@ -61,13 +84,17 @@ def bench(
     by: str,
     cpus: int | None,
     designs: tuple[str, ...],
-    npages: int,
+    npages: int | None,
+    seconds: float | None,
+    settings: tuple[str, ...],
     refill: int,
+    vmstat: bool,
     repetitions: int,
     json_file: str | None,
 ) -> None:
     """Compare the designs on a workload: how often locks are taken, waited for, and what that buys and costs."""
     from uvmfree.measure.bench import Bench, measure
+    from uvmfree.measure.settings import parse_settings
     from uvmfree.measure.workloads import check_fits
     from uvmfree.param import Param
     from uvmfree.uvm.designs import REGISTRY
@@ -76,17 +103,23 @@ def bench(
         if name not in REGISTRY:
             raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
     _check_writable(json_file)
-    ready = _workload(workload, trace_file, by, cpus)
-    param = Param(npages=npages, refill=refill, ncpus=ready.ncpus)
+    tunables = parse_settings(settings, given=_GIVEN)
+    ready = _workload(workload, trace_file, by, cpus, seconds)
+    if npages is None:
+        npages = ready.npages or Param().npages
+    param = Param(**({"refill": refill} | tunables), npages=npages, ncpus=ready.ncpus)
     check_fits(ready, param.npages, param.pagesize)
     result = Bench(ready, param, designs or tuple(REGISTRY))
-    with _first_ctrl_c_asks() as asked, _progress(2 * repetitions * len(result.designs)) as (tick, done):
+    with (
+        _first_ctrl_c_asks() as asked,
+        _progress(len(result.modes) * repetitions * len(result.designs)) as (tick, done),
+    ):
         for _ in measure(result, repetitions, tick, asked):
             done()
     if json_file is not None:
         _write_json(json_file, result.document())
     if json_file != "-":
-        _print_bench(result)
+        _print_bench(result, vmstat)
     if result.interrupted:
         click.echo(f"uvmfree: interrupted after {len(result.runs)} runs; what was measured is above", err=True)
         sys.exit(INTERRUPTED)
@@ -167,25 +200,32 @@ def _explain(error: UvmError) -> int:
     return BAD_INPUT
 
 
-def _workload(kind: str, trace_file: str | None, by: str, cpus: int | None) -> Workload:
+def _workload(kind: str, trace_file: str | None, by: str, cpus: int | None, seconds: float | None) -> Workload:
     from uvmfree.measure import workloads
     from uvmfree.workload.trace import bundled_trace, read_trace
 
     if cpus is not None and not 1 <= cpus <= 128:
         raise ArgumentError(f"--cpus {cpus}: must be from 1 to 128")
+    if seconds is not None and kind != "pressure":
+        raise ArgumentError(f"--seconds goes with --workload pressure, not with --workload {kind}")
     if kind == "trace":
         return workloads.from_trace(read_trace(trace_file or bundled_trace()), ncpus=cpus, by=by)
     if trace_file is not None:
         raise ArgumentError(f"--trace goes with --workload trace, not with --workload {kind}")
+    if kind == "pressure":
+        return workloads.pressure(cpus or 4, 2.0 if seconds is None else seconds)
+    if kind == "forkexit":
+        return workloads.forkexit(cpus or 4)
     return workloads.pingpong(cpus or 2) if kind == "pingpong" else workloads.handoff(cpus or 2)
 
 
-def _print_bench(result: Bench) -> None:
+def _print_bench(result: Bench, vmstat: bool) -> None:
     from rich.console import Console
 
     from uvmfree.measure.lockstat_layout import netbsd
     from uvmfree.measure.run import locks_of
-    from uvmfree.report.comparison import notes, table
+    from uvmfree.measure.vmstat_layout import vmstat_s
+    from uvmfree.report.comparison import notes, sleeps, table
 
     wide = Console().width if sys.stdout.isatty() else 120
     console = Console(width=wide, highlight=False)
@@ -199,6 +239,12 @@ def _print_bench(result: Bench) -> None:
         elapsed_s = sum(record.drive.wall_ns for record in counted) / 1e9
         for line in netbsd(locks_of(counted), elapsed_s):
             console.print(line, markup=False)
+        for line in sleeps(result, design):
+            console.print(line, markup=False)
+        if vmstat and counted:
+            console.print(f"\n{design}, vmstat -s at the end of the last repetition with lockstat")
+            for line in vmstat_s(counted[-1].uvmexp):
+                console.print(line, markup=False)
 
 
 @contextlib.contextmanager

@@ -29,6 +29,11 @@ class Bench:
     runs: list[Run] = field(default_factory=list)
     interrupted: bool = False
 
+    @property
+    def modes(self) -> tuple[bool, ...]:
+        """With lockstat, and without where the wall time tells something."""
+        return (True, False) if self.workload.timed else (True,)
+
     def counted(self, design: str) -> list[Run]:
         """The runs of a design with lockstat."""
         return [record for record in self.runs if record.design == design and record.lockstat]
@@ -38,16 +43,17 @@ class Bench:
         return [record for record in self.runs if record.design == design and not record.lockstat]
 
     def summary(self, design: str) -> dict[str, "Spread"]:
-        """Median, minimum and maximum of each figure of a design, by the figure's name; empty without runs.
+        """Median, minimum and maximum of each figure of a design that applies, by its name; empty without runs.
 
         => `wall_ms` is that of the runs without lockstat, `wall_lockstat_ms` that of those with it.
         """
         counted = [figures(record) for record in self.counted(design)]
-        spreads = {
-            one.name: spread([getattr(row, one.name) for row in counted]) for one in fields(Figures) if counted
-        }
+        columns = {one.name: [getattr(row, one.name) for row in counted] for one in fields(Figures)}
+        spreads = {name: spread(column) for name, column in columns.items() if column and None not in column}
         if counted:
             spreads["wall_lockstat_ms"] = spreads.pop("wall_ms")
+            if not self.workload.timed:
+                del spreads["wall_lockstat_ms"]
         if timed := self.timed(design):
             spreads["wall_ms"] = spread([record.drive.wall_ns / 1e6 for record in timed])
         return spreads
@@ -98,7 +104,7 @@ def measure(
     """
     for repetition in range(repetitions):
         for design in bench.designs:
-            for lockstat in (True, False):
+            for lockstat in bench.modes:
                 tick(f"{design}, {repetition + 1} of {repetitions}")
                 record = run(bench.workload, bench.param, design, repetition, lockstat=lockstat, stop=stop)
                 if record is None or stop():

@@ -7,10 +7,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from uvmfree.errors import HangError
+from uvmfree.uvm.pageout import WAIT_BUCKETS
 from uvmfree.uvm.system import Uvm
 
 INTERVAL_S: Final = 0.002
@@ -26,6 +27,10 @@ class Seen:
     => `stranded_pages_max`: the most pages that some CPU could not reach, in the caches of the others.
     => `cached_pages_max`: the most pages in all caches together.
     => `lag_pages_max`: the largest gap between uvmexp.free and the pages on the global list, either way.
+    => `beside_free_ns_max`, `beside_free_hist`: spells in which somebody waited for pages while the global list had
+       some above the kernel reserve (Q6): the longest, and bucket b counts spells s with s.bit_length() == b, in ns.
+       A spell ends when the waiters are woken, or the pages are gone. One that began after a sample is counted from
+       the next, so that up to INTERVAL_S is missing.
     => `gap_pages_max`: the largest gap between uvmexp.free and all free pages, cached ones included.
     """
 
@@ -34,9 +39,13 @@ class Seen:
     cached_pages_max: int = 0
     lag_pages_max: int = 0
     gap_pages_max: int = 0
+    beside_free_ns_max: int = 0
+    beside_free_hist: list[int] = field(default_factory=lambda: [0] * WAIT_BUCKETS)
+    _spell: tuple[int, int] | None = None  # the spell that goes on: its beginning, and the wakeups until then
 
     def sample(self, uvm: Uvm) -> None:
         """Look once."""
+        self._sample_waiters(uvm)
         cached = uvm.cached_pages()
         lag = uvm.counter_lag()
         self.samples += 1
@@ -44,6 +53,16 @@ class Seen:
         self.stranded_pages_max = max(self.stranded_pages_max, sum(cached) - min(cached))
         self.lag_pages_max = max(self.lag_pages_max, abs(lag))
         self.gap_pages_max = max(self.gap_pages_max, abs(sum(cached) - lag))
+
+    def _sample_waiters(self, uvm: Uvm) -> None:
+        now_ns, wakeups = uvm.machine.clock_ns(), uvm.pageout.wakeups
+        beside = uvm.pageout.waiters > 0 and uvm.uvmexp.free > uvm.uvmexp.reserve_kernel
+        if self._spell is not None and (not beside or self._spell[1] != wakeups):
+            spell_ns, self._spell = now_ns - self._spell[0], None
+            self.beside_free_ns_max = max(self.beside_free_ns_max, spell_ns)
+            self.beside_free_hist[min(spell_ns.bit_length(), WAIT_BUCKETS - 1)] += 1
+        if beside and self._spell is None:
+            self._spell = (now_ns, wakeups)
 
 
 @contextmanager

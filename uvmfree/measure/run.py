@@ -5,17 +5,21 @@ populated before the clock starts, and the system is audited after it has stoppe
 gives no figures.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
-from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
+from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.measure.observer import Seen, watch
 from uvmfree.measure.workloads import Workload, check_fits
 from uvmfree.param import Param
+from uvmfree.uvm.anonpage import AnonStats
 from uvmfree.uvm.boot import boot
-from uvmfree.uvm.system import OBSERVER
-from uvmfree.uvm.uvmexp import CpuStats
+from uvmfree.uvm.pageout import Pageout
+from uvmfree.uvm.system import OBSERVER, Uvm
+from uvmfree.uvm.uvmexp import CpuStats, UvmExpSnapshot
 from uvmfree.workload.driver import Drive, drive
 
 _NOT_THE_RUN = frozenset({OBSERVER, "uvm_audit", "uvm_cpu_attach"})
@@ -26,6 +30,9 @@ _NOT_THE_RUN = frozenset({OBSERVER, "uvm_audit", "uvm_cpu_attach"})
 class Run:
     """The raw records of one run.
 
+    => `uvmexp`: the counters at the end. `ranged_pages`: pages handed out by pglistalloc. `redistributions`: those
+       that moved pages, by cause. `anons`: what was paged, if anything could be. `counts`: what the workload counted,
+       and `false_oom`: accesses that got no page, and CPUs that could get none at the end.
     => `locks`: one record per lock and caller, without those that only watch; empty if lockstat was off.
     """
 
@@ -36,19 +43,58 @@ class Run:
     cpus: tuple[CpuStats, ...]
     locks: tuple[LockStat, ...]
     seen: Seen
+    uvmexp: UvmExpSnapshot
+    ranged_pages: int
+    redistributions: dict[str, int]
+    waits: Waits
+    anons: AnonStats | None
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What uvm_wait() saw: sleeps for pages, those that timed out, how often all were woken, times in ns.
+
+    => `sleep_hist[b]`: sleeps s that ended by a wakeup, with s.bit_length() == b, in ns.
+    """
+
+    sleeps: int
+    timeouts: int
+    wakeups: int
+    kicks: int
+    sleep_ns_total: int
+    sleep_ns_max: int
+    sleep_hist: tuple[int, ...]
+
+    @classmethod
+    def of(cls, pageout: Pageout) -> Waits:
+        """Take down what a system has counted; at rest."""
+        return cls(
+            sleeps=pageout.sleeps,
+            timeouts=pageout.timeouts,
+            wakeups=pageout.wakeups,
+            kicks=pageout.kicks,
+            sleep_ns_total=pageout.sleep_ns_total,
+            sleep_ns_max=pageout.sleep_ns_max,
+            sleep_hist=tuple(pageout.sleep_hist),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What a run with lockstat says about a design; times in the unit that ends the name.
 
-    => `page_operations`: successful allocations and frees. `failed_allocs`: those that found no page.
+    => `page_operations`: pages allocated and freed, each page of a run counted. `failed_allocs`: allocations that
+       found no page.
     => `local_hit_percent`: allocations that the own list served.
     => `shared_locks_per_op`: acquisitions of uvm_fpageqlock per page operation.
     => `atomics_per_op`: atomic updates of shared counters per page operation.
     => `wait_share_percent`: time spent waiting for page locks, of the time that the threads were not stalled.
     => `contended_percent`: acquisitions of page locks that found the lock held.
     => `moved_per_op`: pages put on or taken off the global list per page operation.
+    => From `redistributed_timer` on: what happened when pages were short. `wait_longest_ms`: the longest sleep in
+       uvm_wait. `beside_free_longest_ms`: the longest that somebody was seen to wait while pages were free.
+    => From `faults` on: of an anon map, None where there was none.
     => The rest as in measure/observer.py.
     """
 
@@ -66,6 +112,23 @@ class Figures:
     failed_allocs: int
     stall_percent: float
     wall_ms: float
+    redistributed_timer: int
+    redistributed_pressure: int
+    redistributed_retry: int
+    redistributed_pglistalloc: int
+    redistributions_rate_limited: int
+    daemon_wakeups: int
+    waits: int
+    wait_timeouts: int
+    wait_longest_ms: float
+    beside_free_longest_ms: float
+    faults: int | None = None
+    faults_per_s: float | None = None
+    pageins: int | None = None
+    pageouts: int | None = None
+    runs: int | None = None
+    runs_failed: int | None = None
+    false_oom: int | None = None
 
 
 def run(
@@ -78,52 +141,93 @@ def run(
     """
     check_fits(workload, param.npages, param.pagesize)
     tunables = asdict(param) | {"design": design, "ncpus": workload.ncpus, "lockstat": lockstat}
-    with boot(**tunables) as uvm:
+    uvm = boot(**tunables)
+    load = workload.load(uvm)
+    with uvm:
         uvm.physmem.populate()
-        bodies = workload.bodies(uvm)
         if lockstat:
             with watch(uvm) as seen:
-                drove = drive(uvm, bodies, stop)
+                drove = drive(uvm, load.bodies, stop)
         else:
-            drove, seen = drive(uvm, bodies, stop), Seen()
+            drove, seen = drive(uvm, load.bodies, stop), Seen()
         uvm.audit()
         if drove.interrupted:
             return None
+        snapshot, redistributions = uvm.uvmexp.snapshot(), uvm.redistributions()
+        waits, cpus = Waits.of(uvm.pageout), uvm.cpu_stats()
+        anons = load.anons.stats() if load.anons is not None else None
         locks = uvm.lockstat(by_caller=True) if lockstat else ()
+        counts = load.counts()
+        false_oom = load.settle()
+        if load.anons is not None:
+            counts["false_oom"] = counts.get("out_of_pages", 0) + false_oom
+        load.release()
+        uvm.audit()
         return Run(
             design=design,
             repetition=repetition,
             lockstat=lockstat,
             drive=drove,
-            cpus=uvm.cpu_stats(),
+            cpus=cpus,
             locks=tuple(record for record in locks if record.caller not in _NOT_THE_RUN and record.name != "xcall"),
             seen=seen,
+            uvmexp=snapshot,
+            ranged_pages=_ranged_pages(uvm),
+            redistributions=redistributions,
+            waits=waits,
+            anons=anons,
+            counts=counts,
         )
+
+
+def _ranged_pages(uvm: Uvm) -> int:
+    """Return how many pages pglistalloc handed out: pages that are in use, or were freed, and no CPU allocated."""
+    in_use = uvm.param.npages - uvm.uvmexp.free - sum(uvm.cached_pages())
+    return in_use - sum(cpu.allocs - cpu.frees for cpu in uvm.cpu_stats())
 
 
 def figures(record: Run) -> Figures:
     """Derive the figures of one run."""
     cpus, drove, locks = record.cpus, record.drive, record.locks
     allocs = sum(cpu.allocs for cpu in cpus)
-    operations = allocs + sum(cpu.frees for cpu in cpus)
+    operations = allocs + record.ranged_pages + sum(cpu.frees for cpu in cpus)
+    redistributed, anons = record.redistributions, record.anons
     shared = sum(lock.acquired for lock in locks if lock.name == UVM_FPAGEQLOCK.name)
-    acquired = sum(lock.acquired for lock in locks)
+    pagelocks = [lock for lock in locks if lock.name.startswith((UVM_FPAGEQLOCK.name, UVM_CPU.name))]
+    acquired = sum(lock.acquired for lock in pagelocks)
     thread_ns = drove.wall_ns * len(drove.stall_ns)
     return Figures(
         page_operations=operations,
         local_hit_percent=_percent(sum(cpu.cpuhit for cpu in cpus), allocs),
         shared_locks_per_op=_ratio(shared, operations),
         atomics_per_op=_ratio(sum(cpu.atomics for cpu in cpus), operations),
-        wait_share_percent=_percent(sum(lock.wait_ns_total for lock in locks), thread_ns - sum(drove.stall_ns)),
-        contended_percent=_percent(sum(lock.contended for lock in locks), acquired),
-        longest_wait_us=max((lock.wait_ns_max for lock in locks), default=0) / 1e3,
+        wait_share_percent=_percent(sum(lock.wait_ns_total for lock in pagelocks), thread_ns - sum(drove.stall_ns)),
+        contended_percent=_percent(sum(lock.contended for lock in pagelocks), acquired),
+        longest_wait_us=max((lock.wait_ns_max for lock in pagelocks), default=0) / 1e3,
         stranded_pages_max=record.seen.stranded_pages_max,
         moved_per_op=_ratio(sum(cpu.filled + cpu.drained for cpu in cpus), operations),
         lag_pages_max=record.seen.lag_pages_max,
         gap_pages_max=record.seen.gap_pages_max,
-        failed_allocs=sum(drove.failed),
+        failed_allocs=sum(drove.failed) + (anons.fltnoram if anons else 0),
         stall_percent=_percent(sum(drove.stall_ns), thread_ns),
         wall_ms=drove.wall_ns / 1e6,
+        redistributed_timer=redistributed["timer"],
+        redistributed_pressure=redistributed["pressure"],
+        redistributed_retry=redistributed["retry"],
+        redistributed_pglistalloc=redistributed["pglistalloc"],
+        redistributions_rate_limited=redistributed["rate-limited"],
+        daemon_wakeups=record.uvmexp.pdwoke,
+        waits=record.waits.sleeps,
+        wait_timeouts=record.waits.timeouts,
+        wait_longest_ms=record.waits.sleep_ns_max / 1e6,
+        beside_free_longest_ms=record.seen.beside_free_ns_max / 1e6,
+        faults=anons.faults if anons else None,
+        faults_per_s=anons.faults / drove.wall_ns * 1e9 if anons else None,
+        pageins=anons.pgswapin if anons else None,
+        pageouts=anons.pgswapout if anons else None,
+        runs=record.counts.get("runs"),
+        runs_failed=record.counts.get("runs_failed"),
+        false_oom=record.counts.get("false_oom"),
     )
 
 

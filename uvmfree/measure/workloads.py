@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from uvmfree.errors import ArgumentError
 from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import tune
+from uvmfree.workload import pressure as _pressure
 from uvmfree.workload import replay, synthetic
-from uvmfree.workload.driver import Body
+from uvmfree.workload.load import Load
 from uvmfree.workload.trace import Trace
 
 PINGPONG_PAGES = 100_000
@@ -16,24 +17,38 @@ PINGPONG_PAGES = 100_000
 HANDOFF_PAGES = 40_000
 """Pages that go from each CPU to its partner: fewer than RAM has, so that caches can strand them all."""
 
+FORKEXIT_ROUNDS = 100
+"""Rounds of a burst on each CPU: with 4 CPUs more pages pass through the cache of CPU 0 than RAM has by default."""
+
+PRESSURE_NPAGES = 4096
+"""RAM under pressure: small enough that in two seconds each page comes and goes several times."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
     """A workload that is ready to run.
 
-    => `bodies(uvm)` makes fresh bodies for one run. `page_operations`: allocations and frees that the run asks for.
+    => `load(uvm)` makes what one run needs, before the system starts. `page_operations`: allocations and frees that
+       the run asks for, if that is known; where it is not, the run has a length in time.
     => `live_pages`: the most pages that it holds at once, so far as that is known.
     => `linux_moved_per_op`: what Linux's own per-CPU lists moved on the same work, where the trace tells.
+    => `npages`: the size of RAM that it asks for, where that matters.
     => `skipped`: what of a trace is not run, in words, or "".
     """
 
     name: str
     ncpus: int
-    bodies: Callable[[Uvm], list[Body]]
-    page_operations: int
+    load: Callable[[Uvm], Load]
+    page_operations: int | None
     live_pages: int
     linux_moved_per_op: float | None = None
     skipped: str = ""
+    npages: int | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether the workload is a fixed amount of work, so that its wall time says something."""
+        return self.page_operations is not None
 
 
 def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu") -> Workload:
@@ -44,7 +59,7 @@ def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu") -> Wo
     return Workload(
         name=trace.name if by == "cpu" else f"{trace.name}, by task",
         ncpus=len(plan.programs),
-        bodies=lambda uvm: replay.bodies(plan, uvm),
+        load=lambda uvm: Load(uvm, replay.bodies(plan, uvm)),
         page_operations=plan.allocs + plan.frees,
         live_pages=plan.live_peak,
         linux_moved_per_op=counts.linux_moved_per_op,
@@ -57,7 +72,7 @@ def pingpong(ncpus: int) -> Workload:
     return Workload(
         name="pingpong",
         ncpus=ncpus,
-        bodies=lambda uvm: synthetic.pingpong(ncpus, PINGPONG_PAGES),
+        load=lambda uvm: Load(uvm, synthetic.pingpong(ncpus, PINGPONG_PAGES)),
         page_operations=2 * PINGPONG_PAGES * ncpus,
         live_pages=synthetic.BURST_PAGES * ncpus,
     )
@@ -68,9 +83,34 @@ def handoff(ncpus: int) -> Workload:
     return Workload(
         name="handoff",
         ncpus=ncpus,
-        bodies=lambda uvm: synthetic.handoff(ncpus, HANDOFF_PAGES),
+        load=lambda uvm: Load(uvm, synthetic.handoff(ncpus, HANDOFF_PAGES)),
         page_operations=2 * HANDOFF_PAGES * (ncpus // 2),
         live_pages=synthetic.PARCEL_PAGES * (synthetic.PARCELS_MAX + 2) * (ncpus // 2),
+    )
+
+
+def forkexit(ncpus: int) -> Workload:
+    """Make the workload in which bursts are allocated everywhere and freed on CPU 0 (workload/pressure.py)."""
+    return Workload(
+        name="forkexit",
+        ncpus=ncpus,
+        load=lambda uvm: _pressure.forkexit(uvm, FORKEXIT_ROUNDS),
+        page_operations=2 * FORKEXIT_ROUNDS * _pressure.BURST_PAGES * ncpus,
+        live_pages=(2 * ncpus + 1) * _pressure.BURST_PAGES,
+    )
+
+
+def pressure(ncpus: int, seconds: float) -> Workload:
+    """Make the workload on an anon map larger than RAM (workload/pressure.py), which runs for so many seconds."""
+    if not 0.01 <= seconds <= 3600:
+        raise ArgumentError(f"--seconds {seconds:g}: must be from 0.01 to 3600")
+    return Workload(
+        name=f"pressure, {seconds:g} s",
+        ncpus=ncpus,
+        load=lambda uvm: _pressure.pressure(uvm, seconds),
+        page_operations=None,
+        live_pages=_pressure.RUN_PAGES * ncpus,
+        npages=PRESSURE_NPAGES,
     )
 
 

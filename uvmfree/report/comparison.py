@@ -1,6 +1,6 @@
 """The comparison: one table of figures, a column for each design, and what to make of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from uvmfree.measure.bench import Bench, Spread
@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 ROWS: Final = (
     ("page operations", "page_operations", "{:,.0f}"),
+    ("faults a second", "faults_per_s", "{:,.0f}"),
+    ("pages read back from swap", "pageins", "{:,.0f}"),
+    ("pages written to swap", "pageouts", "{:,.0f}"),
+    ("contiguous requests met", "runs", "{:,.0f}"),
+    ("contiguous requests refused", "runs_failed", "{:,.0f}"),
     ("allocations that found no page", "failed_allocs", "{:,.0f}"),
     ("local hit %", "local_hit_percent", "{:.2f}"),
     ("shared-lock acquisitions per page operation", "shared_locks_per_op", "{:.4f}"),
@@ -22,11 +27,38 @@ ROWS: Final = (
     ("pages moved on or off the global list per page operation", "moved_per_op", "{:.4f}"),
     ("largest gap, uvmexp.free to the global list, pages", "lag_pages_max", "{:,.0f}"),
     ("largest gap, uvmexp.free to all free pages, pages", "gap_pages_max", "{:,.0f}"),
+    ("redistributions by the timer", "redistributed_timer", "{:,.0f}"),
+    ("redistributions under pressure", "redistributed_pressure", "{:,.0f}"),
+    ("redistributions after a failed allocation", "redistributed_retry", "{:,.0f}"),
+    ("redistributions for a contiguous request", "redistributed_pglistalloc", "{:,.0f}"),
+    ("redistributions not done, too soon after the last", "redistributions_rate_limited", "{:,.0f}"),
+    ("daemon wakeups", "daemon_wakeups", "{:,.0f}"),
+    ("waits for pages", "waits", "{:,.0f}"),
+    ("waits for pages that timed out", "wait_timeouts", "{:,.0f}"),
+    ("longest wait for pages, ms", "wait_longest_ms", "{:,.1f}"),
+    ("longest wait beside free pages, ms", "beside_free_longest_ms", "{:,.1f}"),
+    ("false out-of-memory", "false_oom", "{:,.0f}"),
     ("wall time, ms", "wall_ms", "{:,.0f}"),
     ("wall time with lockstat, ms", "wall_lockstat_ms", "{:,.0f}"),
-    ("stall for the order of the trace or for a partner, %", "stall_percent", "{:.1f}"),
+    ("stall for the order of the trace, for a partner, for pages, %", "stall_percent", "{:.1f}"),
 )
 """The rows of the table: what the user reads, the name of the figure, its format."""
+
+IF_ANY: Final = frozenset(
+    {
+        "redistributed_timer",
+        "redistributed_pressure",
+        "redistributed_retry",
+        "redistributed_pglistalloc",
+        "redistributions_rate_limited",
+        "daemon_wakeups",
+        "waits",
+        "wait_timeouts",
+        "wait_longest_ms",
+        "beside_free_longest_ms",
+    }
+)
+"""Rows that are left out where all designs have 0: most workloads never run short of pages."""
 
 
 def table(bench: Bench) -> "Table":
@@ -43,6 +75,9 @@ def table(bench: Bench) -> "Table":
         drawn.add_column("Linux itself", justify="right")
     summaries = [bench.summary(design) for design in bench.designs]
     for label, name, layout in ROWS:
+        found = [summary[name] for summary in summaries if name in summary]
+        if not found or (name in IF_ANY and not any(spread.high for spread in found)):
+            continue
         cells = [_cell(summary.get(name), layout) for summary in summaries]
         if linux is not None:
             cells.append(layout.format(linux) if name == "moved_per_op" else "")
@@ -52,13 +87,14 @@ def table(bench: Bench) -> "Table":
 
 def notes(bench: Bench) -> Iterator[str]:
     """Yield what has to be said with the table, a sentence or two each."""
-    timed = min((len(bench.timed(design)) for design in bench.designs), default=0)
-    yield f"Medians [min-max] of {timed} repetitions, designs interleaved. {_where(bench.host)}"
+    done = min((len(bench.counted(design)) for design in bench.designs), default=0)
+    yield f"Medians [min-max] of {done} repetitions, designs interleaved. {_where(bench.host)}"
     if bench.workload.skipped:
         yield f"Of the trace, {bench.workload.skipped} were skipped."
     yield (
-        "Wait share is the time that threads waited for page locks, of the time they were not stalled. Gaps and "
-        "stranded pages are peaks over samples 2 ms apart. All but the wall time was measured with lockstat on."
+        "Wait share is the time that threads waited for page locks, of the time they were not stalled. Gaps, "
+        "stranded pages and waits beside free pages were sampled every 2 ms. All but the wall time was measured with "
+        "lockstat on."
     )
     if bench.host.gil:
         yield (
@@ -72,6 +108,22 @@ def notes(bench: Bench) -> Iterator[str]:
             f"{bench.workload.ncpus} threads shared {len(bench.host.affinity)} processors: waits include being "
             f"switched out with a lock held."
         )
+
+
+def sleeps(bench: Bench, design: str) -> Iterator[str]:
+    """Yield the histograms of waits for pages of all runs of a design; nothing if there was no wait."""
+    counted = bench.counted(design)
+    slept = _summed(record.waits.sleep_hist for record in counted)
+    beside = _summed(record.seen.beside_free_hist for record in counted)
+    if any(slept) or any(beside):
+        yield "   up to, ms   waits for pages   spells of waiting beside free pages"
+        used = [bucket for bucket, counts in enumerate(zip(slept, beside, strict=True)) if any(counts)]
+        for bucket in range(min(used), max(used) + 1):
+            yield f"{(1 << bucket) / 1e6:13.3f} {slept[bucket]:17,d} {beside[bucket]:37,d}"
+
+
+def _summed(histograms: Iterable[Sequence[int]]) -> list[int]:
+    return [sum(column) for column in zip(*histograms, strict=True)]
 
 
 def _cell(spread: Spread | None, layout: str) -> str:

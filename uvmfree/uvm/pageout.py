@@ -64,7 +64,7 @@ class Pageout:
         self._died: BaseException | None = None
         self.waiters = 0
         self.kicks = self.wakeups = self.sleeps = self.timeouts = 0
-        self.sleep_ns_max = 0
+        self.sleep_ns_total = self.sleep_ns_max = 0
         self.sleep_hist = [0] * WAIT_BUCKETS
 
     @property
@@ -123,6 +123,7 @@ class Pageout:
                         return False
                 self._pages.wait(self._wait_handle, left_s)
             slept_ns = self._machine.clock_ns() - began_ns
+            self.sleep_ns_total += slept_ns
             self.sleep_ns_max = max(self.sleep_ns_max, slept_ns)
             self.sleep_hist[min(slept_ns.bit_length(), WAIT_BUCKETS - 1)] += 1
             self._check_alive()

@@ -1,0 +1,62 @@
+"""Tunables as text: NAME=VALUE, as a command line has them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+from uvmfree.errors import ParamError
+from uvmfree.param import Param
+
+_BOOLS: Final = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
+
+
+def parse_settings(settings: Iterable[str], *, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of Param that the settings name, with values of the fields' types.
+
+    => `given`: fields that cannot be set here, and what sets them.
+    => ParamError names a setting without `=`, an unknown name, one that was set before, or a value of a wrong type.
+       Whether the value is in range is for Param to say.
+    """
+    types = {field.name: str(field.type) for field in fields(Param)}
+    found: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ParamError(f"--set {setting}: must be NAME=VALUE")
+        if name in given:
+            raise ParamError(f"--set {setting}: {name} is set by {given[name]}")
+        if name not in types:
+            raise ParamError(
+                f"--set {setting}: no tunable is called {name}; there are {', '.join(types.keys() - given.keys())}"
+            )
+        if name in found:
+            raise ParamError(f"--set {setting}: {name} was set to {found[name]} before")
+        found[name] = _value(name, types[name], text)
+    return found
+
+
+def _value(name: str, kind: str, text: str) -> Any:
+    """Return a text as a value of a field's type, as Param spells types."""
+    if text.lower() == "none" and kind.endswith("None"):
+        return None
+    if "bool" in kind:
+        if text.lower() not in _BOOLS:
+            raise ParamError(f"{name}={text}: must be true or false")
+        return _BOOLS[text.lower()]
+    try:
+        if "float" in kind:
+            return float(text)
+        if "int" in kind:
+            return int(text)
+    except ValueError:
+        raise ParamError(f"{name}={text}: must be a {'number' if 'float' in kind else 'whole number'}") from None
+    return text

@@ -1,0 +1,98 @@
+"""A load: a workload bound to one system, for one run, with what has to be set up before and looked at after it.
+
+=> Made before the system starts its threads, since an anon map has to be (Uvm.anon_memory).
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from uvmfree.errors import HangError
+from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.page import VmPage
+from uvmfree.uvm.system import Uvm
+from uvmfree.workload.driver import STILL_S, Body, Lane, StoppedError
+
+WAIT_S: Final = 0.25
+"""How long one uvm_wait may last before the caller tries again: the longest that a sleep beside free pages may be."""
+
+PROBES: Final = 20
+"""Waits after which an allocation at rest counts as failed: 5 s, far beyond any pageout."""
+
+
+class Load:
+    """A workload on one system.
+
+    => `bodies`: what its CPUs run. `anons`: the map that the daemon reclaims from, if there is one.
+    => `counts()`: what the load counted, by name; after the run.
+    """
+
+    def __init__(
+        self,
+        uvm: Uvm,
+        bodies: list[Body],
+        anons: AnonMemory | None = None,
+        counts: Callable[[], dict[str, int]] = dict,
+    ) -> None:
+        self.bodies, self.anons, self.counts = bodies, anons, counts
+        self._uvm = uvm
+
+    def settle(self) -> int:
+        """Wait until nothing is being paged out; then return how many CPUs cannot get a page: false out-of-memory.
+
+        => By then there is something to be had on every CPU: pages are free, or cached, or can be reclaimed.
+        => HangError if pages stay on their way to swap. For when no thread plays a CPU.
+        """
+        machine, uvm = self._uvm.machine, self._uvm
+        began_ns, polls = machine.clock_ns(), 0
+        while uvm.uvmexp.paging:
+            machine.pause(polls)
+            polls += 1
+            if machine.clock_ns() - began_ns > STILL_S * 1e9:
+                raise HangError(f"{uvm.uvmexp.paging} pages have been on their way to swap for {STILL_S:.0f} s")
+        failed = 0
+        if self.anons is not None:
+            for cpu in uvm.cpus:
+                pg = _probe(uvm, cpu)
+                if pg is None:
+                    failed += 1
+                else:
+                    cpu.pagefree(pg)
+        return failed
+
+    def release(self) -> None:
+        """Check the stamps' bookkeeping and let go of the map's pages; AuditError lists what is wrong."""
+        if self.anons is not None:
+            self.anons.audit()
+            self.anons.free_all(self._uvm.cpus[0])
+            self.anons.audit()
+
+
+def pagealloc_waiting(uvm: Uvm, cpu: Cpu, lane: Lane, zero: bool = False) -> VmPage:
+    """Allocate a page; where none is to be had wait for one, as a fault does (uvm_fault, R18).
+
+    => Each failure counts in `lane.failed`, the time in `lane.stall_ns`. StoppedError, or HangError after STILL_S.
+    """
+    pg = cpu.pagealloc(zero)
+    began_ns = uvm.machine.clock_ns() if pg is None else 0
+    while pg is None:
+        lane.failed += 1
+        if lane.stopped:
+            raise StoppedError("the run was stopped")
+        tried_ns = uvm.machine.clock_ns()
+        if tried_ns - began_ns > STILL_S * 1e9:
+            raise HangError(f"CPU {lane.index} has waited {STILL_S:.0f} s for a page")
+        uvm.wait(WAIT_S)
+        lane.stall_ns += uvm.machine.clock_ns() - tried_ns
+        pg = cpu.pagealloc(zero)
+    return pg
+
+
+def _probe(uvm: Uvm, cpu: Cpu) -> VmPage | None:
+    """Allocate a page, waiting a bounded number of times."""
+    for _ in range(PROBES):
+        pg = cpu.pagealloc()
+        if pg is not None:
+            return pg
+        uvm.wait(WAIT_S)
+    return cpu.pagealloc()
