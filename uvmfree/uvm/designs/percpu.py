@@ -17,7 +17,7 @@ of things. The global list stays, under uvm_fpageqlock. A free page stands on ex
 => Freelist order comes first (R9): a page of a better freelist is fetched from the global list before a worse one
    is taken from the cache, because the point of freelists is to keep scarce memory for those who need it.
 
-Source: the proposal, P3 to P9; compare sys/uvm/uvm_pgflcache.c of NetBSD 8 to 9 and mm/page_alloc.c of Linux.
+Source: the proposal, P3 to P9; compare sys/uvm/uvm_pgflcache.c of NetBSD 10 and mm/page_alloc.c of Linux.
 """
 
 from __future__ import annotations

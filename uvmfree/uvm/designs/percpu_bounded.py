@@ -3,7 +3,8 @@
 The proposal bounds no cache, so one exiting process can put all memory on one CPU (Q2). This is the design with that
 mended; the unbounded one pays nothing for it.
 
-Source: uvm_pgflcache_spill in sys/uvm/uvm_pgflcache.c of NetBSD, which spills all that is beyond its bound at once.
+Compare uvm_pgflcache_spill in sys/uvm/uvm_pgflcache.c of NetBSD 10, which bounds each colour and empties one that is
+full.
 """
 
 from __future__ import annotations
