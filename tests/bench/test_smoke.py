@@ -23,10 +23,21 @@ IDS = {
     "splice.py": ["splice-100k-over-1k"],
     "boot.py": ["boot-1m-seconds", "boot-bytes-per-page"],
     "replay.py": ["replay-events-per-s"],
+    "pglist.py": ["pglist-16-of-262144-ms"],
+    "pressure.py": [
+        "pressure-longest-sleep-beside-free-ms",
+        "pressure-false-oom",
+        "pressure-redistribution-to-page-ms",
+    ],
 }
-COUNTS = {"local-hit-shared-locks", "local-hit-atomics"}  # judged in a smoke run too: no timing
+COUNTS = {"local-hit-shared-locks", "local-hit-atomics", "pressure-false-oom"}  # judged in a smoke run too: no timing
 PARALLEL = {"scaling-2cpu", "percpu-over-fpageqlock-2cpu"}
-BETWEEN = {"floor-ratio": (0.5, 20), "boot-bytes-per-page": (100, 400), "global-lock-per-op-ratio": (0.001, 0.6)}
+BETWEEN = {
+    "floor-ratio": (0.5, 20),
+    "boot-bytes-per-page": (100, 400),
+    "global-lock-per-op-ratio": (0.001, 0.6),
+    "pressure-longest-sleep-beside-free-ms": (-1, 10_000),
+}
 
 
 def run(script: str, *args: str) -> subprocess.CompletedProcess[str]:

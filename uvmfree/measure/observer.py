@@ -41,11 +41,9 @@ class Seen:
     gap_pages_max: int = 0
     beside_free_ns_max: int = 0
     beside_free_hist: list[int] = field(default_factory=lambda: [0] * WAIT_BUCKETS)
-    _spell: tuple[int, int] | None = None  # the spell that goes on: its beginning, and the wakeups until then
 
     def sample(self, uvm: Uvm) -> None:
         """Look once."""
-        self._sample_waiters(uvm)
         cached = uvm.cached_pages()
         lag = uvm.counter_lag()
         self.samples += 1
@@ -54,13 +52,24 @@ class Seen:
         self.lag_pages_max = max(self.lag_pages_max, abs(lag))
         self.gap_pages_max = max(self.gap_pages_max, abs(sum(cached) - lag))
 
-    def _sample_waiters(self, uvm: Uvm) -> None:
+
+class Waiters:
+    """Follows those who wait for pages while there are some, from sample to sample."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+        self._spell: tuple[int, int] | None = (
+            None  # the spell that goes on: its beginning, and the wakeups until then
+        )
+
+    def sample(self, uvm: Uvm) -> None:
+        """Look once."""
         now_ns, wakeups = uvm.machine.clock_ns(), uvm.pageout.wakeups
         beside = uvm.pageout.waiters > 0 and uvm.uvmexp.free > uvm.uvmexp.reserve_kernel
         if self._spell is not None and (not beside or self._spell[1] != wakeups):
             spell_ns, self._spell = now_ns - self._spell[0], None
-            self.beside_free_ns_max = max(self.beside_free_ns_max, spell_ns)
-            self.beside_free_hist[min(spell_ns.bit_length(), WAIT_BUCKETS - 1)] += 1
+            self._seen.beside_free_ns_max = max(self._seen.beside_free_ns_max, spell_ns)
+            self._seen.beside_free_hist[min(spell_ns.bit_length(), WAIT_BUCKETS - 1)] += 1
         if beside and self._spell is None:
             self._spell = (now_ns, wakeups)
 
@@ -72,11 +81,13 @@ def watch(uvm: Uvm) -> Iterator[Seen]:
     => The record may be read after the block. HangError if the observer does not end.
     """
     seen = Seen()
+    waiters = Waiters(seen)
     over = uvm.machine.raw_lock()
     over.acquire()
 
     def body() -> None:
         while not over.acquire(True, INTERVAL_S):
+            waiters.sample(uvm)
             seen.sample(uvm)
 
     task = uvm.machine.spawn("observer", body)
@@ -88,4 +99,5 @@ def watch(uvm: Uvm) -> Iterator[Seen]:
             raise HangError(f"the observer did not end within {_JOIN_S:.0f} s")
     if task.error is not None:
         raise task.error
+    waiters.sample(uvm)
     seen.sample(uvm)
