@@ -306,7 +306,8 @@ def test_the_cpu_of_a_player_that_sleeps_is_idle(boot: Boot, design: str) -> Non
     """R16 and R18: while its thread is in uvm_wait() nothing is runnable there."""
     uvm = boot(design=design, idlezero=True, idle_interval_s=0.001, redistribute_min_gap_s=3600)
     pages = take_everything(uvm)
-    free_on(uvm, 0, pages[:1])
+    for index in range(2):
+        free_on(uvm, index, [pages.pop()])
     with uvm:
         uvm.pageout.start(1)  # while something is being paged out, nobody wakes a sleeper that there is no page for
         uvm.kick_pdaemon()
@@ -314,14 +315,14 @@ def test_the_cpu_of_a_player_that_sleeps_is_idle(boot: Boot, design: str) -> Non
 
         def player() -> None:
             with uvm.run_on(1) as cpu:
-                for pg in pages[1:9]:
+                for pg in pages[:8]:
                     cpu.pagefree(pg)
                 assert cpu.stats().zeroed == 0
                 assert uvm.wait(WAIT_S)
-                assert cpu.stats().zeroed == 4
+                assert cpu.stats().zeroed >= 4
 
         asleep = begin(player)
-        until(lambda: uvm.cpu_stats()[1].zeroed == 4)
+        until(lambda: uvm.cpu_stats()[1].zeroed >= 4)
         uvm.pageout.done(1)
         finish(asleep)
         uvm.audit()
