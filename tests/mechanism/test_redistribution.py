@@ -198,6 +198,28 @@ def test_drain_retry_finds_what_lies_in_other_caches(how: dict[str, Any]) -> Non
     uvm.close()
 
 
+@pytest.mark.parametrize("lwp", ["user", "kernel", "pagedaemon"])
+def test_drain_retry_serves_every_kind_of_thread(boot: Boot, lwp: Any) -> None:
+    """Q5: an allocation never sleeps, so whoever it is takes the locks itself."""
+    uvm = boot(design="percpu", drain_retry=True)
+    held = take_everything(uvm)
+    free_on(uvm, 0, held[:20])
+    with uvm.run_on(1, lwp=lwp) as cpu:
+        free_on(uvm, 0, [take(cpu)])
+    assert causes(uvm)["retry"] == 1
+
+
+def test_drain_retry_from_an_xc_thread(boot: Boot) -> None:
+    """Q5 and R30: which may not wait for a cross-call that it has to run itself."""
+    with boot(design="percpu", drain_retry=True) as uvm:
+        held = take_everything(uvm)
+        free_on(uvm, 0, held[:20])
+        got: list[VmPage] = []
+        uvm.xcall.wait(uvm.xcall.unicast(lambda cpu: got.append(take(cpu)), 1), WAIT_S)
+        free_on(uvm, 0, got)
+        uvm.audit()
+
+
 def test_a_bounded_cache_is_never_fuller_than_its_bound_and_keeps_the_warm_half(boot: Boot) -> None:
     """Q2 and R2: beyond hoard_max the coldest half of each list spills; what was freed last stays."""
     uvm = boot(design="percpu", hoard_max=10, ncolors=1)

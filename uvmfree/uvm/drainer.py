@@ -5,6 +5,7 @@ rate limit, `redistribute_min_gap_s`: a struggling system is helped by one drain
 
 => With `remote_drain` the caller takes each CPU's own lock itself; else each CPU's xc thread is asked to do it, as in
    the proposal, where nobody but a CPU touches its list (Q14).
+=> An allocation never sleeps, and an xc thread may be the one that allocates: a retry always takes the locks itself.
 """
 
 from uvmfree.errors import ClosedError, XcallTimeout
@@ -39,7 +40,7 @@ class Drainer:
                 self.rate_limited += 1
                 return False
             self._last_ns = now_ns
-        if self._state.param.remote_drain or self._state.lwp_of() == "user":
+        if self._state.param.remote_drain or cause == "retry":
             for index in range(self._state.param.ncpus):
                 self._design.redistribute(index, cause)
         else:
