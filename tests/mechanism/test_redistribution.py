@@ -255,6 +255,17 @@ def test_a_spill_takes_each_lock_once_and_wakes_who_waits(boot: Boot) -> None:
     uvm.audit()
 
 
+def test_a_bound_holds_for_what_a_miss_fetches_too(boot: Boot) -> None:
+    """Q2 and Q15: a batch for one colour or freelist is no reason to hoard those of the others."""
+    uvm = boot(design="percpu", hoard_max=8, refill=8, search="colour", nfreelists=2, npages=256)
+    cpu = uvm.cpus[0]
+    for number in range(60):
+        how: dict[str, Any] = {"color": 0} if number % 2 else {"strat": "only", "free_list": number // 2 % 2}
+        take(cpu, **how)
+        assert uvm.cached_pages()[0] <= 8
+    uvm.audit()
+
+
 def test_searching_by_colour_misses_fewer_colours(boot: Boot) -> None:
     """Q9: a cache with a single colour, and an allocator that goes round the colours."""
     misses = {}

@@ -26,10 +26,21 @@ class BoundedCpu(PercpuCpu):
     def pagefree(self, pg: VmPage) -> None:
         """Free one page to the cache; spill if it has become too many."""
         super().pagefree(pg)
-        # Our own counters, read without the lock: a redistribution can only have made the cache smaller.
-        cached = self.frees + self.filled - self.cpuhit - self.cpumiss - self.drained
-        if cached > cast("int", self._state.param.hoard_max):
+        # Read without the lock: a redistribution can only have made the cache smaller.
+        if self._room() < 0:
             self._spill()
+
+    def _room(self) -> int:
+        """Return how many pages more the cache may hold, by this CPU's own counters."""
+        cached = self.frees + self.filled - self.cpuhit - self.cpumiss - self.drained
+        return cast("int", self._state.param.hoard_max) - cached
+
+    def _fetch(
+        self, free_list: int, start: int, span: int, queues: tuple[int, int], use_reserve: bool
+    ) -> tuple[tuple[VmPage, int] | None, int]:
+        """As on any CPU, with no more pages than there is room for: the cache may be full of other colours."""
+        self._refill = min(self._state.param.refill, 1 + max(0, self._room()))
+        return super()._fetch(free_list, start, span, queues, use_reserve)
 
     def _spill(self) -> None:
         """Move the coldest half of each list to the global one; the warm pages stay (R2)."""
