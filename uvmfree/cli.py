@@ -68,6 +68,9 @@ def cli() -> None:
     "--design", "designs", multiple=True, metavar="NAME", help="Measure this design; may be repeated. Default: all."
 )
 @click.option("--npages", type=int, help="Pages of RAM. Default: 65536; with --workload pressure 4096.")
+@click.option(
+    "--memory", type=float, metavar="FRACTION", help="RAM: this fraction of the trace's peak; the rest is swapped."
+)
 @click.option("--seconds", type=float, metavar="S", help="How long --workload pressure runs. Default: 2.")
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a tunable (see Param); may be repeated."
@@ -85,6 +88,7 @@ def bench(
     cpus: int | None,
     designs: tuple[str, ...],
     npages: int | None,
+    memory: float | None,
     seconds: float | None,
     settings: tuple[str, ...],
     refill: int,
@@ -104,7 +108,9 @@ def bench(
             raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
     _check_writable(json_file)
     tunables = parse_settings(settings, given=_GIVEN)
-    ready = _workload(workload, trace_file, by, cpus, seconds)
+    if memory is not None and npages is not None:
+        raise ArgumentError("--memory and --npages both say how much RAM there is; give one")
+    ready = _workload(workload, trace_file, by, cpus, seconds, memory)
     if npages is None:
         npages = ready.npages or Param().npages
     param = Param(**({"refill": refill} | tunables), npages=npages, ncpus=ready.ncpus)
@@ -200,7 +206,9 @@ def _explain(error: UvmError) -> int:
     return BAD_INPUT
 
 
-def _workload(kind: str, trace_file: str | None, by: str, cpus: int | None, seconds: float | None) -> Workload:
+def _workload(
+    kind: str, trace_file: str | None, by: str, cpus: int | None, seconds: float | None, memory: float | None
+) -> Workload:
     from uvmfree.measure import workloads
     from uvmfree.workload.trace import bundled_trace, read_trace
 
@@ -209,7 +217,9 @@ def _workload(kind: str, trace_file: str | None, by: str, cpus: int | None, seco
     if seconds is not None and kind != "pressure":
         raise ArgumentError(f"--seconds goes with --workload pressure, not with --workload {kind}")
     if kind == "trace":
-        return workloads.from_trace(read_trace(trace_file or bundled_trace()), ncpus=cpus, by=by)
+        return workloads.from_trace(read_trace(trace_file or bundled_trace()), ncpus=cpus, by=by, memory=memory)
+    if memory is not None:
+        raise ArgumentError(f"--memory goes with a trace, not with --workload {kind}")
     if trace_file is not None:
         raise ArgumentError(f"--trace goes with --workload trace, not with --workload {kind}")
     if kind == "pressure":

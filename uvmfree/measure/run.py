@@ -120,6 +120,7 @@ class Figures:
     daemon_wakeups: int
     waits: int
     wait_timeouts: int
+    wait_total_ms: float
     wait_longest_ms: float
     beside_free_longest_ms: float
     faults: int | None = None
@@ -219,6 +220,7 @@ def figures(record: Run) -> Figures:
         daemon_wakeups=record.uvmexp.pdwoke,
         waits=record.waits.sleeps,
         wait_timeouts=record.waits.timeouts,
+        wait_total_ms=record.waits.sleep_ns_total / 1e6,
         wait_longest_ms=record.waits.sleep_ns_max / 1e6,
         beside_free_longest_ms=record.seen.beside_free_ns_max / 1e6,
         faults=anons.faults if anons else None,

@@ -7,7 +7,7 @@ from uvmfree.errors import ArgumentError
 from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import tune
 from uvmfree.workload import pressure as _pressure
-from uvmfree.workload import replay, synthetic
+from uvmfree.workload import replay, shortage, synthetic
 from uvmfree.workload.load import Load
 from uvmfree.workload.trace import Trace
 
@@ -51,13 +51,30 @@ class Workload:
         return self.page_operations is not None
 
 
-def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu") -> Workload:
-    """Make a replay of a trace (workload/replay.py)."""
+def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", memory: float | None = None) -> Workload:
+    """Make a replay of a trace (workload/replay.py).
+
+    => `memory`: RAM has that fraction of the pages that the trace has live at once; the rest is swapped
+       (workload/shortage.py). ArgumentError unless it is from 0.01 to 1.
+    """
     plan = replay.plan(trace, ncpus=ncpus, by=by)
     counts = trace.counts
     skipped = f"{counts.frees_unknown:,} frees of pages from before the trace" if counts.frees_unknown else ""
+    name = trace.name if by == "cpu" else f"{trace.name}, by task"
+    if memory is not None:
+        if not 0.01 <= memory <= 1:
+            raise ArgumentError(f"--memory {memory:g}: must be from 0.01 to 1, a fraction of the trace's peak")
+        return Workload(
+            name=f"{name}, in {memory:g} of the memory that it needs",
+            ncpus=len(plan.programs),
+            load=lambda uvm: shortage.shortage(uvm, plan),
+            page_operations=plan.allocs + plan.frees,
+            live_pages=plan.run_live_peak,
+            skipped=skipped,
+            npages=int(plan.live_peak * memory),
+        )
     return Workload(
-        name=trace.name if by == "cpu" else f"{trace.name}, by task",
+        name=name,
         ncpus=len(plan.programs),
         load=lambda uvm: Load(uvm, replay.bodies(plan, uvm)),
         page_operations=plan.allocs + plan.frees,

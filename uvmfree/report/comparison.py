@@ -35,6 +35,7 @@ ROWS: Final = (
     ("daemon wakeups", "daemon_wakeups", "{:,.0f}"),
     ("waits for pages", "waits", "{:,.0f}"),
     ("waits for pages that timed out", "wait_timeouts", "{:,.0f}"),
+    ("time waited for pages, all CPUs, ms", "wait_total_ms", "{:,.0f}"),
     ("longest wait for pages, ms", "wait_longest_ms", "{:,.1f}"),
     ("longest wait beside free pages, ms", "beside_free_longest_ms", "{:,.1f}"),
     ("false out-of-memory", "false_oom", "{:,.0f}"),
@@ -54,6 +55,7 @@ IF_ANY: Final = frozenset(
         "daemon_wakeups",
         "waits",
         "wait_timeouts",
+        "wait_total_ms",
         "wait_longest_ms",
         "beside_free_longest_ms",
     }

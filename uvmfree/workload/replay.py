@@ -15,6 +15,7 @@ stall, reported apart from lock waits.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,7 +29,7 @@ from uvmfree.workload.trace import ALLOC, Trace
 WINDOW_EVENTS: Final = 1024
 """How far threads may drift apart: at the recorded rate about 6 ms, the time slice of a scheduler."""
 
-_ALLOC, _ALLOC_ZERO, _FREE, _GIVE, _GIVE_ZERO, _GET, _RUN, _RUN_ZERO, _FREE_RUN = range(9)
+DO_ALLOC, DO_ALLOC_ZERO, DO_FREE, DO_GIVE, DO_GIVE_ZERO, DO_GET, DO_RUN, DO_RUN_ZERO, DO_FREE_RUN = range(9)
 """What an event asks for: pages that are freed on another CPU are given away, and got there; runs all are."""
 
 _FAILED: Final = VmPage(-1, 0, 0, "no page")
@@ -55,7 +56,7 @@ class Plan:
 
     => `given`: pages that are given to another CPU. `run_pages[r]`: pages of run r.
     => `allocs`, `frees`: operations in it; that on a run is one.
-    => `live_peak`: the most pages that are live at once, in the order of the trace.
+    => `live_peak`, `run_live_peak`: the most pages that are live at once, and in runs, in the order of the trace.
     """
 
     programs: tuple[Program, ...]
@@ -64,6 +65,7 @@ class Plan:
     allocs: int
     frees: int
     live_peak: int
+    run_live_peak: int
 
 
 def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int = WINDOW_EVENTS) -> Plan:
@@ -95,7 +97,7 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
     run_pages: list[int] = []
     given_from: set[int] = set()
     epoch_events = window // 2
-    given = allocs = frees = live = live_peak = 0
+    given = allocs = frees = live = live_peak = run_live = run_live_peak = 0
     columns = zip(trace.kind, trace.alloc, lane_of, trace.order, trace.zero, strict=True)
     for event, (kind, alloc, lane, order, zero) in enumerate(columns):
         if event % epoch_events == 0 and event:
@@ -107,27 +109,30 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
             live += 1 << order
             live_peak = max(live_peak, live)
             if order:
+                run_live += 1 << order
+                run_live_peak = max(run_live_peak, run_live)
                 number[alloc] = len(run_pages)
                 run_pages.append(1 << order)
-                builder.add(_RUN_ZERO if zero else _RUN, number[alloc])
+                builder.add(DO_RUN_ZERO if zero else DO_RUN, number[alloc])
             elif freed_on.get(alloc, lane) == lane:
                 number[alloc] = builder.npages
                 builder.npages += 1
-                builder.add(_ALLOC_ZERO if zero else _ALLOC, number[alloc])
+                builder.add(DO_ALLOC_ZERO if zero else DO_ALLOC, number[alloc])
             else:
                 number[alloc] = given
                 given_from.add(alloc)
                 given += 1
-                builder.add(_GIVE_ZERO if zero else _GIVE, number[alloc])
+                builder.add(DO_GIVE_ZERO if zero else DO_GIVE, number[alloc])
         else:
             frees += 1
             live -= 1 << order
-            step = _FREE_RUN if order else _GET if alloc in given_from else _FREE
+            run_live -= 1 << order if order else 0
+            step = DO_FREE_RUN if order else DO_GET if alloc in given_from else DO_FREE
             builder.add(step, number[alloc])
     for builder in builders:
         builder.end_epoch()
     programs = tuple(builder.program() for builder in builders)
-    return Plan(programs, given, tuple(run_pages), allocs, frees, live_peak)
+    return Plan(programs, given, tuple(run_pages), allocs, frees, live_peak, run_live_peak)
 
 
 def bodies(plan: Plan, uvm: Uvm) -> list[Body]:
@@ -135,35 +140,50 @@ def bodies(plan: Plan, uvm: Uvm) -> list[Body]:
     ncpus = len(plan.programs)
     # Shared: each entry is written once, by the CPU that allocates, and then read by the one that frees.
     mailbox: list[VmPage | None] = [None] * plan.given
-    # Shared: how many epochs a CPU has finished. One word each, written by its own thread, polled by others at
-    # the end of an epoch; a stale value makes a thread wait one poll longer.
-    finished = array("q", [0] * ncpus)
-    runs = _Runs(uvm, plan.run_pages)
+    finished = new_finished(ncpus)
+    runs = Runs(uvm, plan.run_pages)
     return [_body(program, finished, mailbox, runs) for program in plan.programs]
 
 
-def _body(program: Program, finished: array[int], mailbox: list[VmPage | None], runs: _Runs) -> Body:
+def new_finished(ncpus: int) -> array[int]:
+    """Make the table of how many epochs each CPU has finished.
+
+    => Shared: one word each, written by its own thread, polled by others at the end of an epoch; a stale value makes
+       a thread wait one poll longer.
+    """
+    return array("q", [0] * ncpus)
+
+
+def epochs(program: Program, finished: array[int], lane: Lane) -> Iterator[Iterator[tuple[int, int]]]:
+    """Yield the steps and pages of each epoch of a program, as soon as the slowest CPU is near enough."""
+    begin = 0
+    for epoch, end in enumerate(program.epochs):
+        # Two epochs are a window: the slowest thread is in this epoch or the one before.
+        if min(finished) < epoch - 1:
+            lane.wait_until(lambda epoch=epoch: min(finished) >= epoch - 1)  # type: ignore[misc]
+        elif lane.stopped:
+            raise StoppedError("the run was stopped")
+        yield zip(program.steps[begin:end], program.pages[begin:end], strict=True)
+        begin = end
+        finished[lane.index] = epoch + 1
+
+
+def _body(program: Program, finished: array[int], mailbox: list[VmPage | None], runs: Runs) -> Body:
     def body(cpu: Cpu, lane: Lane) -> None:
         pagealloc, pagefree = cpu.pagealloc, cpu.pagefree
         own: list[VmPage | None] = [None] * program.npages
-        begin = 0
-        for epoch, end in enumerate(program.epochs):
-            # Two epochs are a window: the slowest thread is in this epoch or the one before.
-            if min(finished) < epoch - 1:
-                lane.wait_until(lambda epoch=epoch: min(finished) >= epoch - 1)  # type: ignore[misc]
-            elif lane.stopped:
-                raise StoppedError("the run was stopped")
-            for step, page in zip(program.steps[begin:end], program.pages[begin:end], strict=True):
-                if step == _FREE:
+        for events in epochs(program, finished, lane):
+            for step, page in events:
+                if step == DO_FREE:
                     pg = own[page]
                     if pg is not None:
                         own[page] = None
                         pagefree(pg)
-                elif step <= _ALLOC_ZERO:
-                    pg = own[page] = pagealloc(step == _ALLOC_ZERO)
+                elif step <= DO_ALLOC_ZERO:
+                    pg = own[page] = pagealloc(step == DO_ALLOC_ZERO)
                     if pg is None:
                         lane.failed += 1
-                elif step == _GET:
+                elif step == DO_GET:
                     pg = mailbox[page]
                     if pg is None:
                         lane.wait_until(lambda page=page: mailbox[page] is not None)  # type: ignore[misc]
@@ -171,23 +191,21 @@ def _body(program: Program, finished: array[int], mailbox: list[VmPage | None], 
                     mailbox[page] = None
                     if pg is not None and pg is not _FAILED:
                         pagefree(pg)
-                elif step <= _GIVE_ZERO:
-                    pg = pagealloc(step == _GIVE_ZERO)
+                elif step <= DO_GIVE_ZERO:
+                    pg = pagealloc(step == DO_GIVE_ZERO)
                     if pg is None:
                         lane.failed += 1
                         pg = _FAILED
                     mailbox[page] = pg
-                elif step == _FREE_RUN:
+                elif step == DO_FREE_RUN:
                     runs.free(page, lane)
                 else:
-                    runs.alloc(page, lane, zero=step == _RUN_ZERO)
-            begin = end
-            finished[lane.index] = epoch + 1
+                    runs.alloc(page, lane, zero=step == DO_RUN_ZERO)
 
     return body
 
 
-class _Runs:
+class Runs:
     """The runs of pages of a replay, allocated on one CPU and freed there or elsewhere.
 
     => Shared: each entry of `_pages` is written once, by the CPU that allocates, and then read by the one that frees;
@@ -199,18 +217,27 @@ class _Runs:
         self._run_pages = run_pages
         self._pages: list[list[VmPage] | None] = [None] * len(run_pages)
 
-    def alloc(self, run: int, lane: Lane, *, zero: bool) -> None:
-        """Allocate a run; pglistalloc leaves the zeroing to its caller."""
-        npages = self._run_pages[run]
-        try:
-            pages = self._uvm.pglistalloc(npages, alignment=npages)
-        except OutOfPages:
-            lane.failed += 1
-            pages = []
+    def alloc(self, run: int, lane: Lane, *, zero: bool, wait_s: float = 0.0) -> None:
+        """Allocate a run; pglistalloc leaves the zeroing to its caller.
+
+        => With `wait_s`, one that is not to be had is asked for once more, after a wait for pages.
+        """
+        pages = self._try(run)
+        if not pages and wait_s:
+            self._uvm.wait(wait_s)
+            pages = self._try(run)
+        lane.failed += not pages
         if zero:
             for pg in pages:
                 self._uvm.physmem.bytes_of(pg)[:] = bytes(self._uvm.physmem.pagesize)
         self._pages[run] = pages
+
+    def _try(self, run: int) -> list[VmPage]:
+        npages = self._run_pages[run]
+        try:
+            return self._uvm.pglistalloc(npages, alignment=npages)
+        except OutOfPages:
+            return []
 
     def free(self, run: int, lane: Lane) -> None:
         """Free a run, when it has been allocated."""

@@ -1,0 +1,48 @@
+"""Tunables as text."""
+
+import pytest
+
+from uvmfree.errors import ParamError
+from uvmfree.measure.settings import parse_settings
+from uvmfree.param import Param
+
+GIVEN = {"npages": "--npages"}
+
+
+def test_values_have_the_types_of_the_fields() -> None:
+    texts = ["refill=8", "hoard_max=64", "search=colour", "drain_retry=true", "redistribute_interval_s=0.5"]
+    found = parse_settings(texts, given=GIVEN)
+    assert found == {
+        "refill": 8,
+        "hoard_max": 64,
+        "search": "colour",
+        "drain_retry": True,
+        "redistribute_interval_s": 0.5,
+    }
+    assert Param(**found).hoard_max == 64
+    assert parse_settings(["hoard_max=none", "count_cached=No"], given=GIVEN) == {
+        "hoard_max": None,
+        "count_cached": False,
+    }
+    assert parse_settings([], given=GIVEN) == {}
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["refill"], "--set refill: must be NAME=VALUE"),
+        (["npages=8"], "npages is set by --npages"),
+        (["refil=8"], "no tunable is called refil; there are .*refill"),
+        (["refill=8", "refill=9"], "refill was set to 8 before"),
+        (["refill=many"], "refill=many: must be a whole number"),
+        (["refill=1.5"], "refill=1.5: must be a whole number"),
+        (["refill=none"], "refill=none: must be a whole number"),
+        (["idlezero=2"], "idlezero=2: must be true or false"),
+        (["idle_interval_s=soon"], "idle_interval_s=soon: must be a number"),
+        (["=3"], "no tunable is called"),
+    ],
+    ids=str,
+)
+def test_a_bad_setting_is_named(texts: list[str], said: str) -> None:
+    with pytest.raises(ParamError, match=said):
+        parse_settings(texts, given=GIVEN)
