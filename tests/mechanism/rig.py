@@ -9,7 +9,7 @@ from tests.conformance.steps import counted
 from tests.kern.tasks import WAIT_S, begin, finish
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Mutex
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.kern.threads import OsThread, ThreadsMachine
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 
@@ -94,6 +94,32 @@ def free_globally(uvm: uvmfree.Uvm, pages: list[VmPage]) -> None:
     """Free pages of which every CPU can have its share."""
     free_on(uvm, 0, pages)
     uvm.redistribute(0)
+
+
+def left_alone(uvm: uvmfree.Uvm) -> list[VmPage]:
+    """Take every page of a started system and bring it to where nobody helps a sleeper; return the pages.
+
+    => Needs redistribute_min_gap_s=3600. Something is being paged out, so the daemon sleeps (R19) and wakes nobody
+       (R21); and it has just drained the caches, so it does not do that again. `uvm.pageout.done(1)` ends it.
+    """
+    pages = take_everything(uvm)
+    uvm.pageout.start(1)
+    for index in range(uvm.param.ncpus):
+        free_on(uvm, index, pages[index : index + 1])
+    before = uvm.pagedaemon.pdwoke
+    uvm.kick_pdaemon()
+    until(lambda: uvm.pagedaemon.pdwoke > before and not any(uvm.cached_pages()))
+    return pages[uvm.param.ncpus :]
+
+
+def asleep(uvm: uvmfree.Uvm, count: int, timeout_s: float | None = WAIT_S) -> list[OsThread]:
+    """Start threads that wait for pages; return when all sleep, and the daemon has found nothing to do for them."""
+    got = [begin(lambda: uvm.wait(timeout_s)) for _ in range(count)]
+    until(lambda: uvm.pageout.waiters == count)
+    before = uvm.pagedaemon.pdwoke
+    uvm.kick_pdaemon()
+    until(lambda: uvm.pagedaemon.pdwoke > before)
+    return got
 
 
 def all_free(uvm: uvmfree.Uvm) -> int:

@@ -292,7 +292,7 @@ def test_searching_by_colour_asks_the_cache_then_the_global_list_in_each_colour(
     uvm.redistribute(1)
     free_on(uvm, 0, [frame[pfn] for pfn in (33, 38, 7, 43)])
     got = [take(cpu, use_reserve=True, color=1).pfn for _ in range(8)]
-    # Colour 1: own 33, global 45, 41. Colour 2: own 38, global 34. Colour 3: own 43. Then freelist 1: global 2, own 7.
+    # Colour 1: own 33, global 45, 41. Colour 2: own 38, global 34. Colour 3: own 43. Freelist 1: global 2, own 7.
     assert got == [33, 45, 41, 38, 34, 43, 2, 7]
     assert cpu.pagealloc(use_reserve=True) is None
     uvm.audit()
