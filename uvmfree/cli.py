@@ -75,7 +75,7 @@ def cli() -> None:
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a tunable (see Param); may be repeated."
 )
-@click.option("--refill", type=int, default=1, show_default=True, help="Pages that a miss of percpu takes.")
+@click.option("--refill", type=int, metavar="N", help="Pages that a miss of percpu takes. Default: 1.")
 @click.option("--vmstat", is_flag=True, help="Print the counters of each design's last run as `vmstat -s` does.")
 @click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
 @click.option(
@@ -91,7 +91,7 @@ def bench(
     memory: float | None,
     seconds: float | None,
     settings: tuple[str, ...],
-    refill: int,
+    refill: int | None,
     vmstat: bool,
     repetitions: int,
     json_file: str | None,
@@ -107,13 +107,16 @@ def bench(
         if name not in REGISTRY:
             raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
     _check_writable(json_file)
-    tunables = parse_settings(settings, given=_GIVEN)
+    tunables = parse_settings(settings, given=_GIVEN | ({"refill": "--refill"} if refill is not None else {}))
+    if refill is not None:
+        tunables["refill"] = refill
+    Param(**tunables)  # what is wrong with these shows at once, not after a trace was read
     if memory is not None and npages is not None:
         raise ArgumentError("--memory and --npages both say how much RAM there is; give one")
     ready = _workload(workload, trace_file, by, cpus, seconds, memory)
     if npages is None:
         npages = ready.npages or Param().npages
-    param = Param(**({"refill": refill} | tunables), npages=npages, ncpus=ready.ncpus)
+    param = Param(**tunables, npages=npages, ncpus=ready.ncpus)
     check_fits(ready, param.npages, param.pagesize)
     result = Bench(ready, param, designs or tuple(REGISTRY))
     with (

@@ -61,7 +61,7 @@ def test_an_allocation_that_gets_no_page_has_failed_and_its_free_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More than RAM and nothing to reclaim, as swap is broken: counted, and the run ends."""
-    monkeypatch.setattr("uvmfree.workload.shortage.PATIENCE_S", 0.01)
+    monkeypatch.setattr("uvmfree.workload.shortage.PATIENCE_S", 0.002)
     uvm = uvmfree.boot(npages=256, ncpus=2, pagesize=512)
     monkeypatch.setattr(uvm, "anon_memory", lambda npages, swap, **how: type(uvm).anon_memory(uvm, npages, 0, **how))
     load = shortage(uvm, plan(a_trace(tmp_path, 600)))

@@ -1,0 +1,263 @@
+"""The command line as its users meet it: exit codes, one clear line for bad input, what is kept on Ctrl-C.
+
+=> In this process, by way of main(), with threads that play CPUs; one test starts a process of its own.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import uvmfree.cli
+from tests.workload.perf_lines import ONE, line
+from uvmfree.measure import workloads
+from uvmfree.measure.workloads import Workload
+from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.uvmexp import UvmExpSnapshot
+from uvmfree.workload.driver import Lane
+from uvmfree.workload.load import Load
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its exit code."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def go(*args: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["uvmfree", *args])
+        with pytest.raises(SystemExit) as ended:
+            uvmfree.cli.main()
+        said = capsys.readouterr()
+        return Said(int(ended.value.code or 0), said.out, said.err)
+
+    return go
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> str:
+    """A trace of two CPUs: pages that change hands, and a run of 16."""
+    events = [line("alloc", hex(100 + page), cpu=page % 2, us=page) for page in range(200)]
+    events.append(line("alloc", hex(64), cpu=0, us=300, order=4))
+    events += [line("free", hex(100 + page), cpu=1, us=400 + page) for page in range(200)]
+    path = tmp_path / "small.perf"
+    path.write_text("".join(events))
+    return str(path)
+
+
+QUICK = ("--repetitions", "1")
+
+
+def test_a_bench_prints_a_table_and_writes_its_raw_values(run: Run, trace: str, tmp_path: Path) -> None:
+    """Runs of pages are allocated, not skipped (R26); the counters have the names of uvmexp_sysctl."""
+    file = tmp_path / "out.json"
+    said = run("bench", "--trace", trace, *QUICK, "--json", str(file), "--vmstat")
+    assert (said.status, said.err) == (0, "")
+    assert "small.perf on 2 CPUs, 65,536 pages of RAM" in said.out
+    assert "page operations" in said.out
+    assert "    65536 pages managed\n" in said.out
+    assert "waits for pages" not in said.out  # nobody waited: no row of noughts
+    assert "faults" not in said.out
+    assert "\x1b" not in said.out
+    document = json.loads(file.read_text())
+    assert document["interrupted"] is False
+    assert len(document["runs"]) == 4
+    for one in document["runs"]:
+        assert set(one["uvmexp"]) == set(UvmExpSnapshot.__dataclass_fields__)
+        assert one["ranged_pages"] == 16
+        assert one["drive"]["failed"] == [0, 0]
+    assert document["runs"][0]["figures"]["page_operations"] == 200 + 16 + 200
+
+
+@pytest.mark.parametrize("workload", ["pressure", "forkexit", "pingpong", "handoff"])
+def test_every_workload_runs(run: Run, workload: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workloads, "FORKEXIT_ROUNDS", 3)
+    monkeypatch.setattr(workloads, "PINGPONG_PAGES", 500)
+    monkeypatch.setattr(workloads, "HANDOFF_PAGES", 500)
+    seconds = ("--seconds", "0.2") if workload == "pressure" else ()
+    said = run("bench", "--workload", workload, "--cpus", "2", *seconds, *QUICK, "--json", "-")
+    assert (said.status, said.err) == (0, "")
+    document = json.loads(said.out)
+    assert document["workload"]["ncpus"] == 2
+    figures = [one["figures"] for one in document["runs"] if one["lockstat"]]
+    assert len(figures) == 2
+    if workload == "pressure":
+        assert len(document["runs"]) == 2  # a run of a given length has no wall time to measure
+        assert document["param"]["npages"] == workloads.PRESSURE_NPAGES
+        assert all(one["faults"] > 0 and one["false_oom"] == 0 for one in figures)
+    else:
+        assert all(one["faults"] is None for one in figures)
+
+
+def test_a_trace_in_half_of_its_memory(run: Run, trace: str) -> None:
+    """RAM is a fraction of the peak, 216 pages here."""
+    said = run("bench", "--trace", trace, "--memory", "0.5", *QUICK, "--json", "-")
+    assert (said.status, said.err) == (0, "")
+    document = json.loads(said.out)
+    assert document["param"]["npages"] == 108
+    assert all(one["anons"]["faults"] > 0 for one in document["runs"])
+
+
+def test_tunables_reach_the_system(run: Run, trace: str) -> None:
+    said = run(
+        "bench", "--trace", trace, "--set", "hoard_max=64", "--set", "drain_retry=yes", "--refill", "4", *QUICK,
+        "--json", "-", "--design", "percpu",
+    )  # fmt: skip
+    param = json.loads(said.out)["param"]
+    assert (param["hoard_max"], param["drain_retry"], param["refill"]) == (64, True, 4)
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (["bench", "--trace", "nowhere.perf"], "nowhere.perf"),
+        (["bench", "--design", "best"], "--design best"),
+        (["bench", "--npages", "3"], "npages=3"),
+        (["bench", "--npages", "300"], "give at least"),
+        (["bench", "--cpus", "0"], "--cpus 0"),
+        (["bench", "--cpus", "1"], "1 CPUs are too few"),
+        (["bench", "--refill", "0"], "refill=0"),
+        (["bench", "--set", "hoard_max"], "NAME=VALUE"),
+        (["bench", "--set", "hoard=3"], "no tunable is called hoard"),
+        (["bench", "--set", "hoard_max=0"], "hoard_max=0"),
+        (["bench", "--set", "search=up"], "search='up'"),
+        (["bench", "--set", "redistribute_interval_s=nan"], "redistribute_interval_s=nan"),
+        (["bench", "--set", "npages=3"], "--npages"),
+        (["bench", "--set", "refill=3", "--refill", "2"], "--refill"),
+        (["bench", "--set", "lockstat=true"], "lockstat"),
+        (["bench", "--seconds", "1"], "--seconds goes with --workload pressure"),
+        (["bench", "--workload", "pressure", "--seconds", "0"], "--seconds 0"),
+        (["bench", "--workload", "pressure", "--seconds", "nan"], "--seconds nan"),
+        (["bench", "--workload", "pressure", "--trace", "x"], "--trace goes with"),
+        (["bench", "--workload", "pressure", "--memory", "0.5"], "--memory goes with a trace"),
+        (["bench", "--memory", "0"], "--memory 0"),
+        (["bench", "--memory", "nan"], "--memory nan"),
+        (["bench", "--memory", "0.5", "--npages", "5000"], "give one"),
+        (["bench", "--workload", "handoff", "--cpus", "3"], "pair up"),
+        (["bench", "--json", "no/such/folder/out.json"], "no folder"),
+        (["bench", "--repetitions", "0"], "repetitions"),
+        (["bench", "--workload", "nothing"], "nothing"),
+        (["nothing"], "nothing"),
+        (["trace", "info", "nowhere.perf"], "nowhere.perf"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+)
+def test_bad_input_gets_one_clear_line(run: Run, args: list[str], word: str) -> None:
+    said = run(*args, *(QUICK if args[0] == "bench" and "--repetitions" not in args else ()))
+    assert said.status == 2
+    assert said.out == ""
+    *usage, last = said.err.splitlines()
+    assert word in last
+    assert all(text.startswith(("Usage:", "Try ")) or not text for text in usage)
+
+
+def test_a_damaged_trace_is_named_with_its_line(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "bad.perf"
+    path.write_text(ONE + "what is this\n")
+    said = run("bench", "--trace", str(path), *QUICK)
+    assert said.status == 2
+    assert f"{path}: line 2: " in said.err
+    assert said.err.count("\n") == 1
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, *bodies: Callable[[Cpu, Lane], None]) -> None:
+    """Have --workload pingpong run these bodies."""
+    made = Workload("stand-in", len(bodies), lambda uvm: Load(uvm, list(bodies)), 0, 0)
+    monkeypatch.setattr(workloads, "pingpong", lambda ncpus: made)
+
+
+def waits(cpu: Cpu, lane: Lane) -> None:
+    lane.wait_until(lambda: False)
+
+
+def test_a_crash_of_a_cpu_stops_the_others_and_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crashes(cpu: Cpu, lane: Lane) -> None:
+        raise ZeroDivisionError("seeded")
+
+    stand_in(monkeypatch, waits, crashes)
+    said = run("bench", "--workload", "pingpong", *QUICK)
+    assert said.status == 1
+    assert "Traceback" in said.err
+    assert ", in crashes" in said.err
+    assert "uvmfree: CPU 1 stopped the run: ZeroDivisionError: seeded" in said.err
+    assert said.out == ""
+
+
+def test_a_broken_invariant_is_listed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that is lost is found by the audit after the run (R3)."""
+
+    def loses(cpu: Any, lane: Lane) -> None:
+        cpu.pagealloc()
+        cpu.frees += 1
+
+    stand_in(monkeypatch, loses)
+    said = run("bench", "--workload", "pingpong", *QUICK)
+    assert said.status == 1
+    assert "uvmfree: audit: " in said.err
+    assert "Traceback" not in said.err
+
+
+def test_ctrl_c_keeps_what_was_measured_and_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The signal comes in the third run: two are kept, the threads are joined, the exit code is 130."""
+    begun: list[int] = []
+
+    def body(cpu: Cpu, lane: Lane) -> None:
+        begun.append(1)
+        if len(begun) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            waits(cpu, lane)
+
+    stand_in(monkeypatch, body)
+    file = tmp_path / "out.json"
+    before = signal.getsignal(signal.SIGINT)
+    said = run("bench", "--workload", "pingpong", "--repetitions", "5", "--json", str(file))
+    assert said.status == 130
+    assert "interrupted after 2 runs" in said.err
+    assert "stand-in on 1 CPUs" in said.out
+    document = json.loads(file.read_text())
+    assert document["interrupted"] is True
+    assert len(document["runs"]) == 2
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_reader_that_goes_away_is_no_traceback(trace: str) -> None:
+    """As with `uvmfree trace info FILE | true`."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "uvmfree", "trace", "info", trace],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parents[1],
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
+        process.wait(30)
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+
+
+def test_trace_info_counts(run: Run, trace: str) -> None:
+    said = run("trace", "info", trace, "--json")
+    assert said.status == 0
+    document = json.loads(said.out)
+    assert (document["allocs"], document["allocs_high_order"], document["frees"]) == (201, 1, 200)
+    assert "201 (1)" in run("trace", "info", trace).out
