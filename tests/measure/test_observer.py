@@ -44,7 +44,7 @@ def test_spells_of_waiting_beside_free_pages(samples: list[tuple[int, int, int, 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_the_gap_is_what_the_caches_hold_whoever_allocated(design: str) -> None:
     """Pages of contiguous runs count as allocated too, though no CPU allocated them (P7)."""
-    with uvmfree.boot(npages=256, ncpus=2, pagesize=512, design=design, redistribute_interval_s=3600) as uvm:
+    with uvmfree.boot(npages=1024, ncpus=2, design=design, redistribute_interval_s=3600) as uvm:
         with watch(uvm) as seen:
             held = uvm.pglistalloc(16, alignment=16)
             pages = [uvm.cpus[0].pagealloc() for _ in range(10)]
