@@ -1,5 +1,6 @@
 """What the tests of the whole mechanism share: designs with their options, machines, bounded waits."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import uvmfree
 from tests.conformance.steps import counted
 from tests.kern.tasks import WAIT_S, begin, finish
+from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Mutex
 from uvmfree.kern.threads import OsThread, ThreadsMachine
@@ -53,6 +55,37 @@ class MutexMachine(ThreadsMachine):
         mutex = super().mutex(rank, index)
         self.made[mutex.name] = mutex
         return mutex
+
+
+class _Hooked:
+    """A lock that calls the machine's `then` once, right after it was released."""
+
+    def __init__(self, machine: "ReleaseMachine", name: str) -> None:
+        self._machine = machine
+        self._name = name
+        self._lock = threading.Lock()
+        self.acquire = self._lock.acquire
+
+    def release(self) -> None:
+        self._lock.release()
+        if self._machine.at == self._name:
+            self._machine.at = ""
+            self._machine.then()
+
+
+class ReleaseMachine(ThreadsMachine):
+    """Runs `then()` just after the mutex named `at` was released the next time, by the thread that released it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at = ""
+        self.then: Callable[[], object] = lambda: None
+
+    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
+        name = rank.name if index is None else f"{rank.name}[{index}]"
+        made: list[RawLock] = [_Hooked(self, name), threading.Lock()]  # type: ignore[list-item]
+        take = iter(made)
+        return Mutex(rank, index, raw_lock=lambda: next(take), clock_ns=self.clock_ns, lockstat=False, debug=None)
 
 
 def own_lock(design: str, index: int) -> str:

@@ -10,6 +10,7 @@ import uvmfree
 from tests.conformance.steps import dirty, is_zero, take
 from tests.kern.tasks import WAIT_S, await_event, begin, finish
 from tests.mechanism.rig import (
+    SMALL,
     Boot,
     MutexMachine,
     all_free,
@@ -351,9 +352,10 @@ def test_an_idle_thread_survives_a_player_that_comes_at_the_wrong_moment(design:
     """R16: the CPU is taken over between the look whether it is idle and the trylock."""
     machine = InterposingMachine()
     over = threading.Event()
-    small: dict[str, Any] = {"npages": 64, "ncpus": 2, "ncolors": 4, "redistribute_interval_s": 3600}
-    with uvmfree.boot(machine, **small, design=design, idlezero=True, idle_interval_s=0.001) as uvm:
-        pages = take_everything(uvm)
+    tunables = SMALL | {"design": design, "idlezero": True, "idle_interval_s": 0.001}
+    uvm = uvmfree.boot(machine, **tunables)
+    pages = take_everything(uvm)
+    with uvm:
 
         def take_over() -> None:
             rebound(uvm, 0)

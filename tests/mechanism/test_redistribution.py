@@ -220,52 +220,6 @@ def test_drain_retry_from_an_xc_thread(boot: Boot) -> None:
         uvm.audit()
 
 
-def test_a_bounded_cache_is_never_fuller_than_its_bound_and_keeps_the_warm_half(boot: Boot) -> None:
-    """Q2 and R2: beyond hoard_max the coldest half of each list spills; what was freed last stays."""
-    uvm = boot(design="percpu", hoard_max=10, ncolors=1)
-    pages = take_everything(uvm)
-    cpu = uvm.cpus[1]
-    for number, pg in enumerate(pages):
-        cpu.pagefree(pg)
-        cached = uvm.cached_pages()[1]
-        assert cached <= 10
-        assert [each.place for each in pages[number + 1 - cached : number + 1]] == [Place.CACHED] * cached
-        assert all(each.place is Place.GLOBAL for each in pages[: number + 1 - cached])
-    stats = uvm.cpu_stats()[1]
-    assert (stats.frees, stats.cached, stats.drained) == (64, cached, 64 - cached)
-    assert uvm.uvmexp.free == stats.drained
-    uvm.audit()
-    assert [take(cpu) for _ in range(cached)] == pages[::-1][:cached]
-    uvm.audit()
-
-
-def test_a_spill_takes_each_lock_once_and_wakes_who_waits(boot: Boot) -> None:
-    """Q2 and R18: one short hold of the global lock for all that spills; its pages are to be had."""
-    uvm = boot(design="percpu", hoard_max=20, lockstat=True)
-    pages = take_everything(uvm)
-    free_on(uvm, 1, pages[:20])
-    before = {record.name: record.acquired for record in uvm.lockstat()}
-    atomics = uvm.cpu_stats()[1].atomics
-    uvm.cpus[1].pagefree(pages[20])
-    after = {record.name: record.acquired for record in uvm.lockstat()}
-    assert after["uvm_fpageqlock"] == before["uvm_fpageqlock"] + 1
-    assert after["uvm_cpu[1]"] == before["uvm_cpu[1]"] + 2
-    assert uvm.cpu_stats()[1].atomics == atomics + 1
-    assert uvm.uvmexp.free == 21 - uvm.cached_pages()[1] >= 10
-    uvm.audit()
-
-
-def test_a_bound_holds_for_what_a_miss_fetches_too(boot: Boot) -> None:
-    """Q2 and Q15: a batch for one colour or freelist is no reason to hoard those of the others."""
-    uvm = boot(design="percpu", hoard_max=8, refill=8, search="colour", nfreelists=2, npages=256)
-    cpu = uvm.cpus[0]
-    for number in range(60):
-        how: dict[str, Any] = {"color": 0} if number % 2 else {"strat": "only", "free_list": number // 2 % 2}
-        take(cpu, **how)
-        assert uvm.cached_pages()[0] <= 8
-    uvm.audit()
-
-
 def test_searching_by_colour_misses_fewer_colours(boot: Boot) -> None:
     """Q9: a cache with a single colour, and an allocator that goes round the colours."""
     misses = {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from uvmfree.errors import BindError
 from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu
 from uvmfree.uvm.page import ZEROS, PageList, Place, VmPage
 
@@ -45,7 +46,10 @@ class BoundedCpu(PercpuCpu):
     def _spill(self) -> None:
         """Move the coldest half of each list to the global one; the warm pages stay (R2)."""
         spilled: list[PageList] = []
-        self._acquire_free()
+        try:
+            self._acquire_free()
+        except BindError:
+            return  # another thread took the CPU over, and will spill when it frees a page
         try:
             for lists in self.lists:
                 for row in lists:
@@ -58,14 +62,16 @@ class BoundedCpu(PercpuCpu):
             for cold in spilled:
                 for pg in cold:
                     pg.list = cold
+            # Counted now: as soon as the global list is unlocked others take from these very lists.
+            pages_spilled = sum(map(len, spilled))
+            zeropages = sum(len(cold) for cold in spilled if cold.queue == ZEROS)
             self._fpageqlock.acquire()
             try:
                 for cold in spilled:
                     self._global.splice(cold, cold[0].free_list, cold[0].color)
             finally:
                 self._fpageqlock.release()
-            zeropages = sum(len(cold) for cold in spilled if cold.queue == ZEROS)
-            self.put_back(sum(map(len, spilled)), zeropages)
+            self.put_back(pages_spilled, zeropages)
         finally:
             self._release_free()
         self._state.pageout.wake_waiters()
