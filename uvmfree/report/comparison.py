@@ -41,7 +41,7 @@ ROWS: Final = (
     ("false out-of-memory", "false_oom", "{:,.0f}"),
     ("wall time, ms", "wall_ms", "{:,.0f}"),
     ("wall time with lockstat, ms", "wall_lockstat_ms", "{:,.0f}"),
-    ("stall for the order of the trace, for a partner, for pages, %", "stall_percent", "{:.1f}"),
+    ("stall for the trace, a partner or pages, %", "stall_percent", "{:.1f}"),
 )
 """The rows of the table: what the user reads, the name of the figure, its format."""
 
