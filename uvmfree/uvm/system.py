@@ -256,7 +256,7 @@ class Uvm:
     def pagefree(self, pg: VmPage) -> None:
         """Free a page to the CPU that the caller plays; a thread that plays none uses the lowest CPU there is.
 
-        => DoubleFree, ForeignPage: nothing has changed. For threads of the kernel, such as the pagedaemon.
+        => DoubleFree, ForeignPage: nothing has changed.
         """
         index = self._players.mine()
         self._state.cpus[min(self._hotplug.attached) if index is None else index].pagefree(pg)
