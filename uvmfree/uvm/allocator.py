@@ -327,7 +327,15 @@ class Cpu(IdleZero):
     def _pagezero(self, pg: VmPage) -> None:
         """Fill a page with zeros; the caller holds the page and no lock (uvm_pagezero)."""
         start = pg.pfn * self._pagesize
-        self._ram[start : start + self._pagesize] = self._zero_page
+        try:
+            self._ram[start : start + self._pagesize] = self._zero_page
+        except ValueError:
+            self.check_running()  # the system was closed, and its RAM given back, between the lock and here
+            raise
+
+    def forget_ram(self) -> None:
+        """Let go of RAM, at the end of the system: the mapping lives as long as anybody's view of it."""
+        self._ram = memoryview(bytearray())
 
     def _refuse_free(self, pg: object) -> ForeignPage | DoubleFree:
         """Say why a page cannot be freed; nothing has changed."""

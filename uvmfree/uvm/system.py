@@ -157,6 +157,8 @@ class Uvm:
         finally:
             self._design.stop(self._check_open)
             self._counters.close()
+            for cpu in self._state.cpus:
+                cpu.forget_ram()
             self.physmem.close()
 
     @property
