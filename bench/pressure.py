@@ -85,6 +85,10 @@ def sustained(smoke: bool) -> list[Run]:
     return runs
 
 
+PARKINGS_MAX = 20
+"""Attempts to park all memory with one CPU; one is the rule."""
+
+
 def park(uvm: Uvm) -> None:
     """Put all of memory into the cache of CPU 1.
 
@@ -104,13 +108,21 @@ def park(uvm: Uvm) -> None:
 
 
 def to_page_ms(uvm: Uvm) -> float:
-    """Return how long CPU 0 takes to get a page when all are with CPU 1."""
-    park(uvm)
+    """Return how long CPU 0 takes to get a page when all are with CPU 1.
+
+    => A redistribution that an xc thread comes to late, where more threads than processors are at work, undoes the
+       parking; it is then done again.
+    """
     cpu = uvm.cpus[0]
-    began_ns = perf_counter_ns()
-    pg = cpu.pagealloc()
-    if pg is not None:
-        raise RuntimeError("a page was left outside the cache of CPU 1")
+    for _ in range(PARKINGS_MAX):
+        park(uvm)
+        began_ns = perf_counter_ns()
+        pg = cpu.pagealloc()
+        if pg is None:
+            break
+        cpu.pagefree(pg)
+    else:
+        raise RuntimeError(f"memory could not be parked with CPU 1 in {PARKINGS_MAX} attempts")
     while pg is None:
         if not uvm.wait(10.0):
             raise RuntimeError("no page came within 10 s")
