@@ -6,7 +6,20 @@ import pytest
 
 import uvmfree
 from tests.kern.tasks import WAIT_S, begin, finish
-from tests.mechanism.rig import VARIANTS, Boot, all_free, free_globally, free_on, settle, take_everything, until
+from tests.mechanism.rig import (
+    SMALL,
+    VARIANTS,
+    Boot,
+    all_free,
+    free_globally,
+    free_on,
+    own_lock,
+    rebound,
+    settle,
+    take_everything,
+    until,
+)
+from tests.uvm.machines import InterposingMachine
 from uvmfree.uvm.page import Place, VmPage
 
 RESERVES = 11
@@ -124,3 +137,18 @@ def stamp(uvm: uvmfree.Uvm, pg: VmPage, who: int) -> None:
 def unstamped(uvm: uvmfree.Uvm, pg: VmPage) -> tuple[int, int]:
     first, second = uvm.physmem.bytes_of(pg)[:2]
     return first, second
+
+
+@pytest.mark.parametrize("how", ["taken over", "detached"])
+def test_a_thread_that_plays_no_cpu_frees_though_its_cpu_is_taken_away(design: str, how: str) -> None:
+    """R3 and R29: what cannot be had is given back by such a thread; a player that comes then is no error of it."""
+    machine = InterposingMachine()
+    uvm = uvmfree.boot(machine, **SMALL | {"design": design})
+    pages = uvm.pglistalloc(8)
+    machine.then = lambda: rebound(uvm, 0) if how == "taken over" else uvm.detach(0)
+    machine.at = own_lock(design, 0)
+    uvm.pglistfree(pages)
+    assert all_free(uvm) == 64
+    uvm.audit()
+    settle(uvm)
+    uvm.close()

@@ -67,8 +67,7 @@ def test_a_thread_is_what_it_is_only_while_it_plays(boot: Boot, design: str) -> 
 
     with pytest.raises(KeyError):
         broken_off()
-    with uvm.run_on(1) as cpu:
-        assert cpu.pagealloc() is None
+    assert uvm.cpus[1].pagealloc() is None
     with pytest.raises(uvmfree.ArgumentError, match="lwp='idle'"), uvm.run_on(1, lwp="idle"):  # type: ignore[arg-type]
         pass
     uvm.audit()

@@ -8,13 +8,14 @@ Source: uvm_page_recolor, uvm_cpu_attach in sys/uvm/uvm_page.c of NetBSD 9; cpu_
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 
 from uvmfree.errors import ArgumentError, BindError, ParamError
 from uvmfree.kern.xcall import Xcall
 from uvmfree.param import Param
 from uvmfree.uvm.allocator import Cpu, Design, UvmState
+from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.uvmexp import tune
 
 
@@ -61,6 +62,14 @@ class Hotplug:
                 self.attached |= {index}
                 self._retune()
             self._xcall.set_online(index, True)
+
+    def pagefree(self, pg: VmPage) -> None:
+        """Free a page to the attached CPU of the lowest number, for a thread that plays none."""
+        while True:
+            # Another thread may take the CPU over, or detach it, before the call has its lock.
+            with suppress(BindError):
+                self._state.cpus[min(self.attached)].pagefree(pg)
+                return
 
     def recolor(self, ncolors: int) -> None:
         """Give all pages new colours; ArgumentError unless Param would take `ncolors`."""

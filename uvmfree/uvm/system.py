@@ -261,7 +261,7 @@ class Uvm:
         => DoubleFree, ForeignPage: nothing has changed.
         """
         index = self._players.mine()
-        self._state.cpus[min(self._hotplug.attached) if index is None else index].pagefree(pg)
+        (self._hotplug if index is None else self._state.cpus[index]).pagefree(pg)
 
     def recolor(self, ncolors: int) -> None:
         """Change the number of page colours, with pages in caches and in use (uvm_page_recolor, Q13).
