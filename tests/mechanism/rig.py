@@ -145,9 +145,9 @@ def left_alone(uvm: uvmfree.Uvm) -> list[VmPage]:
     return pages[uvm.param.ncpus :]
 
 
-def asleep(uvm: uvmfree.Uvm, count: int, timeout_s: float | None = WAIT_S) -> list[OsThread]:
+def asleep(uvm: uvmfree.Uvm, count: int) -> list[OsThread]:
     """Start threads that wait for pages; return when all sleep, and the daemon has found nothing to do for them."""
-    got = [begin(lambda: uvm.wait(timeout_s)) for _ in range(count)]
+    got = [begin(lambda: uvm.wait()) for _ in range(count)]
     until(lambda: uvm.pageout.waiters == count)
     before = uvm.pagedaemon.pdwoke
     uvm.kick_pdaemon()

@@ -7,7 +7,7 @@ import pytest
 
 import uvmfree
 from tests.conformance.steps import free_all, take, take_all
-from tests.kern.tasks import WAIT_S
+from tests.kern.tasks import WAIT_S, begin, finish
 from tests.mechanism.rig import SMALL, Boot, free_on, settle, take_everything, until
 from tests.uvm.machines import ClockMachine, CounterMachine
 from uvmfree.uvm.page import Place, VmPage
@@ -302,6 +302,32 @@ def test_an_error_on_the_timer_is_loud_at_the_end(boot: Boot) -> None:
     with pytest.raises(uvmfree.XcallError, match="the timer of an xc thread raised") as refusal:
         run()
     assert isinstance(refusal.value.__cause__, ZeroDivisionError)
+
+
+def test_the_causes_may_be_read_while_the_first_of_each_is_counted() -> None:
+    """P1 and P8: by somebody without a lock, while other threads redistribute."""
+    over = threading.Event()
+    systems = [uvmfree.boot(**SMALL | {"design": "percpu", "ncpus": 8}) for _ in range(40)]
+    now = [systems[0]]
+
+    def read() -> None:
+        while not over.is_set():
+            assert set(now[0].redistributions()) == CAUSES
+
+    reader = begin(read)
+    try:
+        for uvm in systems:
+            now[0] = uvm
+            for index in range(8):
+                free_on(uvm, index, [take(uvm.cpus[index])])
+                uvm.redistribute(index)
+            assert causes(uvm) == {"explicit": 8}
+    finally:
+        over.set()
+        finish(reader)
+        for uvm in systems:
+            uvm.audit()
+            uvm.close()
 
 
 def test_today_there_is_nothing_to_hand_back(boot: Boot) -> None:

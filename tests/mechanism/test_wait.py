@@ -61,7 +61,7 @@ def test_the_timer_wakes_a_sleeper(design: str) -> None:
     tunables = SMALL | QUIET | {"redistribute_interval_s": 1.0, "design": design}
     with uvmfree.boot(machine, **tunables) as uvm:
         pages = left_alone(uvm)
-        sleepers = asleep(uvm, 2, None)
+        sleepers = asleep(uvm, 2)
         freed(uvm, pages[:20])
         machine.now_s = 103.0
         for _ in range(2):

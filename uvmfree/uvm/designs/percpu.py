@@ -28,7 +28,7 @@ from typing import cast
 
 from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles
-from uvmfree.uvm.designs.percpu_rest import PercpuAtRest
+from uvmfree.uvm.designs.percpu_rest import CAUSES, PercpuAtRest
 from uvmfree.uvm.freelist import GlobalFreelist, Lists, cpu_lists
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.refuse import NoLists, left_behind
@@ -341,7 +341,7 @@ class Percpu(PercpuAtRest):
         # All lists below are by CPU, and guarded by the CPU's lock.
         self._own_handles: list[tuple[CpuHandles, LockHandle]] = []  # what to retire when another thread takes over
         self._redistributed_ns = [0] * state.param.ncpus  # when last
-        self._causes: list[Counter[str]] = [Counter() for _ in range(state.param.ncpus)]
+        self._causes: list[Counter[str]] = [Counter(dict.fromkeys(CAUSES, 0)) for _ in range(state.param.ncpus)]
         for index in range(state.param.ncpus):
             handles = self._new_handles(index)
             self._own_handles.append(handles)

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from uvmfree.errors import ClosedError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.allocator import UvmState
 from uvmfree.uvm.freelist import GlobalFreelist, Lists, Walked, each, real_entries
 from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
+
+CAUSES: Final = ("timer", "pressure", "explicit", "retry")
+"""Why caches are handed back. Each is a key of a count from the start: no reader without a lock sees a table grow."""
 
 
 class CachingCpu(Protocol):
