@@ -35,9 +35,8 @@ def parse_settings(settings: Iterable[str], *, given: Mapping[str, str]) -> dict
         if name in given:
             raise ParamError(f"--set {setting}: {name} is set by {given[name]}")
         if name not in types:
-            raise ParamError(
-                f"--set {setting}: no tunable is called {name}; there are {', '.join(types.keys() - given.keys())}"
-            )
+            known = ", ".join(sorted(types.keys() - given.keys()))
+            raise ParamError(f"--set {setting}: no tunable is called {name}; there are {known}")
         if name in found:
             raise ParamError(f"--set {setting}: {name} was set to {found[name]} before")
         found[name] = _value(name, types[name], text)
