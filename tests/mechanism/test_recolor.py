@@ -117,6 +117,18 @@ def test_there_and_back_again(boot: Boot, variant: dict[str, Any]) -> None:
     settle(uvm)
 
 
+def test_a_cpu_that_was_away_meanwhile_knows_the_new_colours(boot: Boot, design: str) -> None:
+    """Q13 and R7: it comes back with a next colour that there is."""
+    uvm = boot(design=design)
+    free_on(uvm, 0, [take(uvm.cpus[1], color=2)])
+    uvm.detach(1)
+    uvm.recolor(2)
+    uvm.attach(1)
+    with uvm.run_on(1) as cpu:
+        assert [take(cpu).color for _ in range(3)] == [1, 0, 1]
+    uvm.audit()
+
+
 def test_a_closed_system_is_not_recoloured(boot: Boot, design: str) -> None:
     """Q13: ClosedError."""
     uvm = boot(design=design)
