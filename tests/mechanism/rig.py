@@ -129,6 +129,12 @@ def free_globally(uvm: uvmfree.Uvm, pages: list[VmPage]) -> None:
     uvm.redistribute(0)
 
 
+def one_pass(uvm: uvmfree.Uvm) -> None:
+    """Let the daemon make a pass, and return when it is over and the daemon sleeps again."""
+    uvm.kick_pdaemon()  # takes the daemon off the list of sleepers, if it is there
+    until(lambda: uvm.pageout._daemon._waiters)
+
+
 def left_alone(uvm: uvmfree.Uvm) -> list[VmPage]:
     """Take every page of a started system and bring it to where nobody helps a sleeper; return the pages.
 
@@ -139,9 +145,8 @@ def left_alone(uvm: uvmfree.Uvm) -> list[VmPage]:
     uvm.pageout.start(1)
     for index in range(uvm.param.ncpus):
         free_on(uvm, index, pages[index : index + 1])
-    before = uvm.pagedaemon.pdwoke
-    uvm.kick_pdaemon()
-    until(lambda: uvm.pagedaemon.pdwoke > before and not any(uvm.cached_pages()))
+    one_pass(uvm)
+    assert not any(uvm.cached_pages())
     return pages[uvm.param.ncpus :]
 
 
@@ -149,9 +154,7 @@ def asleep(uvm: uvmfree.Uvm, count: int) -> list[OsThread]:
     """Start threads that wait for pages; return when all sleep, and the daemon has found nothing to do for them."""
     got = [begin(lambda: uvm.wait()) for _ in range(count)]
     until(lambda: uvm.pageout.waiters == count)
-    before = uvm.pagedaemon.pdwoke
-    uvm.kick_pdaemon()
-    until(lambda: uvm.pagedaemon.pdwoke > before)
+    one_pass(uvm)
     return got
 
 

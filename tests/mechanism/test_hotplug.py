@@ -145,4 +145,5 @@ def test_cpus_come_and_go_while_others_work(design: str, seed: int) -> None:
     ) as uvm:
         drive(uvm, [body(index) for index in range(3)])
         uvm.audit()
-        assert all(pg.list is not None for pg in uvm.physmem), f"seed {seed}"
+        # By the counts: an idle thread may have a page in hand, which is on no list for a moment.
+        assert sum(cpu.allocs - cpu.frees for cpu in uvm.cpu_stats()) == 0, f"seed {seed}"

@@ -16,6 +16,7 @@ from tests.mechanism.rig import (
     all_free,
     free_globally,
     free_on,
+    left_alone,
     own_lock,
     rebound,
     settle,
@@ -306,13 +307,8 @@ def test_idle_threads_zero_the_pages_of_idle_cpus_only(boot: Boot, design: str) 
 def test_the_cpu_of_a_player_that_sleeps_is_idle(boot: Boot, design: str) -> None:
     """R16 and R18: while its thread is in uvm_wait() nothing is runnable there."""
     uvm = boot(design=design, idlezero=True, idle_interval_s=0.001, redistribute_min_gap_s=3600)
-    pages = take_everything(uvm)
-    for index in range(2):
-        free_on(uvm, index, [pages.pop()])
     with uvm:
-        uvm.pageout.start(1)  # while something is being paged out, nobody wakes a sleeper that there is no page for
-        uvm.kick_pdaemon()
-        until(lambda: not any(uvm.cached_pages()))  # and the caches are left alone from now on
+        pages = left_alone(uvm)  # nobody wakes a sleeper, nor drains a cache
 
         def player() -> None:
             with uvm.run_on(1) as cpu:
