@@ -8,6 +8,8 @@ with uvmfree.boot(npages=4096, ncpus=2, design="percpu") as uvm, uvm.run_on(0) a
     uvm.audit()
 """
 
+from typing import TYPE_CHECKING, Any
+
 from uvmfree.errors import (
     ArgumentError,
     AuditError,
@@ -24,14 +26,15 @@ from uvmfree.errors import (
     XcallError,
     XcallTimeout,
 )
-from uvmfree.param import Param
-from uvmfree.uvm.boot import boot
-from uvmfree.uvm.boot import designs as _designs
-from uvmfree.uvm.page import Place, VmPage
-from uvmfree.uvm.system import Uvm
 
-DESIGNS = _designs()
-"""What boot(design=...) takes: the name of each design, with a one-line description."""
+if TYPE_CHECKING:
+    from uvmfree.param import Param
+    from uvmfree.uvm.boot import boot
+    from uvmfree.uvm.page import Place, VmPage
+    from uvmfree.uvm.system import Uvm
+
+    DESIGNS: dict[str, str]
+    """What boot(design=...) takes: the name of each design, with a one-line description."""
 
 __all__ = [
     "DESIGNS",
@@ -55,3 +58,30 @@ __all__ = [
     "XcallTimeout",
     "boot",
 ]
+
+_HOMES = {
+    "Param": "uvmfree.param",
+    "Place": "uvmfree.uvm.page",
+    "Uvm": "uvmfree.uvm.system",
+    "VmPage": "uvmfree.uvm.page",
+    "boot": "uvmfree.uvm.boot",
+}
+"""Where the names stand that are imported when they are first asked for: with `atomics` they take a tenth of a
+second, which a command line that only prints its help should not."""
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "DESIGNS":
+        value: Any = import_module("uvmfree.uvm.boot").designs()
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'uvmfree' has no attribute {name!r}")
+    globals()[name] = value  # asked for once: two threads that ask at the same time find the same
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,66 @@
+"""The command line: one file per command in this folder.
+
+=> Data on stdout, progress on stderr. Exit codes: status.py.
+=> A command's file imports click and the errors; what draws or measures it imports when it is called, so that
+   `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+from uvmfree.cli.bench import bench
+from uvmfree.cli.status import BAD_INPUT, BROKEN, INTERRUPTED
+from uvmfree.cli.trace import trace
+from uvmfree.errors import AuditError, HangError, LockError, UvmError, XcallError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="uvmfree")
+def cli() -> None:
+    """NetBSD's page allocator before and after splitting uvm_fpageqlock, on real threads and real page traffic."""
+
+
+for command in (bench, trace):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    try:
+        status = cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = BAD_INPUT
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("uvmfree: interrupted", err=True)
+        status = INTERRUPTED
+    except UvmError as error:
+        status = _explain(error)
+    except BrokenPipeError:
+        # Whoever read stdout has gone; the interpreter would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = BROKEN
+    sys.exit(status)
+
+
+def _explain(error: UvmError) -> int:
+    """Say what went wrong: bad input in one line, what should never happen with its traceback."""
+    from uvmfree.workload.driver import DriveError
+
+    if isinstance(error, AuditError):
+        for finding in error.findings:
+            click.echo(f"uvmfree: audit: {finding}", err=True)
+        return BROKEN
+    if isinstance(error, DriveError | HangError | LockError | XcallError):
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
+        click.echo(f"uvmfree: {error}", err=True)
+        return BROKEN
+    click.echo(f"uvmfree: {error}", err=True)
+    return BAD_INPUT

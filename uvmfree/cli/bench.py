@@ -1,0 +1,165 @@
+"""`uvmfree bench`: the designs side by side on one workload."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from uvmfree.cli.output import check_writable, write_json
+from uvmfree.cli.running import first_ctrl_c_asks, progress
+from uvmfree.cli.status import INTERRUPTED
+from uvmfree.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from uvmfree.measure.bench import Bench
+    from uvmfree.measure.workloads import Workload
+
+_GIVEN = {
+    "npages": "--npages",
+    "ncpus": "--cpus",
+    "design": "--design",
+    "lockstat": "nothing: every repetition runs with it and without",
+}
+"""Tunables that --set does not set, and what does."""
+
+
+@click.command()
+@click.option(
+    "--trace", "trace_file", metavar="FILE", help="Replay this trace; '-' reads stdin. Default: the one shipped."
+)
+@click.option(
+    "--workload",
+    type=click.Choice(["trace", "pingpong", "handoff", "forkexit", "pressure"]),
+    default="trace",
+    show_default=True,
+)
+@click.option(
+    "--by", type=click.Choice(["cpu", "task"]), default="cpu", show_default=True, help="Whose events a CPU replays."
+)
+@click.option(
+    "--cpus",
+    type=int,
+    metavar="N",
+    help="Simulated CPUs. Default: as many as the trace has; 4 for pressure and forkexit; else 2.",
+)
+@click.option(
+    "--design", "designs", multiple=True, metavar="NAME", help="Measure this design; may be repeated. Default: all."
+)
+@click.option("--npages", type=int, help="Pages of RAM. Default: 65536; with --workload pressure 4096.")
+@click.option(
+    "--memory", type=float, metavar="FRACTION", help="RAM: this fraction of the trace's peak; the rest is swapped."
+)
+@click.option("--seconds", type=float, metavar="S", help="How long --workload pressure runs. Default: 2.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a tunable (see Param); may be repeated."
+)
+@click.option("--refill", type=int, metavar="N", help="Pages that a miss of percpu takes. Default: 1.")
+@click.option("--vmstat", is_flag=True, help="Print the counters of each design's last run as `vmstat -s` does.")
+@click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
+@click.option(
+    "--json", "json_file", metavar="FILE", help="Write raw values and host facts here; '-' is stdout, with no tables."
+)
+def bench(
+    trace_file: str | None,
+    workload: str,
+    by: str,
+    cpus: int | None,
+    designs: tuple[str, ...],
+    npages: int | None,
+    memory: float | None,
+    seconds: float | None,
+    settings: tuple[str, ...],
+    refill: int | None,
+    vmstat: bool,
+    repetitions: int,
+    json_file: str | None,
+) -> None:
+    """Compare the designs on a workload: how often locks are taken, waited for, and what that buys and costs."""
+    from uvmfree.measure.bench import Bench, measure
+    from uvmfree.measure.settings import parse_settings
+    from uvmfree.measure.workloads import check_fits
+    from uvmfree.param import Param
+    from uvmfree.uvm.designs import REGISTRY
+
+    for name in designs:
+        if name not in REGISTRY:
+            raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
+    check_writable("--json", json_file)
+    tunables = parse_settings(settings, given=_GIVEN | ({"refill": "--refill"} if refill is not None else {}))
+    if refill is not None:
+        tunables["refill"] = refill
+    Param(**tunables)  # what is wrong with these shows at once, not after a trace was read
+    if memory is not None and npages is not None:
+        raise ArgumentError("--memory and --npages both say how much RAM there is; give one")
+    ready = _workload(workload, trace_file, by, cpus, seconds, memory)
+    if npages is None:
+        npages = ready.npages or Param().npages
+    param = Param(**tunables, npages=npages, ncpus=ready.ncpus)
+    check_fits(ready, param.npages, param.pagesize)
+    result = Bench(ready, param, designs or tuple(REGISTRY))
+    with (
+        first_ctrl_c_asks() as asked,
+        progress(len(result.modes) * repetitions * len(result.designs)) as (tick, done),
+    ):
+        for _ in measure(result, repetitions, tick, asked):
+            done()
+    if json_file is not None:
+        write_json("--json", json_file, result.document())
+    if json_file != "-":
+        _print_bench(result, vmstat)
+    if result.interrupted:
+        click.echo(f"uvmfree: interrupted after {len(result.runs)} runs; what was measured is above", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _workload(
+    kind: str, trace_file: str | None, by: str, cpus: int | None, seconds: float | None, memory: float | None
+) -> Workload:
+    from uvmfree.measure import workloads
+    from uvmfree.workload.trace import bundled_trace, read_trace
+
+    if cpus is not None and not 1 <= cpus <= 128:
+        raise ArgumentError(f"--cpus {cpus}: must be from 1 to 128")
+    if seconds is not None and kind != "pressure":
+        raise ArgumentError(f"--seconds goes with --workload pressure, not with --workload {kind}")
+    if kind == "trace":
+        return workloads.from_trace(read_trace(trace_file or bundled_trace()), ncpus=cpus, by=by, memory=memory)
+    if memory is not None:
+        raise ArgumentError(f"--memory goes with a trace, not with --workload {kind}")
+    if trace_file is not None:
+        raise ArgumentError(f"--trace goes with --workload trace, not with --workload {kind}")
+    if kind == "pressure":
+        return workloads.pressure(cpus or 4, 2.0 if seconds is None else seconds)
+    if kind == "forkexit":
+        return workloads.forkexit(cpus or 4)
+    return workloads.pingpong(cpus or 2) if kind == "pingpong" else workloads.handoff(cpus or 2)
+
+
+def _print_bench(result: Bench, vmstat: bool) -> None:
+    from rich.console import Console
+
+    from uvmfree.measure.lockstat_layout import netbsd
+    from uvmfree.measure.run import locks_of
+    from uvmfree.measure.vmstat_layout import vmstat_s
+    from uvmfree.report.comparison import notes, sleeps, table
+
+    wide = Console().width if sys.stdout.isatty() else 120
+    console = Console(width=wide, highlight=False)
+    console.print(f"{result.workload.name} on {result.workload.ncpus} CPUs, {result.param.npages:,} pages of RAM")
+    console.print(table(result))
+    for note in notes(result):
+        console.print(note, markup=False)
+    for design in result.designs:
+        counted = result.counted(design)
+        console.print(f"\n{design}, all repetitions with lockstat together")
+        elapsed_s = sum(record.drive.wall_ns for record in counted) / 1e9
+        for line in netbsd(locks_of(counted), elapsed_s):
+            console.print(line, markup=False)
+        for line in sleeps(result, design):
+            console.print(line, markup=False)
+        if vmstat and counted:
+            console.print(f"\n{design}, vmstat -s at the end of the last repetition with lockstat")
+            for line in vmstat_s(counted[-1].uvmexp):
+                console.print(line, markup=False)

@@ -1,0 +1,43 @@
+"""What a command does while it works: hears Ctrl-C where that is safe, and shows how far it is."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+
+@contextlib.contextmanager
+def first_ctrl_c_asks() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a request that is honoured where it is safe; yield what tells whether it came.
+
+    => An exception out of nowhere could strike while a system is half built or half closed. The second Ctrl-C is
+       an exception all the same.
+    """
+    came = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def progress(total: int) -> Iterator[tuple[Any, Any]]:
+    """Show a progress bar on stderr, if that is a terminal; yield what names a step and what ends it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        job = bar.add_task("", total=total)
+        yield (lambda what: bar.update(job, description=what), lambda: bar.advance(job))
