@@ -8,7 +8,9 @@
   the call that fails to the one that succeeds: at most 50 ms at the median.
 
 How: the first on both designs in turn, the worst value of all counts. The second on percpu, since fpageqlock has no
-caches, with the two CPUs otherwise idle; beside it, with two threads at work, and with `remote_drain`.
+caches, with the two CPUs otherwise idle; beside it, with two threads at work, and with `remote_drain`. What the host
+makes of two threads that wake each other, without any allocator, is measured beside them: the way to a page is
+four such steps (kick, cross-call, answer, wakeup), with `remote_drain` two.
 
 What could fool it: a spell is seen from its first sample on, so up to 2 ms are missing; the observer is a thread
 that takes turns with the others. Two drains within `redistribute_min_gap_s` would measure the rate limit: the
@@ -151,10 +153,41 @@ def at_work(uvm: Uvm, threads: int) -> Iterator[None]:
                 raise RuntimeError(f"{task.name} did not end")
 
 
+def handoff_ms(uvm: Uvm, shots: int) -> float:
+    """Return the median time from the release of a lock by one thread to its return from acquire in another."""
+    there, back = uvm.machine.raw_lock(), uvm.machine.raw_lock()
+    there.acquire()
+    back.acquire()
+
+    def echo() -> None:
+        for _ in range(shots):
+            there.acquire()
+            back.release()
+
+    task = uvm.machine.spawn("echo", echo)
+    took_ms = []
+    for _ in range(shots):
+        uvm.machine.pause(1000)  # the echo sleeps by then
+        began_ns = perf_counter_ns()
+        there.release()
+        if not back.acquire(True, 10.0):
+            raise RuntimeError("no echo came within 10 s")
+        took_ms.append((perf_counter_ns() - began_ns) / 2e6)  # there and back are two
+    if not task.join(10.0):
+        raise RuntimeError("the echo did not end")
+    return statistics.median(took_ms)
+
+
 def redistribution(smoke: bool) -> list[float]:
     """Time the way to a page, in three settings in turn; return the values of the first."""
-    shots: dict[str, list[float]] = {"idle": [], "two threads at work": [], "remote_drain": []}
-    settings = {"idle": (False, 0), "two threads at work": (False, 2), "remote_drain": (True, 0)}
+    settings = {
+        "CPUs idle": (False, 0),
+        "CPUs idle, remote_drain": (True, 0),
+        "two threads at work": (False, 2),
+        "two threads at work, remote_drain": (True, 2),
+    }
+    shots: dict[str, list[float]] = {name: [] for name in settings}
+    handoffs: dict[int, list[float]] = {0: [], 2: []}
     for _ in range(1 if smoke else REPETITIONS):
         for name, (remote, threads) in settings.items():
             with boot(npages=NPAGES, ncpus=2, remote_drain=remote, redistribute_interval_s=3600.0) as uvm:
@@ -164,9 +197,14 @@ def redistribution(smoke: bool) -> list[float]:
                     values = [to_page_ms(uvm) for _ in range(2 if smoke else SHOTS)]
                 uvm.audit()
             shots[name].append(statistics.median(values))
+            if not remote:
+                with boot(npages=NPAGES, ncpus=2) as uvm, at_work(uvm, threads):
+                    handoffs[threads].append(handoff_ms(uvm, 2 if smoke else SHOTS))
     for name, medians in shots.items():
         print(f"  from the kick to a page, {name}: {spread(medians, 2)} ms")
-    return shots["idle"]
+    for threads, medians in handoffs.items():
+        print(f"  a bare wakeup of one thread by another, {threads} threads at work: {spread(medians, 2)} ms")
+    return shots["CPUs idle"]
 
 
 def bench(smoke: bool) -> list[Record]:

@@ -261,3 +261,17 @@ def test_trace_info_counts(run: Run, trace: str) -> None:
     document = json.loads(said.out)
     assert (document["allocs"], document["allocs_high_order"], document["frees"]) == (201, 1, 200)
     assert "201 (1)" in run("trace", "info", trace).out
+
+
+@pytest.mark.parametrize("false_oom", [0, 2])
+def test_a_run_that_was_out_of_memory_while_there_was_some_is_a_failure(
+    run: Run, monkeypatch: pytest.MonkeyPatch, false_oom: int
+) -> None:
+    """Q5: the table is printed all the same."""
+    monkeypatch.setattr(Load, "settle", lambda load: false_oom)
+    said = run(
+        "bench", "--workload", "pressure", "--design", "percpu", "--npages", "1024", "--seconds", "0.05", *QUICK
+    )
+    assert "page operations" in said.out
+    assert said.status == (1 if false_oom else 0)
+    assert ("out of memory 2 times while there was some" in said.err) == bool(false_oom)

@@ -38,6 +38,26 @@ def test_a_cpu_that_goes_leaves_its_pages_to_others(uvm: uvmfree.Uvm) -> None:
     uvm.audit()
 
 
+def test_the_daemons_next_pass_works_by_the_new_watermarks(uvm: uvmfree.Uvm) -> None:
+    """R20 and R24: between the targets of two and of three CPUs memory is short with three, and enough with two."""
+    three = uvm.uvmexp.freetarg
+    uvm.detach(2)
+    two = uvm.uvmexp.freetarg
+    assert two < three
+    held = [uvm.cpus[0].pagealloc(use_reserve=True) for _ in range(256 - two)]
+    uvm.redistribute()
+    assert uvm.uvmexp.free == two
+    uvm.pagedaemon.one_pass()
+    assert uvm.pagedaemon.pdrevs == 0  # enough: nothing was scanned
+    uvm.attach(2)
+    uvm.pagedaemon.one_pass()
+    assert uvm.pagedaemon.pdrevs == 1
+    for pg in held:
+        assert pg is not None
+        uvm.cpus[0].pagefree(pg)
+    uvm.audit()
+
+
 def test_whoever_uses_a_detached_cpu_is_told(uvm: uvmfree.Uvm) -> None:
     cpu = uvm.cpus[1]
     pg = cpu.pagealloc()

@@ -9,7 +9,7 @@ import click
 
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.running import first_ctrl_c_asks, progress
-from uvmfree.cli.status import INTERRUPTED
+from uvmfree.cli.status import BROKEN, INTERRUPTED
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -112,6 +112,9 @@ def bench(
     if result.interrupted:
         click.echo(f"uvmfree: interrupted after {len(result.runs)} runs; what was measured is above", err=True)
         sys.exit(INTERRUPTED)
+    if false_oom := result.false_oom():
+        click.echo(f"uvmfree: out of memory {false_oom} times while there was some to be had or reclaimed", err=True)
+        sys.exit(BROKEN)
 
 
 def _workload(

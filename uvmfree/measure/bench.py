@@ -58,6 +58,10 @@ class Bench:
             spreads["wall_ms"] = spread([record.drive.wall_ns / 1e6 for record in timed])
         return spreads
 
+    def false_oom(self) -> int:
+        """How often an access, or a CPU at the end of a run, found no memory while there was some."""
+        return sum(record.counts.get("false_oom", 0) for record in self.runs)
+
     def document(self) -> dict[str, Any]:
         """Return everything as one JSON document."""
         return {
