@@ -18,12 +18,14 @@ from uvmfree.kern.lock import LockHandle, RawLock
 from uvmfree.kern.lockdebug import CheckingHandle, LockDebug
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.lockstat import CountingHandle, LockStat, summed
+from uvmfree.kern.lockwatch import LockWatch, WatchingHandle
 
 
 class Mutex:
     """A named lock with a place in the lock order.
 
-    => `raw_lock()` makes the lock itself; `clock_ns` times waits (lockstat), `debug` checks use (lockdebug).
+    => `raw_lock()` makes the lock itself; `clock_ns` times waits (lockstat), `debug` checks use (lockdebug), `watch`
+       knows holder and waiters (lockwatch).
     => Source: mutex(9); lockstat(8) for what is counted.
     """
 
@@ -36,6 +38,7 @@ class Mutex:
         clock_ns: Callable[[], int],
         lockstat: bool,
         debug: LockDebug | None,
+        watch: LockWatch | None = None,
     ) -> None:
         self.rank = rank
         self.index = index
@@ -44,6 +47,8 @@ class Mutex:
         self._clock_ns = clock_ns
         self._lockstat = lockstat
         self._debug = debug
+        self._watch = watch
+        self._watched = None if watch is None else watch.add(self.name)
         # Handles are made and retired while others count: a lock of its own, held for a list operation.
         self._registry = raw_lock()
         self._counting: dict[LockHandle, CountingHandle] = {}  # guarded by _registry
@@ -58,6 +63,9 @@ class Mutex:
         if self._lockstat:
             counting = CountingHandle(raw, self.name, caller, self._clock_ns)
             handle = LockHandle(counting.acquire, counting.try_acquire, counting.release)
+        if self._watch is not None and self._watched is not None:
+            watching = WatchingHandle(self._watched, self._watch, handle, caller)
+            handle = LockHandle(watching.acquire, watching.try_acquire, watching.release)
         if self._debug is not None:
             checking = CheckingHandle(self, self._debug, handle)
             handle = LockHandle(checking.acquire, checking.try_acquire, checking.release)

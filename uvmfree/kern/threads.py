@@ -4,15 +4,19 @@ This is the one module that imports `threading`. On a free-threaded interpreter 
 the GIL they take turns, and what is measured then is how often a lock is taken and waited for, not speed.
 """
 
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
+from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
 
 SPINS: Final = 200
@@ -22,12 +26,14 @@ SPINS: Final = 200
 class ThreadsMachine:
     """Locks, threads and time of this process.
 
-    => `lockstat`: mutexes count (kern/lockstat.py). `lockdebug`: mutexes check (kern/lockdebug.py).
+    => `lockstat`: mutexes count (kern/lockstat.py). `lockdebug`: mutexes check (kern/lockdebug.py). `lockwatch`: they
+       say who holds and who waits for them (kern/lockwatch.py), and the attribute is where to ask.
     """
 
-    def __init__(self, *, lockstat: bool = False, lockdebug: bool = False) -> None:
+    def __init__(self, *, lockstat: bool = False, lockdebug: bool = False, lockwatch: bool = False) -> None:
         self.lockstat = lockstat
         self.lockdebug = lockdebug
+        self.lockwatch = LockWatch(threading.Lock, threading.get_ident) if lockwatch else None
         self._debug = LockDebug(threading.Lock, threading.get_ident) if lockdebug else None
 
     def raw_lock(self) -> RawLock:
@@ -43,6 +49,7 @@ class ThreadsMachine:
             clock_ns=time.perf_counter_ns,
             lockstat=self.lockstat,
             debug=self._debug,
+            watch=self.lockwatch,
         )
 
     def condvar(self) -> Condvar:
@@ -68,6 +75,23 @@ class ThreadsMachine:
     def pause(self, polls: int) -> None:
         """Yield the processor, and with it the GIL; after SPINS polls sleep for a while."""
         time.sleep(0 if polls < SPINS else 50e-6)
+
+    def stacks(self) -> tuple["ThreadStack", ...]:
+        """Return what every thread of this process is doing, by name; for the report of a hang."""
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        return tuple(
+            ThreadStack(ident, names.get(ident, "not ours"), tuple(traceback.format_stack(frame)))
+            for ident, frame in sys._current_frames().items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadStack:
+    """One thread: its identity as `me()` gives it, its name, and its frames as text, the innermost last."""
+
+    ident: int
+    name: str
+    frames: tuple[str, ...]
 
 
 class OsThread:

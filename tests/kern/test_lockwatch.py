@@ -1,0 +1,84 @@
+"""The watching mutex: who holds it, who waits for it, and the hooks that hold a holder up."""
+
+import threading
+
+from tests.kern.tasks import await_event, begin, finish
+from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
+from uvmfree.kern.lockwatch import LockState, LockWatch
+from uvmfree.kern.threads import ThreadsMachine
+
+
+def watching() -> tuple[ThreadsMachine, LockWatch]:
+    machine = ThreadsMachine(lockwatch=True)
+    assert machine.lockwatch is not None
+    return machine, machine.lockwatch
+
+
+def test_holder_and_waiter_are_known_while_they_are_and_no_longer() -> None:
+    machine, watch = watching()
+    mutex = machine.mutex(UVM_CPU, 2)
+    machine.mutex(UVM_FPAGEQLOCK)
+    mine, theirs = mutex.handle("uvm_pagealloc"), mutex.handle("uvm_pagefree")
+    idle = LockState("uvm_fpageqlock", None, ())
+    assert watch.states() == (LockState("uvm_cpu[2]", None, ()), idle)
+    mine.acquire()
+    assert not theirs.try_acquire()
+    got = threading.Event()
+
+    def wanting() -> None:
+        with theirs:
+            assert watch.held_by(machine.me()) == ("uvm_cpu[2]",)
+            got.set()
+
+    waiter = begin(wanting)
+    polls = 0
+    while not watch.states()[0].waiters:
+        machine.pause(polls)
+        polls += 1
+    state = watch.states()[0]
+    assert state.holder == (machine.me(), "uvm_pagealloc")
+    assert [caller for _, caller in state.waiters] == ["uvm_pagefree"]
+    assert watch.held_by(machine.me()) == ("uvm_cpu[2]",)
+    mine.release()
+    await_event(got)
+    finish(waiter)
+    assert watch.states() == (LockState("uvm_cpu[2]", None, ()), idle)
+    assert watch.held_by(machine.me()) == ()
+
+
+def test_hooks_run_inside_and_outside_of_the_lock() -> None:
+    machine, watch = watching()
+    mutex = machine.mutex(UVM_CPU, 0)
+    handle = mutex.handle("x")
+    (watched,) = watch.named("uvm_cpu[0]")
+    assert watch.named("uvm_cpu[1]") == ()
+    seen: list[tuple[str, tuple[str, ...]]] = []
+    watched.on_taken = lambda: seen.append(("taken", watch.held_by(machine.me())))
+    watched.on_dropped = lambda: seen.append(("dropped", watch.held_by(machine.me())))
+    with handle:
+        pass
+    assert handle.try_acquire()
+    handle.release()
+    assert seen == [("taken", ("uvm_cpu[0]",)), ("dropped", ())] * 2
+    watched.on_taken = watched.on_dropped = None
+    with handle:
+        pass
+    assert len(seen) == 4
+
+
+def test_stacks_name_the_threads_and_what_they_do() -> None:
+    machine = ThreadsMachine()
+    over = threading.Event()
+    here = threading.Event()
+
+    def sleeping_for_the_test() -> None:
+        here.set()
+        await_event(over)
+
+    task = begin(sleeping_for_the_test, "sleeper")
+    await_event(here)
+    stacks = {stack.name: stack for stack in machine.stacks()}
+    over.set()
+    finish(task)
+    assert "sleeping_for_the_test" in "".join(stacks["sleeper"].frames)
+    assert any(stack.ident == machine.me() for stack in stacks.values())
