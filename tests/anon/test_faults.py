@@ -227,3 +227,27 @@ def test_an_io_thread_that_dies_fails_the_daemon_and_all_who_wait() -> None:
         assert rig.state(1) is RESIDENT
         with pytest.raises(HangError, match="swapio died of LookupError"):
             rig.swap.close(WAIT_S)
+
+
+def test_a_page_is_not_lost_when_the_cpu_goes_away_before_it_is_freed() -> None:
+    """Q13: whoever touches or discards a page on a CPU that is detached meanwhile frees it past that CPU."""
+    broken = [False]
+
+    def pread(fd: int, n: int, at: int) -> bytes:
+        if broken[0]:
+            rig.uvm.detach(1)
+            raise io_error(at)
+        return os.pread(fd, n, at)
+
+    with Rig(pread=pread) as rig:
+        with rig.uvm.run_on(1) as cpu:
+            rig.anons.touch(cpu, 0, write=True)
+            rig.anons.touch(cpu, 1, write=True)
+            rig.scan()
+            broken[0] = True
+            with pytest.raises(SwapReadError):
+                rig.anons.touch(cpu, 0)
+            broken[0] = False
+            rig.touch(1)
+            rig.anons.discard(cpu, 1)
+        rig.settle()

@@ -16,7 +16,7 @@ Source: uvm_fault, uvm_anon.c, uvm_aio_aiodone, uvmpd_scan_queue in sys/uvm of N
 from collections import OrderedDict
 from collections.abc import Callable
 
-from uvmfree.errors import ArgumentError, AuditError, ClosedError, HangError, OutOfPages
+from uvmfree.errors import ArgumentError, AuditError, BindError, ClosedError, HangError, OutOfPages
 from uvmfree.kern.lockrank import UVM_PAGEQLOCK
 from uvmfree.kern.machine import Machine
 from uvmfree.uvm.allocator import Cpu
@@ -116,7 +116,7 @@ class AnonMemory:
             self._inactive.pop(anon.index, None)
             self._move(anon, AnonState.UNTOUCHED)
         if pg is not None:
-            cpu.pagefree(pg)
+            self._free(cpu, pg)
 
     def free_all(self, cpu: Cpu) -> None:
         """Discard every page."""
@@ -274,7 +274,7 @@ class AnonMemory:
                     self._read(anon, pg)
                 except BaseException as error:
                     read_error = isinstance(error, SwapReadError)
-                    cpu.pagefree(pg)
+                    self._free(cpu, pg)
                     raise
         except BaseException:
             with self._fault:
@@ -294,6 +294,13 @@ class AnonMemory:
             else:
                 self._count.flt_przero += 1
         return True
+
+    def _free(self, cpu: Cpu, pg: VmPage) -> None:
+        """Free a page to the caller's CPU; past it, if that was detached or taken over meanwhile (Q13)."""
+        try:
+            cpu.pagefree(pg)
+        except BindError:
+            self._pagefree(pg)
 
     def _read(self, anon: Anon, pg: VmPage) -> None:
         """Fill a page from swap."""
