@@ -2,6 +2,7 @@
 
 import threading
 
+from tests.anon.rig import until
 from tests.kern.tasks import await_event, begin, finish
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockwatch import LockState, LockWatch
@@ -31,10 +32,7 @@ def test_holder_and_waiter_are_known_while_they_are_and_no_longer() -> None:
             got.set()
 
     waiter = begin(wanting)
-    polls = 0
-    while not watch.states()[0].waiters:
-        machine.pause(polls)
-        polls += 1
+    until(lambda: watch.states()[0].waiters)
     state = watch.states()[0]
     assert state.holder == (machine.me(), "uvm_pagealloc")
     assert [caller for _, caller in state.waiters] == ["uvm_pagefree"]
