@@ -1,0 +1,175 @@
+"""A Machine whose every step a scheduler decides: the allocator runs on it under `interleave_test.explore`.
+
+Locks and threads are those of `threading`, which the explorer replaces while a schedule runs. What the explorer does
+not explore is modelled here:
+
+=> Time. `clock_ns()` says what the test set. A timed wait ends when the test moves the clock past its end, at any
+   switch point, whether or not other threads could run (the explorer itself ends one only when nobody can).
+=> The counter page. Each load and each store is a step of its own, and an atomic update is one step; so is the store
+   of an update's operand, which belongs to its owner. `words[slot] += 1` without a lock loses updates here.
+
+=> Make it inside a model, once for each schedule. The book of lockdebug is an instrument: it adds no switch point.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from uvmfree.kern.lockdebug import LockDebug
+from uvmfree.kern.lockrank import LockRank
+from uvmfree.kern.mutex import Condvar, Mutex
+from uvmfree.kern.threads import OsThread
+
+NS = 1_000_000_000
+
+
+class _Unlocked:
+    """A lock that excludes nobody, for data that no switch point divides."""
+
+    def __enter__(self) -> bool:
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class ClockLock:
+    """A `threading.Lock` whose timed acquire ends when the machine's clock says so."""
+
+    def __init__(self, machine: "ExploreMachine") -> None:
+        self._machine = machine
+        self._lock = threading.Lock()
+        self._sleepers: list[threading.Event] = []
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        if timeout < 0:
+            return self._lock.acquire(blocking)
+        machine = self._machine
+        due_ns = machine.now_ns + round(timeout * NS)
+        while not self._lock.acquire(False):
+            if machine.now_ns >= due_ns:
+                return False
+            wake = threading.Event()
+            # No switch point since the lock was found held: who releases it, or moves the clock, sees the sleeper.
+            self._sleepers.append(wake)
+            machine.alarms.append((due_ns, wake))
+            wake.wait()
+            self._sleepers = [other for other in self._sleepers if other is not wake]
+            machine.alarms = [alarm for alarm in machine.alarms if alarm[1] is not wake]
+        return True
+
+    def release(self) -> None:
+        sleepers = tuple(self._sleepers)
+        self._lock.release()
+        for wake in sleepers:
+            wake.set()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class SteppedPage:
+    """A counter page on which every access is a step; the face of `CounterPage`."""
+
+    def __init__(self, names: tuple[str, ...], step: Callable[[], None]) -> None:
+        self.names = names
+        self.closed = False
+        self.step = step
+        self.words = [0] * len(names)
+
+    def slot(self, name: str) -> int:
+        return self.names.index(name)
+
+    def view(self) -> "SteppedPage":
+        return self
+
+    def load(self, name: str) -> int:
+        return self[self.names.index(name)]
+
+    def adder(self, name: str) -> "SteppedAdder":
+        return SteppedAdder(self, self.slot(name))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __getitem__(self, slot: int) -> int:
+        self.step()
+        return self.words[slot]
+
+    def __setitem__(self, slot: int, value: int) -> None:
+        self.step()
+        self.words[slot] = value
+
+
+class SteppedAdder:
+    """An atomic updater with an operand of its own: two threads that use one at a time take each other's operand."""
+
+    def __init__(self, page: SteppedPage, slot: int) -> None:
+        self._page = page
+        self._slot = slot
+        self._operand = 0
+        self.operations = 0
+
+    def add(self, n: int) -> None:
+        self._operand = n
+        self._page.step()
+        self._page.words[self._slot] += self._operand
+        self.operations += 1
+
+
+class ExploreMachine:
+    """Locks, threads and time under the explorer's control."""
+
+    lockstat = False
+
+    def __init__(self, *, lockdebug: bool = True) -> None:
+        self.lockdebug = lockdebug
+        self.now_ns = 100 * NS
+        self.alarms: list[tuple[int, threading.Event]] = []
+        self._ids: dict[int, int] = {}
+        self._gate = threading.Event()
+        self._debug = LockDebug(_Unlocked, self.me) if lockdebug else None  # type: ignore[arg-type]
+
+    def raw_lock(self) -> ClockLock:
+        return ClockLock(self)
+
+    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
+        return Mutex(rank, index, raw_lock=threading.Lock, clock_ns=self.clock_ns, lockstat=False, debug=self._debug)
+
+    def condvar(self) -> Condvar:
+        return Condvar(self.raw_lock)
+
+    def counters(self, names: tuple[str, ...]) -> Any:
+        return SteppedPage(names, self.step)
+
+    def spawn(self, name: str, body: Callable[[], None]) -> OsThread:
+        return OsThread(name, body)
+
+    def clock_ns(self) -> int:
+        return self.now_ns
+
+    def me(self) -> int:
+        """Number the threads in the order in which they first ask: a message then reads the same when replayed."""
+        return self._ids.setdefault(threading.get_ident(), len(self._ids))
+
+    def pause(self, polls: int) -> None:
+        self.step()
+
+    def step(self) -> None:
+        """Let the scheduler switch here."""
+        self._gate.set()
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock, and end the timed waits that are due."""
+        self.now_ns += round(seconds * NS)
+        for due_ns, wake in tuple(self.alarms):
+            if due_ns <= self.now_ns:
+                wake.set()
+        self.step()
+
+    def next_alarm_s(self) -> float | None:
+        """Return in how many seconds the next timed wait ends."""
+        return min(((due_ns - self.now_ns) / NS for due_ns, _ in self.alarms), default=None)
