@@ -12,6 +12,7 @@ from typing import Any
 
 import uvmfree
 from tests.kern.tasks import WAIT_S
+from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.anon import AnonMemory
@@ -68,7 +69,14 @@ class Rig:
         self.pageout = Pageout(
             self.machine, self.counters, lambda: marks, self.free, lambda: self.machine.me() == self.daemon_thread
         )
-        self.daemon = Pagedaemon(self.machine, self.pageout, lambda: marks, self.free, self.redistribute)
+        self.daemon = Pagedaemon(
+            self.machine,
+            self.pageout,
+            lambda: marks,
+            self.free,
+            self.redistribute,
+            EventLog(self.machine.raw_lock, self.machine.clock_ns),
+        )
         self.file = SwapFile(self.machine, nslots, PAGESIZE, **file)
         self.swap = SwapIO(self.machine, self.file)
         self.anons = AnonMemory(

@@ -7,6 +7,7 @@ import pytest
 from tests.anon.test_pageout import MARKS, Parts
 from tests.kern.tasks import WAIT_S, begin, finish
 from uvmfree.errors import HangError
+from uvmfree.kern.eventlog import EventLog
 from uvmfree.uvm.pdaemon import Pagedaemon
 
 
@@ -17,8 +18,9 @@ class Stock(Parts):
         super().__init__(free)
         self.cached = cached
         self.did: list[str] = []
+        self.events = EventLog(self.machine.raw_lock, self.machine.clock_ns)
         self.daemon_itself = Pagedaemon(
-            self.machine, self.pageout, lambda: MARKS, lambda: self.free, self.redistribute
+            self.machine, self.pageout, lambda: MARKS, lambda: self.free, self.redistribute, self.events
         )
 
     def redistribute(self) -> int:

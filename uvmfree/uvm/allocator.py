@@ -19,6 +19,7 @@ from typing import Final, Literal, Protocol
 
 from uvmfree.errors import ArgumentError, DoubleFree, ForeignPage
 from uvmfree.kern.counters import CounterPage
+from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.machine import Machine
 from uvmfree.kern.mutex import Mutex
@@ -59,6 +60,7 @@ class UvmState:
     counters: CounterPage
     uvmexp: UvmExp
     pageout: Pageout
+    events: EventLog
     fpageqlock: Mutex
     cpu_mutexes: tuple[Mutex, ...]
     cpus: list[Cpu]

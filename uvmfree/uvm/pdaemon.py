@@ -11,6 +11,7 @@ Source: uvm_pageout, uvmpd_scan in sys/uvm/uvm_pdaemon.c of NetBSD 9; the propos
 from collections.abc import Callable
 from typing import Protocol
 
+from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.machine import Machine
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.uvmexp import Watermarks
@@ -41,12 +42,14 @@ class Pagedaemon:
         marks: Callable[[], Watermarks],
         free: Callable[[], int],
         redistribute: Callable[[], int],
+        events: EventLog,
     ) -> None:
         self._machine = machine
         self._pageout = pageout
         self._marks = marks
         self._free = free
         self._redistribute = redistribute
+        self._events = events
         self._reclaimers: tuple[Reclaimer, ...] = ()  # replaced whole before the daemon is started, then only read
         self.pdwoke = self.pdrevs = self.pdscans = 0
 
@@ -67,11 +70,13 @@ class Pagedaemon:
 
     def one_pass(self) -> None:
         """Free memory if it is short, then wake whoever waits for it."""
+        began_ns, scanned = self._machine.clock_ns(), self.pdscans
         if self._short_of_target():
             self._redistribute()
         if self._short_of_target() or self._pageout.needs_scan():
             self._scan()
         self._pageout.daemon_pass_over()
+        self._events.add("daemon", "", None, began_ns, self.pdscans - scanned)
 
     def _short_of_target(self) -> bool:
         return self._free() + self._pageout.paging < self._marks().freetarg

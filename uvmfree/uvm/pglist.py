@@ -96,6 +96,7 @@ class PgList:
 
     def _take(self, request: Request, choose: Callable[[], list[VmPage]]) -> list[VmPage]:
         *cpu_locks, fpageqlock = self._locks
+        began_ns = self._state.machine.clock_ns()
         with ExitStack() as held:
             for handle in cpu_locks:
                 held.enter_context(handle)
@@ -113,6 +114,8 @@ class PgList:
                     pg.flags = PG_CLEAN
                 self.allocated += len(chosen)
             self._design.settle()
+        if owners:
+            self._state.events.add("redistribute", "pglistalloc", None, began_ns, len(chosen))
         return sorted(chosen, key=lambda pg: pg.pfn)
 
     def _free(self) -> int:

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final
 
-from uvmfree.errors import ArgumentError, ClosedError, HangError, OutOfPages, UvmError
+from uvmfree.errors import ArgumentError, ClosedError, HangError, UvmError
+from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.kern.machine import Machine, Task
@@ -30,7 +29,8 @@ from uvmfree.uvm.idle import IdleThreads
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.pdaemon import Pagedaemon
-from uvmfree.uvm.pglist import PgList, Request, checked
+from uvmfree.uvm.pglist import PgList, checked
+from uvmfree.uvm.pglistwait import collect
 from uvmfree.uvm.physmem import PhysMem, split
 from uvmfree.uvm.players import Players
 from uvmfree.uvm.uvmexp import COUNTERS, CpuStats, DaemonStats, UvmExp, tune
@@ -44,7 +44,8 @@ class Uvm:
 
     => `uvmexp`: the counters. `xcall`: cross-calls. `param`: what it was booted with. `physmem`: RAM.
     => `pageout`, `pagedaemon`: who waits for pages, and who frees them.
-    => `machine`: the Machine that it runs on, for those who drive it.
+    => `machine`: the Machine that it runs on, for those who drive it. `events`: redistributions and the daemon's
+       passes, with their times.
     """
 
     def __init__(self, param: Param, machine: Machine) -> None:
@@ -52,6 +53,7 @@ class Uvm:
         self.param = param
         self.machine = machine
         self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize)
+        self.events = EventLog(machine.raw_lock, machine.clock_ns)
         self._counters = machine.counters(COUNTERS)
         self._players = Players(machine)
         cpus: list[Cpu] = []
@@ -78,6 +80,7 @@ class Uvm:
             counters=self._counters,
             uvmexp=self.uvmexp,
             pageout=self.pageout,
+            events=self.events,
             fpageqlock=machine.mutex(UVM_FPAGEQLOCK),
             cpu_mutexes=tuple(machine.mutex(UVM_CPU, index) for index in range(param.ncpus)),
             cpus=cpus,
@@ -101,6 +104,7 @@ class Uvm:
             lambda: self.uvmexp.marks,
             lambda: self._countable(self.uvmexp.free),
             lambda: self._drainer.drain("pressure"),
+            self.events,
         )
         self._anon_maps = AnonMaps(self._state, self._design, self.pagedaemon, self.wait)
         self._pglist = PgList(self._state, self._design)
@@ -242,7 +246,10 @@ class Uvm:
         try:
             if request.contiguous or not waitok:
                 return self._pglist.alloc(request)
-            return self._pglistalloc_waiting(request, timeout_s)
+            clock_ns = self.machine.clock_ns
+            return collect(
+                self._pglist, request, timeout_s, clock_ns=clock_ns, wait=self.wait, give_back=self.pglistfree
+            )
         finally:
             self.pageout.kick_if_short(self._countable(free))
 
@@ -350,25 +357,6 @@ class Uvm:
     def _on_timer(self, index: int) -> None:
         self._design.on_timer(index)
         self.pageout.wake_waiters()
-
-    def _pglistalloc_waiting(self, request: Request, timeout_s: float | None) -> list[VmPage]:
-        """Collect pages, waiting for those that are missing (R29); if they do not come, all go back."""
-        until_ns = None if timeout_s is None else self.machine.clock_ns() + round(timeout_s * 1e9)
-        pages: list[VmPage] = []
-        try:
-            while len(pages) < request.size:
-                with contextlib.suppress(OutOfPages):
-                    pages += self._pglist.alloc_some(replace(request, size=request.size - len(pages)))
-                left_s = None if until_ns is None else (until_ns - self.machine.clock_ns()) / 1e9
-                if len(pages) < request.size and not self.wait(left_s):
-                    break
-        except UvmError:
-            self.pglistfree(pages)
-            raise
-        if len(pages) < request.size:
-            self.pglistfree(pages)
-            raise OutOfPages(f"only {len(pages)} of {request.size} pages came free within {timeout_s} s")
-        return sorted(pages, key=lambda pg: pg.pfn)
 
     def _run_pagedaemon(self) -> None:
         self._players.set_lwp("pagedaemon")

@@ -368,9 +368,8 @@ class Percpu(PercpuAtRest):
         """Chop off the cache of one CPU and splice it onto the global list (P8); O(buckets)."""
         with self._cpu_handles[index]:
             cpu = self._cpu(index)
-            self._redistributed_ns[index] = self._state.machine.clock_ns()
-            chopped = cpu.chop()
-            if not chopped:
+            self._redistributed_ns[index] = began_ns = self._state.machine.clock_ns()
+            if not (chopped := cpu.chop()):
                 return 0
             self._causes[index][cause] += 1
             pages = sum(map(len, chopped))
@@ -379,6 +378,7 @@ class Percpu(PercpuAtRest):
                 for part in chopped:
                     self._global.splice(part, part[0].free_list, part[0].color)
             cpu.put_back(pages, zeropages)
+        self._state.events.add("redistribute", cause, index, began_ns, pages)
         return pages
 
     def redistributions(self) -> dict[str, int]:
