@@ -1,0 +1,110 @@
+"""How far the counters may lag behind the lists, derived from a program on paper (docs/locking.md has the proof).
+
+=> In hand for CPU i: what was changed on the global list and not yet on the counters, by whoever holds the lock of
+   CPU i. Pages taken make a counter too high, by at most `refill`; pages handed back make it too low, by at most what
+   the CPU had cached.
+=> A contiguous allocation holds all CPU locks, so it is alone: at most its size too high.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from uvmfree.param import Param
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on uvmexp.free minus the pages on the global list; the same hold for uvmexp.zeropages.
+
+    => `cached_max[i]`: pages that CPU i can ever hold in its cache while the program runs.
+    => `exact`: there is no lag. `spills`: caches are bounded. `anon`: the pagedaemon frees pages.
+    => `refill`: pages that a miss takes. `run_max`: the most that one contiguous allocation takes.
+    """
+
+    npages: int
+    exact: bool
+    spills: bool
+    anon: bool
+    refill: int
+    run_max: int
+    cached_max: tuple[int, ...]
+
+    @classmethod
+    def of(cls, param: Param, cpus: Sequence[Sequence[tuple[Any, ...]]], *, anon: bool) -> Limits:
+        """Derive the bounds of a program."""
+        calls = sum(op[0] == "call" for ops in cpus for op in ops)
+        return cls(
+            npages=param.npages,
+            exact=param.design == "fpageqlock",
+            spills=param.hoard_max is not None,
+            anon=anon,
+            refill=param.refill,
+            run_max=max((op[1] for ops in cpus for op in ops if op[0] == "run"), default=0),
+            # What the pagedaemon and its I/O thread free, one page at a time, is accounted to any CPU.
+            cached_max=tuple(max(_cached_max(param, ops, calls), int(anon)) for ops in cpus),
+        )
+
+    def gap(self, others: Sequence[int]) -> tuple[int, int]:
+        """Return the bounds for whoever holds uvm_fpageqlock, and the locks of all CPUs but the others."""
+        if self.exact:
+            return 0, 0
+        high = self.refill * len(others)
+        if len(others) == len(self.cached_max):
+            high = max(high, self.run_max)
+        return -sum(self.cached_max[index] for index in others), high
+
+    def call(self, index: int, caller: str, cached: int) -> tuple[int, int]:
+        """Return how many pages a call that holds the lock of CPU `index` can have taken, and can have put back.
+
+        => `cached`: what the CPU had cached when the lock was taken.
+        """
+        match caller:
+            case "uvm_pagealloc":
+                return self.refill, 0
+            case "uvm_redistribute" | "uvm_cpu_attach":
+                return 0, cached
+            case "uvm_pagefree":  # a spill, or a page that the pagedaemon frees; else nothing
+                return 0, max(cached * self.spills, int(self.anon))
+            case "uvm_pglistalloc":  # holds all the locks, and takes its pages once
+                return (self.run_max if index == 0 else 0), cached
+            case "uvm_pageidlezero" | "uvm_audit" | "observer":
+                return 0, 0
+        raise AssertionError(f"{caller} holds the lock of CPU {index}: what it may have in hand is not known")
+
+    def value(self) -> tuple[int, int]:
+        """Return the bounds on what an unlocked reader reads.
+
+        => Never above all pages: what was taken and is still counted stands on no list. Below zero it may be: what
+           was handed back and is not yet counted may have been taken again, and that counted.
+        """
+        return (0 if self.exact else -sum(self.cached_max)), self.npages
+
+
+def _cached_max(param: Param, ops: Sequence[tuple[Any, ...]], calls: int) -> int:
+    """Return the most pages that a CPU's cache can hold: all that it frees, and what its misses bring in besides."""
+    spare = param.refill - 1
+    cached = calls * (spare + 1)
+    for op in ops:
+        match op:
+            case ("alloc", n, _):
+                cached += n * spare
+            case ("free", n):
+                cached += n
+            case ("churn", n, times):
+                cached += n * times * (spare + 1)
+            case ("touch", _, n, _):
+                cached += n * (spare + 1)
+            case ("discard", _):
+                cached += 1
+            case ("runfree",) | ("run", *_):
+                return _bounded(param, param.npages)  # how many pages a run has depends on what came of it
+    return _bounded(param, cached)
+
+
+def _bounded(param: Param, cached: int) -> int:
+    # Beyond the bound comes a page for each thread that frees on the CPU: its player, and its xc thread.
+    hoard = param.npages if param.hoard_max is None else param.hoard_max + 2
+    return min(cached, hoard, param.npages)
