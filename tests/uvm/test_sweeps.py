@@ -1,0 +1,89 @@
+"""Ghosts and sweeps, to the page: a list is swept when ghosts outnumber pages, and not before (uvm/freelist.py).
+
+=> Swept later, a list would grow; swept sooner, unlinking would cost more than O(1) on average.
+=> The same for the three kinds of lists that pages leave from the middle: a chunk of the global list, and both lists
+   of the design fpageqlock.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from uvmfree.uvm.designs.fpageqlock_rest import left
+from uvmfree.uvm.freelist import SWEEP_MIN, Bucket
+from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
+
+Unlink = Callable[[VmPage], None]
+
+
+def stand(pages: PageList, npages: int) -> list[VmPage]:
+    made = [VmPage(pfn, 0, 0, "test") for pfn in range(npages)]
+    for pg in made:
+        pg.list = pages
+    pages += made
+    return made
+
+
+def a_chunk(npages: int) -> tuple[PageList, list[VmPage], Unlink]:
+    bucket = Bucket(UNKNOWN)
+    chunk = PageList(Place.CACHED, 0, UNKNOWN)
+    made = stand(chunk, npages)
+    bucket.splice(chunk)
+    return chunk, made, bucket.unlink
+
+
+def a_cpu_list(npages: int) -> tuple[PageList, list[VmPage], Unlink]:
+    pages = PageList(Place.GLOBAL, 0, UNKNOWN)
+    made = stand(pages, npages)
+
+    def unlink(pg: VmPage) -> None:
+        pg.list = None
+        left(pages, pg)
+
+    return pages, made, unlink
+
+
+def a_global_list(npages: int) -> tuple[PageList, list[VmPage], Unlink]:
+    made = stand(PageList(Place.GLOBAL, 0, UNKNOWN), npages)  # what the pages name is a list of some CPU
+    pages = PageList(Place.GLOBAL, None, UNKNOWN)
+    pages += made
+
+    def unlink(pg: VmPage) -> None:
+        pg.list = None
+        left(pages, pg)
+
+    return pages, made, unlink
+
+
+KINDS = pytest.mark.parametrize("make", [a_chunk, a_cpu_list, a_global_list])
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "npages", [SWEEP_MIN + 10, 2 * SWEEP_MIN, 2 * SWEEP_MIN + 1, 4 * SWEEP_MIN, 4 * SWEEP_MIN + 1]
+)
+def test_a_list_is_swept_when_ghosts_outnumber_pages_and_not_before(
+    make: Callable[[int], tuple[PageList, list[VmPage], Unlink]], npages: int
+) -> None:
+    """R2: below SWEEP_MIN ghosts never; a sweep leaves the pages that stand there, in order, and no ghost."""
+    pages, made, unlink = make(npages)
+    entries, ghosts, sweeps = npages, 0, 0
+    for gone, pg in enumerate(made[:-1], 1):  # from the bottom on: never the head
+        unlink(pg)
+        ghosts += 1
+        if ghosts > SWEEP_MIN and ghosts > entries - ghosts:
+            entries, ghosts = entries - ghosts, 0
+            sweeps += 1
+        assert (pages.ghosts, len(pages)) == (ghosts, entries)
+        assert pages[ghosts:] == made[gone:]
+    assert sweeps >= 1
+
+
+@KINDS
+def test_the_head_leaves_no_ghost(make: Callable[[int], tuple[PageList, list[VmPage], Unlink]]) -> None:
+    """R2: a page that leaves from the head is simply taken."""
+    pages, made, unlink = make(5)
+    for pg in made[::-1]:
+        unlink(pg)
+        assert pages.ghosts == 0
+    assert pages == []
