@@ -43,7 +43,7 @@ class Beside:
             self.model[queue, pg.free_list, pg.color].append(pg)
 
     def pop(self, free_list: int, color: int, queues: tuple[int, int]) -> None:
-        got = self.real.pop(free_list, color, queues)
+        got = self.real.pop(free_list, color, queues, NCOLORS)
         wanted = None
         for step in range(NCOLORS):
             for queue in queues:
@@ -218,4 +218,4 @@ def test_clearing_lets_go_of_all_pages() -> None:
         stock.push(VmPage(pfn, 0, 0, "test"), UNKNOWN)
     stock.clear()
     assert stock.free == 0
-    assert stock.pop(0, 0, (UNKNOWN, ZEROS)) is None
+    assert stock.pop(0, 0, (UNKNOWN, ZEROS), 1) is None

@@ -174,14 +174,12 @@ class GlobalFreelist:
         self.buckets[queue][pg.free_list][pg.color].push(pg)
         self.npages[queue] += 1
 
-    def pop(
-        self, free_list: int, start_color: int, queues: tuple[int, ...], span: int | None = None
-    ) -> tuple[VmPage, int] | None:
-        """Take one page: colours in rotation from `start_color`, in each the queues in order (R9).
+    def pop(self, free_list: int, start_color: int, queues: tuple[int, ...], span: int) -> tuple[VmPage, int] | None:
+        """Take one page: `span` colours in rotation from `start_color`, in each the queues in order (R9).
 
-        => `span`: how many colours to try, all by default. Returns the page and the queue that it came from, or None.
+        => Returns the page and the queue that it came from, or None.
         """
-        for step in range(self._ncolors if span is None else span):
+        for step in range(span):
             color = (start_color + step) % self._ncolors
             for queue in queues:
                 pg = self.buckets[queue][free_list][color].pop()

@@ -16,6 +16,7 @@ NetBSD 9; uvm_physseg_get_start_hint.
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 
 from uvmfree.errors import ArgumentError, OutOfPages
 from uvmfree.uvm.allocator import Design, UvmState
@@ -90,7 +91,7 @@ class PgList:
             marks = self._state.uvmexp.marks
             spare = self._free() - marks.reserve_pagedaemon - marks.reserve_kernel
             found = _free_pages(self._state.physmem, request)
-            return [pg for _, pg in zip(range(min(request.size, spare)), found, strict=False)]
+            return list(islice(found, min(request.size, spare)))
 
         return self._take(request, some)
 
@@ -139,7 +140,7 @@ def _choose(physmem: PhysMem, request: Request, hints: dict[int, int]) -> list[V
             f"aligned to {request.alignment}, within boundary {request.boundary} (R26)"
         )
     found = _free_pages(physmem, request)
-    chosen = [pg for _, pg in zip(range(request.size), found, strict=False)]
+    chosen = list(islice(found, request.size))
     if len(chosen) < request.size:
         raise OutOfPages(
             f"only {len(chosen)} of {request.size} pages are free between frames {request.low:#x} and "
