@@ -3,6 +3,7 @@
 import pytest
 
 import uvmfree
+from tests.kern.tasks import begin, finish
 from uvmfree.uvm.anonpage import AnonState
 
 NPAGES = 512
@@ -72,3 +73,13 @@ def test_a_system_with_pages_on_their_way_to_swap_closes() -> None:
     with uvm, uvm.run_on(0) as cpu:
         for index in range(2 * NPAGES):
             anons.touch(cpu, index, write=True)
+
+
+def test_a_snapshot_waits_for_no_map() -> None:
+    """P1: whoever reads the counters re-checks all the time, and shall not stand in the way of those who work."""
+    uvm = uvmfree.boot(npages=64, ncpus=2, pagesize=PAGESIZE)
+    anons = uvm.anon_memory(64, 64)
+    with uvm:
+        with anons.mutex.handle("test"):
+            finish(begin(lambda: uvm.uvmexp.snapshot()))
+        assert uvm.uvmexp.snapshot().pdfreed == anons.stats().pdfreed

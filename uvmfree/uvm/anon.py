@@ -177,6 +177,16 @@ class AnonMemory:
                 **vars(self._count),
             )
 
+    @property
+    def pdfreed(self) -> int:
+        """Pages that the pagedaemon has freed; an unlocked read, which may be a moment old."""
+        return self._count.pdfreed
+
+    @property
+    def pdpageouts(self) -> int:
+        """Writes to swap that the pagedaemon has begun; an unlocked read likewise."""
+        return self._count.pdpageouts
+
     def state(self, index: int) -> AnonState:
         """Return the state of one page, as of a moment ago."""
         with self._scan:
