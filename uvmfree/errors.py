@@ -69,3 +69,7 @@ class AuditError(UvmError):
 
 class TraceError(UvmError, ValueError):
     """A trace is missing, empty, truncated, not text, or not what perf script prints; names file and line."""
+
+
+class RecordError(UvmError, ValueError):
+    """A record is missing, truncated, newer than this program, or no record; names the file and the place in it."""

@@ -45,12 +45,13 @@ def test_spells_of_waiting_beside_free_pages(samples: list[tuple[int, int, int, 
 def test_the_gap_is_what_the_caches_hold_whoever_allocated(design: str) -> None:
     """Pages of contiguous runs count as allocated too, though no CPU allocated them (P7)."""
     with uvmfree.boot(npages=1024, ncpus=2, design=design, redistribute_interval_s=3600) as uvm:
-        with watch(uvm) as seen:
+        with watch(uvm) as observation:
             held = uvm.pglistalloc(16, alignment=16)
             pages = [uvm.cpus[0].pagealloc() for _ in range(10)]
             for pg in pages:
                 assert pg is not None
                 uvm.cpus[0].pagefree(pg)
+        seen = observation.seen
         assert seen.samples >= 1
         assert seen.lag_pages_max <= 1
         assert seen.gap_pages_max == (10 if design == "percpu" else 0)

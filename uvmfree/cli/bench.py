@@ -13,7 +13,7 @@ from uvmfree.cli.status import BROKEN, INTERRUPTED
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from uvmfree.measure.bench import Bench
+    from uvmfree.measure.record import Record
     from uvmfree.measure.workloads import Workload
 
 _GIVEN = {
@@ -77,7 +77,7 @@ def bench(
     json_file: str | None,
 ) -> None:
     """Compare the designs on a workload: how often locks are taken, waited for, and what that buys and costs."""
-    from uvmfree.measure.bench import Bench, measure
+    from uvmfree.measure.bench import measure, modes, new_record
     from uvmfree.measure.settings import parse_settings
     from uvmfree.measure.workloads import check_fits
     from uvmfree.param import Param
@@ -98,12 +98,12 @@ def bench(
         npages = ready.npages or Param().npages
     param = Param(**tunables, npages=npages, ncpus=ready.ncpus)
     check_fits(ready, param.npages, param.pagesize)
-    result = Bench(ready, param, designs or tuple(REGISTRY))
+    result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]))
     with (
         first_ctrl_c_asks() as asked,
-        progress(len(result.modes) * repetitions * len(result.designs)) as (tick, done),
+        progress(len(modes(ready)) * repetitions * len(result.designs)) as (tick, done),
     ):
-        for _ in measure(result, repetitions, tick, asked):
+        for _ in measure(result, ready, repetitions, tick, asked):
             done()
     if json_file is not None:
         write_json("--json", json_file, result.document())
@@ -140,7 +140,7 @@ def _workload(
     return workloads.pingpong(cpus or 2) if kind == "pingpong" else workloads.handoff(cpus or 2)
 
 
-def _print_bench(result: Bench, vmstat: bool) -> None:
+def _print_bench(result: Record, vmstat: bool) -> None:
     from rich.console import Console
 
     from uvmfree.measure.lockstat_layout import netbsd

@@ -2,7 +2,8 @@
 
 => Reads lengths and counters without a lock; only the lag of uvmexp.free is read under uvm_fpageqlock, which
    lockstat counts under the caller `observer` so that it can be left out of a run's figures.
-=> What it reports are peaks over its samples. A peak between two samples is missed, so they are lower bounds.
+=> What it reports are peaks over its samples, and the samples (measure/samples.py). A peak between two samples is
+   missed, so they are lower bounds.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from uvmfree.errors import HangError
+from uvmfree.measure.samples import Sampler
 from uvmfree.uvm.pageout import WAIT_BUCKETS
 from uvmfree.uvm.system import Uvm
 
@@ -42,10 +44,8 @@ class Seen:
     beside_free_ns_max: int = 0
     beside_free_hist: list[int] = field(default_factory=lambda: [0] * WAIT_BUCKETS)
 
-    def sample(self, uvm: Uvm) -> None:
-        """Look once."""
-        cached = uvm.cached_pages()
-        lag = uvm.counter_lag()
+    def add(self, cached: tuple[int, ...], lag: int) -> None:
+        """Note one sample."""
         self.samples += 1
         self.cached_pages_max = max(self.cached_pages_max, sum(cached))
         self.stranded_pages_max = max(self.stranded_pages_max, sum(cached) - min(cached))
@@ -74,30 +74,43 @@ class Waiters:
             self._spell = (now_ns, wakeups)
 
 
+class Observation:
+    """What an observer has: the peaks, and the samples; to be read after `watch` has ended."""
+
+    def __init__(self, uvm: Uvm) -> None:
+        self.seen = Seen()
+        self.samples = Sampler(uvm.machine.clock_ns(), uvm.param.ncpus)
+        self._waiters = Waiters(self.seen)
+
+    def look(self, uvm: Uvm) -> None:
+        """Take one sample."""
+        self._waiters.sample(uvm)
+        cached, lag = uvm.cached_pages(), uvm.counter_lag()
+        self.seen.add(cached, lag)
+        self.samples.add(uvm, cached, lag)
+
+
 @contextmanager
-def watch(uvm: Uvm) -> Iterator[Seen]:
+def watch(uvm: Uvm) -> Iterator[Observation]:
     """Observe a system for the length of a `with` block, and once more at its end.
 
-    => The record may be read after the block. HangError if the observer does not end.
+    => HangError if the observer does not end.
     """
-    seen = Seen()
-    waiters = Waiters(seen)
+    observation = Observation(uvm)
     over = uvm.machine.raw_lock()
     over.acquire()
 
     def body() -> None:
         while not over.acquire(True, INTERVAL_S):
-            waiters.sample(uvm)
-            seen.sample(uvm)
+            observation.look(uvm)
 
     task = uvm.machine.spawn("observer", body)
     try:
-        yield seen
+        yield observation
     finally:
         over.release()
         if not task.join(_JOIN_S):
             raise HangError(f"the observer did not end within {_JOIN_S:.0f} s")
     if task.error is not None:
         raise task.error
-    waiters.sample(uvm)
-    seen.sample(uvm)
+    observation.look(uvm)

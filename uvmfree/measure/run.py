@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
+from uvmfree.kern.eventlog import Event
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.measure.observer import Seen, watch
+from uvmfree.measure.samples import Samples
 from uvmfree.measure.workloads import Workload, check_fits
 from uvmfree.param import Param
 from uvmfree.uvm.anonpage import AnonStats
@@ -33,6 +35,8 @@ class Run:
     => `uvmexp`: the counters at the end. `ranged_pages`: pages handed out by pglistalloc. `redistributions`: those
        that moved pages, by cause. `anons`: what was paged, if anything could be. `counts`: what the workload counted,
        and `false_oom`: accesses that got no page, and CPUs that could get none at the end.
+    => `samples`: counters over time, with lockstat. `events`: redistributions and the daemon's passes, as many as
+       were kept (kern/eventlog.py); times on the clock of `samples.began_ns`.
     => `locks`: one record per lock and caller, without those that only watch; empty if lockstat was off.
     """
 
@@ -49,6 +53,9 @@ class Run:
     waits: Waits
     anons: AnonStats | None
     counts: dict[str, int]
+    samples: Samples | None = None
+    events: tuple[Event, ...] = ()
+    events_dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +154,11 @@ def run(
     with uvm:
         uvm.physmem.populate()
         if lockstat:
-            with watch(uvm) as seen:
+            with watch(uvm) as observation:
                 drove = drive(uvm, load.bodies, stop)
+            seen, samples = observation.seen, observation.samples.samples()
         else:
-            drove, seen = drive(uvm, load.bodies, stop), Seen()
+            drove, seen, samples = drive(uvm, load.bodies, stop), Seen(), None
         uvm.audit()
         if drove.interrupted:
             return None
@@ -158,7 +166,7 @@ def run(
         waits, cpus = Waits.of(uvm.pageout), uvm.cpu_stats()
         anons = load.anons.stats() if load.anons is not None else None
         locks = uvm.lockstat(by_caller=True) if lockstat else ()
-        counts = load.counts()
+        counts, events = load.counts(), uvm.events.snapshot()
         false_oom = load.settle()
         if load.anons is not None:
             counts["false_oom"] = counts.get("out_of_pages", 0) + false_oom
@@ -178,6 +186,9 @@ def run(
             waits=waits,
             anons=anons,
             counts=counts,
+            samples=samples,
+            events=events,
+            events_dropped=uvm.events.dropped,
         )
 
 

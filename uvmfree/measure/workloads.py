@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from uvmfree.errors import ArgumentError
+from uvmfree.measure.facts import WorkloadFacts
 from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import tune
 from uvmfree.workload import pressure as _pressure
@@ -28,12 +29,9 @@ PRESSURE_NPAGES = 4096
 class Workload:
     """A workload that is ready to run.
 
-    => `load(uvm)` makes what one run needs, before the system starts. `page_operations`: allocations and frees that
-       the run asks for, if that is known; where it is not, the run has a length in time.
+    => `load(uvm)` makes what one run needs, before the system starts.
     => `live_pages`: the most pages that it holds at once, so far as that is known.
-    => `linux_moved_per_op`: what Linux's own per-CPU lists moved on the same work, where the trace tells.
-    => `npages`: the size of RAM that it asks for, where that matters.
-    => `skipped`: what of a trace is not run, in words, or "".
+    => `npages`: the size of RAM that it asks for, where that matters. The rest: measure/facts.py.
     """
 
     name: str
@@ -46,9 +44,9 @@ class Workload:
     npages: int | None = None
 
     @property
-    def timed(self) -> bool:
-        """Whether the workload is a fixed amount of work, so that its wall time says something."""
-        return self.page_operations is not None
+    def facts(self) -> WorkloadFacts:
+        """What a record keeps of it."""
+        return WorkloadFacts(self.name, self.ncpus, self.page_operations, self.linux_moved_per_op, self.skipped)
 
 
 def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", memory: float | None = None) -> Workload:

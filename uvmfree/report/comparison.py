@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from uvmfree.measure.bench import Bench, Spread
 from uvmfree.measure.host import Host
+from uvmfree.measure.record import Record, Spread
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,19 +63,19 @@ IF_ANY: Final = frozenset(
 """Rows that are left out where all designs have 0: most workloads never run short of pages."""
 
 
-def table(bench: Bench) -> "Table":
+def table(record: Record) -> "Table":
     """Draw the table of a benchmark: medians, and min-max where repetitions differ."""
     from rich import box
     from rich.table import Table
 
-    linux = bench.workload.linux_moved_per_op
+    linux = record.workload.linux_moved_per_op
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     drawn.add_column("")
-    for design in bench.designs:
+    for design in record.designs:
         drawn.add_column(design, justify="right")
     if linux is not None:
         drawn.add_column("Linux itself", justify="right")
-    summaries = [bench.summary(design) for design in bench.designs]
+    summaries = [record.summary(design) for design in record.designs]
     for label, name, layout in ROWS:
         found = [summary[name] for summary in summaries if name in summary]
         if not found or (name in IF_ANY and not any(spread.high for spread in found)):
@@ -87,36 +87,36 @@ def table(bench: Bench) -> "Table":
     return drawn
 
 
-def notes(bench: Bench) -> Iterator[str]:
+def notes(record: Record) -> Iterator[str]:
     """Yield what has to be said with the table, a sentence or two each."""
-    done = min((len(bench.counted(design)) for design in bench.designs), default=0)
-    yield f"Medians [min-max] of {done} repetitions, designs interleaved. {_where(bench.host)}"
-    if bench.workload.skipped:
-        yield f"Of the trace, {bench.workload.skipped} were skipped."
+    done = min((len(record.counted(design)) for design in record.designs), default=0)
+    yield f"Medians [min-max] of {done} repetitions, designs interleaved. {_where(record.host)}"
+    if record.workload.skipped:
+        yield f"Of the trace, {record.workload.skipped} were skipped."
     yield (
         "Wait share is the time that threads waited for page locks, of the time they were not stalled. Gaps, "
         "stranded pages and waits beside free pages were sampled every 2 ms. All but the wall time was measured with "
         "lockstat on."
     )
-    if bench.host.gil:
+    if record.host.gil:
         yield (
             "The GIL is on: one thread runs at a time. Wall time then tells what the operations cost, locks and all, "
             "and nothing about scaling; waits show up only where a thread was switched out with a lock held. The "
             "counts per page operation hold as they are. For threads that run at once, use a free-threaded Python "
             "(see README)."
         )
-    elif bench.workload.ncpus > len(bench.host.affinity):
+    elif record.workload.ncpus > len(record.host.affinity):
         yield (
-            f"{bench.workload.ncpus} threads shared {len(bench.host.affinity)} processors: waits include being "
+            f"{record.workload.ncpus} threads shared {len(record.host.affinity)} processors: waits include being "
             f"switched out with a lock held."
         )
 
 
-def sleeps(bench: Bench, design: str) -> Iterator[str]:
+def sleeps(record: Record, design: str) -> Iterator[str]:
     """Yield the histograms of waits for pages of all runs of a design; nothing if there was no wait."""
-    counted = bench.counted(design)
-    slept = _summed(record.waits.sleep_hist for record in counted)
-    beside = _summed(record.seen.beside_free_hist for record in counted)
+    counted = record.counted(design)
+    slept = _summed(run.waits.sleep_hist for run in counted)
+    beside = _summed(run.seen.beside_free_hist for run in counted)
     if any(slept) or any(beside):
         yield "   up to, ms   waits for pages   spells of waiting beside free pages"
         used = [bucket for bucket, counts in enumerate(zip(slept, beside, strict=True)) if any(counts)]

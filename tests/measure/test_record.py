@@ -1,0 +1,188 @@
+"""Records: what was written is read back, old versions too, and what is no record is refused in one clear line."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.workload.perf_lines import line
+from uvmfree.errors import RecordError
+from uvmfree.measure import record as records
+from uvmfree.measure import workloads
+from uvmfree.measure.bench import measure, new_record
+from uvmfree.measure.record import Record, load, of_document
+from uvmfree.measure.run import figures
+from uvmfree.param import Param
+from uvmfree.uvm.designs import REGISTRY
+from uvmfree.workload.trace import read_trace
+
+OLD = Path(__file__).parent / "record-version-1.json"
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    trace = tmp_path_factory.mktemp("trace") / "small.perf"
+    events = [line("alloc", hex(100 + page), cpu=page % 2, us=page) for page in range(60)]
+    trace.write_text("".join([*events, *(line("free", hex(100 + page), cpu=1, us=400 + page) for page in range(60))]))
+    workload = workloads.from_trace(read_trace(str(trace)))
+    record = new_record(workload, Param(npages=1024, ncpus=workload.ncpus), tuple(REGISTRY), ("uvmfree", "bench"))
+    for _ in measure(record, workload, 2, lambda what: None):
+        pass
+    return record
+
+
+@pytest.fixture
+def plain(measured: Record) -> dict[str, Any]:
+    """The record as a reader of the file finds it."""
+    document: dict[str, Any] = json.loads(json.dumps(measured.document()))
+    return document
+
+
+def test_what_was_written_is_read_back(measured: Record, tmp_path: Path) -> None:
+    file = tmp_path / "record.json"
+    file.write_text(json.dumps(measured.document()))
+    assert load(str(file)) == measured
+    assert len(measured.runs) == 8  # two designs, with lockstat and without, twice
+
+
+def test_the_figures_in_a_file_are_those_of_its_raw_values(plain: dict[str, Any]) -> None:
+    again = of_document(plain, "plain")
+    for run, kept in zip(again.runs, plain["runs"], strict=True):
+        assert (kept["figures"] is None) != run.lockstat
+        if run.lockstat:
+            assert figures(run).shared_locks_per_op == kept["figures"]["shared_locks_per_op"]
+
+
+def test_samples_and_events_are_there_in_runs_with_lockstat(measured: Record) -> None:
+    for run in measured.runs:
+        assert (run.samples is not None) == run.lockstat
+        if run.samples is not None:
+            assert len(run.samples.t_ns) == len(run.samples.free) == len(run.samples.cached[0]) >= 1
+            assert len(run.samples.cached) == 2
+
+
+def test_version_1_is_read() -> None:
+    old = load(str(OLD))
+    assert (old.kind, old.designs, len(old.runs)) == ("bench", ("fpageqlock", "percpu"), 4)
+    assert old.workload.page_operations == 120
+    assert old.summary("percpu")["page_operations"].median == 120
+    assert all(run.samples is None and run.events == () for run in old.runs)
+
+
+def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
+    """Return what puts a value at a place of a document."""
+
+    def change(document: Any) -> None:
+        for step in path[:-1]:
+            document = document[step]
+        document[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d.pop("schema"), "has no schema"),
+        (put("schema", value="other"), "schema 'other'"),
+        (put("version", value=3), "is of version 3; this uvmfree reads up to 2, use a newer one"),
+        (put("version", value="2"), "version '2'"),
+        (put("version", value=True), "version True"),
+        (put("kind", value="tale"), "kind: must be bench or stress, is 'tale'"),
+        (put("runs", value={}), r"runs: must be a list, is \{\}"),
+        (put("runs", 0, value=7), r"runs\[0\]: must be an object, is 7"),
+        (put("runs", 1, "design", value=None), r"runs\[1\].design: must be a text, is None"),
+        (put("runs", 0, "locks", 0, "acquired", value="x"), r"runs\[0\].locks\[0\].acquired: must be a whole number"),
+        (put("runs", 0, "locks", 0, "wait_hist", 3, value=0.5), r"wait_hist\[3\]: must be a whole number, is 0.5"),
+        (put("runs", 0, "drive", "wall_ns", value=True), "wall_ns: must be a whole number, is True"),
+        (put("runs", 0, "redistributions", "timer", value=[]), "redistributions.timer: must be a whole number"),
+        (lambda d: d["host"].pop("gil"), "host: has no 'gil'"),
+        (put("host", "moon", value=1), "host: has 'moon', which is no field of a record"),
+        (put("param", "ncpus", value=1000), "param: ncpus=1000: must be from 1 to 128"),
+        (put("workload", "linux_moved_per_op", value="?"), "linux_moved_per_op: must be a number"),
+    ],
+)
+def test_what_is_no_record_is_refused_by_place(
+    plain: dict[str, Any], change: Callable[[dict[str, Any]], None], says: str
+) -> None:
+    change(plain)
+    with pytest.raises(RecordError, match=says) as refused:
+        of_document(plain, "a.json")
+    assert str(refused.value).startswith("a.json")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", [], [1], {}])
+def test_a_document_that_is_something_else_is_refused(value: Any) -> None:
+    with pytest.raises(RecordError, match=r"a\.json: is no uvmfree record"):
+        of_document(value, "a.json")
+
+
+def test_a_file_that_was_cut_off_anywhere_is_refused(plain: dict[str, Any], tmp_path: Path) -> None:
+    file, text = tmp_path / "cut.json", json.dumps(plain)
+    for length in (0, 1, 10, len(text) // 3, len(text) // 2, len(text) - 1):
+        file.write_text(text[:length])
+        with pytest.raises(RecordError, match=r"cut\.json: (breaks off|is no JSON document)"):
+            load(str(file))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"PAR1", b"[" * 200_000, b"{} {}", b"NaN"])
+def test_a_file_that_is_no_json_is_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "other.bin"
+    file.write_bytes(content)
+    with pytest.raises(RecordError, match=r"other\.bin: is "):
+        load(str(file))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"gone\.json: No such file"):
+        load(str(tmp_path / "gone.json"))
+    with pytest.raises(RecordError, match="Is a directory"):
+        load(str(tmp_path))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+PLAIN: dict[str, Any] = json.loads(OLD.read_text())
+PLACES: list[tuple[Any, ...]] = []
+
+
+def find_places(value: Any, path: tuple[Any, ...]) -> None:
+    """List every place of a document but those of the figures, which are not read."""
+    PLACES.append(path)
+    steps = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
+    for step, inner in steps:
+        if step != "figures":
+            find_places(inner, (*path, step))
+
+
+find_places(PLAIN, ())
+
+
+@given(st.sampled_from([path for path in PLACES if path]), JSON)
+def test_whatever_stands_anywhere_it_is_a_record_or_one_clean_error(path: tuple[Any, ...], value: Any) -> None:
+    document = copy.deepcopy(PLAIN)
+    put(*path, value=value)(document)
+    said = None
+    try:
+        read = of_document(document, "any")
+    except RecordError as error:
+        said = str(error)
+    if said is not None:
+        assert said.startswith("any")
+        assert "\n" not in said
+    else:
+        assert read.kind == "bench"
+        json.dumps(read.document())  # and it can be written again
+
+
+def test_the_schema_of_today_is_the_one_that_is_written(plain: dict[str, Any]) -> None:
+    assert (plain["schema"], plain["version"]) == (records.SCHEMA, records.VERSION) == ("uvmfree.record", 2)

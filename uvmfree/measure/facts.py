@@ -1,0 +1,24 @@
+"""Facts about a workload, kept with what was measured."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadFacts:
+    """What was run.
+
+    => `page_operations`: allocations and frees that a run asks for; None where it has a length in time instead.
+    => `linux_moved_per_op`: pages that Linux's own per-CPU lists moved per page operation, where a trace tells.
+    => `skipped`: what of a trace is not run, in words, or "".
+    """
+
+    name: str
+    ncpus: int
+    page_operations: int | None
+    linux_moved_per_op: float | None = None
+    skipped: str = ""
+
+    @property
+    def timed(self) -> bool:
+        """Whether it is a fixed amount of work, so that its wall time says something."""
+        return self.page_operations is not None

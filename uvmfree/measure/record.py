@@ -1,0 +1,168 @@
+"""The record: what a command measured, raw, with all that is needed to understand it later; one JSON document.
+
+=> The dataclasses are the schema (docs/records.md): Record here, Run in measure/run.py, Host in measure/host.py, and
+   what those are made of. Reading checks every value (measure/decode.py).
+=> Raw values per repetition are the record; medians and figures are made from them by whoever reads it. `figures`
+   in the file are for other programs, and are not read back.
+=> Version 1 is read too; a newer version is refused.
+"""
+
+import json
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from uvmfree.errors import RecordError
+from uvmfree.measure.decode import decode
+from uvmfree.measure.facts import WorkloadFacts
+from uvmfree.measure.host import Host
+from uvmfree.measure.run import Figures, Run, figures
+from uvmfree.param import Param
+
+SCHEMA: Final = "uvmfree.record"
+VERSION: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A figure over all repetitions."""
+
+    median: float
+    low: float
+    high: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return median, minimum and maximum."""
+    return Spread(statistics.median(values), min(values), max(values))
+
+
+@dataclass(slots=True)
+class Record:
+    """What was measured; `runs` grows while it is being measured, so that an interrupted one keeps what it had.
+
+    => `kind`: "bench" or "stress". `command`: what was typed. `seed`: of what was random, if anything was.
+    => `param`: the tunables; `design`, `ncpus` and `lockstat` are those of each run.
+    """
+
+    kind: str
+    host: Host
+    workload: WorkloadFacts
+    param: Param
+    designs: tuple[str, ...]
+    runs: list[Run] = field(default_factory=list)
+    interrupted: bool = False
+    command: tuple[str, ...] = ()
+    seed: int | None = None
+
+    def counted(self, design: str) -> list[Run]:
+        """The runs of a design with lockstat."""
+        return [run for run in self.runs if run.design == design and run.lockstat]
+
+    def timed(self, design: str) -> list[Run]:
+        """The runs of a design without lockstat."""
+        return [run for run in self.runs if run.design == design and not run.lockstat]
+
+    def values(self, design: str) -> dict[str, list[float]]:
+        """All repetitions of each figure of a design that applies, by its name; empty without runs.
+
+        => `wall_ms` is that of the runs without lockstat, `wall_lockstat_ms` that of those with it.
+        """
+        counted = [figures(run) for run in self.counted(design)]
+        columns = {one.name: [getattr(row, one.name) for row in counted] for one in fields(Figures)}
+        found = {name: column for name, column in columns.items() if column and None not in column}
+        if counted:
+            walls = found.pop("wall_ms")
+            if self.workload.timed:
+                found["wall_lockstat_ms"] = walls
+        if timed := self.timed(design):
+            found["wall_ms"] = [run.drive.wall_ns / 1e6 for run in timed]
+        return found
+
+    def summary(self, design: str) -> dict[str, Spread]:
+        """Median, minimum and maximum of each figure of values()."""
+        return {name: spread(column) for name, column in self.values(design).items()}
+
+    def false_oom(self) -> int:
+        """How often an access, or a CPU at the end of a run, found no memory while there was some."""
+        return sum(run.counts.get("false_oom", 0) for run in self.runs)
+
+    def document(self) -> dict[str, Any]:
+        """Return the record as plain values for JSON."""
+        document: dict[str, Any] = {"schema": SCHEMA, "version": VERSION}
+        document |= {one.name: getattr(self, one.name) for one in fields(self) if one.name != "runs"}
+        for name in ("host", "workload", "param"):
+            document[name] = asdict(document[name])
+        document["runs"] = [
+            asdict(run) | {"figures": asdict(figures(run)) if run.lockstat else None} for run in self.runs
+        ]
+        return document
+
+
+def load(file: str) -> Record:
+    """Read a record from a file, or with '-' from stdin; RecordError says in one line why it is none."""
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RecordError(f"{file}: is not text, so no record") from None
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.pos >= len(text.rstrip()) - 1 and text.strip():
+            raise RecordError(
+                f"{file}: breaks off in line {error.lineno}; it was not written or copied whole"
+            ) from None
+        raise RecordError(f"{file}: is no JSON document: line {error.lineno}: {error.msg}") from None
+    except RecursionError:
+        raise RecordError(f"{file}: is nested too deeply to be a record") from None
+    return of_document(document, file)
+
+
+def of_document(document: Any, where: str) -> Record:
+    """Make a record of plain values; `where` is what an error names. RecordError."""
+    if not isinstance(document, dict) or "schema" not in document:
+        raise RecordError(f"{where}: is no uvmfree record: it has no schema")
+    version = document.get("version")
+    reader = _READERS.get((str(document["schema"]), version if type(version) is int else 0))
+    if reader is None:
+        if document["schema"] == SCHEMA and type(version) is int and version > VERSION:
+            raise RecordError(
+                f"{where}: is of version {version}; this uvmfree reads up to {VERSION}, use a newer one"
+            )
+        raise RecordError(f"{where}: is no uvmfree record: schema {document['schema']!r}, version {version!r}")
+    record = decode(Record, reader(document), where)
+    if record.kind not in ("bench", "stress"):
+        raise RecordError(f"{where}.kind: must be bench or stress, is {record.kind!r}")
+    return record
+
+
+def _version_2(document: dict[str, Any]) -> dict[str, Any]:
+    plain = {name: value for name, value in document.items() if name not in ("schema", "version")}
+    if isinstance(plain.get("runs"), list):
+        plain["runs"] = [_without_figures(run) for run in plain["runs"]]
+    return plain
+
+
+def _version_1(document: dict[str, Any]) -> dict[str, Any]:
+    """Read what `bench --json` wrote at first: without samples and events, and the designs only in the runs."""
+    plain = _version_2(document) | {"kind": "bench"}
+    runs = plain["runs"] if isinstance(plain.get("runs"), list) else []
+    named = (run["design"] for run in runs if isinstance(run, dict) and isinstance(run.get("design"), str))
+    plain["designs"] = list(dict.fromkeys(named))
+    return plain
+
+
+def _without_figures(run: Any) -> Any:
+    return {name: value for name, value in run.items() if name != "figures"} if isinstance(run, dict) else run
+
+
+_READERS: Final[dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    (SCHEMA, VERSION): _version_2,
+    ("uvmfree.bench", 1): _version_1,
+}
+"""What turns a document of a schema and version into the fields of a Record."""
