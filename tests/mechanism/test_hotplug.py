@@ -167,3 +167,16 @@ def test_cpus_come_and_go_while_others_work(design: str, seed: int) -> None:
         uvm.audit()
         # By the counts: an idle thread may have a page in hand, which is on no list for a moment.
         assert sum(cpu.allocs - cpu.frees for cpu in uvm.cpu_stats()) == 0, f"seed {seed}"
+
+
+def test_a_thread_whose_cpu_is_detached_gives_back_what_it_has(uvm: uvmfree.Uvm) -> None:
+    """R29 and Q13: a run that it was given, and pages collected for one that could not be met, are not lost."""
+    with uvm:
+        with uvm.run_on(1):
+            run = uvm.pglistalloc(4)
+            uvm.detach(1)
+            uvm.pglistfree(run)
+            with pytest.raises(uvmfree.OutOfPages):
+                uvm.pglistalloc(256, nsegs=256, waitok=True, timeout_s=0.001)
+        assert uvm.uvmexp.free + sum(uvm.cached_pages()) == 256
+        uvm.audit()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final
 
-from uvmfree.errors import ArgumentError, ClosedError, HangError, UvmError
+from uvmfree.errors import ArgumentError, BindError, ClosedError, HangError, UvmError
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
@@ -263,12 +263,19 @@ class Uvm:
             self.pagefree(pg)
 
     def pagefree(self, pg: VmPage) -> None:
-        """Free a page to the CPU that the caller plays; a thread that plays none uses the lowest CPU there is.
+        """Free a page to the CPU that the caller plays; who plays none, or one that is detached, uses the lowest.
 
         => DoubleFree, ForeignPage: nothing has changed.
         """
         index = self._players.mine()
-        (self._hotplug if index is None else self._state.cpus[index]).pagefree(pg)
+        if index is not None:
+            try:
+                self._state.cpus[index].pagefree(pg)
+            except BindError:
+                pass  # it is detached
+            else:
+                return
+        self._hotplug.pagefree(pg)
 
     def recolor(self, ncolors: int) -> None:
         """Change the number of page colours, with pages in caches and in use (uvm_page_recolor, Q13).
