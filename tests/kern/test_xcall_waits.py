@@ -8,7 +8,7 @@ import pytest
 from tests.kern.tasks import WAIT_S, begin, finish
 from tests.mechanism.rig import until
 from tests.uvm.machines import ClockMachine
-from uvmfree.errors import ClosedError, XcallError, XcallTimeout
+from uvmfree.errors import ClosedError, HangError, XcallError, XcallTimeout
 from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.kern.xcall import Xcall
 
@@ -117,4 +117,36 @@ def test_a_thread_sleeps_while_there_is_nothing_to_do() -> None:
     for now_s, fires in ((100.999, 0), (101.0, 1), (101.999, 0), (103.5, 1), (104.499, 0), (104.5, 1)):
         machine.now_s = now_s
         assert looks() == fires, now_s
+    xcall.close()
+
+
+def test_a_thread_is_asleep_until_its_timer_is_due() -> None:
+    """P9: `cv_timedwait`, not a loop that looks at the clock."""
+    xcall: Xcall[int] = Xcall(ClockMachine(), 1, lambda index: index, on_timer=lambda index: None, interval_s=1.0)
+    xcall.start()
+    until(lambda: xcall._work[0]._waiters)
+    xcall.close()
+
+
+def test_a_thread_that_does_not_end_is_given_its_time_and_no_more() -> None:
+    """R31: the calls that it has not ended are told so; those that it has, are not."""
+    go, hangs = threading.Event(), threading.Event()
+    xcall: Xcall[int] = Xcall(ThreadsMachine(), 2, lambda index: index)
+    xcall.start()
+    done = xcall.broadcast(lambda cpu: None)
+    xcall.wait(done, WAIT_S)
+
+    def hang(cpu: int) -> None:
+        if cpu == 1:
+            hangs.set()
+            assert go.wait(WAIT_S)
+
+    stuck = xcall.broadcast(hang)
+    assert hangs.wait(WAIT_S)
+    try:
+        with pytest.raises(HangError, match=r"^xc/1 did not end within 0\.01 s$"):
+            xcall.close(timeout_s=0.01)
+        assert (stuck.error_cpu, stuck.pending, done.error) == (1, set(), None)
+    finally:
+        go.set()
     xcall.close()

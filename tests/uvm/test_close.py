@@ -33,3 +33,14 @@ def test_a_call_that_is_overtaken_by_the_end_says_so(design: str) -> None:
     uvm.close()
     with pytest.raises(uvmfree.ClosedError):
         cpu._pagezero(pg)
+
+
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+def test_a_page_that_comes_back_too_late_is_named(design: str) -> None:
+    """R13: freed past the caches, as the daemon's I/O threads do, to a system that has no CPU left."""
+    uvm = uvmfree.boot(npages=64, ncpus=2, design=design)
+    pg = uvm.cpus[1].pagealloc()
+    assert pg is not None
+    uvm.close()
+    with pytest.raises(uvmfree.ClosedError, match=f"<page {pg.pfn:#x}.*was freed to a system that is closed"):
+        uvm._design.pagefree_global(pg)

@@ -33,11 +33,12 @@ def a_chunk(npages: int) -> tuple[PageList, list[VmPage], Unlink]:
 
 
 def a_cpu_list(npages: int) -> tuple[PageList, list[VmPage], Unlink]:
-    pages = PageList(Place.GLOBAL, 0, UNKNOWN)
+    pages, others = PageList(Place.GLOBAL, 0, UNKNOWN), PageList(Place.GLOBAL, 1, UNKNOWN)
     made = stand(pages, npages)
 
     def unlink(pg: VmPage) -> None:
-        pg.list = None
+        pg.list = others  # free again, and no page of this CPU's
+        others.append(pg)
         left(pages, pg)
 
     return pages, made, unlink
