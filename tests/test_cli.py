@@ -275,3 +275,39 @@ def test_a_run_that_was_out_of_memory_while_there_was_some_is_a_failure(
     assert "page operations" in said.out
     assert said.status == (1 if false_oom else 0)
     assert ("out of memory 2 times while there was some" in said.err) == bool(false_oom)
+
+
+def test_two_records_are_compared(run: Run, trace: str, tmp_path: Path) -> None:
+    """A record is no worse than itself; one whose counts went up is, by name, and the exit code says so."""
+    file, worse = tmp_path / "a.json", tmp_path / "b.json"
+    assert run("bench", "--trace", trace, *QUICK, "--json", str(file)).status == 0
+    said = run("compare", str(file), str(file))
+    assert (said.status, said.err) == (0, "")
+    assert "shared_locks_per_op" in said.out
+    document = json.loads(file.read_text())
+    for measured in document["runs"]:
+        for cpu in measured["cpus"]:
+            cpu["atomics"] += 1000
+    worse.write_text(json.dumps(document))
+    said = run("compare", str(file), str(worse), "--json", "-")
+    assert said.status == 1
+    assert "worse by more than 5 %: " in said.err
+    assert "atomics_per_op of percpu" in said.err
+    verdicts = {(change["design"], change["figure"]): change["verdict"] for change in json.loads(said.out)["changes"]}
+    assert verdicts["percpu", "atomics_per_op"] == "worse"
+    assert run("compare", str(file), str(worse), "--tolerance", "10").status == 1  # a thousandfold, or of nothing
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [("gone.json", "gone.json: No such file"), ("cut.json", "breaks off"), ("other.json", "is no uvmfree record")],
+)
+def test_what_is_no_record_is_not_compared(run: Run, trace: str, tmp_path: Path, second: str, says: str) -> None:
+    file = tmp_path / "a.json"
+    assert run("bench", "--trace", trace, "--design", "percpu", *QUICK, "--json", str(file)).status == 0
+    (tmp_path / "cut.json").write_text(file.read_text()[:500])
+    (tmp_path / "other.json").write_text("{}")
+    said = run("compare", str(file), str(tmp_path / second))
+    assert said.status == 2
+    assert says in said.err
+    assert said.err.count("\n") == 1

@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from uvmfree.cli.bench import bench
+from uvmfree.cli.compare import compare
 from uvmfree.cli.status import BAD_INPUT, BROKEN, INTERRUPTED
 from uvmfree.cli.trace import trace
 from uvmfree.errors import AuditError, HangError, LockError, UvmError, XcallError
@@ -26,7 +27,7 @@ def cli() -> None:
     """NetBSD's page allocator before and after splitting uvm_fpageqlock, on real threads and real page traffic."""
 
 
-for command in (bench, trace):
+for command in (bench, compare, trace):
     cli.add_command(command)
 
 

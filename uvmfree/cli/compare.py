@@ -1,0 +1,88 @@
+"""`uvmfree compare`: whether one record is worse than another."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from uvmfree.cli.output import check_writable, write_json
+from uvmfree.cli.status import BROKEN
+
+if TYPE_CHECKING:
+    from uvmfree.measure.compare import Change
+
+
+@click.command()
+@click.argument("before")
+@click.argument("after")
+@click.option(
+    "--tolerance",
+    type=float,
+    default=0.05,
+    show_default=True,
+    metavar="PART",
+    help="By which part a figure may get worse.",
+)
+@click.option("--all", "every", is_flag=True, help="Show the figures that are not judged too.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the comparison here; '-' is stdout, with no table.")
+def compare(before: str, after: str, tolerance: float, every: bool, json_file: str | None) -> None:
+    """Compare two records: ratio, its 95 % interval, and a verdict per figure. Exit 1 if a figure got worse."""
+    from uvmfree.measure.compare import compare as compare_records
+    from uvmfree.measure.compare import differences
+    from uvmfree.measure.record import load
+
+    check_writable("--json", json_file)
+    records = load(before), load(after)
+    changes = compare_records(*records, tolerance)
+    apart = list(differences(*records))
+    if json_file is not None:
+        document = {"schema": "uvmfree.comparison", "version": 1, "tolerance": tolerance, "differences": apart}
+        write_json("--json", json_file, document | {"changes": [_plain(change) for change in changes]})
+    if json_file != "-":
+        _print(changes, apart, every)
+    worse = [change for change in changes if change.verdict == "worse"]
+    if worse:
+        names = ", ".join(f"{change.figure} of {change.design}" for change in worse)
+        click.echo(f"uvmfree: worse by more than {100 * tolerance:g} %: {names}", err=True)
+        sys.exit(BROKEN)
+
+
+def _print(changes: list[Change], apart: list[str], every: bool) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("design", "figure"):
+        table.add_column(heading)
+    for heading in ("before", "after", "ratio", "95 % interval", "verdict"):
+        table.add_column(heading, justify="right")
+    for change in changes:
+        if change.verdict or every:
+            known = not math.isnan(change.ratio_low)
+            table.add_row(
+                change.design,
+                change.figure,
+                f"{change.before:,.4g}",
+                f"{change.after:,.4g}",
+                f"{change.ratio:.3f}",
+                f"{change.ratio_low:.3f} to {change.ratio_high:.3f}" if known else "too few repetitions",
+                change.verdict,
+            )
+    console.print(table)
+    for line in apart:
+        console.print(f"Not the same in both, {line}.", markup=False)
+
+
+def _plain(change: Change) -> dict[str, object]:
+    """Return a change as JSON can have it: no number for what is none."""
+    from dataclasses import asdict
+
+    plain = asdict(change)
+    return {
+        name: value if not isinstance(value, float) or math.isfinite(value) else None for name, value in plain.items()
+    }
