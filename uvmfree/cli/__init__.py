@@ -17,6 +17,7 @@ import click
 from uvmfree.cli.bench import bench
 from uvmfree.cli.compare import compare
 from uvmfree.cli.status import BAD_INPUT, BROKEN, INTERRUPTED
+from uvmfree.cli.stress import stress
 from uvmfree.cli.trace import trace
 from uvmfree.errors import AuditError, HangError, LockError, UvmError, XcallError
 
@@ -27,7 +28,7 @@ def cli() -> None:
     """NetBSD's page allocator before and after splitting uvm_fpageqlock, on real threads and real page traffic."""
 
 
-for command in (bench, compare, trace):
+for command in (bench, compare, stress, trace):
     cli.add_command(command)
 
 

@@ -1,0 +1,142 @@
+"""`uvmfree stress`: everything at once, at random, with faults, until something breaks or the time is up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from uvmfree.cli.output import check_writable, write_json
+from uvmfree.cli.running import first_ctrl_c_asks
+from uvmfree.cli.status import BROKEN, INTERRUPTED
+from uvmfree.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from uvmfree.measure.stress import Options, StressRun
+    from uvmfree.workload.stress import Stress
+
+
+@click.command()
+@click.option("--seconds", type=float, default=10.0, show_default=True, help="How long each design is stressed.")
+@click.option("--seed", type=int, metavar="N", help="Makes the programs of the CPUs. Default: another in each run.")
+@click.option("--cpus", type=int, metavar="N", default=4, show_default=True, help="Simulated CPUs.")
+@click.option("--design", "designs", multiple=True, metavar="NAME", help="May be repeated. Default: all, in turn.")
+@click.option("--npages", type=int, default=2048, show_default=True, help="Pages of RAM.")
+@click.option(
+    "--faults",
+    metavar="LIST",
+    default="all",
+    show_default=True,
+    help="Some of xcall,stall,swapwrite,exhaustion,storm,hotplug; all; none.",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a tunable (see Param); may be repeated."
+)
+@click.option("--vmstat", is_flag=True, help="Print each design's counters as `vmstat -s` does.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the record here; '-' is stdout, with no tables.")
+def stress(
+    seconds: float,
+    seed: int | None,
+    cpus: int,
+    designs: tuple[str, ...],
+    npages: int,
+    faults: str,
+    settings: tuple[str, ...],
+    vmstat: bool,
+    json_file: str | None,
+) -> None:
+    """Do all that can be done to a system, at random, on all CPUs at once, with faults; audit; exit 1 if it broke."""
+    from uvmfree.measure.stress import Options, document
+    from uvmfree.measure.stress import stress as stress_one
+    from uvmfree.uvm.designs import REGISTRY
+    from uvmfree.workload.faults import parse_faults
+
+    for name in designs:
+        if name not in REGISTRY:
+            raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
+    check_writable("--json", json_file)
+    options = Options(
+        seconds=seconds,
+        seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
+        ncpus=cpus,
+        npages=npages,
+        faults=parse_faults(faults),
+        settings=settings,
+    )
+    runs: list[StressRun] = []
+    with first_ctrl_c_asks() as asked, _progress_line(options) as tick:
+        for design in designs or tuple(REGISTRY):
+            runs.append(stress_one(options, design, stop=asked, tick=tick))
+            if asked() or runs[-1].hung:
+                break
+        interrupted = asked()
+    if json_file is not None:
+        write_json("--json", json_file, document(options, runs, interrupted=interrupted))
+    if json_file != "-":
+        _print_runs(options, runs, vmstat)
+    for run in runs:
+        _explain(options, run)
+    if interrupted:
+        click.echo("uvmfree: interrupted; what had been done until then was audited and is above", err=True)
+    if any(run.hung for run in runs):
+        # Threads that hang cannot be joined; the interpreter is not asked to try.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(BROKEN)
+    if any(run.errors for run in runs):
+        sys.exit(BROKEN)
+    if interrupted:
+        sys.exit(INTERRUPTED)
+
+
+def _print_runs(options: Options, runs: list[StressRun], vmstat: bool) -> None:
+    from uvmfree.measure.host import host
+    from uvmfree.measure.vmstat_layout import vmstat_s
+    from uvmfree.report.stress_table import stress_table
+
+    here = host()
+    click.echo(f"seed {options.seed}, {options.ncpus} CPUs, {options.npages:,} pages of RAM; {here.interpreter}")
+    for line in stress_table(runs):
+        click.echo(line)
+    for run in runs:
+        if vmstat and run.uvmexp is not None:
+            click.echo(f"\n{run.design}, vmstat -s when the CPUs had stopped")
+            for line in vmstat_s(run.uvmexp):
+                click.echo(line)
+
+
+def _explain(options: Options, run: StressRun) -> None:
+    """Say what went wrong with one design, how to have it again, and what its CPUs did last."""
+    if not run.errors:
+        return
+    for error in run.errors:
+        click.echo(f"uvmfree: {run.design}: {error}", err=True)
+    click.echo(f"uvmfree: again: {options.command(run.design)}", err=True)
+    click.echo(f"uvmfree: the last operations of each CPU: {run.file}", err=True)
+    for line in run.report:
+        click.echo(line, err=True)
+
+
+@contextlib.contextmanager
+def _progress_line(options: Options) -> Iterator[Callable[[Stress, float], None]]:
+    """Show how far a run is in one line on stderr, if that is a terminal; yield what updates it."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda run, elapsed_s: None
+        return
+    with console.status("") as status:
+
+        def tick(run: Stress, elapsed_s: float) -> None:
+            steps, faults = run.steps(), sum(fault.injected for fault in run.faults)
+            status.update(
+                f"{run.plan.param.design}, {elapsed_s:.0f} of {options.seconds:g} s: {steps:,} operations, "
+                f"{steps / max(elapsed_s, 0.05):,.0f} per second, {faults} faults"
+            )
+
+        yield tick

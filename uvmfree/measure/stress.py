@@ -1,0 +1,263 @@
+"""Stress runs: options, one supervised run for each design, their records, and the document of all of them.
+
+=> The thread that calls takes none of the system's locks: it hears Ctrl-C, shows progress and is the watchdog, while
+   the run has a thread of its own. A run that hangs is left as it is; its threads end with the process.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from uvmfree.errors import ArgumentError
+from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.measure.host import Host, host
+from uvmfree.measure.observer import Seen, watch
+from uvmfree.measure.settings import parse_settings
+from uvmfree.measure.stress_failure import causes, tail, whole, written
+from uvmfree.measure.watchdog import PATIENCE_S, Watchdog, lock_lines, stack_lines
+from uvmfree.param import Param
+from uvmfree.uvm.anonpage import AnonStats
+from uvmfree.uvm.uvmexp import UvmExpSnapshot
+from uvmfree.workload.faults import FAULTS
+from uvmfree.workload.stress import Plan, Stress
+from uvmfree.workload.stress_fault import Fault
+
+SCHEMA: Final = "uvmfree.stress"
+VERSION: Final = 1
+
+SECONDS_MIN, SECONDS_MAX = 0.1, 7 * 86400.0
+
+GIVEN: Final = {"npages": "--npages", "ncpus": "--cpus", "design": "--design", "lockstat": "nothing: it is off"}
+"""Tunables that --set does not set, and what does."""
+
+OFTEN: Final[dict[str, Any]] = {
+    "nfreelists": 2,
+    "idlezero": True,
+    "idle_interval_s": 0.002,
+    "redistribute_interval_s": 0.05,
+    "redistribute_min_gap_s": 0.005,
+}
+"""Tunables of a stress run where they differ from Param's: all that happens by itself happens, and often."""
+
+SWITCH_S: Final = 1e-4
+"""How long a thread may keep the GIL, where there is one: a fiftieth of the default, for as many more orders."""
+
+_TICK_S: Final = 0.05
+"""How often the supervising thread looks up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is asked for; ArgumentError or ParamError where it makes no sense.
+
+    => `settings`: tunables as NAME=VALUE. `faults`: names. The same options and design make the same programs.
+    """
+
+    seconds: float = 10.0
+    seed: int = 1
+    ncpus: int = 4
+    npages: int = 2048
+    faults: tuple[str, ...] = tuple(FAULTS)
+    settings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not SECONDS_MIN <= self.seconds <= SECONDS_MAX:
+            raise ArgumentError(f"--seconds {self.seconds:g}: must be from {SECONDS_MIN:g} to {SECONDS_MAX:g}")
+        if self.seed < 0:
+            raise ArgumentError(f"--seed {self.seed}: must be a whole number, 0 or more")
+        if not 1 <= self.ncpus <= 128:
+            raise ArgumentError(f"--cpus {self.ncpus}: must be from 1 to 128")
+        self.param("percpu")
+
+    def param(self, design: str) -> Param:
+        """Return the tunables of a system of that design."""
+        given = parse_settings(self.settings, given=GIVEN)
+        return Param(**OFTEN | given, npages=self.npages, ncpus=self.ncpus, design=design)
+
+    def command(self, design: str) -> str:
+        """Return the command line that runs one design with these options."""
+        words = ["uvmfree", "stress", "--design", design, "--seed", self.seed, "--seconds", f"{self.seconds:g}"]
+        words += ["--cpus", self.ncpus, "--npages", self.npages, "--faults", ",".join(self.faults) or "none"]
+        for setting in self.settings:
+            words += ["--set", setting]
+        return shlex.join(map(str, words))
+
+
+@dataclass(slots=True)
+class StressRun:
+    """What came of one design.
+
+    => `operations`: by kind. `failed`: allocations that returned None, accesses and runs without pages, and how often
+       a CPU was detached under its thread. `faults`: by name, how often injected and survived.
+    => `seen`: maxima of what was observed; None if the run hung. `uvmexp`, `anons`: counters when the CPUs had
+       stopped; None, and empty, if it did not come to that.
+    => `rss_kib_early`, `rss_kib_end`, `rss_kib_max`: the process's memory after a tenth of the time, at the end, at
+       most; in KiB, 0 where the system does not tell.
+    => `errors`: one line for each; `report`: lines for the terminal, and `file` where the whole report is.
+    """
+
+    design: str
+    wall_s: float = 0.0
+    operations: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, dict[str, int]] = field(default_factory=dict)
+    seen: Seen | None = None
+    uvmexp: UvmExpSnapshot | None = None
+    anons: tuple[AnonStats, ...] = ()
+    rss_kib_early: int = 0
+    rss_kib_end: int = 0
+    rss_kib_max: int = 0
+    hung: bool = False
+    interrupted: bool = False
+    errors: tuple[str, ...] = ()
+    report: tuple[str, ...] = ()
+    file: str | None = None
+
+    @property
+    def steps(self) -> int:
+        """Operations of all kinds."""
+        return sum(self.operations.values())
+
+    @property
+    def steps_per_s(self) -> float:
+        """Operations per second."""
+        return self.steps / self.wall_s if self.wall_s else 0.0
+
+
+def stress(
+    options: Options,
+    design: str,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    tick: Callable[[Stress, float], None] = lambda run, elapsed_s: None,
+    more: tuple[Fault, ...] = (),
+    patience_s: float = PATIENCE_S,
+) -> StressRun:
+    """Stress one design; end early when `stop()` says so.
+
+    => `tick(run, elapsed_s)` is called every now and then. `more`: faults beside those of the options.
+    => What goes wrong is in the record, not raised.
+    """
+    param = options.param(design)
+    machine = ThreadsMachine(lockdebug=param.lockdebug, lockwatch=True)
+    assert machine.lockwatch is not None
+    plan = Plan(param=param, seed=options.seed, seconds=options.seconds, faults=options.faults)
+    run = Stress(plan, machine, machine.lockwatch, more)
+    record = StressRun(design)
+    observed: list[Seen] = []
+
+    @contextmanager
+    def observe() -> Iterator[None]:
+        with watch(run.uvm) as observation:
+            yield
+        observed.append(observation.seen)
+
+    watchdog = Watchdog(machine.clock_ns, run.progress, run.each, patience_s)
+    hang: list[str] = []
+    with _switching_often():
+        began_ns = machine.clock_ns()
+        task = machine.spawn("stress", lambda: run.run(observe))
+        while not task.join(_TICK_S):
+            elapsed_s = (machine.clock_ns() - began_ns) / 1e9
+            tick(run, elapsed_s)
+            _measure_memory(record, elapsed_s < options.seconds / 10)
+            if not record.interrupted and stop():
+                record.interrupted = True
+                run.stop()
+            if (still := watchdog.still()) is not None:
+                hang = _hang(still, machine)
+                record.hung = True
+                run.stop()
+                break
+        now_ns = machine.clock_ns()
+    _measure_memory(record, early=False)
+    record.wall_s = (run.wall_ns or now_ns - began_ns) / 1e9
+    record.operations = run.operations()
+    record.failed = run.failed()
+    record.faults = {
+        fault.name: {"injected": fault.injected, "survived": fault.survived} | fault.details() for fault in run.faults
+    }
+    record.seen = observed[0] if observed else None
+    record.uvmexp, record.anons = run.uvmexp, run.anons
+    record.errors = (*([hang[0]] if hang else []), *causes(run.shared.failures()))
+    if record.errors:
+        command = options.command(design)
+        record.file = written(f"uvmfree-stress-{design}-{options.seed}.txt", list(whole(run, command, now_ns, hang)))
+        record.report = (*(hang or causes(run.shared.failures())), *tail(run, now_ns))
+    return record
+
+
+def document(options: Options, runs: list[StressRun], *, interrupted: bool, at: Host | None = None) -> dict[str, Any]:
+    """Return the records of all designs as one JSON document."""
+    param = asdict(options.param("percpu"))
+    del param["design"]
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "host": asdict(at or host()) | {"switch_interval_s": SWITCH_S},
+        "param": param,
+        "seed": options.seed,
+        "seconds": options.seconds,
+        "faults": list(options.faults),
+        "interrupted": interrupted,
+        "operations": sum(run.steps for run in runs),
+        "errors": sum(len(run.errors) for run in runs),
+        "runs": [_run_document(options, run) for run in runs],
+    }
+
+
+def _run_document(options: Options, run: StressRun) -> dict[str, Any]:
+    return {
+        "design": run.design,
+        "command": options.command(run.design),
+        "wall_s": run.wall_s,
+        "operations": run.operations,
+        "operations_per_s": run.steps_per_s,
+        "failed": run.failed,
+        "faults": run.faults,
+        "maxima": None if run.seen is None else asdict(run.seen),
+        "uvmexp": None if run.uvmexp is None else asdict(run.uvmexp),
+        "anons": [asdict(stats) for stats in run.anons],
+        "rss_kib": {"early": run.rss_kib_early, "end": run.rss_kib_end, "max": run.rss_kib_max},
+        "interrupted": run.interrupted,
+        "hung": run.hung,
+        "errors": list(run.errors),
+        "report": run.file,
+    }
+
+
+def _hang(still: str, machine: ThreadsMachine) -> list[str]:
+    """Return what everybody is doing: locks first, since the stacks are of threads that may be running."""
+    assert machine.lockwatch is not None
+    states = machine.lockwatch.states()
+    stacks = machine.stacks()
+    names = {stack.ident: stack.name for stack in stacks}
+    return [still, *(lock_lines(states, names) or ["no lock is held"]), *stack_lines(stacks)]
+
+
+def _measure_memory(record: StressRun, early: bool) -> None:
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            rss_kib = int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE") // 1024
+    except OSError:
+        return
+    record.rss_kib_max = max(record.rss_kib_max, rss_kib)
+    record.rss_kib_end = rss_kib
+    if early:
+        record.rss_kib_early = rss_kib
+
+
+@contextmanager
+def _switching_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

@@ -1,0 +1,119 @@
+"""What the threads of a stress run share: the system, pages on their way from one to another, and the end of it all.
+
+=> `trays` and `loose` are deques: appended to and popped from by several threads, each operation whole (that is what
+   collections.deque promises). What is taken from one is the taker's alone.
+=> `stopped` only ever goes from False to True, and is polled; a stale value costs a step more.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from uvmfree.errors import BindError, UvmError
+from uvmfree.kern.lockwatch import LockWatch
+from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.system import Uvm
+from uvmfree.workload.stress_pages import LOOSE, XCALL, Held, Stamper
+
+NAP_S: Final = 0.02
+"""How often a sleeping thread of the run looks whether it is over."""
+
+TICKET_S: Final = 10.0
+"""How long a cross-call may take: a hundred times the longest stall."""
+
+
+class StressError(UvmError):
+    """Something answered otherwise than its contract says; names it."""
+
+
+class Plays(Protocol):
+    """A CPU's thread, as far as others look at it.
+
+    => `done`: steps; written by its thread, read by others as one integer that may be a moment old.
+    => `thread`: which one it is, or None before it runs; stored once.
+    """
+
+    index: int
+    done: int
+    thread: int | None
+
+
+class Shared:
+    """One run's common state; made before the system starts.
+
+    => `anons`: the anon maps that all CPUs access. `players`: by CPU; complete before any thread starts.
+       `watch`: the locks of the system.
+    => A Reclaimer: the pagedaemon takes pages off `loose`.
+    """
+
+    def __init__(self, uvm: Uvm, watch: LockWatch, seed: int, anons: Sequence[AnonMemory]) -> None:
+        self.uvm, self.watch = uvm, watch
+        self.machine = uvm.machine
+        self.seed = seed
+        self.anons = tuple(anons)
+        self.players: list[Plays] = []
+        self.trays: tuple[deque[Held], ...] = tuple(deque() for _ in range(uvm.param.ncpus))
+        self.loose: deque[Held] = deque()
+        self.stopped = False
+        self._lock = uvm.machine.raw_lock()  # a leaf
+        self._failures: list[tuple[str, BaseException]] = []  # guarded by it
+        uvm.pagedaemon.add_reclaimer(self)
+
+    def fail(self, who: str, error: BaseException) -> None:
+        """Note what went wrong, and stop the run."""
+        with self._lock:
+            self._failures.append((who, error))
+        self.stopped = True
+
+    def failures(self) -> tuple[tuple[str, BaseException], ...]:
+        """Return what went wrong so far: who, and the error; the first one is the cause of the others, mostly."""
+        with self._lock:
+            return tuple(self._failures)
+
+    def nap(self, seconds: float) -> bool:
+        """Sleep for a time, or until the run is over; whether it is."""
+        until_ns = self.machine.clock_ns() + round(seconds * 1e9)
+        held = self.machine.raw_lock()
+        held.acquire()
+        while not self.stopped and (left_ns := until_ns - self.machine.clock_ns()) > 0:
+            held.acquire(True, min(NAP_S, left_ns / 1e9))
+        return self.stopped
+
+    def all_go_on(self) -> bool:
+        """Wait until every CPU has done a step more; False if the run is over first. For whoever disturbed them."""
+        before = [player.done for player in self.players]
+        while any(player.done == done for player, done in zip(self.players, before, strict=True)):
+            if self.nap(0.001):
+                return False
+        return True
+
+    def needs_scan(self) -> bool:
+        """Whether the daemon should scan though memory is not short: no."""
+        return False
+
+    def reclaim_one(self) -> bool:
+        """Let the daemon free a page that was left to it; False if there is none."""
+        try:
+            pg, version = self.loose.popleft()
+        except IndexError:
+            return False
+        Stamper(self.uvm).check(pg, LOOSE, version)
+        self.uvm.pagefree(pg)
+        return True
+
+    def called(self, cpu: Cpu) -> None:
+        """Be a cross-call: allocate and free on an xc thread, whoever plays the CPU."""
+        stamper, held = Stamper(self.uvm), None
+        try:
+            pg = cpu.pagealloc(zero=True)
+            if pg is not None:
+                held = (pg, 0)
+                stamper.check_zero(pg)
+                stamper.stamp(pg, XCALL, 0)
+                stamper.check(pg, XCALL, 0)
+                cpu.pagefree(pg)
+        except BindError:  # the CPU was detached, or taken over, meanwhile
+            if held is not None:
+                stamper.stamp(held[0], LOOSE, 0)
+                self.loose.append(held)
