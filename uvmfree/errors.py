@@ -73,3 +73,7 @@ class TraceError(UvmError, ValueError):
 
 class RecordError(UvmError, ValueError):
     """A record is missing, truncated, newer than this program, or no record; names the file and the place in it."""
+
+
+class ExtraError(UvmError):
+    """A package that is not in a core install is needed; names it and the extra that has it."""

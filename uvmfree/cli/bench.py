@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uvmfree.cli.output import check_writable, write_json
+from uvmfree.cli.output import check_writable, write_json, write_whole
 from uvmfree.cli.running import first_ctrl_c_asks, progress
 from uvmfree.cli.status import BROKEN, INTERRUPTED
 from uvmfree.errors import ArgumentError
@@ -61,6 +61,7 @@ _GIVEN = {
 @click.option(
     "--json", "json_file", metavar="FILE", help="Write raw values and host facts here; '-' is stdout, with no tables."
 )
+@click.option("--pyperf", "pyperf_file", metavar="FILE", help="Write the wall times for `pyperf compare_to` here.")
 def bench(
     trace_file: str | None,
     workload: str,
@@ -75,9 +76,11 @@ def bench(
     vmstat: bool,
     repetitions: int,
     json_file: str | None,
+    pyperf_file: str | None,
 ) -> None:
     """Compare the designs on a workload: how often locks are taken, waited for, and what that buys and costs."""
     from uvmfree.measure.bench import measure, modes, new_record
+    from uvmfree.measure.extras import needs
     from uvmfree.measure.settings import parse_settings
     from uvmfree.measure.workloads import check_fits
     from uvmfree.param import Param
@@ -87,6 +90,9 @@ def bench(
         if name not in REGISTRY:
             raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
     check_writable("--json", json_file)
+    check_writable("--pyperf", pyperf_file)
+    if pyperf_file is not None:
+        needs("pyperf", "report", "--pyperf")
     tunables = parse_settings(settings, given=_GIVEN | ({"refill": "--refill"} if refill is not None else {}))
     if refill is not None:
         tunables["refill"] = refill
@@ -98,6 +104,8 @@ def bench(
         npages = ready.npages or Param().npages
     param = Param(**tunables, npages=npages, ncpus=ready.ncpus)
     check_fits(ready, param.npages, param.pagesize)
+    if pyperf_file is not None and not ready.facts.timed:
+        raise ArgumentError(f"--pyperf: {ready.name} runs for a fixed time, so there are no wall times to compare")
     result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]))
     with (
         first_ctrl_c_asks() as asked,
@@ -107,6 +115,10 @@ def bench(
             done()
     if json_file is not None:
         write_json("--json", json_file, result.document())
+    if pyperf_file is not None and result.runs:
+        from uvmfree.report.pyperf_file import content
+
+        write_whole("--pyperf", pyperf_file, content(result))
     if json_file != "-":
         _print_bench(result, vmstat)
     if result.interrupted:
