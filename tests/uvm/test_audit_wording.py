@@ -1,4 +1,4 @@
-"""What a design's own checks say, line by line: which count, of which CPU and queue, and what stands there instead."""
+"""What a design's own checks say, line by line: which count, of which CPU and queue, and what stands there."""
 
 from collections.abc import Callable
 
