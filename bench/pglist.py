@@ -30,12 +30,12 @@ CLAIM = Claim(
     5.0,
 )
 
-NPAGES, SMOKE_NPAGES = 262_144, 16_384
+NPAGES, SMOKE_NPAGES = 262_144, 32_768
 SIZE = 16
 BLOCK_PAGES = 64
 NCPUS = 4
-SHOTS = 256
-"""Calls in a repetition; lockstat samples every 64th hold."""
+SHOTS = 512
+"""Calls in a repetition: lockstat samples a few of them for how long the locks were held."""
 
 
 def half_used(npages: int, block: int, design: str, *, lockstat: bool) -> Uvm:

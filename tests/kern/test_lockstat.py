@@ -85,6 +85,32 @@ def test_only_one_acquisition_in_so_many_reads_the_clock_and_the_total_is_scaled
     assert record.acquired == HOLD_SAMPLE + 1
     assert (record.hold_samples, record.hold_ns_max) == (2, 30)
     assert record.hold_ns_total == (10 + 30) * (HOLD_SAMPLE + 1) // 2
+    assert record.hold_ns_min == 10
+
+
+def test_acquisitions_are_counted_one_by_one_across_samples() -> None:
+    """What is counted down from sample to sample adds up, and a snapshot in the middle of one sees it whole."""
+    seen: list[int] = []
+
+    def clock_ns() -> int:
+        seen.append(mutex.snapshot()[0].acquired)
+        return 0
+
+    mutex = Mutex(UVM_CPU, 1, raw_lock=threading.Lock, clock_ns=clock_ns, lockstat=True, debug=None)
+    handle = mutex.handle("here")
+    for times in range(3 * HOLD_SAMPLE + 2):
+        assert mutex.snapshot()[0].acquired == times
+        if times % 2:
+            handle.acquire()
+        else:
+            assert handle.try_acquire()
+        handle.release()
+    assert (
+        seen
+        == [1, 1, HOLD_SAMPLE + 1, HOLD_SAMPLE + 1, 2 * HOLD_SAMPLE + 1, 2 * HOLD_SAMPLE + 1]
+        + [3 * HOLD_SAMPLE + 1] * 2
+    )
+    assert mutex.snapshot()[0].hold_samples == 4
 
 
 def test_a_trylock_that_fails_counts_nothing() -> None:
@@ -116,12 +142,13 @@ def test_records_of_one_caller_are_added_up_and_a_retired_handle_keeps_its_count
     assert (record.caller, record.acquired, record.hold_ns_total) == ("<all>", 6, 20 + 20 + 20)
 
 
-def test_adding_up_sums_everything_but_the_maxima() -> None:
+def test_adding_up_sums_everything_but_minima_and_maxima() -> None:
+    """The minimum of the first caller, who never waited, is none: it does not count as 0."""
     (short,), (long,) = contend(wait_ns=40)[0].snapshot(), contend(wait_ns=1000)[0].snapshot()
     (both,) = summed([short, long], by_caller=False)
     assert (both.acquired, both.contended, both.hold_samples) == (4, 2, 4)
-    assert (both.wait_ns_total, both.wait_ns_max) == (1040, 1000)
-    assert (both.hold_ns_total, both.hold_ns_max) == (2 * (250 + 64), 250)
+    assert (both.wait_ns_total, both.wait_ns_min, both.wait_ns_max) == (1040, 40, 1000)
+    assert (both.hold_ns_total, both.hold_ns_min, both.hold_ns_max) == (2 * (250 + 64), 64, 250)
     assert {bucket for bucket, waits in enumerate(both.wait_hist) if waits} == {6, 10}
 
 
