@@ -18,6 +18,7 @@ from uvmfree.kern.lock import LockHandle, RawLock
 from uvmfree.kern.lockdebug import CheckingHandle, LockDebug
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.lockstat import CountingHandle, LockStat, summed
+from uvmfree.kern.locktrace import LockTrace, TracingHandle
 from uvmfree.kern.lockwatch import LockWatch, WatchingHandle
 
 
@@ -25,7 +26,7 @@ class Mutex:
     """A named lock with a place in the lock order.
 
     => `raw_lock()` makes the lock itself; `clock_ns` times waits (lockstat), `debug` checks use (lockdebug), `watch`
-       knows holder and waiters (lockwatch).
+       knows holder and waiters (lockwatch), `trace` keeps what lockstat counts (locktrace).
     => Source: mutex(9); lockstat(8) for what is counted.
     """
 
@@ -39,6 +40,7 @@ class Mutex:
         lockstat: bool,
         debug: LockDebug | None,
         watch: LockWatch | None = None,
+        trace: LockTrace | None = None,
     ) -> None:
         self.rank = rank
         self.index = index
@@ -48,10 +50,11 @@ class Mutex:
         self._lockstat = lockstat
         self._debug = debug
         self._watch = watch
+        self._trace = trace
         self._watched = None if watch is None else watch.add(self.name)
         # Handles are made and retired while others count: a lock of its own, held for a list operation.
         self._registry = raw_lock()
-        self._counting: dict[LockHandle, CountingHandle] = {}  # guarded by _registry
+        self._counting: dict[LockHandle, CountingHandle | TracingHandle] = {}  # guarded by _registry
         self._retired: list[LockStat] = []  # guarded by _registry; one per caller
         self.owner: int | None = None  # guarded by the mutex itself; kept by lockdebug only
 
@@ -59,9 +62,10 @@ class Mutex:
         """Make a handle whose acquisitions are counted under `caller`, a name as lockstat(8) prints it."""
         raw = self._raw
         handle = LockHandle(raw.acquire, partial(raw.acquire, False), raw.release)
-        counting = None
+        counting: CountingHandle | TracingHandle | None = None
         if self._lockstat:
-            counting = CountingHandle(raw, self.name, caller, self._clock_ns)
+            new = CountingHandle if self._trace is None else self._trace.handle
+            counting = new(raw, self.name, caller, self._clock_ns)
             handle = LockHandle(counting.acquire, counting.try_acquire, counting.release)
         if self._watch is not None and self._watched is not None:
             watching = WatchingHandle(self._watched, self._watch, handle, caller)

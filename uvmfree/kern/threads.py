@@ -16,6 +16,7 @@ from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
+from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
 
@@ -23,17 +24,25 @@ SPINS: Final = 200
 """Polls before a waiting thread sleeps: about the 50 us for which it sleeps then, so it never wastes over half."""
 
 
+def _thread_name() -> str:
+    return threading.current_thread().name
+
+
 class ThreadsMachine:
     """Locks, threads and time of this process.
 
     => `lockstat`: mutexes count (kern/lockstat.py). `lockdebug`: mutexes check (kern/lockdebug.py). `lockwatch`: they
-       say who holds and who waits for them (kern/lockwatch.py), and the attribute is where to ask.
+       say who holds and who waits for them (kern/lockwatch.py), and the attribute is where to ask. `locktrace`: what
+       lockstat counts is kept too, with its times (kern/locktrace.py), and the attribute is where it is.
     """
 
-    def __init__(self, *, lockstat: bool = False, lockdebug: bool = False, lockwatch: bool = False) -> None:
+    def __init__(
+        self, *, lockstat: bool = False, lockdebug: bool = False, lockwatch: bool = False, locktrace: bool = False
+    ) -> None:
         self.lockstat = lockstat
         self.lockdebug = lockdebug
         self.lockwatch = LockWatch(threading.Lock, threading.get_ident) if lockwatch else None
+        self.locktrace = LockTrace(threading.Lock, _thread_name) if locktrace else None
         self._debug = LockDebug(threading.Lock, threading.get_ident) if lockdebug else None
 
     def raw_lock(self) -> RawLock:
@@ -50,6 +59,7 @@ class ThreadsMachine:
             lockstat=self.lockstat,
             debug=self._debug,
             watch=self.lockwatch,
+            trace=self.locktrace,
         )
 
     def condvar(self) -> Condvar:

@@ -1,0 +1,119 @@
+"""The tracing mutex: every wait and hold is there with its times, and adds up to what was counted."""
+
+import itertools
+
+import pytest
+
+from tests.kern.tasks import begin, finish
+from uvmfree.kern import locktrace
+from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
+from uvmfree.kern.lockstat import LockStat
+from uvmfree.kern.locktrace import Slice
+from uvmfree.kern.mutex import Mutex
+from uvmfree.kern.threads import ThreadsMachine
+
+
+def new() -> tuple[ThreadsMachine, Mutex]:
+    machine = ThreadsMachine(lockstat=True, locktrace=True)
+    return machine, machine.mutex(UVM_FPAGEQLOCK)
+
+
+def traced(machine: ThreadsMachine) -> tuple[Slice, ...]:
+    assert machine.locktrace is not None
+    return machine.locktrace.slices()
+
+
+def agree(machine: ThreadsMachine, counted: LockStat) -> None:
+    """What was traced is what was counted."""
+    slices = [each for each in traced(machine) if each.lock == counted.name]
+    waits = [each.ended_ns - each.began_ns for each in slices if not each.held]
+    holds = [each.ended_ns - each.began_ns for each in slices if each.held]
+    assert (len(holds), len(waits)) == (counted.acquired, counted.contended)
+    assert (sum(holds), max(holds, default=0)) == (counted.hold_ns_total, counted.hold_ns_max)
+    assert (sum(waits), max(waits, default=0)) == (counted.wait_ns_total, counted.wait_ns_max)
+    assert sum(counted.wait_hist) == len(waits)
+
+
+def test_a_hold_is_traced_under_its_caller_and_thread() -> None:
+    machine, mutex = new()
+    handle = mutex.handle("uvm_pagealloc")
+    before_ns = machine.clock_ns()
+    with handle:
+        pass
+    assert handle.try_acquire()
+    assert not mutex.handle("other").try_acquire()
+    handle.release()
+    first, second = traced(machine)
+    assert (first.lock, first.caller, first.thread, first.held) == (
+        "uvm_fpageqlock",
+        "uvm_pagealloc",
+        "MainThread",
+        True,
+    )
+    assert before_ns <= first.began_ns <= first.ended_ns <= second.began_ns <= second.ended_ns <= machine.clock_ns()
+    agree(machine, mutex.snapshot()[0])
+
+
+def test_a_wait_is_traced_and_ends_where_the_hold_begins() -> None:
+    machine, mutex = new()
+    mine, theirs = mutex.handle("mine"), mutex.handle("theirs")
+
+    def once() -> None:
+        with theirs:
+            pass
+
+    for _ in range(200):  # the other one may come late, when the lock is free again
+        with mine:
+            task = begin(once)
+            began_ns = machine.clock_ns()
+            while machine.clock_ns() - began_ns < 1_000_000:
+                machine.pause(0)
+        finish(task)
+        if mutex.snapshot()[0].contended:
+            break
+    wait, hold = [each for each in traced(machine) if each.caller == "theirs"][-2:]
+    assert (wait.held, hold.held) == (False, True)
+    assert wait.thread == hold.thread != "MainThread"
+    assert wait.ended_ns == hold.began_ns
+    agree(machine, mutex.snapshot()[0])
+
+
+def test_what_threads_trace_at_once_adds_up() -> None:
+    machine, mutex = new()
+
+    def work() -> None:
+        handle = mutex.handle("worker")
+        for _ in range(2000):
+            with handle:
+                pass
+
+    for task in [begin(work) for _ in range(3)]:
+        finish(task)
+    counted = mutex.snapshot()[0]
+    assert counted.acquired == 6000
+    agree(machine, counted)
+    holds = [each for each in traced(machine) if each.held]
+    for before, after in itertools.pairwise(holds):
+        assert before.ended_ns <= after.began_ns  # they exclude each other
+
+
+def test_what_is_left_out_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locktrace, "LIMIT", 5)
+    machine, mutex = new()
+    handle = mutex.handle("one")
+    for _ in range(8):
+        with handle:
+            pass
+    assert machine.locktrace is not None
+    assert (len(traced(machine)), machine.locktrace.dropped()) == (5, 3)
+    assert mutex.snapshot()[0].acquired == 8
+
+
+def test_a_handle_that_is_retired_stays_in_the_trace() -> None:
+    machine, mutex = new()
+    handle = mutex.handle("one")
+    with handle:
+        pass
+    mutex.retire(handle)
+    assert len(traced(machine)) == 1
+    agree(machine, mutex.snapshot()[0])
