@@ -16,8 +16,8 @@ from typing import Final
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockstat import WAIT_BUCKETS, LockStat, Times
 
-LIMIT: Final = 200_000
-"""Slices of one handle: some 30 MB of them, and as many as a viewer can show."""
+LIMIT: Final = 50_000
+"""Slices of one handle: with the two busy handles of each of four CPUs as many as a viewer can show."""
 
 
 @dataclass(frozen=True, slots=True)

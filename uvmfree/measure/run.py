@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from uvmfree.kern.eventlog import Event
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
+from uvmfree.kern.machine import Machine
 from uvmfree.measure.observer import Seen, watch
 from uvmfree.measure.samples import Samples
 from uvmfree.measure.workloads import Workload, check_fits
@@ -140,16 +141,24 @@ class Figures:
 
 
 def run(
-    workload: Workload, param: Param, design: str, repetition: int, *, lockstat: bool, stop: Callable[[], bool]
+    workload: Workload,
+    param: Param,
+    design: str,
+    repetition: int,
+    *,
+    lockstat: bool,
+    stop: Callable[[], bool],
+    machine: Machine | None = None,
 ) -> Run | None:
     """Boot a system, run the workload once, audit, and return the records.
 
+    => `machine`: what it runs on, with lockstat as asked for; real threads by default.
     => ArgumentError if the workload does not fit; DriveError, AuditError if something broke.
     => None if `stop()` became true on the way; all threads are joined.
     """
     check_fits(workload, param.npages, param.pagesize)
     tunables = asdict(param) | {"design": design, "ncpus": workload.ncpus, "lockstat": lockstat}
-    uvm = boot(**tunables)
+    uvm = boot(machine, **tunables)
     load = workload.load(uvm)
     with uvm:
         uvm.physmem.populate()
