@@ -180,3 +180,19 @@ def test_a_thread_whose_cpu_is_detached_gives_back_what_it_has(uvm: uvmfree.Uvm)
                 uvm.pglistalloc(256, nsegs=256, waitok=True, timeout_s=0.001)
         assert uvm.uvmexp.free + sum(uvm.cached_pages()) == 256
         uvm.audit()
+
+
+def test_an_object_of_a_cpu_that_went_refuses_though_the_cpu_is_back(uvm: uvmfree.Uvm) -> None:
+    """Q13: a call may load what stands for the lock while the CPU is away, and make it when the CPU is back.
+
+    Found by tests/explore: the call went on as if it had the lock, and gave back one that it did not hold.
+    """
+    old = uvm.cpus[2]
+    uvm.detach(2)
+    loaded = (old._acquire, old._acquire_free, old._try_idle)
+    uvm.attach(2)
+    for acquire in loaded:
+        with pytest.raises(uvmfree.BindError, match="CPU 2 is detached"):
+            acquire()
+    assert uvm.cpus[2].pagealloc() is not None
+    uvm.audit()

@@ -16,6 +16,7 @@ from uvmfree.kern.xcall import Xcall
 from uvmfree.param import Param
 from uvmfree.uvm.allocator import Cpu, Design, UvmState
 from uvmfree.uvm.page import VmPage
+from uvmfree.uvm.refuse import detached
 from uvmfree.uvm.uvmexp import tune
 
 
@@ -37,7 +38,7 @@ class Hotplug:
     def check_attached(self, index: int) -> None:
         """Refuse a CPU that is detached: BindError."""
         if index not in self.attached:
-            raise BindError(f"CPU {index} is detached; attach({index}) brings it back")
+            detached(index)()
 
     def detach(self, index: int) -> None:
         """Take a CPU out of the system; ArgumentError if it is the last, BindError if it is detached already."""
@@ -49,7 +50,7 @@ class Hotplug:
             self._xcall.set_online(index, False)
             with self._all_stopped():
                 self.attached = rest
-                self._design.detach(index, min(rest), lambda: self.check_attached(index))
+                self._design.detach(index, min(rest), detached(index))
                 self._retune()
 
     def attach(self, index: int) -> None:

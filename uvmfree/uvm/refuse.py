@@ -33,3 +33,15 @@ def left_behind(index: int) -> Callable[[], object]:
         raise BindError(f"this object of CPU {index} was left behind by a later run_on({index}); use that one's")
 
     return refuse
+
+
+def detached(index: int) -> Callable[[], object]:
+    """Return what takes the place of the lock in a Cpu whose CPU was detached.
+
+    => It refuses for good. A call may have loaded it before the CPU comes back, and make it after.
+    """
+
+    def refuse() -> object:
+        raise BindError(f"CPU {index} is detached; attach({index}) brings it back")
+
+    return refuse
