@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uvmfree.cli.lockstat import lockstat_options
 from uvmfree.cli.output import check_writable, write_json, write_whole
 from uvmfree.cli.running import first_ctrl_c_asks, progress
 from uvmfree.cli.status import BROKEN, INTERRUPTED
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from uvmfree.kern.lockstat import LockStat
+    from uvmfree.measure.lockstat_layout import Selection
     from uvmfree.measure.record import Record
     from uvmfree.measure.workloads import Workload
 
@@ -62,6 +65,7 @@ _GIVEN = {
     "--json", "json_file", metavar="FILE", help="Write raw values and host facts here; '-' is stdout, with no tables."
 )
 @click.option("--pyperf", "pyperf_file", metavar="FILE", help="Write the wall times for `pyperf compare_to` here.")
+@lockstat_options
 def bench(
     trace_file: str | None,
     workload: str,
@@ -77,10 +81,13 @@ def bench(
     repetitions: int,
     json_file: str | None,
     pyperf_file: str | None,
+    lock_format: str,
+    selection: Selection,
 ) -> None:
     """Compare the designs on a workload: how often locks are taken, waited for, and what that buys and costs."""
     from uvmfree.measure.bench import measure, modes, new_record
     from uvmfree.measure.extras import needs
+    from uvmfree.measure.lockstat_layout import document
     from uvmfree.measure.settings import parse_settings
     from uvmfree.measure.workloads import check_fits
     from uvmfree.param import Param
@@ -90,6 +97,8 @@ def bench(
         if name not in REGISTRY:
             raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
     check_writable("--json", json_file)
+    if json_file == "-" and lock_format == "json":
+        raise ArgumentError("--json - and --format json both write to stdout; give --json a file")
     check_writable("--pyperf", pyperf_file)
     if pyperf_file is not None:
         needs("pyperf", "report", "--pyperf")
@@ -104,6 +113,7 @@ def bench(
         npages = ready.npages or Param().npages
     param = Param(**tunables, npages=npages, ncpus=ready.ncpus)
     check_fits(ready, param.npages, param.pagesize)
+    selection.check(param.ncpus)
     if pyperf_file is not None and not ready.facts.timed:
         raise ArgumentError(f"--pyperf: {ready.name} runs for a fixed time, so there are no wall times to compare")
     result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]))
@@ -119,8 +129,10 @@ def bench(
         from uvmfree.report.pyperf_file import content
 
         write_whole("--pyperf", pyperf_file, content(result))
-    if json_file != "-":
-        _print_bench(result, vmstat)
+    if lock_format == "json":
+        write_json("--format json", "-", document(_counted_locks(result), selection))
+    elif json_file != "-":
+        _print_bench(result, vmstat, lock_format, selection)
     if result.interrupted:
         click.echo(f"uvmfree: interrupted after {len(result.runs)} runs; what was measured is above", err=True)
         sys.exit(INTERRUPTED)
@@ -152,11 +164,21 @@ def _workload(
     return workloads.pingpong(cpus or 2) if kind == "pingpong" else workloads.handoff(cpus or 2)
 
 
-def _print_bench(result: Record, vmstat: bool) -> None:
+def _counted_locks(result: Record) -> dict[str, tuple[list[LockStat], float]]:
+    """Return the lock records of each design, and how long its runs with lockstat took together, in seconds."""
+    from uvmfree.measure.run import locks_of
+
+    counted = {design: result.counted(design) for design in result.designs}
+    return {
+        design: (locks_of(runs), sum(record.drive.wall_ns for record in runs) / 1e9)
+        for design, runs in counted.items()
+    }
+
+
+def _print_bench(result: Record, vmstat: bool, lock_format: str, selection: Selection) -> None:
     from rich.console import Console
 
-    from uvmfree.measure.lockstat_layout import netbsd
-    from uvmfree.measure.run import locks_of
+    from uvmfree.measure.lockstat_layout import render
     from uvmfree.measure.vmstat_layout import vmstat_s
     from uvmfree.report.comparison import notes, sleeps, table
 
@@ -166,12 +188,11 @@ def _print_bench(result: Record, vmstat: bool) -> None:
     console.print(table(result))
     for note in notes(result):
         console.print(note, markup=False)
-    for design in result.designs:
+    for design, (locks, elapsed_s) in _counted_locks(result).items():
         counted = result.counted(design)
         console.print(f"\n{design}, all repetitions with lockstat together")
-        elapsed_s = sum(record.drive.wall_ns for record in counted) / 1e9
-        for line in netbsd(locks_of(counted), elapsed_s):
-            console.print(line, markup=False)
+        for line in render(lock_format, locks, elapsed_s, selection):
+            console.print(line, markup=False, soft_wrap=True)
         for line in sleeps(result, design):
             console.print(line, markup=False)
         if vmstat and counted:

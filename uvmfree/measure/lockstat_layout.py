@@ -1,36 +1,116 @@
-"""Lock statistics in the layout of NetBSD's lockstat(8)."""
+"""Lock statistics in the layouts people know: which records are shown, how they are added up, and who draws them.
 
-from collections.abc import Iterable, Iterator
+=> By lock and by caller, or by one of the two, as lockstat(8) has it: `-l` reports locks only, `-f` calling functions
+   only; `-L LOCK` and `-F FUNC` limit what is reported to some of them.
+=> The layouts have a file each, which says what every column means here. What is not measured is printed as `-`.
+"""
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from uvmfree.errors import ArgumentError
+from uvmfree.kern.lockrank import RANKS, UVM_CPU
 from uvmfree.kern.lockstat import LockStat, summed
+from uvmfree.measure.lockstat_linux import linux
+from uvmfree.measure.lockstat_netbsd import netbsd
+from uvmfree.measure.lockstat_perf import perf
 
-_RULE = "------ ------- --------- ---------------------- ------------------------------"
+SCHEMA: Final = "uvmfree.lockstat"
+VERSION: Final = 1
+
+LAYOUTS: Final[Mapping[str, Callable[[Iterable[LockStat], float], Iterator[str]]]] = {
+    "netbsd": netbsd,
+    "linux": linux,
+    "perf": perf,
+}
+"""By name, what draws records, which `select` has added up, of so many seconds."""
+
+JSON: Final = "json"
+FORMATS: Final = (*LAYOUTS, JSON)
+
+ALL: Final = "<all>"
+"""In the place of a name: the sum over all of them, as lockstat(8) prints it."""
 
 
-def netbsd(records: Iterable[LockStat], elapsed_s: float) -> Iterator[str]:
-    """Yield the lines of a lockstat(8) report: for each lock, all callers and then each of them.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which records are shown, and how they are added up.
 
-    => As there, an event is an acquisition that had to wait: Count is how many, Time/ms how long in all, Total%
-       the share of all time waited. Locks that nobody waited for are left out, as are such callers.
+    => `locks`, `callers`: names, or patterns with `*` and `?`; one that is met will do, none means all.
+    => `only_locks`: one record for each lock. `only_callers`: one for each calling function, over all locks. Else one
+       for each lock and caller.
     """
-    by_caller = summed(records, by_caller=True)
-    total_ns = sum(record.wait_ns_total for record in by_caller)
-    yield f"Elapsed time: {elapsed_s:.2f} seconds."
-    yield ""
-    yield "-- Spin mutex spin"
-    yield ""
-    yield "Total%  Count   Time/ms          Lock                       Caller"
-    yield _RULE
-    for lock in sorted(summed(by_caller, by_caller=False), key=_longest_first):
-        callers = [record for record in by_caller if record.name == lock.name]
-        for record in (lock, *sorted(callers, key=_longest_first)):
-            if record.contended:
-                share = 100 * record.wait_ns_total / total_ns if total_ns else 0.0
-                time_ms = record.wait_ns_total / 1e6
-                yield f"{share:6.2f} {record.contended:7d} {time_ms:9.2f} {record.name:<22s} {record.caller}"
-    if not total_ns:
-        yield "(no lock was waited for)"
+
+    locks: tuple[str, ...] = ()
+    callers: tuple[str, ...] = ()
+    only_locks: bool = False
+    only_callers: bool = False
+
+    def check(self, ncpus: int) -> None:
+        """Refuse a lock that a system of so many CPUs does not have: ArgumentError names it and those there are."""
+        known = [rank.name for rank in RANKS if rank is not UVM_CPU]
+        known += [f"{UVM_CPU.name}[{index}]" for index in range(ncpus)]
+        for pattern in self.locks:
+            if not any(_matches(name, (pattern,)) for name in known):
+                some = ", ".join(name for name in known[: len(RANKS)])
+                raise ArgumentError(f"-L {pattern}: no lock is called so; there are {some} and so on")
+
+    def select(self, records: Iterable[LockStat]) -> tuple[LockStat, ...]:
+        """Return the records that are shown, added up; `<all>` stands where a name was summed over."""
+        chosen = [
+            replace(record, name=ALL) if self.only_callers else record
+            for record in records
+            if _matches(record.name, self.locks) and _matches(record.caller, self.callers)
+        ]
+        return summed(chosen, by_caller=not self.only_locks)
+
+    @property
+    def by(self) -> str:
+        """What there is one record for."""
+        if self.only_locks:
+            return "all" if self.only_callers else "lock"
+        return "caller" if self.only_callers else "lock and caller"
 
 
-def _longest_first(record: LockStat) -> tuple[int, str]:
-    return -record.wait_ns_total, record.name
+EVERYTHING: Final = Selection()
+
+
+def render(
+    layout: str, records: Iterable[LockStat], elapsed_s: float, selection: Selection = EVERYTHING
+) -> Iterator[str]:
+    """Yield the lines of a report in one of LAYOUTS.
+
+    => `records`: by lock and caller; those of several runs are added up. `elapsed_s`: how long those runs took.
+    """
+    return LAYOUTS[layout](selection.select(records), elapsed_s)
+
+
+def document(
+    runs: Mapping[str, tuple[Iterable[LockStat], float]], selection: Selection = EVERYTHING
+) -> dict[str, Any]:
+    """Return the records of several designs, with the seconds that each took, as one JSON document."""
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "by": selection.by,
+        "designs": [
+            {
+                "design": design,
+                "elapsed_s": elapsed_s,
+                "locks": [asdict(record) for record in selection.select(records)],
+            }
+            for design, (records, elapsed_s) in runs.items()
+        ],
+    }
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    # Equality first: in a pattern the brackets of uvm_cpu[0] would be a set of characters.
+    return not patterns or any(name == pattern or fnmatchcase(name, _escaped(pattern)) for pattern in patterns)
+
+
+def _escaped(pattern: str) -> str:
+    """Return a pattern in which only `*` and `?` are special."""
+    return pattern.replace("[", "[[]")
