@@ -23,7 +23,7 @@ from uvmfree.uvm.boot import boot
 from uvmfree.uvm.uvmexp import UvmExpSnapshot
 from uvmfree.workload.faults import FAULTS, SwapwriteFault
 from uvmfree.workload.stress_fault import Fault
-from uvmfree.workload.stress_pages import LOOSE, TRAY, Held, Stamper
+from uvmfree.workload.stress_pages import TRAY, Held, Stamper
 from uvmfree.workload.stress_player import Player
 from uvmfree.workload.stress_program import KINDS
 from uvmfree.workload.stress_shared import NAP_S, TICKET_S, Shared, StressError
@@ -226,7 +226,8 @@ class Stress:
                 self._free(stamper, held, player.owner)
         for tray in shared.trays:
             self._free(stamper, tray, TRAY)
-        self._free(stamper, shared.loose, LOOSE)
+        while shared.reclaim_one():
+            self._ticks += 1
         for fault in self.faults:
             fault.finish(shared)
         for anons in shared.anons:

@@ -22,7 +22,9 @@ LAST: Final = 256
 two, so that the place in the ring is a mask."""
 
 BATCH: Final = 32
-"""Steps between two looks at whether the run is over."""
+LOOK_NS: Final = 10_000_000
+"""Steps, and time, between two looks at whether the run is over: on a free-threaded interpreter a look at what all
+threads share is dear, and a step that waits for pages may take seconds."""
 
 IN_HAND_MAX: Final = 256
 """Pages that a CPU holds at most."""
@@ -130,15 +132,18 @@ class Player:
         )
         done = self.done
         while not shared.stopped and done != steps:
+            look_ns = clock_ns() + LOOK_NS
             for _ in range(BATCH if steps is None else min(BATCH, steps - done)):
-                step = bits(64)
+                step, now_ns = bits(64), clock_ns()
                 kind = TABLE[step & MASK]
-                operation: Operation = [done, clock_ns(), step, UNDER_WAY]
+                operation: Operation = [done, now_ns, step, UNDER_WAY]
                 ring[done % LAST] = operation
                 operation[3] = ops[kind](step >> KIND_BITS)
                 counts[kind] += 1
                 done += 1
                 self.done = done
+                if now_ns > look_ns:
+                    break
 
     def _alloc(self, how: int) -> object:
         """Allocate a page: plainly, zeroed, from the reserve, of a colour, of a freelist."""

@@ -98,8 +98,12 @@ class Shared:
             pg, version = self.loose.popleft()
         except IndexError:
             return False
-        Stamper(self.uvm).check(pg, LOOSE, version)
-        self.uvm.pagefree(pg)
+        try:
+            Stamper(self.uvm).check(pg, LOOSE, version)
+            self.uvm.pagefree(pg)
+        except UvmError as error:
+            self.fail("a page that was left to the pagedaemon", error)  # who calls may be the daemon, and die of it
+            raise
         return True
 
     def called(self, cpu: Cpu) -> None:

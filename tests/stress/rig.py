@@ -1,0 +1,39 @@
+"""What the tests of stress runs share: short runs of either design, and what every one of them must come to."""
+
+from typing import Any
+
+from uvmfree.measure.stress import Options, StressRun, stress
+from uvmfree.workload.stress import Stress
+from uvmfree.workload.stress_fault import Fault
+
+SMALL: dict[str, Any] = {"ncpus": 3, "npages": 512, "seed": 7}
+"""Memory so small that all that happens when it is short happens in half a second."""
+
+
+def run(design: str, faults: tuple[str, ...] = (), *more: Fault, **how: Any) -> StressRun:
+    """Stress a design for a short time."""
+    patience_s = how.pop("patience_s", 5.0)
+    return stress(Options(**SMALL | {"faults": faults} | how), design, more=more, patience_s=patience_s)
+
+
+def run_until_injected(design: str, faults: tuple[str, ...], at_least_s: float, **how: Any) -> StressRun:
+    """Stress a design until each of the faults has been injected, and for some time; however busy the host is."""
+    enough = False
+
+    def look(run: Stress, elapsed_s: float) -> None:
+        nonlocal enough
+        enough = elapsed_s > at_least_s and all(fault.injected for fault in run.faults)
+
+    return stress(Options(**SMALL | {"faults": faults, "seconds": 30} | how), design, stop=lambda: enough, tick=look)
+
+
+def fine(record: StressRun) -> None:
+    """Check that a run found nothing, and did something."""
+    assert record.errors == (), (record.errors, record.report)
+    assert not record.hung
+    assert record.file is None
+    assert record.steps > 0
+    assert record.seen is not None
+    assert record.seen.samples > 0
+    assert record.uvmexp is not None
+    assert record.uvmexp.npages == SMALL["npages"]

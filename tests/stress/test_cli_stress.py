@@ -1,0 +1,177 @@
+"""`uvmfree stress` as its users meet it: exit codes, one document or one table, Ctrl-C at any moment, one clear line.
+
+=> In this process by way of main(), but for Ctrl-C and the terminal, which need a process of their own.
+"""
+
+import json
+import os
+import pty
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import uvmfree
+import uvmfree.cli
+from tests.anon.rig import until
+from uvmfree.kern.counters import CounterPage
+from uvmfree.workload.faults import FAULTS
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ("--cpus", "2", "--npages", "256")
+END_S = 40
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its exit code."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run the command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def go(*args: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["uvmfree", "stress", *args])
+        with pytest.raises(SystemExit) as ended:
+            uvmfree.cli.main()
+        said = capsys.readouterr()
+        return Said(int(ended.value.code or 0), said.out, said.err)
+
+    return go
+
+
+def begun(*args: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "uvmfree", "stress", *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT)
+
+
+def test_both_designs_one_document_and_nothing_else(run: Run) -> None:
+    said = run("--seconds", "0.3", "--seed", "5", *SMALL, "--faults", "storm,xcall", "--json", "-")
+    assert (said.status, said.err) == (0, "")
+    document = json.loads(said.out)
+    assert document["schema"] == "uvmfree.stress"
+    assert (document["seed"], document["seconds"], document["faults"]) == (5, 0.3, ["xcall", "storm"])
+    assert (document["errors"], document["interrupted"]) == (0, False)
+    assert [one["design"] for one in document["runs"]] == list(uvmfree.DESIGNS)
+    for one in document["runs"]:
+        assert one["operations_per_s"] > 0
+        assert one["maxima"]["samples"] > 0
+        assert one["report"] is None
+
+
+def test_a_table_and_the_counters(run: Run) -> None:
+    said = run("--seconds", "0.2", "--design", "percpu", *SMALL, "--faults", "none", "--vmstat", "--set", "refill=4")
+    assert (said.status, said.err) == (0, "")
+    assert "fpageqlock" not in said.out.splitlines()[1]
+    assert said.out.startswith("seed ")
+    assert "256 pages managed" in said.out
+    assert "\x1b" not in said.out
+    assert not list(Path.cwd().iterdir())
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--faults", "strom"), "'strom' is no fault; give all, none, or some of xcall,stall"),
+        (("--seconds", "-1"), "--seconds -1: must be from 0.1 to"),
+        (("--seconds", "nan"), "--seconds nan: must be from"),
+        (("--seconds", "long"), "'long' is not a valid float"),
+        (("--seed", "-3"), "--seed -3: must be a whole number, 0 or more"),
+        (("--cpus", "0"), "--cpus 0: must be from 1 to 128"),
+        (("--npages", "3"), "npages=3: must be from 22"),
+        (("--design", "nosuch"), "--design nosuch: must be one of fpageqlock, percpu"),
+        (("--set", "ncpus=2"), "ncpus is set by --cpus"),
+        (("--set", "hoard_max=0"), "hoard_max=0: must be from 1"),
+        (("--json", "no/such/folder.json"), "--json no/such/folder.json: there is no folder no/such"),
+    ],
+)
+def test_bad_input_is_one_clear_line(run: Run, args: tuple[str, ...], says: str) -> None:
+    said = run(*args)
+    assert said.status == 2
+    assert said.out == ""
+    assert says in said.err
+    assert "Traceback" not in said.err
+
+
+def test_the_faults_in_the_help_are_those_that_there_are(run: Run) -> None:
+    assert ",".join(FAULTS) in "".join(run("--help").out.split())
+
+
+def test_what_breaks_is_reported_with_its_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R3: a counter that is wrong ends the run with exit code 1; the document is written all the same."""
+    adder = CounterPage.adder
+
+    def stuck(self: CounterPage, name: str) -> object:
+        made = adder(self, name)
+        if name == "zeropages":
+            made._add = lambda n: None
+        return made
+
+    monkeypatch.setattr(CounterPage, "adder", stuck)
+    said = run("--seconds", "20", "--seed", "9", "--design", "percpu", *SMALL, "--json", "out.json")
+    assert said.status == 1
+    assert "audit: uvmexp.zeropages is" in said.err
+    assert "uvmfree: again: uvmfree stress --design percpu --seed 9 --seconds 20 --cpus 2 --npages 256" in said.err
+    (report,) = Path.cwd().glob("uvmfree-stress-*.txt")
+    assert f"the last operations of each CPU: {report}" in said.err
+    assert "CPU 1, " in said.err
+    document = json.loads(Path("out.json").read_text())
+    assert document["errors"] >= 1
+    assert document["runs"][0]["report"] == str(report)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_ctrl_c_at_any_moment(seed: int) -> None:
+    """The threads are joined, the system audited, what was done kept and marked as interrupted."""
+    rng = random.Random(seed)
+    with begun("--seconds", "60", *SMALL, "--json", "-") as process:
+        try:
+            # Its threads are there: the handler is in place, and the run has just begun.
+            until(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 3)
+            threading.Event().wait(rng.random() * 0.6)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=END_S)
+        finally:
+            process.kill()
+    assert process.returncode == 130, err
+    document = json.loads(out)
+    assert document["interrupted"] is True
+    assert document["errors"] == 0
+    assert document["runs"][-1]["interrupted"] is True
+    assert document["runs"][-1]["uvmexp"]["npages"] == 256
+    assert err == b"uvmfree: interrupted; what had been done until then was audited and is above\n"
+
+
+def test_a_terminal_sees_how_far_it_is() -> None:
+    """A line on stderr, with operations, their rate and faults; the table on stdout has no escape codes."""
+    main, other = pty.openpty()
+    with begun("--seconds", "0.7", "--design", "percpu", *SMALL, stderr=other) as process:
+        os.close(other)
+        seen = b""
+        while True:
+            try:
+                part = os.read(main, 4096)
+            except OSError:  # the other end was closed: the process has ended
+                break
+            seen += part
+        out, _ = process.communicate(timeout=END_S)
+    os.close(main)
+    assert process.returncode == 0
+    assert b"percpu, 0 of 0.7 s: " in seen
+    assert b" per second, " in seen
+    assert b"\x1b" not in out

@@ -1,0 +1,102 @@
+"""Short stress runs: without faults, with each of them, with all; nothing breaks, and every fault was injected."""
+
+import pytest
+
+import uvmfree
+from tests.stress.rig import fine, run, run_until_injected
+from uvmfree.errors import ArgumentError
+from uvmfree.measure.stress import Options, document, stress
+from uvmfree.workload.faults import FAULTS, parse_faults
+
+ALONE_S = 0.6
+OPTIONS = {
+    "bounded": ("hoard_max=16", "refill=8"),
+    "remote, retry": ("remote_drain=true", "drain_retry=true", "count_cached=true"),
+    "colour": ("search=colour", "nfreelists=1", "ncolors=16"),
+    "lockdebug": ("lockdebug=true", "hoard_max=40"),
+}
+
+
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+def test_without_faults(design: str) -> None:
+    """R3: at rest every page is in one place, and all are there."""
+    record = run(design, seconds=0.5)
+    fine(record)
+    assert record.faults == {}
+    assert 0.4 < record.wall_s < 20
+    assert record.uvmexp is not None
+    assert record.anons[0].faults > 0
+    assert record.anons[0].pgswapout > 0
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_alone(name: str) -> None:
+    """R22 (swapwrite), R31 (xcall), Q13 (hotplug), P10 (storm): it is injected, and survived."""
+    design = list(uvmfree.DESIGNS)[list(FAULTS).index(name) % 2]
+    record = run_until_injected(design, (name,), ALONE_S)
+    fine(record)
+    assert list(record.faults) == [name]
+    counted = record.faults[name]
+    assert counted["survived"] == counted["injected"]
+    if name == "swapwrite":
+        assert counted["writes"] == record.anons[0].swap_write_errors > 0
+        assert record.anons[1].swap_full > 0
+    if name == "stall":
+        assert counted["inside"] + counted["outside"] == counted["injected"]
+
+
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+def test_all_faults_at_once(design: str) -> None:
+    record = run_until_injected(design, tuple(FAULTS), 1.0)
+    fine(record)
+    assert list(record.faults) == list(FAULTS)
+    assert [name for name, counted in record.faults.items() if counted["survived"] != counted["injected"]] == []
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_all_faults_with_the_options_of_the_proposal(name: str) -> None:
+    """Q2, Q3, Q5, Q9 and Q14: bounds, counting, retries, search order, remote drains; and the order of the locks."""
+    fine(run("percpu", tuple(FAULTS), seconds=0.7, settings=OPTIONS[name]))
+
+
+def test_one_cpu_and_as_little_memory_as_there_may_be() -> None:
+    """Everything fails for want of memory, and nothing breaks."""
+    record = run("percpu", tuple(FAULTS), seconds=0.5, ncpus=1, npages=7)
+    assert record.errors == (), (record.errors, record.report)
+    assert record.steps > 0
+
+
+def test_a_run_can_be_stopped_and_is_audited_all_the_same() -> None:
+    record = stress(Options(seconds=60, ncpus=2, npages=256), "percpu", stop=lambda: True)
+    assert record.interrupted
+    assert record.errors == ()
+    assert record.uvmexp is not None
+    assert record.wall_s < 30
+
+
+def test_the_document_has_it_all() -> None:
+    options = Options(seconds=0.2, ncpus=2, npages=256, faults=("storm",))
+    runs = [run("percpu", options.faults, seconds=0.2, ncpus=2, npages=256)]
+    made = document(options, runs, interrupted=False)
+    assert (made["schema"], made["version"], made["errors"], made["interrupted"]) == ("uvmfree.stress", 1, 0, False)
+    assert made["operations"] == runs[0].steps == sum(made["runs"][0]["operations"].values())
+    assert made["runs"][0]["faults"]["storm"]["injected"] >= 1
+    assert made["runs"][0]["maxima"]["gap_pages_max"] >= 0
+    assert made["runs"][0]["uvmexp"]["npages"] == 256
+    assert made["runs"][0]["command"].startswith("uvmfree stress --design percpu --seed 1 --seconds 0.2 --cpus 2")
+    assert made["param"]["ncpus"] == 2
+    assert "design" not in made["param"]
+    assert made["host"]["python"]
+
+
+def test_names_of_faults() -> None:
+    assert parse_faults("all") == tuple(FAULTS)
+    assert parse_faults("none") == ()
+    assert parse_faults("storm, stall") == ("stall", "storm")
+    for wrong, said in (
+        ("strom", "'strom' is no fault"),
+        ("all,storm", "'all' stands alone"),
+        ("", "'' is no fault"),
+    ):
+        with pytest.raises(ArgumentError, match=said):
+            parse_faults(wrong)
