@@ -50,6 +50,26 @@ def stress(
     json_file: str | None,
 ) -> None:
     """Do all that can be done to a system, at random, on all CPUs at once, with faults; audit; exit 1 if it broke."""
+    # Heard from here on, and honoured where a run looks: no exception in the middle of an import, or of output.
+    with first_ctrl_c_asks() as asked:
+        status = _stress(seconds, seed, cpus, designs, npages, faults, settings, vmstat, json_file, asked)
+    if status:
+        sys.exit(status)
+
+
+def _stress(
+    seconds: float,
+    seed: int | None,
+    cpus: int,
+    designs: tuple[str, ...],
+    npages: int,
+    faults: str,
+    settings: tuple[str, ...],
+    vmstat: bool,
+    json_file: str | None,
+    asked: Callable[[], bool],
+) -> int:
+    """Check the options, run the designs, say what came of them; return the exit code."""
     from uvmfree.measure.stress import Options, document
     from uvmfree.measure.stress import stress as stress_one
     from uvmfree.uvm.designs import REGISTRY
@@ -68,12 +88,12 @@ def stress(
         settings=settings,
     )
     runs: list[StressRun] = []
-    with first_ctrl_c_asks() as asked, _progress_line(options) as tick:
+    with _progress_line(options) as tick:
         for design in designs or tuple(REGISTRY):
             runs.append(stress_one(options, design, stop=asked, tick=tick))
             if asked() or runs[-1].hung:
                 break
-        interrupted = asked()
+    interrupted = asked()
     if json_file is not None:
         write_json("--json", json_file, document(options, runs, interrupted=interrupted))
     if json_file != "-":
@@ -88,9 +108,8 @@ def stress(
         sys.stderr.flush()
         os._exit(BROKEN)
     if any(run.errors for run in runs):
-        sys.exit(BROKEN)
-    if interrupted:
-        sys.exit(INTERRUPTED)
+        return BROKEN
+    return INTERRUPTED if interrupted else 0
 
 
 def _print_runs(options: Options, runs: list[StressRun], vmstat: bool) -> None:
