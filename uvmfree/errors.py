@@ -77,3 +77,7 @@ class RecordError(UvmError, ValueError):
 
 class ExtraError(UvmError):
     """A package that is not in a core install is needed; names it and the extra that has it."""
+
+
+class CounterFileError(UvmError):
+    """The counter page of a run is not there, has vanished, or is something else; names the file."""

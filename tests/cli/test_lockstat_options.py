@@ -8,7 +8,7 @@ import pytest
 
 from uvmfree.measure import workloads
 
-BENCH = ("bench", "--workload", "pingpong", "--repetitions", "1")
+BENCH = ("bench", "--workload", "pingpong", "--npages", "1024", "--repetitions", "1")
 
 
 @pytest.fixture(autouse=True)

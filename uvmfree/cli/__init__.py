@@ -18,6 +18,7 @@ from uvmfree.cli.bench import bench
 from uvmfree.cli.compare import compare
 from uvmfree.cli.status import BAD_INPUT, BROKEN, INTERRUPTED
 from uvmfree.cli.stress import stress
+from uvmfree.cli.top import top
 from uvmfree.cli.trace import trace
 from uvmfree.errors import AuditError, HangError, LockError, UvmError, XcallError
 
@@ -28,7 +29,7 @@ def cli() -> None:
     """NetBSD's page allocator before and after splitting uvm_fpageqlock, on real threads and real page traffic."""
 
 
-for command in (bench, compare, stress, trace):
+for command in (bench, compare, stress, top, trace):
     cli.add_command(command)
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import lockstat_options
-from uvmfree.cli.output import check_writable, write_json, write_whole
+from uvmfree.cli.output import write_json
 from uvmfree.cli.running import first_ctrl_c_asks, progress
 from uvmfree.cli.status import BROKEN, INTERRUPTED
 from uvmfree.errors import ArgumentError
@@ -61,10 +62,7 @@ _GIVEN = {
 @click.option("--refill", type=int, metavar="N", help="Pages that a miss of percpu takes. Default: 1.")
 @click.option("--vmstat", is_flag=True, help="Print the counters of each design's last run as `vmstat -s` does.")
 @click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
-@click.option(
-    "--json", "json_file", metavar="FILE", help="Write raw values and host facts here; '-' is stdout, with no tables."
-)
-@click.option("--pyperf", "pyperf_file", metavar="FILE", help="Write the wall times for `pyperf compare_to` here.")
+@export_options
 @lockstat_options
 def bench(
     trace_file: str | None,
@@ -79,14 +77,12 @@ def bench(
     refill: int | None,
     vmstat: bool,
     repetitions: int,
-    json_file: str | None,
-    pyperf_file: str | None,
+    exports: Exports,
     lock_format: str,
     selection: Selection,
 ) -> None:
     """Compare the designs on a workload: how often locks are taken, waited for, and what that buys and costs."""
     from uvmfree.measure.bench import measure, modes, new_record
-    from uvmfree.measure.extras import needs
     from uvmfree.measure.lockstat_layout import document
     from uvmfree.measure.settings import parse_settings
     from uvmfree.measure.workloads import check_fits
@@ -96,12 +92,8 @@ def bench(
     for name in designs:
         if name not in REGISTRY:
             raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
-    check_writable("--json", json_file)
-    if json_file == "-" and lock_format == "json":
+    if exports.json_file == "-" and lock_format == "json":
         raise ArgumentError("--json - and --format json both write to stdout; give --json a file")
-    check_writable("--pyperf", pyperf_file)
-    if pyperf_file is not None:
-        needs("pyperf", "report", "--pyperf")
     tunables = parse_settings(settings, given=_GIVEN | ({"refill": "--refill"} if refill is not None else {}))
     if refill is not None:
         tunables["refill"] = refill
@@ -114,24 +106,21 @@ def bench(
     param = Param(**tunables, npages=npages, ncpus=ready.ncpus)
     check_fits(ready, param.npages, param.pagesize)
     selection.check(param.ncpus)
-    if pyperf_file is not None and not ready.facts.timed:
-        raise ArgumentError(f"--pyperf: {ready.name} runs for a fixed time, so there are no wall times to compare")
+    exports.check_fits(ready)
     result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]))
     with (
         first_ctrl_c_asks() as asked,
         progress(len(modes(ready)) * repetitions * len(result.designs)) as (tick, done),
     ):
-        for _ in measure(result, ready, repetitions, tick, asked):
+        for _ in measure(result, ready, repetitions, tick, asked, exports.counter_file):
             done()
-    if json_file is not None:
-        write_json("--json", json_file, result.document())
-    if pyperf_file is not None and result.runs:
-        from uvmfree.report.pyperf_file import content
-
-        write_whole("--pyperf", pyperf_file, content(result))
+        exports.write(result)
+        if not result.interrupted:
+            tick("timeline")
+            exports.write_timeline(result, ready, asked)
     if lock_format == "json":
         write_json("--format json", "-", document(_counted_locks(result), selection))
-    elif json_file != "-":
+    elif exports.json_file != "-":
         _print_bench(result, vmstat, lock_format, selection)
     if result.interrupted:
         click.echo(f"uvmfree: interrupted after {len(result.runs)} runs; what was measured is above", err=True)

@@ -4,7 +4,12 @@
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 
+from uvmfree.kern.locktrace import Slice
+from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.host import host
 from uvmfree.measure.record import Record
 from uvmfree.measure.run import Run, run
@@ -28,19 +33,48 @@ def measure(
     repetitions: int,
     tick: Callable[[str], None],
     stop: Callable[[], bool] = lambda: False,
+    counters: str | None = None,
 ) -> Iterator[Run]:
     """Run all repetitions of all designs, interleaved, adding each to `record`; yield each run.
 
     => `tick(what)` is called before each run. Once `stop()` is true the run under way is dropped,
        `record.interrupted` is set, and what was measured before is kept.
+    => `counters`: the file in which the counters of runs with lockstat can be watched.
     """
     for repetition in range(repetitions):
         for design in record.designs:
             for lockstat in modes(workload):
                 tick(f"{design}, {repetition + 1} of {repetitions}")
-                done = run(workload, record.param, design, repetition, lockstat=lockstat, stop=stop)
+                if lockstat and counters is not None:
+                    done = _in_view(counters, record, workload, design, repetition, stop)
+                else:
+                    done = run(workload, record.param, design, repetition, lockstat=lockstat, stop=stop)
                 if done is None or stop():
                     record.interrupted = True
                     return
                 record.runs.append(done)
                 yield done
+
+
+def traced(
+    record: Record, workload: Workload, design: str, stop: Callable[[], bool]
+) -> tuple[Run | None, tuple[Slice, ...], int]:
+    """Run a design once more with every lock traced; return the run, the slices, and how many were left out.
+
+    => The run is None if `stop()` came in between. It is slower than those of the record, and no part of it.
+    """
+    machine = ThreadsMachine(lockstat=True, lockdebug=record.param.lockdebug, locktrace=True)
+    assert machine.locktrace is not None
+    done = run(workload, record.param, design, 0, lockstat=True, stop=stop, machine=machine)
+    return done, machine.locktrace.slices(), machine.locktrace.dropped()
+
+
+def _in_view(
+    path: str, record: Record, workload: Workload, design: str, repetition: int, stop: Callable[[], bool]
+) -> Run | None:
+    """Run with lockstat, the counters being in a file."""
+    with closing(CounterFile(path, replace(record.param, design=design))) as file:
+        machine = ThreadsMachine(lockstat=True, lockdebug=record.param.lockdebug, counters=file.place)
+        return run(
+            workload, record.param, design, repetition, lockstat=True, stop=stop, machine=machine, counterfile=file
+        )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from uvmfree.errors import HangError
+from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.samples import Sampler
 from uvmfree.uvm.pageout import WAIT_BUCKETS
 from uvmfree.uvm.system import Uvm
@@ -77,8 +78,9 @@ class Waiters:
 class Observation:
     """What an observer has: the peaks, and the samples; to be read after `watch` has ended."""
 
-    def __init__(self, uvm: Uvm) -> None:
+    def __init__(self, uvm: Uvm, counterfile: CounterFile | None) -> None:
         self.seen = Seen()
+        self._counterfile = counterfile
         self.samples = Sampler(uvm.machine.clock_ns(), uvm.param.ncpus)
         self._waiters = Waiters(self.seen)
 
@@ -88,15 +90,18 @@ class Observation:
         cached, lag = uvm.cached_pages(), uvm.counter_lag()
         self.seen.add(cached, lag)
         self.samples.add(uvm, cached, lag)
+        if self._counterfile is not None:
+            self._counterfile.publish(uvm, cached, lag)
 
 
 @contextmanager
-def watch(uvm: Uvm) -> Iterator[Observation]:
+def watch(uvm: Uvm, counterfile: CounterFile | None = None) -> Iterator[Observation]:
     """Observe a system for the length of a `with` block, and once more at its end.
 
+    => `counterfile`: where others can see what is observed; the caller closes it.
     => HangError if the observer does not end.
     """
-    observation = Observation(uvm)
+    observation = Observation(uvm, counterfile)
     over = uvm.machine.raw_lock()
     over.acquire()
 

@@ -14,6 +14,7 @@ from uvmfree.kern.eventlog import Event
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.kern.machine import Machine
+from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.observer import Seen, watch
 from uvmfree.measure.samples import Samples
 from uvmfree.measure.workloads import Workload, check_fits
@@ -149,10 +150,12 @@ def run(
     lockstat: bool,
     stop: Callable[[], bool],
     machine: Machine | None = None,
+    counterfile: CounterFile | None = None,
 ) -> Run | None:
     """Boot a system, run the workload once, audit, and return the records.
 
-    => `machine`: what it runs on, with lockstat as asked for; real threads by default.
+    => `machine`: what it runs on, with lockstat as asked for; real threads by default. `counterfile`: with lockstat,
+       where others can see what is observed; the caller closes it.
     => ArgumentError if the workload does not fit; DriveError, AuditError if something broke.
     => None if `stop()` became true on the way; all threads are joined.
     """
@@ -163,7 +166,7 @@ def run(
     with uvm:
         uvm.physmem.populate()
         if lockstat:
-            with watch(uvm) as observation:
+            with watch(uvm, counterfile) as observation:
                 drove = drive(uvm, load.bodies, stop)
             seen, samples = observation.seen, observation.samples.samples()
         else:

@@ -195,10 +195,14 @@ class UvmExp:
         """Those of them on a ZEROS queue (R3), read without a lock."""
         return self._counters.load("zeropages")
 
+    def daemon_stats(self) -> DaemonStats:
+        """Return what the pagedaemon and those who wait for it have counted, without a lock."""
+        return self._daemon()
+
     def snapshot(self) -> UvmExpSnapshot:
         """Add up what every CPU counted, without a lock."""
         cpus = [cpu.stats() for cpu in self._cpus()]
-        daemon = self._daemon()
+        daemon = self.daemon_stats()
         return UvmExpSnapshot(
             pagesize=self.pagesize,
             npages=self.npages,

@@ -1,0 +1,112 @@
+"""`uvmfree top`: a run in another process is watched to its end, in lines, as JSON, and on a terminal."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+BOUND_S = 50
+RUN = (sys.executable, "-m", "uvmfree")
+
+
+@pytest.fixture
+def counters(tmp_path: Path) -> Iterator[str]:
+    """The counter page of a run of six seconds in another process; what is left of it is not waited for."""
+    path = tmp_path / "counters"
+    command = ("bench", "--workload", "pressure", "--npages", "1024", "--cpus", "2", "--design", "percpu")
+    bench = subprocess.Popen(
+        [*RUN, *command, "--seconds", "6", "--repetitions", "1", "--counters", str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    until = time.monotonic() + BOUND_S
+    while not path.exists():
+        assert bench.poll() is None, bench.communicate()[1]
+        assert time.monotonic() < until
+        os.sched_yield()
+    try:
+        yield str(path)
+    finally:
+        bench.kill()
+        bench.communicate()
+
+
+def top(*args: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*RUN, "top", *args], capture_output=True, text=True, timeout=BOUND_S, check=False, encoding="utf-8"
+    )
+
+
+def test_a_run_is_watched_to_its_end(counters: str) -> None:
+    """The counters move while it runs, and the command ends when the run has ended."""
+    said = top(counters, "--json", "-w", "0.2")
+    assert (said.returncode, said.stderr) == (0, "")
+    looks = [json.loads(line) for line in said.stdout.splitlines()]
+    assert len(looks) >= 3
+    assert any(look["allocs_per_s"] > 0 for look in looks)
+    assert any(look["pdscans_per_s"] > 0 for look in looks)
+    assert all(0 <= look["free"] <= look["npages"] == 1024 for look in looks)
+    assert looks[-1]["ended"]
+    again = top(counters, "-b")  # what was left behind can still be read
+    assert (again.returncode, len(again.stdout.splitlines())) == (0, 2)
+
+
+def test_lines_for_pipes_have_a_header_and_end_after_so_many(counters: str) -> None:
+    said = top(counters, "-b", "-c", "3", "-w", "0.1")
+    assert (said.returncode, said.stderr) == (0, "")
+    header, *lines = said.stdout.splitlines()
+    assert len(lines) == 3
+    assert {len(line.split()) for line in (header, *lines)} == {14}
+    assert "\x1b" not in said.stdout
+
+
+def test_on_a_terminal_it_draws_a_table_of_the_cpus(counters: str) -> None:
+    ours, theirs = pty.openpty()
+    shown = subprocess.Popen([*RUN, "top", counters, "-c", "2", "-w", "0.1"], stdout=theirs, stderr=subprocess.PIPE)
+    os.close(theirs)
+    text = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        text += part
+    assert shown.wait(BOUND_S) == 0
+    shown.communicate()
+    os.close(ours)
+    assert b"percpu" in text
+    assert b"alloc/s" in text
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("nowhere",), "nowhere: there is no such file; a run makes it with --counters nowhere"),
+        (("/dev/null",), "/dev/null: is no counter page of uvmfree"),
+        (("nowhere", "-w", "0"), "-w 0: must be from 0.05 to 3600 seconds"),
+    ],
+)
+def test_bad_input_is_one_clear_line(args: tuple[str, ...], says: str) -> None:
+    said = top(*args)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr == f"uvmfree: {says}\n"
+
+
+def test_a_run_whose_process_was_killed_is_told_from_one_that_ended(tmp_path: Path) -> None:
+    path = tmp_path / "counters"
+    program = (
+        "import os\nfrom uvmfree.measure.counterfile import CounterFile\nfrom uvmfree.param import Param\n"
+        f"CounterFile({str(path)!r}, Param())\nos._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=BOUND_S)
+    said = top(str(path), "-b")
+    assert said.returncode == 1
+    assert "has ended and left its run unfinished" in said.stderr
