@@ -1,15 +1,25 @@
-"""`uvmfree trace`: a look at recorded page traffic."""
+"""`uvmfree trace`: page traffic recorded, and a look at it."""
 
 from __future__ import annotations
 
 import json
+import sys
+from typing import TYPE_CHECKING
 
 import click
+
+from uvmfree.cli.output import check_writable
+from uvmfree.cli.running import first_ctrl_c_asks
+from uvmfree.cli.status import BROKEN, INTERRUPTED
+from uvmfree.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from uvmfree.workload.trace import Trace
 
 
 @click.group()
 def trace() -> None:
-    """Look at recorded page traffic."""
+    """Record page traffic, and look at it."""
 
 
 @trace.command()
@@ -22,12 +32,48 @@ def info(file: str, as_json: bool) -> None:
     from uvmfree.workload.trace import read_trace
 
     read = read_trace(file)
-    counts = read.counts
     if as_json:
         document = {"name": read.name, "ncpus": read.ncpus, "tasks": len(read.tasks)}
-        document |= asdict(counts) | {"linux_moved_per_op": counts.linux_moved_per_op}
+        document |= asdict(read.counts) | {"linux_moved_per_op": read.counts.linux_moved_per_op}
         click.echo(json.dumps(document, indent=2))
-        return
+    else:
+        _print_info(read)
+
+
+@trace.command(context_settings={"allow_interspersed_args": False})
+@click.option(
+    "-o", "--output", "file", required=True, metavar="FILE", help="Write the trace here; .gz and .xz pack it."
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def record(file: str, command: tuple[str, ...]) -> None:
+    """Run COMMAND, record the machine's page traffic meanwhile with perf, and print what was recorded.
+
+    Ctrl-C ends the recording; what was recorded until then is kept. Exit code 1 if COMMAND failed.
+    """
+    from uvmfree.workload.perfrecord import record as perf_record
+
+    if file == "-":
+        raise ArgumentError("-o -: a trace is recorded into a file")
+    check_writable("-o", file)
+    with first_ctrl_c_asks() as asked:
+        recorded = perf_record(command, file, asked)
+    _print_info(recorded.trace)
+    for line in recorded.lost:
+        click.echo(f"uvmfree: perf: {line}", err=True)
+    if recorded.interrupted:
+        click.echo(f"uvmfree: interrupted; {file} holds what was recorded until then", err=True)
+        sys.exit(INTERRUPTED)
+    if recorded.exit_code:
+        click.echo(f"uvmfree: {command[0]} {_ended(recorded.exit_code)}; its trace is kept in {file}", err=True)
+        sys.exit(BROKEN)
+
+
+def _ended(exit_code: int) -> str:
+    return f"ended with exit code {exit_code}" if exit_code > 0 else f"was ended by signal {-exit_code}"
+
+
+def _print_info(read: Trace) -> None:
+    counts = read.counts
     moved, per_op = counts.linux_moved, counts.linux_moved_per_op
     rows = (
         ("CPUs, tasks", f"{read.ncpus}, {len(read.tasks):,}"),
