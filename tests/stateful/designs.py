@@ -71,7 +71,7 @@ class PercpuModel(Model):
 
     def __init__(self, param: Param) -> None:
         super().__init__(param)
-        self.redistributed_s = [0.0] * param.ncpus
+        self.redistributed_ns = [0] * param.ncpus
         self.shared = param.npages, 0  # uvmexp.free and uvmexp.zeropages, as the atomic operations have made them
         for pfn in range(param.npages):
             self.lists[self.where(GLOBAL, pfn, False)].append(pfn)
@@ -158,26 +158,23 @@ class PercpuModel(Model):
         """Q2: the coldest half of each list."""
         part = {where: pfns[: (len(pfns) + 1) // 2] for where, pfns in self.cache(cpu).items()}
         self.publish(cpu, *self.hand_back(cpu, part))
+        self.wake_waiters()
 
     def redistribute(self, cpu: int, cause: str = "explicit") -> int:
-        self.redistributed_s[cpu] = self.now_s
+        self.redistributed_ns[cpu] = self.now_ns
         npages, zeropages = self.hand_back(cpu, self.cache(cpu))
         self.causes[cause] += npages > 0
         self.publish(cpu, npages, zeropages)
         return npages
 
+    def timer(self, cpu: int) -> None:
+        """P9: if that was not done recently, or the system is struggling."""
+        recently = self.now_ns - self.redistributed_ns[cpu] < round(self.param.redistribute_interval_s * 1e9)
+        if self.cached(cpu) and (not recently or self.is_short(self.free_count())):
+            self.redistribute(cpu, "timer")
+
     def relieve(self) -> bool:
         return self.param.drain_retry and self.drain("retry")
-
-    def drain(self, cause: str) -> bool:
-        """P10, Q11: hand all caches back, unless that was done a moment ago."""
-        if self.drained_s is not None and self.now_s - self.drained_s < self.param.redistribute_min_gap_s:
-            self.causes["rate-limited"] += 1
-            return False
-        self.drained_s = self.now_s
-        for cpu in sorted(self.attached):
-            self.redistribute(cpu, cause)
-        return True
 
     def gather(self, cpus: set[int]) -> None:
         for cpu in sorted(cpus):

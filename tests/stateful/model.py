@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Generator
 from typing import NamedTuple
 
+from tests.stateful.pageout import PageoutModel
 from tests.stateful.ranged import Ranged
 from uvmfree.param import Param
 
@@ -45,34 +46,22 @@ class Found(NamedTuple):
     zeroed: bool
 
 
-class Model:
+class Model(PageoutModel):
     """What both designs have in common."""
 
     def __init__(self, param: Param) -> None:
-        self.param = param
+        super().__init__(param)
         self.ncolors = param.ncolors
         bounds = [param.npages * part // param.nfreelists for part in range(param.nfreelists + 1)]
         self.segments = [range(bounds[part], bounds[part + 1]) for part in reversed(range(param.nfreelists))]
         self.lists: defaultdict[Where, list[int]] = defaultdict(list)
         self.zeroing: dict[int, int] = {}  # page -> the CPU that has it in hand
-        self.attached = set(range(param.ncpus))
         self.nextcolor = [0] * param.ncpus
         self.stats: list[Counter[str]] = [Counter() for _ in range(param.ncpus)]
         self.causes: Counter[str] = Counter()
         self.hints: dict[range, int] = {}  # a segment -> the frame after the last run that was found there
-        self.now_s = 0.0
-        self.drained_s: float | None = None  # when all caches were handed back for want of pages
-        self.paging = self.pdpending = self.kicks = self.ranged = 0
 
     # What a design says.
-
-    def free_count(self) -> int:
-        """Return what uvmexp.free must be (R3)."""
-        raise NotImplementedError
-
-    def cached(self, cpu: int) -> int:
-        """Return how many pages stand on this CPU's lists only."""
-        raise NotImplementedError
 
     def search(self, asked: Asked) -> tuple[Found | None, bool]:
         """Take a page; return it, or None, and whether the global list was looked at (R9)."""
@@ -80,10 +69,6 @@ class Model:
 
     def put(self, cpu: int, pfn: int, zeroed: bool) -> None:
         """Let a page stand at the head of the lists on which a CPU puts it (R2, R13)."""
-        raise NotImplementedError
-
-    def redistribute(self, cpu: int, cause: str = "explicit") -> int:
-        """Hand back what one CPU has cached (P8); return how many pages."""
         raise NotImplementedError
 
     def gather(self, cpus: set[int]) -> None:
@@ -210,6 +195,16 @@ class Model:
                     return pfn
         raise AssertionError("unreachable: there are pages")
 
+    def idle(self, cpu: int) -> int:
+        """Zero until there is no more to do; return how many pages."""
+        steps = self.pageidlezero(cpu)
+        try:
+            next(steps)
+            while True:
+                steps.send(False)
+        except StopIteration as over:
+            return int(over.value)
+
     # Whole systems.
 
     def pglistalloc(self, asked: Ranged) -> list[int] | None:
@@ -223,13 +218,26 @@ class Model:
         self.kick_if_short(before)
         return got
 
+    def pglistalloc_waitok(self, asked: Ranged, cpu: int) -> list[int] | None:
+        """R29, with no time to wait: what there is above the reserves is taken, and given back if it is not all."""
+        if asked.contiguous:
+            return self.pglistalloc(asked)
+        before, free = self.free_count(), self.free_pages()
+        spare = max(0, len(free) - self.reserve_kernel - 1)
+        got = self.take(asked.choose(free, self.segments, self.hints)[: min(asked.size, spare)])
+        if len(got) < asked.size:
+            self.wait(0)
+            for pfn in got:
+                self.free(cpu, pfn)
+        self.kick_if_short(before)
+        return got if len(got) == asked.size else None
+
     def take(self, pfns: list[int]) -> list[int]:
         owners = {cpu for cpu in self.attached if self.cached(cpu) and set(self.owned(cpu)) & set(pfns)}
         self.causes["pglistalloc"] += len(owners)
         self.gather(owners)
         self.unlink(pfns)
         self.settle()
-        self.ranged += len(pfns)
         return sorted(pfns)
 
     def detach(self, cpu: int) -> None:
@@ -262,26 +270,6 @@ class Model:
         for cpu in self.attached:
             self.nextcolor[cpu] = 0
         self.settle()
-
-    # Watermarks and the pagedaemon.
-
-    @property
-    def reserve_kernel(self) -> int:
-        return 5 * len(self.attached)  # R24
-
-    @property
-    def freemin(self) -> int:
-        low, high = (128 << 10) // self.param.pagesize, (1 << 20) // self.param.pagesize
-        per_cpu = min(max(self.param.npages // 200, low), high)
-        return max(per_cpu * len(self.attached), self.reserve_kernel + 1)
-
-    def countable(self, free: int) -> int:
-        """Q3: with `count_cached`, what is in the caches by now counts too."""
-        return free + sum(map(self.cached, self.attached)) if self.param.count_cached else free
-
-    def kick_if_short(self, free: int) -> None:
-        """R4, R17: by a count of the global list from before the allocation."""
-        self.kicks += self.countable(free) + self.paging < self.freemin
 
     # What can be looked at.
 

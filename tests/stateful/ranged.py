@@ -1,4 +1,4 @@
-"""uvm_pglistalloc in the plainest way: which pages a request gets, out of a set of those that are free (R25 to R28)."""
+"""uvm_pglistalloc in the plainest way: what a request gets, out of a set of pages that are free (R25 to R28)."""
 
 from typing import NamedTuple
 

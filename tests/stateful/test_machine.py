@@ -1,13 +1,10 @@
 """Each design and each variant beside its model: any calls, one at a time, on any of four CPUs."""
 
-from typing import Any
-
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.mechanism.rig import VARIANTS
-from tests.stateful.machine import machine_for
+from tests.stateful.machine import VARIANTS, machine_for
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -1,0 +1,219 @@
+"""A system and its model, driven alike, with all that must hold after every step.
+
+=> The system is started, on a Machine on which threads take turns (turns.py): nothing is left to luck.
+=> Every page that is held is filled with a stamp of its holder. Whoever else writes to it is found out when it is
+   freed; and as no page is ever freed as zero, one that is said to be zero must have been zeroed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple
+
+import uvmfree
+from tests.stateful.designs import MODELS
+from tests.stateful.model import Model
+from tests.stateful.ranged import Ranged
+from tests.stateful.turns import Turn, TurnsMachine
+from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.page import FRESH, FRESH_ZERO, PG_CLEAN, VmPage
+
+NCPUS = 4
+NPAGES = 96
+BOOT: dict[str, Any] = {
+    "npages": NPAGES,
+    "ncpus": NCPUS,
+    "pagesize": 1 << 14,
+    "redistribute_interval_s": 1.0,
+    "redistribute_min_gap_s": 0.5,
+    "idle_interval_s": 0.25,
+}
+"""Small enough to be used up: 20 of 96 pages are the kernel's, freemin is 32, freetarg 42 (R24)."""
+
+# Mostly one CPU: what is cached there is as much at stake as what is passed from one to another.
+CPU = st.sampled_from([0, 0, 0, 1, 1, 2, 3])
+LWP = st.sampled_from(["user", "user", "user", "kernel", "pagedaemon"])
+
+
+class Beside(RuleBasedStateMachine):
+    """The state, and how a step is taken; the rules are in rules.py and machine.py."""
+
+    variant: dict[str, Any]
+
+    pages = Bundle("pages")  # one page each, held
+    runs = Bundle("runs")  # a list of pages each, held
+
+    @initialize(
+        target=runs,
+        ncolors=st.sampled_from([2, 4, 1, 8]),
+        nfreelists=st.sampled_from([1, 1, 2, 3]),
+        spread=st.lists(st.tuples(CPU, st.integers(1, 24)), max_size=6),
+        held=st.sampled_from([0, 40, 60, 76]),
+    )
+    def boot(self, ncolors: int, nfreelists: int, spread: list[tuple[int, int]], held: int) -> Any:
+        """Boot, let pages be freed here and there, and others be held: caches are full, memory is short."""
+        self.machine = TurnsMachine()
+        tunables = BOOT | {"ncolors": ncolors, "nfreelists": nfreelists} | self.variant
+        self.uvm = uvmfree.boot(self.machine, **tunables)
+        self.model: Model = MODELS[self.uvm.param.design](self.uvm.param)
+        self.page = list(self.uvm.physmem)
+        ram = self.uvm.physmem.ram()
+        ram[:] = b"\xff" * len(ram)  # nobody has zeroed anything yet
+        self.stamps: dict[int, bytes] = {}  # of each page that is held
+        self.stamp = 0
+        self.sleepers: list[Turn] = []
+        self.woken: list[bool] = []
+        self.uvm.__enter__()
+        self.settle()
+        for cpu, npages in spread:
+            self.pagefree(cpu, self.pglistalloc(Ranged(npages, 0, None, 1, 0, npages)))
+        got = [self.pglistalloc(Ranged(npages, 0, None, 1, 0, npages)) for npages in (held // 2, held // 2) if npages]
+        return multiple(*filter(None, got))
+
+    def teardown(self) -> None:
+        """Close the system: its threads end, and whoever waits is told."""
+        if not hasattr(self, "uvm"):
+            return
+        try:
+            if not self.machine.trouble:
+                self.uvm.close()
+                self.machine.settle()
+                assert all(isinstance(sleeper.error, uvmfree.ClosedError) for sleeper in self.sleepers)
+        finally:
+            self.machine.give_up()
+
+    # Steps that are taken in both.
+
+    def settle(self) -> None:
+        """Let whoever was woken run."""
+        self.machine.settle()
+        self.model.daemon()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.machine.advance(seconds)
+        self.model.advance(round(seconds * 1e9))
+
+    @contextmanager
+    def playing(self, cpu: int, lwp: str) -> Iterator[Cpu]:
+        """Play a CPU as that kind of thread."""
+        with self.uvm.run_on(cpu, lwp=lwp) as player:  # type: ignore[arg-type]
+            self.model.playing = cpu
+            yield player
+        self.model.playing = None
+
+    def pagealloc(self, player: Cpu, lwp: str, how: dict[str, Any]) -> VmPage | None:
+        how = how | {"free_list": how["free_list"] % self.uvm.param.nfreelists}
+        pg = player.pagealloc(**how)
+        wanted = self.model.alloc(player.index, lwp, **how)
+        self.settle()
+        assert (pg and pg.pfn) == wanted
+        if pg is not None:
+            assert pg.flags == (FRESH_ZERO if how["zero"] else FRESH)  # R12
+            if how["zero"]:
+                assert self.uvm.physmem.bytes_of(pg) == bytes(self.uvm.param.pagesize)
+            self.hold(pg)
+        return pg
+
+    def pagefree(self, cpu: int | None, pages: list[VmPage]) -> None:
+        """Free pages to a CPU; to the system, from a thread that plays no CPU, if there is no such CPU."""
+        for pg in pages:
+            assert self.uvm.physmem.bytes_of(pg) == self.stamps.pop(pg.pfn)
+            if cpu is None or cpu not in self.model.attached:
+                self.uvm.pagefree(pg)
+                self.model.free(min(self.model.attached), pg.pfn)
+            else:
+                self.uvm.cpus[cpu].pagefree(pg)
+                self.model.free(cpu, pg.pfn)
+            self.settle()
+
+    def pglistalloc(self, asked: Ranged, *, waitok: bool = False) -> list[VmPage]:
+        """Allocate several pages; return none if the request is wrong or cannot be met."""
+        if asked.wrong:
+            with pytest.raises(uvmfree.ArgumentError):
+                self.uvm.pglistalloc(*asked, waitok=waitok)
+            return []
+        if waitok:
+            wanted = self.model.pglistalloc_waitok(asked, min(self.model.attached))
+        else:
+            wanted = self.model.pglistalloc(asked)
+        if wanted is None:
+            with pytest.raises(uvmfree.OutOfPages):
+                self.uvm.pglistalloc(*asked, waitok=waitok, timeout_s=0)
+            self.settle()
+            return []
+        pages = self.uvm.pglistalloc(*asked, waitok=waitok, timeout_s=0)
+        self.settle()
+        assert [pg.pfn for pg in pages] == wanted
+        for pg in pages:
+            assert pg.flags == PG_CLEAN
+            self.hold(pg)
+        return pages
+
+    def hold(self, pg: VmPage) -> None:
+        """Write to a page as its holder."""
+        self.stamp = self.stamp % 250 + 1
+        self.stamps[pg.pfn] = bytes([self.stamp]) * self.uvm.param.pagesize
+        self.uvm.physmem.bytes_of(pg)[:] = self.stamps[pg.pfn]
+
+    def redistribute(self, cpu: int | None) -> None:
+        """Hand back the cache of one CPU, or of all (P8)."""
+        moved = 0
+        for each in range(NCPUS) if cpu is None else [cpu]:
+            moved += self.model.redistribute(each)
+            self.model.wake_waiters()
+        assert self.uvm.redistribute(cpu) == moved
+        self.settle()
+
+    # What must hold after every step.
+
+    def check(self) -> None:
+        """Check all of it, in the middle of a step."""
+        self.counters_are_exact()
+        self.every_page_is_where_it_should_be()
+        self.the_daemon_is_where_it_should_be()
+        self.the_audit_is_content()
+
+    @invariant()
+    def counters_are_exact(self) -> None:
+        """R3, R11, P1."""
+        uvm, model = self.uvm, self.model
+        assert (uvm.uvmexp.free, uvm.uvmexp.zeropages) == (model.free_count(), model.zero_count())
+        assert uvm.counter_lag() == 0
+        for stats, wanted in zip(uvm.cpu_stats(), model.counters(), strict=True):
+            names = [name for name in stats.__slots__ if name != "index"]
+            assert {name: getattr(stats, name) for name in names} == {name: wanted.get(name, 0) for name in names}
+        assert uvm.redistributions() == dict.fromkeys(uvm.redistributions(), 0) | model.causes | {
+            "rate-limited": model.rate_limited
+        }
+
+    @invariant()
+    def every_page_is_where_it_should_be(self) -> None:
+        """R1, R3."""
+        held = dict.fromkeys(self.stamps, ("ALLOCATED", None, False))
+        found = {
+            pg.pfn: (pg.place.name, pg.owner, pg.zeroed and pg.pfn not in self.stamps) for pg in self.uvm.physmem
+        }
+        in_hand = {pfn: ("ZEROING", cpu, False) for pfn, cpu in self.model.zeroing.items()}
+        assert found == self.model.places() | in_hand | held
+
+    @invariant()
+    def the_daemon_is_where_it_should_be(self) -> None:
+        """R17 to R22."""
+        pageout, daemon, model = self.uvm.pageout, self.uvm.pagedaemon, self.model
+        names = ("kicks", "sleeps", "timeouts", "wakeups", "paging", "pdpending")
+        assert {name: getattr(pageout, name) for name in names} == {name: getattr(model, name) for name in names}
+        assert (daemon.pdwoke, daemon.pdrevs) == (model.pdwoke, model.pdrevs)
+        assert (pageout.waiters, pageout.sleep_ns_total) == (len(model.waiters), sum(model.slept_ns))
+        assert self.machine.now_ns == model.now_ns
+        self.sleepers = [sleeper for sleeper in self.sleepers if not sleeper.over]
+        assert len(self.sleepers) == len(model.waiters)
+        assert all(self.woken)
+
+    @invariant()
+    def the_audit_is_content(self) -> None:
+        """R1, R3, R16."""
+        self.uvm.audit()
