@@ -150,3 +150,22 @@ def test_a_machine_makes_zeroed_counters() -> None:
     page = ThreadsMachine().counters(("free", "zeropages"))
     assert (page.names, page.load("free"), page.load("zeropages")) == (("free", "zeropages"), 0, 0)
     page.close()
+
+
+def test_an_adder_leaves_nothing_behind(page: CounterPage) -> None:
+    """CPUs come and go (Q13): each makes adders, and an interpreter without a GIL keeps every class for good."""
+
+    def classes() -> int:
+        return sum(isinstance(one, type) for one in gc.get_objects())
+
+    page.adder("free").add(1)
+    gc.collect()
+    gc.disable()
+    try:
+        before = classes()
+        for _ in range(20):
+            page.adder("free").add(1)
+        assert classes() == before
+    finally:
+        gc.enable()
+    assert page.load("free") == 21

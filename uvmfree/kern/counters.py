@@ -25,6 +25,10 @@ LINE: Final = 8
 
 _RELAXED: Final = int(atomics.MemoryOrder.RELAXED)
 
+# PYFUNCTYPE keeps the GIL: the call is a single locked instruction, shorter than giving the GIL up. Made once, since
+# each is a class of its own, and the free-threaded 3.13 never lets go of a class that was made while threads run.
+_MachineAdd: Final = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+
 
 class CounterPage:
     """Named 64-bit counters on one shared page.
@@ -116,8 +120,7 @@ def _direct_add(view: Any) -> Callable[[int], None]:
     pointer = ctypes.cast(view._core._ops.signed_ops.fp_add, ctypes.c_void_p).value
     if pointer is None:
         raise AttributeError("atomics has no add for eight bytes on this machine")
-    # PYFUNCTYPE keeps the GIL: the call is a single locked instruction, shorter than giving the GIL up.
-    machine_add = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)(pointer)
+    machine_add = _MachineAdd(pointer)
     operand = ctypes.c_int64()
     target = ctypes.c_void_p(view._core.address)
     argument = ctypes.c_void_p(ctypes.addressof(operand))
