@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.kern.tasks import run_all
+from uvmfree.kern import counters
 from uvmfree.kern.counters import LINE, CounterPage
 from uvmfree.kern.threads import ThreadsMachine
 
@@ -125,10 +126,10 @@ def test_a_page_has_room_for_64_counters_and_says_so() -> None:
 def test_a_short_way_that_does_not_add_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pointer is a private attribute of a library: if it does something else, the documented call is used."""
 
-    def wrong(*_: Any) -> Any:
-        return lambda pointer: lambda *arguments: None
+    def wrong(pointer: int) -> Any:
+        return lambda *arguments: None
 
-    monkeypatch.setattr(ctypes, "PYFUNCTYPE", wrong)
+    monkeypatch.setattr(counters, "_MachineAdd", wrong)
     page = CounterPage(("free",))
     assert not page.direct
     page.adder("free").add(4)
