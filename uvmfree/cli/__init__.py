@@ -16,6 +16,7 @@ import click
 
 from uvmfree.cli.bench import bench
 from uvmfree.cli.compare import compare
+from uvmfree.cli.report import report
 from uvmfree.cli.status import BAD_INPUT, BROKEN, INTERRUPTED
 from uvmfree.cli.stress import stress
 from uvmfree.cli.top import top
@@ -29,7 +30,7 @@ def cli() -> None:
     """NetBSD's page allocator before and after splitting uvm_fpageqlock, on real threads and real page traffic."""
 
 
-for command in (bench, compare, stress, top, trace):
+for command in (bench, compare, report, stress, top, trace):
     cli.add_command(command)
 
 

@@ -1,0 +1,39 @@
+"""`uvmfree report`: what records hold, drawn on one page."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from uvmfree.cli.output import check_writable, write_whole
+from uvmfree.cli.status import BAD_INPUT
+from uvmfree.errors import ArgumentError
+
+
+@click.command()
+@click.argument("records", nargs=-1, required=True, metavar="RECORD...")
+@click.option("-o", "--output", required=True, metavar="FILE", help="Write the page here; '-' is stdout.")
+def report(records: tuple[str, ...], output: str) -> None:
+    """Write one HTML page of plots and tables from records: it opens from a file, and asks no host for anything."""
+    from importlib.util import find_spec
+
+    from uvmfree.measure.record import load
+    from uvmfree.report.page.page import build
+
+    if find_spec("plotly") is None:
+        click.echo("uvmfree report needs the extra \"report\": pip install 'uvmfree[report]'", err=True)
+        sys.exit(BAD_INPUT)
+    check_writable("--output", output)
+    for file in records:
+        if records.count(file) > 1:
+            raise ArgumentError(f"{file}: is given {records.count(file)} times; each record counts once")
+    named = [("stdin" if file == "-" else os.path.basename(file), load(file)) for file in records]
+    page = build(named)
+    if output == "-":
+        click.echo(page, nl=False)
+        return
+    write_whole("--output", output, page.encode())
+    count = f"{len(records)} record{'s' * (len(records) > 1)}"
+    click.echo(f"uvmfree: {output}: {count}, {len(page.encode()) / 1e6:.1f} MB", err=True)

@@ -1,0 +1,134 @@
+"""What was measured, where, and what to bear in mind when reading it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from uvmfree.report.page.content import Group, Section, Table
+from uvmfree.report.page.numbers import listed
+from uvmfree.report.page.settings import Source, changed
+
+REPETITIONS_FEW: Final = 5
+"""Fewer repetitions than these are pointed out."""
+
+
+def measured(sources: Sequence[Source]) -> Section:
+    """Write the section."""
+    rows = [
+        (
+            str(source.number),
+            source.name,
+            source.record.workload.name,
+            str(source.record.workload.ncpus),
+            source.record.host.interpreter,
+            "on" if source.record.host.gil else "off",
+            str(len(source.record.host.affinity)),
+            str(_repetitions(source)),
+            source.record.host.date[:10],
+            "interrupted" if source.record.interrupted else "whole",
+        )
+        for source in sources
+    ]
+    columns = ("", "record", "workload", "CPUs", "interpreter", "GIL", "processors", "repetitions", "date", "state")
+    overview = Table("The records", columns, rows, 1, wide=True)
+    facts = [Table(f"Record {source.number}", ("", ""), _facts(source), 1, wide=True) for source in sources]
+    details = Group([], "All facts of each record", unfolded=len(sources) == 1, tables=facts)
+    words = [
+        "A CPU is a simulated one: a thread plays it. Processors are those of the host that the process could use."
+    ]
+    return Section("measured", "What was measured", words, [Group([], tables=[overview]), details])
+
+
+def _repetitions(source: Source) -> int:
+    return min((len(source.record.counted(design)) for design in source.record.designs), default=0)
+
+
+def _facts(source: Source) -> list[tuple[str, str]]:
+    record, host = source.record, source.record.host
+    facts = [
+        ("file", source.name),
+        ("kind", record.kind),
+        ("command", shlex.join(record.command) or "not recorded"),
+        ("seed", "none" if record.seed is None else str(record.seed)),
+        ("date", host.date),
+        (
+            "workload",
+            record.workload.name + (f"; skipped: {record.workload.skipped}" if record.workload.skipped else ""),
+        ),
+        ("CPUs", f"{record.workload.ncpus}, one thread each"),
+        ("RAM", f"{record.param.npages:,} pages of {record.param.pagesize:,} bytes"),
+        ("designs", ", ".join(record.designs)),
+        (
+            "runs",
+            "; ".join(
+                f"{design}: {len(record.counted(design))} with lockstat, {len(record.timed(design))} without"
+                for design in record.designs
+            ),
+        ),
+        (
+            "tunables not at their defaults",
+            ", ".join(f"{name}={value}" for name, value in changed(record.param)) or "none",
+        ),
+        (
+            "interpreter",
+            f"{host.interpreter}; a thread keeps the GIL for {1e3 * host.switch_interval_s:g} ms"
+            if host.gil
+            else host.interpreter,
+        ),
+        ("processors", f"{host.cpu_model}; {len(host.affinity)} of {host.cpus} to use"),
+        ("kernel", host.kernel),
+        ("uvmfree, atomics", f"{host.uvmfree}, {host.atomics}"),
+    ]
+    if record.interrupted:
+        facts.insert(
+            0, ("interrupted", "this record is not whole: it was broken off, and has what was measured before")
+        )
+    return facts
+
+
+def caveats(sources: Sequence[Source]) -> Iterator[str]:
+    """Yield what a reader has to bear in mind, a sentence or two each."""
+    records = [(source.number, source.record) for source in sources]
+    if gil := [number for number, record in records if record.host.gil]:
+        yield (
+            f"{_records(gil, len(records))}: the GIL is on, so one thread runs at a time. What is counted holds; "
+            "waits show up only where a thread was switched out with a lock held, and speed tells nothing of scaling."
+        )
+    if crowded := [
+        number
+        for number, record in records
+        if not record.host.gil and record.workload.ncpus > len(record.host.affinity)
+    ]:
+        yield (
+            f"{_records(crowded, len(records))}: more threads than processors. Waits include being switched out with "
+            "a lock held."
+        )
+    if broken := [number for number, record in records if record.interrupted]:
+        yield f"{_records(broken, len(records))}: interrupted. What was measured until then is here."
+    if few := [source.number for source in sources if _repetitions(source) < REPETITIONS_FEW]:
+        yield f"{_records(few, len(records))}: fewer than {REPETITIONS_FEW} repetitions; spreads mean little."
+    if len({(record.host.cpu_model, record.host.kernel, record.host.affinity) for _, record in records}) > 1:
+        yield "The records come from different hosts: times compare only within one host."
+    yield (
+        "Gaps, stranded pages and everything over time are samples, 2 ms apart at best: what happened between two of "
+        "them was not seen. All but throughput was measured with lockstat on, which slows every lock down."
+    )
+
+
+def _records(numbers: Sequence[int], all_of_them: int) -> str:
+    if len(numbers) == all_of_them:
+        return "All records" if all_of_them > 1 else "This record"
+    return f"Record{'s' * (len(numbers) > 1)} {listed(_runs(numbers))}"
+
+
+def _runs(numbers: Sequence[int]) -> list[str]:
+    """Write numbers that follow each other as one: 1 to 4."""
+    runs: list[list[int]] = []
+    for each in numbers:
+        if runs and runs[-1][-1] == each - 1:
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    return [f"{run[0]} to {run[-1]}" if len(run) > 2 else listed([str(each) for each in run]) for run in runs]

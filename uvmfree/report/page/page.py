@@ -1,0 +1,95 @@
+"""The whole page: one document that needs nothing else, and asks nobody for anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Final
+
+from uvmfree.measure.record import Record
+from uvmfree.report.page.facts import caveats, measured
+from uvmfree.report.page.heatmap import heatmap
+from uvmfree.report.page.locks import locks
+from uvmfree.report.page.markup import Html, joined, tag
+from uvmfree.report.page.plot import library
+from uvmfree.report.page.render import Renderer
+from uvmfree.report.page.scaling import scaling
+from uvmfree.report.page.settings import Source, designs_of, points_of
+from uvmfree.report.page.stranded import stranded
+from uvmfree.report.page.timeline import over_time
+from uvmfree.report.page.waits import waits
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+"""What the page may load: nothing that is not in it. The browser sees to that."""
+
+
+def build(named: Sequence[tuple[str, Record]]) -> str:
+    """Write the page of some records, each with the name of its file.
+
+    => Needs plotly; ImportError without it.
+    """
+    sources = [Source(number, name, record) for number, (name, record) in enumerate(named, 1)]
+    records = [record for _, record in named]
+    points, designs = points_of(records), designs_of(records)
+    sections = (
+        measured(sources),
+        locks(points, designs),
+        scaling(points, designs),
+        waits(points, designs),
+        over_time(sources, designs),
+        stranded(sources, designs),
+        heatmap(points, designs),
+    )
+    renderer = Renderer()
+    contents = tag(
+        "nav",
+        tag("ol", *(tag("li", tag("a", section.title, href=f"#{section.name}")) for section in sections[1:])),
+        aria_label="Contents",
+    )
+    workloads = ", ".join(dict.fromkeys(record.workload.name for record in records))
+    title = f"uvmfree: {workloads}"
+    body = tag(
+        "body",
+        tag("a", "Skip to the figures", href="#locks", class_="skip"),
+        tag(
+            "header",
+            tag("h1", "NetBSD's page allocator, before and after splitting uvm_fpageqlock"),
+            tag("p", f"Report of {len(records)} record{'s' * (len(records) > 1)}: {workloads}. Written {_now()}."),
+            contents,
+        ),
+        tag(
+            "main",
+            tag("noscript", tag("p", "Without JavaScript there are no plots; the tables have all their figures.")),
+            tag(
+                "aside",
+                tag("h2", "Bear in mind", id="caveats"),
+                tag("ul", *(tag("li", words) for words in caveats(sources))),
+                aria_labelledby="caveats",
+            ),
+            *(renderer.section(number, section) for number, section in enumerate(sections)),
+        ),
+        tag("script", Html(library())),
+        tag("script", _ours("script.js")),
+    )
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", title),
+        tag("style", _ours("style.css")),
+    )
+    return joined(Html("<!doctype html>\n"), tag("html", head, body, lang="en"), "\n")
+
+
+def _ours(name: str) -> Html:
+    return Html((files(__package__) / name).read_text(encoding="utf-8"))
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,81 @@
+"""The run of a record whose samples are drawn, and what can be read off them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from uvmfree.measure.run import Run
+from uvmfree.measure.samples import Samples
+from uvmfree.report.page.settings import Source
+
+BANDS_MAX: Final = 8
+"""CPUs whose caches are told apart; more are taken together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A run with lockstat and its samples: the last repetition of a design that has any.
+
+    => `on_list`: pages on the global list. `cached`: in all caches. `truth`: all free pages. `stranded`: pages that
+       some CPU could not reach, in the caches of the others.
+    """
+
+    source: Source
+    run: Run
+    samples: Samples
+    cached: Sequence[int]
+    on_list: Sequence[int]
+    truth: Sequence[int]
+    stranded: Sequence[int]
+
+    @property
+    def end_ns(self) -> int:
+        """When the last sample was taken."""
+        return max(1, self.samples.t_ns[-1])
+
+    @property
+    def unit(self) -> tuple[str, float]:
+        """The unit of the time axis, and its length in ns."""
+        return ("s", 1e9) if self.end_ns >= 10e9 else ("ms", 1e6)
+
+    def times(self, rows: Sequence[int]) -> list[float]:
+        """The times of some rows, in that unit."""
+        return [round(self.samples.t_ns[row] / self.unit[1], 2) for row in rows]
+
+    @property
+    def bands(self) -> list[tuple[str, Sequence[int]]]:
+        """The caches, by CPU where they are few; none if nothing was ever cached."""
+        if not any(self.cached):
+            return []
+        if len(self.samples.cached) > BANDS_MAX:
+            return [(f"cached on all {len(self.samples.cached)} CPUs", self.cached)]
+        return [(f"cached on CPU {index}", column) for index, column in enumerate(self.samples.cached)]
+
+
+def timelines(sources: Sequence[Source], designs: Sequence[str]) -> list[list[Timeline]]:
+    """Return the timelines of each record that has any, by design."""
+    found = []
+    for source in sources:
+        counted = (source.record.counted(design) for design in designs)
+        runs = ([run for run in each if run.samples and run.samples.t_ns] for each in counted)
+        found.append([_timeline(source, each[-1]) for each in runs if each])
+    return [each for each in found if each]
+
+
+def _timeline(source: Source, run: Run) -> Timeline:
+    samples = run.samples
+    assert samples is not None
+    rows = list(zip(*samples.cached, strict=True)) or [()] * len(samples.t_ns)
+    cached = [sum(row) for row in rows]
+    listed = [free - lag for free, lag in zip(samples.free, samples.lag, strict=True)]
+    return Timeline(
+        source=source,
+        run=run,
+        samples=samples,
+        cached=cached,
+        on_list=listed,
+        truth=[pages + held for pages, held in zip(listed, cached, strict=True)],
+        stranded=[held - min(row, default=0) for held, row in zip(cached, rows, strict=True)],
+    )

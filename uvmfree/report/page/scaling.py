@@ -1,0 +1,192 @@
+"""Section 2: throughput against CPUs, beside what it would be if each CPU did as much as the first.
+
+Source: the `linear` line of will-it-scale's plots.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final
+
+from uvmfree.measure.run import figures
+from uvmfree.report.page.content import Group, Plot, Section, Table
+from uvmfree.report.page.numbers import number, spread
+from uvmfree.report.page.plot import Layout, Trace, axis, colour, layout, note, plain, symbol
+from uvmfree.report.page.rows import rows_plot, table, told
+from uvmfree.report.page.settings import Point
+
+DASHES: Final = ("solid", "dash", "dashdot", "longdash", "dot", "longdashdot")
+UNIT: Final = "page operations per second"
+_HEIGHT_PX: Final = 420
+_CAPTION: Final = "Throughput: medians [minimum - maximum] of the repetitions"
+
+Series = tuple[str, str, Sequence[Point], int]
+"""Design, setting, points from few CPUs to many, and the number of the setting in its plot."""
+
+
+def throughput(point: Point, design: str) -> Sequence[float]:
+    """Return page operations per second of each repetition: without lockstat where that was measured too."""
+    runs = point.record.timed(design) or point.record.counted(design)
+    return [figures(run).page_operations / run.drive.wall_ns * 1e9 for run in runs if run.drive.wall_ns]
+
+
+def scaling(points: Sequence[Point], designs: Sequence[str]) -> Section:
+    """Write the section."""
+    by_setting = [list(same) for _, same in groupby(points, key=lambda point: point.setting)]
+    grown = [same for same in by_setting if len(same) > 1]
+    single = [point for same in by_setting if len(same) == 1 for point in same]
+    plots = [
+        _against_cpus(workload, [same for same in grown if same[0].setting.workload == workload], designs)
+        for workload in dict.fromkeys(same[0].setting.workload for same in grown)
+    ]
+    if single:
+        plots.append(_side_by_side(single, designs))
+    words = [
+        "The linear line is what the smallest number of CPUs did, times the CPUs: will-it-scale's ideal. Runs of a "
+        "fixed amount of work are timed without lockstat; those of a fixed length run with it, and lose speed to it."
+    ]
+    if any(point.record.host.gil for point in points):
+        words.append(
+            "With the GIL one thread runs at a time: more CPUs cannot do more, whatever the design. What was "
+            "measured so is marked, and says what an operation costs, not how it scales."
+        )
+    commands = []
+    if not grown:
+        words.append("How throughput grows shows once there are records of one workload on several numbers of CPUs:")
+        commands.append(
+            "for n in 1 2 4; do uvmfree bench --workload pingpong --cpus $n --json pingpong-$n.json; done"
+        )
+    return Section("scaling", "Throughput against CPUs", words, [Group([plot]) for plot in plots], commands)
+
+
+def _side_by_side(points: Sequence[Point], designs: Sequence[str]) -> Plot:
+    """Draw what was measured on one number of CPUs only: there is no line through one point."""
+
+    def cells(point: Point, design: str) -> Sequence[str]:
+        values = throughput(point, design)
+        return (str(len(values)), spread(values), _gil(point)) if values else ()
+
+    figures = table(_CAPTION, points, designs, ("repetitions", UNIT, "GIL"), cells)
+    traces, drawn, height = rows_plot(points, designs, throughput, number, UNIT, tickformat="~s")
+    says = f"Page operations per second: {told(points, designs, throughput, number)}."
+    return Plot("Throughput, on one number of CPUs each", says, traces, drawn, height, [figures])
+
+
+def _against_cpus(workload: str, settings: Sequence[Sequence[Point]], designs: Sequence[str]) -> Plot:
+    points = [point for same in settings for point in same]
+    series: list[Series] = [
+        (design, same[0].label, [point for point in same if throughput(point, design)], index)
+        for index, same in enumerate(settings)
+        for design in designs
+        if any(throughput(point, design) for point in same)
+    ]
+    meant = [each for each in series if not each[2][0].record.host.gil] or series
+    traces = [trace for each in series for trace in _lines(each, designs, len(settings) > 1, each in meant)]
+    title = f"Throughput of {workload}"
+    return Plot(title, _says(meant), traces, _layout(points), _HEIGHT_PX, [_table(points, designs, series)])
+
+
+def _lines(each: Series, designs: Sequence[str], several: bool, ideal: bool) -> list[Trace]:
+    design, setting, points, index = each
+    columns = [throughput(point, design) for point in points]
+    medians = [statistics.median(column) for column in columns]
+    gil = points[0].record.host.gil
+    name = ", ".join([design, *([setting] if several else []), *(["no measure of scaling"] if gil else [])])
+    line = {"color": colour(designs, design), "dash": DASHES[index % len(DASHES)], "width": 2}
+    cpus = [point.ncpus for point in points]
+    measured: Trace = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": plain(name),
+        "x": cpus,
+        "y": medians,
+        "error_y": {
+            "array": [max(column) - median for column, median in zip(columns, medians, strict=True)],
+            "arrayminus": [median - min(column) for column, median in zip(columns, medians, strict=True)],
+            "thickness": 1.5,
+            "width": 4,
+        },
+        "line": line,
+        "marker": {"symbol": symbol(designs, design) + ("-open" if gil else ""), "size": 9},
+        "opacity": 0.6 if gil else 1,
+        "text": [
+            plain(f"{name}, {point.cpus}: {spread(column)}") for point, column in zip(points, columns, strict=True)
+        ],
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+    linear: Trace = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": plain(f"linear, {design}" + (f", {setting}" if several else "")),
+        "x": cpus,
+        "y": [medians[0] * count / cpus[0] for count in cpus],
+        "line": {"color": colour(designs, design), "dash": "2px,4px", "width": 1.2},
+        "hoverinfo": "skip",
+    }
+    return [measured, linear] if ideal else [measured]
+
+
+def _layout(points: Sequence[Point]) -> Layout:
+    cpus = sorted({point.ncpus for point in points})
+    annotations, shapes = [], []
+    if all(point.record.host.gil for point in points):
+        annotations.append(
+            note(
+                "<b>GIL on: threads take turns, this is no measure of scaling</b>",
+                x=0.01,
+                xref="paper",
+                xanchor="left",
+                y=1,
+                yref="paper",
+                yanchor="bottom",
+                font={"color": "var(--warning)"},
+            )
+        )
+    processors = min(len(point.record.host.affinity) for point in points)
+    if cpus[-1] > processors:
+        edge = processors + (min(count for count in cpus if count > processors) - processors) / 2
+        span = {"xref": "x", "x0": edge, "x1": cpus[-1] + 0.4, "yref": "paper", "y0": 0, "y1": 1}
+        shapes.append({"type": "rect", **span, "fillcolor": "var(--shade)", "line": {"width": 0}, "layer": "below"})
+        words = f"more threads than the<br>{processors} processors of the host"
+        at = {"x": edge, "xanchor": "left", "y": 0.99, "yref": "paper", "yanchor": "top"}
+        annotations.append(note(words, align="left", **at))
+    return layout(
+        xaxis=axis("CPUs", tickvals=cpus, range=[cpus[0] - 0.3, cpus[-1] + 0.4]),
+        yaxis=axis(UNIT, rangemode="tozero", tickformat="~s"),
+        annotations=annotations,
+        shapes=shapes,
+        hovermode="closest",
+    )
+
+
+def _says(series: Sequence[Series]) -> str:
+    """Say for each design what the most CPUs did, of what they would ideally do."""
+    said = []
+    for design, _, points, _ in series:
+        first, last = points[0], points[-1]
+        ratio = statistics.median(throughput(last, design)) / statistics.median(throughput(first, design))
+        said.append(f"{design} does {ratio:.2f} times as much on {last.cpus} as on {first.ncpus}")
+    ideal = series[0][2][-1].ncpus / series[0][2][0].ncpus
+    return f"{'; '.join(said)}. Linear would be {ideal:.3g}." if len(series) < 9 else f"{len(series)} lines."
+
+
+def _table(points: Sequence[Point], designs: Sequence[str], series: Sequence[Series]) -> Table:
+    firsts = {(same[0].setting, design): same[0] for design, _, same, _ in series}
+
+    def cells(point: Point, design: str) -> Sequence[str]:
+        values = throughput(point, design)
+        if not values:
+            return ()
+        first = firsts[point.setting, design]
+        ratio = statistics.median(values) / statistics.median(throughput(first, design))
+        ideal, processors = point.ncpus / first.ncpus, len(point.record.host.affinity)
+        return (str(len(values)), spread(values), f"{ratio:.2f}", f"{ideal:.3g}", str(processors), _gil(point))
+
+    columns = ("repetitions", UNIT, "times the first", "linear", "processors", "GIL")
+    return table(_CAPTION, points, designs, columns, cells)
+
+
+def _gil(point: Point) -> str:
+    return "on" if point.record.host.gil else "off"
