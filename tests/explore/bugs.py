@@ -1,52 +1,152 @@
-"""Seeded bugs: the product changed for as long as a context lasts, so that tests see the models fail.
+"""Seeded bugs of concurrency: a line or two of the shipped code, changed for a while, that a model must catch.
 
-=> Each is what a hurried hand might write. Replay with one: `--patch tests.explore.bugs:NAME`.
+=> They show that the models can fail. Each is a race, a lost wakeup or a deadlock: no single thread would notice it.
+=> Replay with one: `--patch tests.explore.bugs:NAME`.
 """
 
+import __future__
+
+import inspect
+import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final
 from unittest import mock
 
-from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu
-from uvmfree.uvm.page import ZEROS
+from uvmfree.kern.mutex import Condvar
+from uvmfree.kern.xcall import Xcall
+from uvmfree.uvm.designs.percpu import Percpu
+from uvmfree.uvm.designs.percpu_bounded import BoundedCpu
+from uvmfree.uvm.designs.percpu_rest import PercpuAtRest
+from uvmfree.uvm.hotplug import Hotplug
+from uvmfree.uvm.idlezero import IdleZero
+from uvmfree.uvm.pageout import Pageout
+from uvmfree.uvm.pglist import PgList
+
+Bug = Callable[[], AbstractContextManager[None]]
 
 
-def _seeded(owner: type, name: str, broken: Callable[..., Any]) -> Callable[[], Any]:
-    """Return the context manager that puts `broken` in the place of a method."""
+def changed(owner: type, name: str, *edits: tuple[str, str]) -> Bug:
+    """Return the context manager that has a method say something else: in its text, each `old` becomes `new`.
+
+    => AssertionError unless each occurs once: a bug that no longer fits the code is no bug.
+    """
 
     @contextmanager
     def seed() -> Iterator[None]:
-        with mock.patch.object(owner, name, broken):
+        method = getattr(owner, name)
+        lines, first = inspect.getsourcelines(method)
+        source = textwrap.dedent("".join(lines))
+        for old, new in edits:
+            assert source.count(old) == 1, f"{owner.__name__}.{name}: {old!r} occurs {source.count(old)} times"
+            source = source.replace(old, new)
+        made: dict[str, Any] = {}
+        # Under the file's own name and lines, so that there are switch points in it.
+        flags = __future__.annotations.compiler_flag
+        code = compile("\n" * (first - 1) + source, inspect.getsourcefile(method) or "", "exec", flags)
+        exec(code, method.__globals__, made)
+        with mock.patch.object(owner, name, made[name]):
             yield
 
     return seed
 
 
-def _redistribute_unlocked(self: Percpu, index: int, cause: str) -> int:
-    cpu = self._cpu(index)
-    chopped = cpu.chop()
-    if not chopped:
-        return 0
-    self._causes[index][cause] += 1
-    pages = sum(map(len, chopped))
-    with self._fpageqlock:
-        for part in chopped:
-            self._global.splice(part, part[0].free_list, part[0].color)
-    cpu.put_back(pages, sum(len(part) for part in chopped if part.queue == ZEROS))
-    return pages
+redistribution_without_the_cpu_lock = changed(Percpu, "redistribute", ("with self._cpu_handles[index]:", "if True:"))
+splice_without_the_global_lock = changed(Percpu, "redistribute", ("with self._fpageqlock:", "if True:"))
+redistribution_counted_without_the_cpu_lock = changed(
+    Percpu, "redistribute", ("        cpu.put_back(pages, zeropages)", "    cpu.put_back(pages, zeropages)")
+)
+spill_without_the_global_lock = changed(
+    BoundedCpu, "_spill", ("self._fpageqlock.acquire()", "pass"), ("self._fpageqlock.release()", "pass")
+)
+spill_counted_after_others_can_take = changed(
+    BoundedCpu, "_spill", ("self.put_back(pages_spilled,", "self.put_back(sum(map(len, spilled)),")
+)
+run_taken_without_the_cpu_locks = changed(PgList, "_take", ("in cpu_locks:", "in ():"))
+locks_of_cpus_in_descending_order = changed(
+    PercpuAtRest, "all_locks", ("self._state.cpu_mutexes,", "self._state.cpu_mutexes[::-1],")
+)
+global_lock_before_the_cpu_lock = changed(
+    PercpuAtRest,
+    "pagefree_global",
+    ("with self._free_fpageqlock:", "with self._free_handles[index]:"),
+    ("with self._free_handles[index]:\n            cpu", "with self._free_fpageqlock:\n            cpu"),
+)
+waiter_counted_before_the_lock = changed(
+    Pageout,
+    "wait",
+    ("        self.waiters += 1\n", ""),
+    ("    with self._wait_handle:\n", "    self.waiters += 1\n    with self._wait_handle:\n"),
+)
+waiter_tells_nobody = changed(Pageout, "wait", ("        self._kicked = True\n        self._daemon.signal()\n", ""))
+kick_signals_before_it_says_why = changed(
+    Pageout,
+    "kick",
+    (
+        "    self._kicked = True\n        self._daemon.signal()\n",
+        "    self._daemon.signal()\n    self._kicked = True\n",
+    ),
+)
+pageout_done_without_the_lock = changed(Pageout, "done", ("with self._done_handle:", "if True:"))
+sleeper_listed_after_the_unlock = changed(
+    Condvar,
+    "wait",
+    (
+        "    self._waiters.append(parked)\n    handle.release()\n",
+        "    handle.release()\n    self._waiters.append(parked)\n",
+    ),
+)
+ticket_satisfied_early = changed(
+    Xcall, "wait", ("while ticket.pending:", "while len(ticket.pending) == ticket.ncpus:")
+)
+call_marked_as_run_before_it_runs = changed(
+    Xcall,
+    "_xc_thread",
+    ("            error = self._call(function, index)\n", "            error = None\n"),
+    (
+        "                self._finish(ticket, index, error)\n",
+        "                self._finish(ticket, index, error)\n            self._call(function, index)\n",
+    ),
+)
+xc_thread_looks_before_it_locks = changed(
+    Xcall,
+    "_await_work",
+    (
+        "    with handle:\n        while not self._queues[index]:",
+        "    empty = not self._queues[index]\n    with handle:\n        while empty:",
+    ),
+    (
+        "self._work[index].wait(handle, left_s)",
+        "self._work[index].wait(handle, left_s); empty = not self._queues[index]",
+    ),
+)
+detach_without_the_locks = changed(Hotplug, "detach", ("with self._all_stopped():", "if True:"))
+detached_cpu_that_answers_again = changed(
+    Hotplug, "detach", ("detached(index))", "lambda: self.check_attached(index))")
+)
+zeroed_page_given_to_whoever_played_before = changed(
+    IdleZero, "_zeroed", ("if pg.list is cpu._zeroing and not cpu.stopped:", "if True:")
+)
 
-
-def _free_counted_late(self: PercpuCpu, pg: Any) -> None:
-    self._acquire_free()
-    try:
-        unknown = self._unknown_lists[pg.free_list][pg.color]
-        pg.list = unknown
-        unknown.append(pg)
-    finally:
-        self._release_free()
-    self.frees += 1
-
-
-redistribute_without_the_cpu_lock = _seeded(Percpu, "redistribute", _redistribute_unlocked)
-free_counted_outside_the_lock = _seeded(PercpuCpu, "pagefree", _free_counted_late)
+CAUGHT_BY: Final = {
+    "redistribution_without_the_cpu_lock": "redistribute",
+    "splice_without_the_global_lock": "counters",
+    "redistribution_counted_without_the_cpu_lock": "redistribute",
+    "run_taken_without_the_cpu_locks": "redistribute",
+    "spill_without_the_global_lock": "redistribute-bounded",
+    "spill_counted_after_others_can_take": "redistribute-bounded",
+    "locks_of_cpus_in_descending_order": "everything",
+    "global_lock_before_the_cpu_lock": "redistribute",
+    "waiter_counted_before_the_lock": "waiting",
+    "waiter_tells_nobody": "waiting-system",
+    "kick_signals_before_it_says_why": "waiting",
+    "pageout_done_without_the_lock": "waiting",
+    "sleeper_listed_after_the_unlock": "xcall-one",
+    "ticket_satisfied_early": "xcall",
+    "call_marked_as_run_before_it_runs": "xcall",
+    "xc_thread_looks_before_it_locks": "xcall-one",
+    "detach_without_the_locks": "hotplug",
+    "detached_cpu_that_answers_again": "comings",
+    "zeroed_page_given_to_whoever_played_before": "hotplug-fpageqlock",
+}
+"""The model that catches each, within BUG_SCHEDULES of tests/explore/test_bugs.py."""

@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import itertools
 import json
+import platform
 import random
 import shlex
 import sys
@@ -23,19 +24,16 @@ from tests.explore.model import Model, Program, parsed, written
 
 ROOT = Path(__file__).resolve().parents[2]
 CHUNK = 25
-"""Schedules that one program gets before it is another's turn."""
+"""Schedules that a random program gets before it is another's turn."""
 
 SCHEDULE_S = 30.0
-"""A schedule takes milliseconds; one that takes so long does not end."""
+"""A schedule takes milliseconds; one that takes so long is stuck where the explorer cannot see it."""
 
 INSTRUMENTS = (
-    "errors.py", "param.py", "kern/lock.py", "kern/lockdebug.py", "kern/lockrank.py", "kern/threads.py",
-    "uvm/audit.py", "uvm/boot.py", "uvm/physmem.py",
+    "errors.py", "param.py", "kern/eventlog.py", "kern/lock.py", "kern/lockdebug.py", "kern/lockrank.py",
+    "kern/threads.py", "uvm/audit.py", "uvm/boot.py", "uvm/physmem.py", "uvm/uvmexp.py",
 )  # fmt: skip
 """What has no switch points: constants, errors, checks, and what runs before there are threads."""
-
-TRACED = ("uvmfree", "tests/mutants", "tests/explore/bugs.py")
-"""Where the switch points are: the shipped code, and what is patched into it."""
 
 GRAINS = ("locks", "lines", "instructions")
 
@@ -65,14 +63,18 @@ def explore_programs(
     grain: str | None = None,
     patch: str | None = None,
 ) -> Outcome:
-    """Explore the model's own programs, then random ones, CHUNK schedules each; stop at the first failure."""
+    """Explore the model's own programs, for half of the iterations, and random ones; stop at the first failure."""
     rng = random.Random(seed)
     own = [parsed(model, text) for text in model.programs]
-    programs = itertools.chain(own, (model.random_program(rng) for _ in itertools.count()))
+    share = max(1, -(-iterations // 2 // len(own)))
+    programs = itertools.chain(
+        ((program, share) for program in own), ((model.random_program(rng), CHUNK) for _ in itertools.count())
+    )
     done, elapsed_s = 0, 0.0
     while done < iterations:
-        wanted = min(CHUNK, iterations - done)
-        outcome = explore_program(model, next(programs), wanted, seed + done, strategy, grain=grain, patch=patch)
+        program, wanted = next(programs)
+        wanted = min(wanted, iterations - done)
+        outcome = explore_program(model, program, wanted, seed + done, strategy, grain=grain, patch=patch)
         done += outcome.schedules
         elapsed_s += outcome.elapsed_s
         if outcome.failure is not None:
@@ -94,20 +96,11 @@ def explore_program(
 
     => `patch`: "module:name" of a context manager that is entered around all schedules, and named in `reproduce`.
     """
-    import interleave_test
+    from tests.explore import strategies
 
     grain = grain or model.grain
-    with patched(patch):
-        result = interleave_test.explore(
-            _body(model, program, interleave_test),
-            iterations=iterations,
-            seed=seed,
-            strategy=strategy,
-            raise_on_failure=False,
-            granularity="line" if grain != "instructions" else "opcode",
-            timeout=SCHEDULE_S,
-            **_filters(grain),
-        )
+    chosen = strategies.strategy(strategy, grain)
+    result = _explored(model, program, grain, patch, iterations=iterations, seed=seed, strategy=chosen)
     if result.failure is None:
         return Outcome(model.name, result.schedules_run, exhausted=result.exhausted, elapsed_s=result.elapsed)
     line = _kept(model, program, grain, patch, result.failure.schedule)
@@ -116,19 +109,26 @@ def explore_program(
 
 
 def replay(model: Model, program: Program, path: Path, patch: str | None = None) -> Outcome:
-    """Run one schedule again from its file; `failure` is what went wrong again."""
-    import interleave_test
+    """Run one schedule again from its file; `failure` is what went wrong again.
+
+    => ValueError if the schedule is not one of this code on this Python.
+    """
+    from interleave_test import ReplayDivergence, Schedule
+
+    from tests.explore import strategies
 
     kept = json.loads(path.read_text())
-    with patched(patch):
-        result = interleave_test.replay(
-            _body(model, program, interleave_test),
-            interleave_test.Schedule.from_json(json.dumps(kept["schedule"])),
-            raise_on_failure=False,
-            timeout=SCHEDULE_S,
-            **_filters(kept["grain"]),
-        )
-    failure = None if result.failure is None else _shown(result.failure)
+    schedule = Schedule.from_json(json.dumps(kept["schedule"]))
+    if schedule.python != platform.python_version():
+        raise ValueError(f"{path}: recorded on Python {schedule.python}; replay it there, this is another")
+    strategy = strategies.replaying(schedule)
+    result = _explored(model, program, kept["grain"], patch, iterations=1, strategy=strategy)
+    failure = None
+    if result.failure is not None:
+        failure = _shown(result.failure)
+        match result.failure.exception:
+            case ReplayDivergence() as error:
+                raise ValueError(f"{path}: the schedule does not fit this code on this Python: {error}")
     return Outcome(model.name, 1, failure, elapsed_s=result.elapsed)
 
 
@@ -143,22 +143,29 @@ def patched(name: str | None) -> Iterator[None]:
         yield
 
 
-def _body(model: Model, program: Program, explorer: Any) -> Any:
+def _explored(model: Model, program: Program, grain: str, patch: str | None, **how: Any) -> Any:
+    """Let the explorer run a program; return its own result."""
+    import interleave_test
+
     def play() -> None:
         # What this thread does has no switch points, so that schedules differ by what the parts do.
-        with explorer.no_interleave():
+        with interleave_test.no_interleave():
             scene = model.scene()
-            scene.play(program, explorer.spawn)
+            scene.play(program, interleave_test.spawn)
             scene.check()
 
     play.__name__ = model.name
-    return play
-
-
-def _filters(grain: str) -> dict[str, list[str]]:
     assert grain in GRAINS
-    traced = [str(ROOT / name) for name in TRACED] if grain != "locks" else [str(ROOT / "none of all")]
-    return {"include": traced, "exclude": [str(ROOT / "uvmfree" / name) for name in INSTRUMENTS]}
+    with patched(patch):
+        return interleave_test.explore(
+            play,
+            granularity="opcode" if grain == "instructions" else "line",
+            include=[str(ROOT / name) for name in (("no file",) if grain == "locks" else model.traced)],
+            exclude=[str(ROOT / "uvmfree" / name) for name in INSTRUMENTS],
+            timeout=SCHEDULE_S,
+            raise_on_failure=False,
+            **how,
+        )
 
 
 def _kept(model: Model, program: Program, grain: str, patch: str | None, schedule: Any) -> str:

@@ -22,25 +22,26 @@ Spawn = Callable[..., object]
 IDLE_S = 1.0
 """Of the explorer's own time, which passes only when no thread can run."""
 
+IDLE_MAX = 20
+"""How often the world may have to help; a program has a tenth of the operations that this could be needed for."""
+
 
 class Scene:
     """One run of a model: made, played by a thread for each part of the program, checked.
 
-    => `PARTS`: for each thread the operations that it may do. `TICKS_MAX`: how often time may pass because nobody can
-       run; whoever sleeps still is asleep for ever, and the explorer reports the deadlock.
+    => `PARTS`: for each thread the operations that it may do: names of methods, called with the thread's number.
     """
 
     PARTS: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    TICKS_MAX: ClassVar[int] = 0
 
     machine: ExploreMachine
 
-    def do(self, thread: int, op: str) -> None:
-        """Do one operation of a thread's program."""
-        raise AssertionError("a scene knows its operations")
-
     def begin(self) -> None:
         """Start the threads of the system itself, if it has any."""
+
+    def idle(self) -> bool:
+        """Do what the world outside does when no thread can run; False: nothing, whoever sleeps sleeps for ever."""
+        return False
 
     def end(self) -> None:
         """End them; all parts are over."""
@@ -51,27 +52,31 @@ class Scene:
 
     def play(self, program: Program, spawn: Spawn) -> None:
         """Let every thread do its part; returns when all are done."""
-        left = len(program)
+        playing = [thread for thread, ops in enumerate(program) if ops]
+        left = len(playing)
         over = threading.Event()
 
         def part(thread: int) -> None:
             nonlocal left
             for op in program[thread]:
-                self.do(thread, op)
+                getattr(self, op)(thread)
             left -= 1
             if left == 0:
                 over.set()
 
         self.begin()
-        for thread in range(len(program)):
+        for thread in playing:
             spawn(part, thread, name=f"part/{thread}")
-        for _ in range(self.TICKS_MAX):
-            alarm_s = None if over.wait(IDLE_S) else self.machine.next_alarm_s()
-            if alarm_s is None:
+        for _ in range(IDLE_MAX if playing else 0):
+            if over.wait(IDLE_S) or not self.idle():
                 break
-            self.machine.advance(alarm_s)
-        over.wait()
+        if playing:
+            over.wait()  # if it never comes, the explorer reports the deadlock
         self.end()
+
+    def at_rest(self) -> None:
+        """Return when no other thread can run."""
+        threading.Event().wait(IDLE_S)
 
 
 @dataclass(frozen=True)
@@ -79,21 +84,24 @@ class Model:
     """A scene with a name, and how it is explored.
 
     => `programs` are the ones that a person would try. `ops_max`: the longest part that is written for a thread.
-    => `exhaust`: a program that is small enough to try every schedule with two preemptions.
-    => `grain`: between what threads switch, "locks", "lines" or "instructions" (tests/explore/explorer.py).
+    => `exhaust`: programs that are small enough to try every schedule with two preemptions.
+    => `grain`: between what threads switch, "locks", "lines" or "instructions" (tests/explore/explorer.py), in the
+       files and folders `traced`.
     """
 
     name: str
     scene: Callable[[], Scene]
     parts: tuple[tuple[str, ...], ...]
     programs: tuple[str, ...]
-    exhaust: str = ""
+    exhaust: tuple[str, ...] = ()
     ops_max: int = 3
     grain: str = "lines"
+    traced: tuple[str, ...] = ("uvmfree",)
 
     def random_program(self, rng: random.Random) -> Program:
         """Write a program at random."""
-        return tuple(tuple(rng.choices(ops, k=rng.randint(1, self.ops_max))) for ops in self.parts)
+        lengths = [rng.randint(1, self.ops_max) if ops else 0 for ops in self.parts]
+        return tuple(tuple(rng.choices(ops, k=k)) for ops, k in zip(self.parts, lengths, strict=True))
 
 
 def parsed(model: Model, text: str) -> Program:

@@ -5,29 +5,100 @@
 
 from typing import Final
 
+from tests.explore.everything import Everything
 from tests.explore.explorer import Outcome, explore_programs
+from tests.explore.hotplug import FpageqlockHotplugging, Hotplugging
+from tests.explore.idling import FpageqlockIdling, Idling
 from tests.explore.model import Model
-from tests.explore.pages import BoundedPages, FpageqlockPages, Pages
+from tests.explore.pages import BoundedPages, Counting, FpageqlockCounting, FpageqlockPages, Pages
+from tests.explore.waiting import Waiting, WaitingSystem
+from tests.explore.xcalls import OneXcall, Xcalls
 
 PAGES: Final = (
     "alloc.free/free.alloc/redistribute.run",
     "alloc.alloc/free.free/timer.pressure",
-    "free.zalloc/alloc.freelast/some.give.tick.timer",
-    "alloc.alloc.alloc/alloc.alloc.alloc/pressure.redistribute",
+    "free.zalloc/alloc.freelast/some.give.timer",
+    "alloc.alloc.alloc/alloc.alloc.alloc/reclaim.redistribute",
 )
 
+COUNTERS: Final = ("free/alloc/redistribute", "alloc/alloc/reclaim", "free.alloc/free/give", "free/alloc/some")
+LISTS: Final = ("uvmfree/uvm/designs", "uvmfree/uvm/freelist.py", "uvmfree/uvm/pglist.py")
+
+HOTPLUG: Final = (
+    "alloc.free/alloc.free/detach.attach/idle_one",
+    "free.rebind/free.alloc/more.detach/idle_break.give",
+    "alloc/free.rebind/detach.some.redistribute/idle_one.other",
+)
+
+COMINGS: Final = ((), ("alloc", "free", "rebind"), ("detach", "attach"), ())
+COMES: Final = ("/alloc.alloc/detach.attach/", "/free.alloc/detach.attach/", "/rebind.alloc/detach.attach.detach/")
+COMING: Final = ("uvmfree/uvm/hotplug.py", "uvmfree/uvm/refuse.py", "uvmfree/uvm/allocator.py")
+
+IDLE: Final = ("alloc.free/idle_one/run.redistribute", "free.zalloc/idle_two/some.give", "zalloc/idle_break/run")
+
+BOUNDED: Final = ("free.free/alloc.alloc.alloc/tick", *PAGES)
+
 _ALL: Final = (
-    Model("redistribute", Pages, Pages.PARTS, PAGES, exhaust="alloc/free/redistribute"),
-    Model("redistribute-bounded", BoundedPages, Pages.PARTS, PAGES, exhaust="alloc/free/redistribute"),
-    Model("redistribute-fpageqlock", FpageqlockPages, Pages.PARTS, PAGES, exhaust="alloc/free/run"),
+    Model("redistribute", Pages, Pages.PARTS, PAGES, exhaust=("alloc/free/redistribute",)),
+    Model("redistribute-bounded", BoundedPages, Pages.PARTS, BOUNDED, exhaust=("alloc/free/redistribute",)),
+    Model("redistribute-fpageqlock", FpageqlockPages, Pages.PARTS, PAGES, exhaust=("alloc/free/run",)),
+    Model("counters", Counting, Counting.PARTS, COUNTERS, ops_max=2, grain="instructions", traced=LISTS),
     Model(
-        "counters",
-        Pages,
-        (("alloc", "free"), ("alloc", "free"), ("redistribute", "timer", "give")),
-        ("free.alloc/alloc/redistribute", "free/free/give.timer"),
+        "counters-fpageqlock",
+        FpageqlockCounting,
+        Counting.PARTS,
+        COUNTERS,
         ops_max=2,
         grain="instructions",
+        traced=LISTS,
     ),
+    Model(
+        "waiting",
+        Waiting,
+        Waiting.PARTS,
+        (
+            "wait.wait/kick.wait/free.arrive",
+            "wait/waitfor.kick/arrive.tick.arrive",
+            "waitfor.wait/wait/tick.free.close",
+        ),
+        exhaust=("wait//arrive", "wait/kick/"),
+    ),
+    Model(
+        "waiting-system",
+        WaitingSystem,
+        WaitingSystem.PARTS,
+        ("free.wait/waitfor.free/start.done.redistribute", "wait.alloc/free.waitfor/start.tick.redistribute"),
+        ops_max=2,
+    ),
+    Model(
+        "xcall",
+        Xcalls,
+        Xcalls.PARTS,
+        ("all.bad/other.patient/tick.close", "send.wait/bad.all/close.one", "one.all/patient/tick.tick"),
+    ),
+    Model(
+        "xcall-one",
+        OneXcall,
+        OneXcall.PARTS,
+        ("all.bad/tick.all", "send.wait/close"),
+        exhaust=("all/", "send.wait/", "all/tick"),
+    ),
+    Model("hotplug", Hotplugging, Hotplugging.PARTS, HOTPLUG, ops_max=2, exhaust=("alloc/free/detach/",)),
+    Model("comings", Hotplugging, COMINGS, COMES, traced=COMING),
+    Model("hotplug-fpageqlock", FpageqlockHotplugging, Hotplugging.PARTS, HOTPLUG, ops_max=2),
+    Model(
+        "everything",
+        Everything,
+        Everything.PARTS,
+        (
+            "bind.waitfor/freelast.kick/redistribute.tick",
+            "call.free/bind.zalloc/detach.attach",
+            "alloc.call/idle_one/some",
+        ),
+        ops_max=2,
+    ),
+    Model("idle", Idling, Idling.PARTS, IDLE, ops_max=2, exhaust=("alloc/idle_one/run",)),
+    Model("idle-fpageqlock", FpageqlockIdling, Idling.PARTS, IDLE, ops_max=2),
 )
 
 MODELS: Final[dict[str, Model]] = {model.name: model for model in _ALL}

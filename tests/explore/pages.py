@@ -17,8 +17,13 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 """24 pages, of which 10 are the kernel's: the watermarks are 11 and 14 (R24), so allocations run into them."""
 
+CACHED_FROM = 16
+"""From this frame on stand the pages that the scene puts into the caches; a ranged allocation takes those."""
+
+STAMP = b"in hand."
+
 CPU_OPS = ("alloc", "free", "zalloc", "freelast")
-ANY_OPS = ("redistribute", "timer", "pressure", "run", "some", "give", "tick")
+ANY_OPS = ("redistribute", "timer", "pressure", "run", "some", "give", "reclaim", "tick")
 
 
 class Pages(Scene):
@@ -27,17 +32,22 @@ class Pages(Scene):
     PARTS = (CPU_OPS, CPU_OPS, ANY_OPS)
     tunables: ClassVar[dict[str, Any]] = {"design": "percpu", "remote_drain": True}
 
+    cached = 2
+    """Pages in each cache at the start; each thread holds two more."""
+    lockdebug = False
+    """A lock order that is broken is for the explorer to find, as a deadlock; and there is less to do."""
+
     def __init__(self) -> None:
-        self.machine = ExploreMachine(lockdebug=False)
+        self.machine = ExploreMachine(lockdebug=self.lockdebug)
         self.uvm = uvmfree.boot(self.machine, **SMALL | self.tunables)  # type: ignore[arg-type]
         self.cpus = self.uvm.cpus
         self.held: list[list[VmPage]] = [[] for _ in self.PARTS]
         self.holder: dict[int, int] = {}
         self.took(2, *self.uvm.pglistalloc(2, nsegs=2))
         for thread, cpu in enumerate(self.cpus):
-            self.took(thread, *(cpu.pagealloc() for _ in range(4)))
-            for _ in range(2):
-                self.free(thread)
+            self.took(thread, *(cpu.pagealloc() for _ in range(2 + self.cached)))
+            for _ in range(self.cached):
+                Pages.free(self, thread)
 
     def took(self, thread: int, *pages: VmPage | None) -> None:
         """Note who holds pages; nobody else may."""
@@ -46,6 +56,7 @@ class Pages(Scene):
                 other = self.holder.setdefault(pg.pfn, thread)
                 assert other == thread, f"thread {thread} was given {pg!r}, which thread {other} holds"
                 assert pg.list is None, f"thread {thread} was given {pg!r}"
+                self.uvm.physmem.bytes_of(pg)[:8] = STAMP
                 self.held[thread].append(pg)
 
     def gives(self, thread: int, index: int) -> VmPage | None:
@@ -54,16 +65,16 @@ class Pages(Scene):
             return None
         pg = self.held[thread].pop(index)
         del self.holder[pg.pfn]
+        assert self.uvm.physmem.bytes_of(pg)[:8] == STAMP, f"somebody wrote to {pg!r}, which thread {thread} holds"
         return pg
-
-    def do(self, thread: int, op: str) -> None:
-        getattr(self, op)(thread)
 
     def alloc(self, thread: int) -> None:
         self.took(thread, self.cpus[thread].pagealloc())
 
     def zalloc(self, thread: int) -> None:
-        self.took(thread, self.cpus[thread].pagealloc(zero=True))
+        pg = self.cpus[thread].pagealloc(zero=True)
+        assert pg is None or not any(self.uvm.physmem.bytes_of(pg)), f"{pg!r} is not zero"
+        self.took(thread, pg)
 
     def free(self, thread: int) -> None:
         if (pg := self.gives(thread, 0)) is not None:
@@ -72,6 +83,17 @@ class Pages(Scene):
     def freelast(self, thread: int) -> None:
         if (pg := self.gives(thread, -1)) is not None:
             self.cpus[thread].pagefree(pg)
+
+    def idled(self, index: int, pieces: int) -> None:
+        """Zero pages of an idle CPU, until so many pieces of pages are done and something is runnable."""
+        asked = 0
+
+        def runnable() -> bool:
+            nonlocal asked
+            asked += 1
+            return asked > pieces
+
+        self.uvm.cpus[index].pageidlezero(runnable)
 
     def redistribute(self, thread: int) -> None:
         self.uvm.redistribute()
@@ -94,11 +116,16 @@ class Pages(Scene):
 
     def ranged(self, thread: int, size: int, nsegs: int) -> None:
         with suppress(uvmfree.OutOfPages):
-            self.took(thread, *self.uvm.pglistalloc(size, nsegs=nsegs))
+            self.took(thread, *self.uvm.pglistalloc(size, low=CACHED_FROM, nsegs=nsegs))
 
     def give(self, thread: int) -> None:
         if (pg := self.gives(thread, 0)) is not None:
             self.uvm.pagefree(pg)
+
+    def reclaim(self, thread: int) -> None:
+        """Free a page as the pagedaemon does, past all caches."""
+        if (pg := self.gives(thread, 0)) is not None:
+            self.uvm._design.pagefree_global(pg)
 
     def check(self) -> None:
         uvm = self.uvm
@@ -114,6 +141,17 @@ class Pages(Scene):
         uvm.redistribute()
         assert uvm.uvmexp.free == uvm.param.npages
         uvm.audit()
+
+
+class Counting(Pages):
+    """Nothing is cached at the start, so whoever allocates takes from the global list and updates its counters."""
+
+    PARTS = (("alloc", "free"), ("alloc", "free"), ("redistribute", "reclaim", "give", "some"))
+    cached = 0
+
+
+class FpageqlockCounting(Counting):
+    tunables: ClassVar[dict[str, Any]] = {"design": "fpageqlock", "remote_drain": True}
 
 
 class BoundedPages(Pages):

@@ -21,8 +21,10 @@ EXHAUST_MAX = 20_000
 
 
 def programs(model: Model) -> st.SearchStrategy[Program]:
-    parts = [st.lists(st.sampled_from(ops), min_size=1, max_size=model.ops_max).map(tuple) for ops in model.parts]
-    return st.tuples(*parts)
+    def part(ops: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
+        return st.lists(st.sampled_from(ops), min_size=1, max_size=model.ops_max).map(tuple) if ops else st.just(())
+
+    return st.tuples(*map(part, model.parts))
 
 
 @pytest.mark.timeout(120)
