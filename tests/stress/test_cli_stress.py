@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -21,6 +22,7 @@ import uvmfree
 import uvmfree.cli
 from tests.anon.rig import until
 from uvmfree.kern.counters import CounterPage
+from uvmfree.measure import stress as measure
 from uvmfree.workload.faults import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,6 +135,33 @@ def test_what_breaks_is_reported_with_its_command(run: Run, monkeypatch: pytest.
     document = json.loads(Path("out.json").read_text())
     assert document["errors"] >= 1
     assert document["runs"][0]["report"] == str(report)
+
+
+def test_a_hang_ends_the_process_with_its_report(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that hang are not joined: the process ends at once, after all was said, and begins no other design."""
+    begun: list[str] = []
+    really = measure.stress
+
+    def hanging(options: measure.Options, design: str, **_: Any) -> measure.StressRun:
+        begun.append(design)
+        record = really(measure.Options(seconds=0.1, ncpus=2, npages=256, faults=()), design)
+        record.hung, record.errors, record.file = True, ("no progress for 5 s",), "some-file.txt"
+        record.report = ("uvm_cpu[0]: held by cpu/1 (uvm_pagealloc); waiting: nobody waits",)
+        return record
+
+    def exits(status: int) -> NoReturn:
+        raise SystemExit(status)
+
+    monkeypatch.setattr(os, "_exit", exits)
+    monkeypatch.setattr(measure, "stress", hanging)
+    said = run("--seed", "4", *SMALL, "--faults", "none")
+    assert said.status == 1
+    assert begun == [next(iter(uvmfree.DESIGNS))]
+    first, again, file, *rest = said.err.splitlines()
+    assert first == f"uvmfree: {begun[0]}: no progress for 5 s"
+    assert again.startswith(f"uvmfree: again: uvmfree stress --design {begun[0]} --seed 4 --seconds 10 ")
+    assert file.endswith("some-file.txt")
+    assert rest == ["uvm_cpu[0]: held by cpu/1 (uvm_pagealloc); waiting: nobody waits"]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
