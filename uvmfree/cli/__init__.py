@@ -21,6 +21,7 @@ from uvmfree.cli.status import BAD_INPUT, BROKEN, INTERRUPTED
 from uvmfree.cli.stress import stress
 from uvmfree.cli.top import top
 from uvmfree.cli.trace import trace
+from uvmfree.cli.usl import usl
 from uvmfree.errors import AuditError, HangError, LockError, UvmError, XcallError
 
 
@@ -30,7 +31,7 @@ def cli() -> None:
     """NetBSD's page allocator before and after splitting uvm_fpageqlock, on real threads and real page traffic."""
 
 
-for command in (bench, compare, report, stress, top, trace):
+for command in (bench, compare, report, stress, top, trace, usl):
     cli.add_command(command)
 
 

@@ -25,9 +25,7 @@ def export_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="FILE",
         help="Write the record here; '-' is stdout, with no tables.",
     )
-    @click.option(
-        "--pyperf", "pyperf_file", metavar="FILE", help="Write wall times for `pyperf compare_to` here."
-    )
+    @click.option("--pyperf", "pyperf_file", metavar="FILE", help="Write wall times for `pyperf compare_to` here.")
     @click.option(
         "--perfetto",
         "perfetto_file",

@@ -1,0 +1,87 @@
+"""`uvmfree usl`: what the Universal Scalability Law makes of records at several CPU counts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import click
+
+from uvmfree.cli.output import check_writable, write_json
+from uvmfree.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from uvmfree.measure.record import Record
+    from uvmfree.measure.usl import Fitted, Point, Usl
+
+
+@click.command()
+@click.argument("records", nargs=-1, required=True, metavar="RECORD...")
+@click.option(
+    "--json", "json_file", metavar="FILE", help="Write points and fits here; '-' is stdout, with no tables."
+)
+def usl(records: tuple[str, ...], json_file: str | None) -> None:
+    """Fit the Universal Scalability Law to the throughput in records of one workload at 5 or more CPU counts."""
+    from dataclasses import asdict
+
+    from uvmfree.measure.record import load
+    from uvmfree.measure.usl import fit, points
+
+    check_writable("--json", json_file)
+    loaded = [load(file) for file in records]
+    if len(names := {record.workload.name for record in loaded}) > 1:
+        raise ArgumentError(f"the records are of different workloads: {', '.join(sorted(names))}")
+    designs = dict.fromkeys(design for record in loaded for design in record.designs)
+    fits = {design: (points(loaded, design), fit(points(loaded, design))) for design in designs}
+    if json_file is not None:
+        document = {
+            design: {"points": [asdict(point) for point in measured], "fit": _plain(asdict(fitted))}
+            for design, (measured, fitted) in fits.items()
+        }
+        write_json("--json", json_file, {"schema": "uvmfree.usl", "version": 1, "designs": document})
+    if json_file != "-":
+        for note in _notes(loaded):
+            click.echo(note)
+        for design, (measured, fitted) in fits.items():
+            click.echo(f"\n{design}")
+            for line in _lines(measured, fitted):
+                click.echo(f"  {line}")
+
+
+def _notes(records: list[Record]) -> Iterator[str]:
+    yield f"{records[0].workload.name}; operations a second, medians of the repetitions"
+    if any(record.host.gil for record in records):
+        yield "The GIL was on: one thread ran at a time, and this says nothing about how a design scales."
+
+
+def _lines(measured: list[Point], fitted: Usl) -> Iterator[str]:
+    """Yield the points and the parameters."""
+    import statistics
+
+    yield f"{'CPUs':>5}{'measured':>14}{'the law':>14}"
+    for ncpus in sorted({point.ncpus for point in measured}):
+        median = statistics.median(point.per_s for point in measured if point.ncpus == ncpus)
+        beyond = "  more CPUs than processors" if ncpus in fitted.beyond else ""
+        yield f"{ncpus:5d}{median:14,.0f}{fitted.per_s(ncpus):14,.0f}{beyond}"
+    yield f"lambda {_interval(fitted.lam, ',.0f')} a second on one CPU"
+    yield f"sigma  {_interval(fitted.sigma, '.4f')} of the work is done one at a time"
+    yield f"kappa  {_interval(fitted.kappa, '.6f')} is what waiting for each other's writes costs"
+    if math.isfinite(fitted.peak_ncpus):
+        yield f"peak   {fitted.peak_per_s:,.0f} a second at {fitted.peak_ncpus:.1f} CPUs"
+    else:
+        yield "peak   none"
+    yield f"The law explains {100 * fitted.r_squared:.1f} % of the variation. Intervals: 95 %."
+
+
+def _interval(fitted: Fitted, layout: str) -> str:
+    return f"{fitted.value:{layout}} [{fitted.low:{layout}}-{fitted.high:{layout}}]"
+
+
+def _plain(fields: dict[str, object]) -> dict[str, object]:
+    """Return a fit as JSON can have it: no number for what is none."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in fields.items()
+    }
