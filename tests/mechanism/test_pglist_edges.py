@@ -1,4 +1,4 @@
-"""Contiguous and ranged allocation at its edges: of a boundary, of a segment, of the range; counts over several calls."""
+"""Contiguous and ranged allocation at its edges: boundary, segment, range; counts over several calls."""
 
 from typing import Any
 
