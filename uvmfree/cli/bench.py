@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from uvmfree.kern.lockstat import LockStat
     from uvmfree.measure.lockstat_layout import Selection
     from uvmfree.measure.record import Record
-    from uvmfree.measure.workloads import Workload
+
+WORKLOADS = ("trace", "pingpong", "handoff", "forkexit", "pressure")
+"""Those of measure/workloads.py, spelled out, so that `--help` need not load it."""
 
 _GIVEN = {
     "npages": "--npages",
@@ -35,7 +37,7 @@ _GIVEN = {
 )
 @click.option(
     "--workload",
-    type=click.Choice(["trace", "pingpong", "handoff", "forkexit", "pressure"]),
+    type=click.Choice(WORKLOADS),
     default="trace",
     show_default=True,
 )
@@ -85,7 +87,7 @@ def bench(
     from uvmfree.measure.bench import measure, modes, new_record
     from uvmfree.measure.lockstat_layout import document
     from uvmfree.measure.settings import parse_settings
-    from uvmfree.measure.workloads import check_fits
+    from uvmfree.measure.workloads import by_name, check_fits
     from uvmfree.param import Param
     from uvmfree.uvm.designs import REGISTRY
 
@@ -100,7 +102,7 @@ def bench(
     Param(**tunables)  # what is wrong with these shows at once, not after a trace was read
     if memory is not None and npages is not None:
         raise ArgumentError("--memory and --npages both say how much RAM there is; give one")
-    ready = _workload(workload, trace_file, by, cpus, seconds, memory)
+    ready = by_name(workload, trace_file, by=by, ncpus=cpus, seconds=seconds, memory=memory)
     if npages is None:
         npages = ready.npages or Param().npages
     param = Param(**tunables, npages=npages, ncpus=ready.ncpus)
@@ -128,29 +130,6 @@ def bench(
     if false_oom := result.false_oom():
         click.echo(f"uvmfree: out of memory {false_oom} times while there was some to be had or reclaimed", err=True)
         sys.exit(BROKEN)
-
-
-def _workload(
-    kind: str, trace_file: str | None, by: str, cpus: int | None, seconds: float | None, memory: float | None
-) -> Workload:
-    from uvmfree.measure import workloads
-    from uvmfree.workload.trace import bundled_trace, read_trace
-
-    if cpus is not None and not 1 <= cpus <= 128:
-        raise ArgumentError(f"--cpus {cpus}: must be from 1 to 128")
-    if seconds is not None and kind != "pressure":
-        raise ArgumentError(f"--seconds goes with --workload pressure, not with --workload {kind}")
-    if kind == "trace":
-        return workloads.from_trace(read_trace(trace_file or bundled_trace()), ncpus=cpus, by=by, memory=memory)
-    if memory is not None:
-        raise ArgumentError(f"--memory goes with a trace, not with --workload {kind}")
-    if trace_file is not None:
-        raise ArgumentError(f"--trace goes with --workload trace, not with --workload {kind}")
-    if kind == "pressure":
-        return workloads.pressure(cpus or 4, 2.0 if seconds is None else seconds)
-    if kind == "forkexit":
-        return workloads.forkexit(cpus or 4)
-    return workloads.pingpong(cpus or 2) if kind == "pingpong" else workloads.handoff(cpus or 2)
 
 
 def _counted_locks(result: Record) -> dict[str, tuple[list[LockStat], float]]:

@@ -10,7 +10,7 @@ from uvmfree.uvm.uvmexp import tune
 from uvmfree.workload import pressure as _pressure
 from uvmfree.workload import replay, shortage, synthetic
 from uvmfree.workload.load import Load
-from uvmfree.workload.trace import Trace
+from uvmfree.workload.trace import Trace, bundled_trace, read_trace
 
 PINGPONG_PAGES = 100_000
 """Pages that each CPU allocates and frees: some tenths of a second in either design."""
@@ -137,3 +137,33 @@ def check_fits(workload: Workload, npages: int, pagesize: int) -> None:
             f"npages={npages}: {workload.name} has {workload.live_pages} pages live at once and the kernel reserve "
             f"is {reserve}; give at least {workload.live_pages + reserve} pages"
         )
+
+
+def by_name(
+    kind: str,
+    trace_file: str | None = None,
+    *,
+    by: str = "cpu",
+    ncpus: int | None = None,
+    seconds: float | None = None,
+    memory: float | None = None,
+) -> Workload:
+    """Make the workload of a name: trace, pressure, forkexit, pingpong or handoff, with the default number of CPUs.
+
+    => ArgumentError, TraceError; the arguments are named as the command line has them.
+    """
+    if ncpus is not None and not 1 <= ncpus <= 128:
+        raise ArgumentError(f"--cpus {ncpus}: must be from 1 to 128")
+    if seconds is not None and kind != "pressure":
+        raise ArgumentError(f"--seconds goes with --workload pressure, not with --workload {kind}")
+    if kind == "trace":
+        return from_trace(read_trace(trace_file or bundled_trace()), ncpus=ncpus, by=by, memory=memory)
+    if memory is not None:
+        raise ArgumentError(f"--memory goes with a trace, not with --workload {kind}")
+    if trace_file is not None:
+        raise ArgumentError(f"--trace goes with --workload trace, not with --workload {kind}")
+    if kind == "pressure":
+        return pressure(ncpus or 4, 2.0 if seconds is None else seconds)
+    if kind == "forkexit":
+        return forkexit(ncpus or 4)
+    return pingpong(ncpus or 2) if kind == "pingpong" else handoff(ncpus or 2)
