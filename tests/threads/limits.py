@@ -33,9 +33,11 @@ class Limits:
     cached_max: tuple[int, ...]
 
     @classmethod
-    def of(cls, param: Param, cpus: Sequence[Sequence[tuple[Any, ...]]], *, anon: bool) -> Limits:
-        """Derive the bounds of a program."""
-        calls = sum(op[0] == "call" for ops in cpus for op in ops)
+    def of(cls, param: Param, cpus: Sequence[Sequence[tuple[Any, ...]]], *, conducted: int, anon: bool) -> Limits:
+        """Derive the bounds of a program; `conducted`: operations of its conductor."""
+        # Each may free a page on any CPU: that which it was sent to, or the lowest one if that has gone.
+        calls = conducted + param.ncpus * sum(op[0] == "call" for ops in cpus for op in ops)
+        idle: list[Sequence[tuple[Any, ...]]] = [()] * (param.ncpus - len(cpus))
         return cls(
             npages=param.npages,
             exact=param.design == "fpageqlock",
@@ -44,7 +46,7 @@ class Limits:
             refill=param.refill,
             run_max=max((op[1] for ops in cpus for op in ops if op[0] == "run"), default=0),
             # What the pagedaemon and its I/O thread free, one page at a time, is accounted to any CPU.
-            cached_max=tuple(max(_cached_max(param, ops, calls), int(anon)) for ops in cpus),
+            cached_max=tuple(max(_cached_max(param, ops, calls), int(anon)) for ops in (*cpus, *idle)),
         )
 
     def gap(self, others: Sequence[int]) -> tuple[int, int]:
@@ -95,6 +97,8 @@ def _cached_max(param: Param, ops: Sequence[tuple[Any, ...]], calls: int) -> int
                 cached += n
             case ("churn", n, times):
                 cached += n * times * (spare + 1)
+            case ("zero", n, _):
+                cached += n * (spare + 1)
             case ("touch", _, n, _):
                 cached += n * (spare + 1)
             case ("discard", _):

@@ -183,7 +183,6 @@ class Observer:
             assert low <= zeropages <= high, f"uvmexp.zeropages is {zeropages}, and must be from {low} to {high}"
             self.seen.reads += 2
         snapshot = exp.snapshot()
-        assert (snapshot.npages, snapshot.ncolors) == (exp.npages, exp.ncolors)
         assert low <= snapshot.free <= high, snapshot
         assert 0 <= snapshot.paging <= exp.npages + 1, snapshot
         for name, before in self._grown.items():

@@ -8,10 +8,14 @@ The operations, each a tuple that begins with its name:
     churn n times           n pages are allocated, freed, and handed back, so often
     redistribute cpu        of a CPU, or of all (None)
     run n scattered wait    uvm_pglistalloc(); runfree frees the oldest such run
-    zero pieces             zeroes pages ahead of time until so many pieces are done
+    zero n pieces           n pages are allocated and freed, then zeroed ahead of time until so many pieces are done
     touch page n write      accesses n pages of the anon map; discard page forgets one
     call                    a cross-call that allocates and frees on every CPU
     kick, wait              wakes the daemon; sleeps for pages, 1 ms at most
+
+The conductor has a thread of its own and plays no CPU. The last CPU is played by nobody, and he takes it out:
+
+    recolor ncolors; detach, attach; bind (another thread plays the last CPU for a moment); audit
 
 => Every page that is held is in one of the players' lists, a tray, or the anon map; `Desk.books()` counts them.
 => Whoever gets a page writes to it, so that one which comes out as zero though nobody zeroed it shows.
@@ -21,6 +25,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import uvmfree
@@ -93,10 +98,33 @@ class Desk:
 
     def call(self, cpu: Cpu) -> None:
         """Be a cross-call: allocate and free a page on an xc thread, whoever plays the CPU."""
-        pg = cpu.pagealloc()
-        if pg is not None:
-            cpu.pagefree(pg)
-            self.called.append(pg.pfn)
+        with suppress(uvmfree.BindError):  # detached, or taken over, meanwhile
+            pg = cpu.pagealloc()
+            if pg is not None:
+                try:
+                    cpu.pagefree(pg)
+                except uvmfree.BindError:
+                    self.uvm.pagefree(pg)
+                self.called.append(pg.pfn)
+
+    def conduct(self, ops: tuple[tuple[Any, ...], ...]) -> None:
+        """Be the conductor."""
+        last, attached = self.uvm.param.ncpus - 1, True
+        for name, *arguments in ops:
+            match name:
+                case "recolor":
+                    self.uvm.recolor(*arguments)
+                case "detach" if attached:
+                    self.uvm.detach(last)
+                    attached = False
+                case "attach" if not attached:
+                    self.uvm.attach(last)
+                    attached = True
+                case "bind" if attached:
+                    with self.uvm.run_on(last) as cpu:
+                        self.call(cpu)
+                case "audit":
+                    self.uvm.audit()
 
 
 class Player:
@@ -128,12 +156,15 @@ class Player:
             self.cpu.pagefree(self.held.popleft())
             self.desk.frees[self.me] += 1
 
+    def cycle(self, n: int) -> None:
+        before = len(self.held)
+        self.alloc(n)
+        self.held.rotate(len(self.held) - before)  # free just those
+        self.free(len(self.held) - before)
+
     def churn(self, n: int, times: int) -> None:
         for _ in range(times):
-            before = len(self.held)
-            self.alloc(n)
-            self.held.rotate(len(self.held) - before)  # free just those
-            self.free(len(self.held) - before)
+            self.cycle(n)
             self.uvm.redistribute(self.me)
 
     def hand(self, n: int, to: int) -> None:
@@ -161,7 +192,8 @@ class Player:
             self.uvm.pglistfree(run)
             self.desk.frees[self.me] += len(run)
 
-    def zero(self, pieces: int) -> None:
+    def zero(self, n: int, pieces: int) -> None:
+        self.cycle(n)
         left = iter(range(pieces))
         self.cpu.pageidlezero(lambda: next(left, None) is None)
 

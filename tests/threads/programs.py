@@ -8,12 +8,13 @@ tests/threads/observer.py watches it, tests/threads/truth.py walks the lists whe
    sound, and what is reported is the shortest one that has failed, whether or not it failed the last time.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import uvmfree
@@ -30,6 +31,8 @@ AGAIN = 20
 """Runs of a program before it counts as sound, once any program has failed."""
 SHRINK_S = 12.0
 """How long to look for a shorter program."""
+SWITCH_S = 1e-5
+"""How often threads take turns where they share a GIL: often enough to part a list from its counter."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
     **RIG_VARIANTS,
@@ -44,9 +47,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 SIZES: dict[str, Any] = {"ncolors": 4, "nfreelists": 2, "pagesize": 1 << 14}
 """Pages of 16 KiB make the watermarks of a small system small (R24), so that memory is short now and then."""
-PAGES_PER_CPU = 32
+PAGES_PER_CPU = (16, 24, 48)
+"""Of 16 pages five are reserved, and eight more are what the daemon keeps free."""
 OFTEN = {"redistribute_interval_s": 0.002, "redistribute_min_gap_s": 0.001, "idle_interval_s": 0.001}
-ANONS = 48
+ANONS = 64
 """Pages of the anon map, if a program has one."""
 
 HOW: dict[str, dict[str, Any]] = {
@@ -67,17 +71,20 @@ class Program:
     """What each CPU does, and how it is watched; `repr` is what a failure prints.
 
     => `cpus[i]`: the operations of CPU i; tests/threads/players.py says what each is.
+    => `conductor`: what is done to the system as a whole, by one who plays no CPU.
     => `spied`: the locks of the CPUs tell the observer who holds them; else it tries to take them.
     => `stuck`: no write to swap ends before all operations have, so that pages are being paged out at rest.
     """
 
     cpus: tuple[tuple[Op, ...], ...]
+    conductor: tuple[Op, ...] = ()
+    pages_per_cpu: int = PAGES_PER_CPU[-1]
     spied: bool = False
     stuck: bool = False
 
     @property
     def length(self) -> int:
-        return sum(map(len, self.cpus))
+        return sum(map(len, (*self.cpus, self.conductor)))
 
     @property
     def ops(self) -> tuple[Op, ...]:
@@ -86,22 +93,22 @@ class Program:
 
 def operations(ncpus: int) -> st.SearchStrategy[Op]:
     """Write one operation; those that move pages between lists come most often."""
-    few, cpu = st.integers(1, 6), st.integers(0, ncpus - 1)
-    alloc: st.SearchStrategy[Op] = st.tuples(st.just("alloc"), few, st.sampled_from(sorted(HOW)))
-    free: st.SearchStrategy[Op] = st.tuples(st.just("free"), few)
+    few, many, cpu = st.integers(1, 6), st.integers(1, 16), st.integers(0, ncpus - 1)
+    alloc: st.SearchStrategy[Op] = st.tuples(st.just("alloc"), many, st.sampled_from(sorted(HOW)))
+    free: st.SearchStrategy[Op] = st.tuples(st.just("free"), many)
     kinds: list[st.SearchStrategy[Op]] = [
         alloc,
         alloc,
         free,
         free,
-        st.tuples(st.just("churn"), st.integers(1, 12), few),
+        st.tuples(st.just("churn"), many, few),
         st.tuples(st.just("hand"), few, cpu),
         st.tuples(st.just("take")),
         st.tuples(st.just("redistribute"), st.none() | cpu),
         st.tuples(st.just("run"), st.integers(1, 8), st.booleans(), st.booleans()),
         st.tuples(st.just("runfree")),
-        st.tuples(st.just("zero"), st.integers(0, 40)),
-        st.tuples(st.just("touch"), st.integers(0, ANONS - 1), st.integers(1, 8), st.booleans()),
+        st.tuples(st.just("zero"), many, st.integers(0, 100)),
+        st.tuples(st.just("touch"), st.integers(0, ANONS - 1), st.integers(1, ANONS), st.booleans()),
         st.tuples(st.just("discard"), st.integers(0, ANONS - 1)),
         st.tuples(st.just("call")),
         st.tuples(st.sampled_from(["kick", "wait"])),
@@ -109,16 +116,29 @@ def operations(ncpus: int) -> st.SearchStrategy[Op]:
     return st.one_of(kinds)
 
 
-def programs() -> st.SearchStrategy[Program]:
-    """Write programs for two or three CPUs."""
+CONDUCTING: tuple[Op, ...] = (
+    ("detach",), ("attach",), ("bind",), ("audit",), ("recolor", 1), ("recolor", 2), ("recolor", 8),
+)  # fmt: skip
+"""The operations of a conductor."""
 
-    def for_cpus(ncpus: int) -> st.SearchStrategy[Program]:
-        # Several short lists, because hypothesis seldom writes a long one.
-        part = st.lists(operations(ncpus), max_size=8).map(tuple)
-        one_cpu = st.tuples(part, part, part).map(lambda parts: sum(parts, ()))
-        return st.builds(Program, st.tuples(*[one_cpu] * ncpus), st.booleans(), st.booleans())
 
-    return st.integers(2, 3).flatmap(for_cpus)
+def _programs(ncpus: int) -> st.SearchStrategy[Program]:
+    """Write programs for so many CPUs."""
+    # Several short lists, because hypothesis seldom writes a long one.
+    part = st.lists(operations(ncpus), max_size=8).map(tuple)
+    one_cpu = st.tuples(part, part, part).map(lambda parts: sum(parts, ()))
+    return st.builds(
+        Program,
+        cpus=st.tuples(*[one_cpu] * ncpus),
+        conductor=st.just(()) | st.lists(st.sampled_from(CONDUCTING), max_size=10).map(tuple),
+        pages_per_cpu=st.sampled_from(PAGES_PER_CPU),
+        spied=st.booleans(),
+        stuck=st.booleans(),
+    )
+
+
+PROGRAMS: st.SearchStrategy[Program] = _programs(2) | _programs(3)
+"""Programs for two or three CPUs; with a conductor there is one CPU more."""
 
 
 @dataclass
@@ -141,12 +161,21 @@ class ProgramFailed(AssertionError):
     """A program failed; the message has the program and the line that runs it again."""
 
 
+class _EnoughError(BaseException):
+    """Ends the search for a shorter program: hypothesis lets pass what is no Exception."""
+
+
 def run_program(variant: str, program: Program, repeats: int = 1, report: Report | None = None) -> None:
     """Run a program so many times, watched, and check it each time when all is at rest."""
-    for _ in range(repeats):
-        seen = _run_once(variant, program)
-        if report is not None:
-            report.add(variant, seen)
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        for _ in range(repeats):
+            seen = _run_once(variant, program)
+            if report is not None:
+                report.add(variant, seen)
+    finally:
+        sys.setswitchinterval(interval_s)
 
 
 def check_programs(
@@ -157,12 +186,15 @@ def check_programs(
     failed: list[tuple[Program, BaseException]] = []
     give_up_s = 0.0
 
-    @settings(max_examples=examples, database=None, phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False)
-    @given(programs())
+    @settings(
+        max_examples=examples, database=None, phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False,
+        deadline=None, suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(PROGRAMS)
     def check(program: Program) -> None:
         nonlocal give_up_s
         if failed and clock_s() > give_up_s:
-            return  # long enough; what has failed is reported below
+            raise _EnoughError
         try:
             run_program(variant, program, AGAIN if failed else 1, report)
         except BaseException as error:
@@ -173,7 +205,7 @@ def check_programs(
 
     try:
         check()
-    except Exception:  # of the program, or Flaky, because it did not fail again
+    except (_EnoughError, Exception):  # of the program, or Flaky, because it did not fail again
         if not failed:
             raise
     if failed:
@@ -188,23 +220,27 @@ def _message(variant: str, program: Program, error: BaseException, times: int) -
         f"{type(cause).__name__}: {cause}",
         f"variant {variant!r}, {program.length} operations; {times} runs of this program and of longer ones failed",
         *(f"  CPU {index}: {list(ops)}" for index, ops in enumerate(program.cpus)),
+        f"  conductor: {list(program.conductor)}",
         "again, until it fails:",
-        "  python -c "
-        + repr(f"from tests.threads.programs import *; run_program({variant!r}, {program!r}, repeats=500)"),
+        f'  python -c "from tests.threads.programs import *; run_program({variant!r}, {program!r}, repeats=500)"',
     ]
     return "\n".join(lines)
 
 
+def tunables(variant: str, ncpus: int, pages_per_cpu: int) -> dict[str, Any]:
+    """Return what a system of a variant is booted with."""
+    return SIZES | OFTEN | {"ncpus": ncpus, "npages": pages_per_cpu * ncpus} | VARIANTS[variant]
+
+
 def _run_once(variant: str, program: Program) -> Seen:
-    ncpus = len(program.cpus)
-    tunables = SIZES | OFTEN | {"ncpus": ncpus, "npages": PAGES_PER_CPU * ncpus} | VARIANTS[variant]
+    ncpus = len(program.cpus) + bool(program.conductor)
     machine = SpyMachine() if program.spied else ThreadsMachine()
-    uvm = uvmfree.boot(machine, **tunables)
+    uvm = uvmfree.boot(machine, **tunables(variant, ncpus, program.pages_per_cpu))
     desk = Desk(uvm, stuck=program.stuck)
     try:
         if any(op[0] in ("touch", "discard") for op in program.ops):
             desk.anons = uvm.anon_memory(ANONS, ANONS, fail=desk.fail, patience_s=0.02)
-        limits = Limits.of(uvm.param, program.cpus, anon=desk.anons is not None)
+        limits = Limits.of(uvm.param, program.cpus, conducted=len(program.conductor), anon=desk.anons is not None)
         with uvm:
             try:
                 observer = Observer(uvm, machine, limits)
@@ -214,11 +250,12 @@ def _run_once(variant: str, program: Program) -> Seen:
                     lambda cpu, lane, ops=ops: Player(desk, cpu).play(ops, HOW)  # type: ignore[misc]
                     for ops in program.cpus
                 ]
+                conducting = begin(lambda: desk.conduct(program.conductor), "conductor")
                 try:
                     drive(uvm, bodies)
                 finally:
                     observer.stop()
-                    finish(watching)
+                    finish(conducting, watching)
                 for ticket in desk.tickets:
                     uvm.xcall.wait(ticket, WAIT_S)
                 quiet(uvm, stuck=program.stuck)

@@ -4,22 +4,11 @@
    printed at the end of the run.
 """
 
-import sys
-from collections.abc import Iterator
-
 import pytest
 
 from tests.threads.programs import VARIANTS, Report, check_programs
 
 EXAMPLES = 12
-
-
-@pytest.fixture(autouse=True)
-def _switch_often() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,0 +1,131 @@
+"""The programs can fail: bugs put into the counters are caught, shortened, and reported with a line to repeat them.
+
+=> The full list of seeded bugs is in tests/mutants/. These show the harness itself: what it says, and that a failure
+   which does not come again is still a failure.
+"""
+
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tests.threads import programs
+from tests.threads.limits import Limits
+from tests.threads.players import Player
+from tests.threads.programs import Program, ProgramFailed, check_programs
+from uvmfree.kern.counters import Adder
+from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.param import Param
+from uvmfree.uvm.designs.fpageqlock import FpageqlockCpu
+from uvmfree.uvm.designs.percpu import PercpuCpu
+from uvmfree.uvm.page import VmPage
+
+PAUSE = ThreadsMachine().pause
+
+
+def failure(variant: str, examples: int) -> str:
+    with pytest.raises(ProgramFailed) as failed:
+        check_programs(variant, examples)
+    return str(failed.value)
+
+
+@pytest.fixture(autouse=True)
+def _shrink_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "SHRINK_S", 1.0)
+    monkeypatch.setattr(programs, "AGAIN", 3)
+
+
+def test_a_counter_updated_twice_is_caught_shortened_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R3: each redistribution adds one too many; the line that is printed fails again."""
+
+    def put_back(cpu: PercpuCpu, pages: int, zeropages: int) -> None:
+        cpu.drained += pages
+        cpu.publish(pages + 1, zeropages)
+
+    monkeypatch.setattr(PercpuCpu, "put_back", put_back)
+    said = failure("percpu", 20)
+    line = re.search(r'python -c "(.*)"$', said, re.MULTILINE)
+    assert line is not None
+    assert "repeats=500" in line[1]
+    length = re.search(r"variant 'percpu', (\d+) operations", said)
+    assert length is not None
+    assert int(length[1]) <= 12
+    with pytest.raises(AssertionError):
+        exec(line[1], {})
+    monkeypatch.undo()
+    exec(line[1].replace("repeats=500", "repeats=1"), {})
+
+
+def test_a_counter_updated_after_the_lock_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R3: in the design of today the counter may not lag at all, and here a free is counted when the lock is gone."""
+    pagefree = FpageqlockCpu.pagefree
+
+    def late(cpu: FpageqlockCpu, pg: VmPage) -> None:
+        pagefree(cpu, pg)
+        cpu._free.add(-1)
+        PAUSE(0)
+        cpu._free.add(1)
+
+    monkeypatch.setattr(FpageqlockCpu, "pagefree", late)
+    assert "uvmexp.free" in failure("fpageqlock", 60).splitlines()[0]
+
+
+def test_a_failure_that_never_comes_again_is_reported_as_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program and its error, and not that hypothesis could not repeat it."""
+    run_once = programs._run_once
+    left = iter(range(3))
+
+    def once(variant: str, program: Program) -> Any:
+        seen = run_once(variant, program)
+        if next(left, None) == 2:
+            raise AssertionError("the third run went wrong")
+        return seen
+
+    monkeypatch.setattr(programs, "_run_once", once)
+    assert failure("percpu", 6).startswith("AssertionError: the third run went wrong")
+
+
+def test_an_unlocked_update_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P1: updates have to be consistent; two threads that read, add and store lose one."""
+
+    def plainly(adder: Adder, n: int) -> None:
+        words = adder._page._words
+        slot = adder._page.slot("free")
+        before = words[slot]
+        PAUSE(0)
+        words[slot] = before + n
+
+    monkeypatch.setattr(Adder, "add", plainly)
+    assert "CPU 0:" in failure("percpu", 60)
+
+
+def test_programs_of_every_kind_are_written() -> None:
+    """A property over programs that have no such operation would say nothing of it."""
+    written: Counter[str] = Counter()
+    features: Counter[str] = Counter()
+
+    @settings(max_examples=150, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(programs.PROGRAMS)
+    def write(program: Program) -> None:
+        written.update({op[0] for op in (*program.ops, *program.conductor)})
+        features.update(name for name in ("conductor", "spied", "stuck") if getattr(program, name))
+
+    write()
+    players = {name for name in vars(Player) if not name.startswith("_")} - {"play", "cycle"}
+    assert set(written) == players | {op[0] for op in programs.CONDUCTING}
+    assert min(features.values()) >= 10, features
+
+
+def test_the_bound_of_a_program_is_what_its_operations_can_have_in_hand() -> None:
+    """P1: refill for each CPU that may miss; what was freed there for each that may hand back; a run alone."""
+    param = Param(**programs.tunables("percpu, refill", ncpus=2, pages_per_cpu=48))
+    ops = [[("free", 4)], [("alloc", 2, ""), ("churn", 3, 2)]]
+    limits = Limits.of(param, ops, conducted=0, anon=False)
+    assert limits.cached_max == (4, 2 * 7 + 3 * 2 * 8)
+    assert limits.gap([]) == (0, 0)
+    assert limits.gap([0]) == (-4, 8)
+    assert limits.gap([0, 1]) == (-4 - 62, 16)
+    assert limits.value() == (-66, 96)
+    assert Limits.of(param, [[("run", 20, False, False)], []], conducted=0, anon=False).gap([0, 1])[1] == 20
