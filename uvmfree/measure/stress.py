@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
@@ -97,8 +98,8 @@ class StressRun:
        a CPU was detached under its thread. `faults`: by name, how often injected and survived.
     => `seen`: maxima of what was observed; None if the run hung. `uvmexp`, `anons`: counters when the CPUs had
        stopped; None, and empty, if it did not come to that.
-    => `rss_kib_early`, `rss_kib_end`, `rss_kib_max`: the process's memory after a tenth of the time, at the end, at
-       most; in KiB, 0 where the system does not tell.
+    => `rss_kib_early`, `rss_kib_end`, `rss_kib_max`: the process's memory after a tenth of the time, at the end when
+       garbage was collected, at most; in KiB, 0 where the system does not tell.
     => `errors`: one line for each; `report`: lines for the terminal, and `file` where the whole report is.
     """
 
@@ -176,6 +177,7 @@ def stress(
                 run.stop()
                 break
         now_ns = machine.clock_ns()
+    gc.collect()
     _measure_memory(record, early=False)
     record.wall_s = (run.wall_ns or now_ns - began_ns) / 1e9
     record.operations = run.operations()
