@@ -65,3 +65,31 @@ def test_caches_that_were_handed_back_for_it_are_counted_over_all_calls(boot: Bo
     assert uvm._pglist.allocated == 64 + 3 * 20 + 2
     free_on(uvm, 1, [pg for pg in pages if pg.list is None])
     settle(uvm)
+
+
+def test_each_page_may_be_a_segment_of_the_boundary_by_itself(boot: Boot, design: str) -> None:
+    """R25: a boundary of one page is a power of two, and a single page crosses none."""
+    uvm = boot(design=design)
+    assert frames(uvm, 1, boundary=1) == [0]
+    assert frames(uvm, 1, boundary=2, alignment=2) == [2]
+
+
+def test_on_a_single_cpu(boot: Boot, design: str) -> None:
+    """R3: the shared counters follow by whatever CPU there is."""
+    uvm = boot(design=design, ncpus=1)
+    assert frames(uvm, 4) == [0, 1, 2, 3]
+    assert uvm.uvmexp.free == 60
+    uvm.audit()
+
+
+@pytest.mark.parametrize("again", [{0, 1, 2, 3}, {2, 3, 4, 5}, {3, 4, 5, 6}, {10, 11, 12, 13}], ids=str)
+def test_a_run_below_the_last_one_or_across_its_end_is_found_again(boot: Boot, design: str, again: set[int]) -> None:
+    """R26: the search begins where the last run ended, and leaves nothing out when it starts over."""
+    uvm = boot(design=design)
+    assert frames(uvm, 4) == [0, 1, 2, 3]
+    uvm.pglistfree(uvm.pglistalloc(4, low=10, high=14))  # the next search begins at frame 14
+    pages = sorted((pg for pg in uvm.physmem), key=lambda pg: pg.pfn)
+    uvm.pglistalloc(60, nsegs=60)
+    free_on(uvm, 1, [pg for pg in pages if pg.pfn in again or (pg.pfn > 20 and pg.pfn % 2)])
+    assert frames(uvm, 4) == sorted(again)
+    uvm.audit()

@@ -1,0 +1,50 @@
+"""The order of the proposal's search, page by page: by colour, and what a miss brings along (Q9, Q15)."""
+
+import pytest
+
+from tests.conformance.steps import take
+from tests.mechanism.rig import Boot, free_globally, free_on, settle, take_everything
+from uvmfree.uvm.page import Place, VmPage
+
+
+def by_colour(pages: list[VmPage]) -> dict[int, list[VmPage]]:
+    return {color: [pg for pg in pages if pg.color == color] for color in range(4)}
+
+
+@pytest.mark.parametrize("hoard_max", [None, 16], ids=["", "bounded"])
+def test_by_colour_the_global_list_comes_before_the_caches_next_colour(boot: Boot, hoard_max: int | None) -> None:
+    """Q9: own and global of the start colour, then of the next one."""
+    uvm = boot(design="percpu", search="colour", hoard_max=hoard_max)
+    pages = take_everything(uvm)
+    colours = by_colour(pages)
+    free_globally(uvm, colours[1][:1] + colours[3][:14])
+    free_on(uvm, 0, colours[2][:1])
+    assert [take(uvm.cpus[0], color=1, use_reserve=True).color for _ in range(3)] == [1, 2, 3]
+    free_on(uvm, 1, [pg for pg in pages if pg.place is Place.ALLOCATED])
+    settle(uvm)
+
+
+def test_without_it_the_caches_next_colour_comes_before_the_global_list(boot: Boot) -> None:
+    """Q9: the whole cache first."""
+    uvm = boot(design="percpu")
+    pages = take_everything(uvm)
+    colours = by_colour(pages)
+    free_globally(uvm, colours[1][:1] + colours[3][:14])
+    free_on(uvm, 0, colours[2][:1])
+    assert [take(uvm.cpus[0], color=1, use_reserve=True).color for _ in range(3)] == [2, 1, 3]
+    free_on(uvm, 1, [pg for pg in pages if pg.place is Place.ALLOCATED])
+    settle(uvm)
+
+
+@pytest.mark.parametrize("start", range(4))
+def test_a_batch_begins_at_the_colour_after_the_page_that_was_wanted(boot: Boot, start: int) -> None:
+    """Q15 and R7: that is where the next allocation will look."""
+    uvm = boot(design="percpu", refill=3)
+    cpu = uvm.cpus[0]
+    assert take(cpu, color=start).color == start
+    cached = sorted((pg.color - start) % 4 for pg in uvm.physmem if pg.place is Place.CACHED)
+    assert cached == [1, 2]
+    misses = uvm.cpu_stats()[0].cpumiss
+    assert [(take(cpu).color - start) % 4 for _ in range(2)] == [1, 2]
+    stats = uvm.cpu_stats()[0]
+    assert (stats.cpumiss, stats.colormiss) == (misses, 0)
