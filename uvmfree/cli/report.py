@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 
 from uvmfree.cli.output import check_writable, write_whole
-from uvmfree.cli.status import BAD_INPUT
 from uvmfree.errors import ArgumentError
 
 
@@ -17,14 +15,11 @@ from uvmfree.errors import ArgumentError
 @click.option("-o", "--output", required=True, metavar="FILE", help="Write the page here; '-' is stdout.")
 def report(records: tuple[str, ...], output: str) -> None:
     """Write one HTML page of plots and tables from records: it opens from a file, and asks no host for anything."""
-    from importlib.util import find_spec
-
+    from uvmfree.measure.extras import needs
     from uvmfree.measure.record import load
     from uvmfree.report.page.page import build
 
-    if find_spec("plotly") is None:
-        click.echo("uvmfree report needs the extra \"report\": pip install 'uvmfree[report]'", err=True)
-        sys.exit(BAD_INPUT)
+    needs("plotly", "report", "uvmfree report")
     check_writable("--output", output)
     for file in records:
         if records.count(file) > 1:

@@ -33,8 +33,14 @@ def measured(sources: Sequence[Source]) -> Section:
     ]
     columns = ("", "record", "workload", "CPUs", "interpreter", "GIL", "processors", "repetitions", "date", "state")
     overview = Table("The records", columns, rows, 1, wide=True)
-    facts = [Table(f"Record {source.number}", ("", ""), _facts(source), 1, wide=True) for source in sources]
-    details = Group([], "All facts of each record", unfolded=len(sources) == 1, tables=facts)
+    facts = [_facts(source) for source in sources]
+    common = [fact for fact in facts[0] if len(sources) > 1 and all(fact in each for each in facts)]
+    own = [
+        Table(f"Record {source.number}", ("", ""), [fact for fact in each if fact not in common], 1, wide=True)
+        for source, each in zip(sources, facts, strict=True)
+    ]
+    shared = [Table("All records", ("", ""), common, 1, wide=True)] if common else []
+    details = Group([], "All facts of each record", unfolded=len(sources) == 1, tables=[*shared, *own])
     words = [
         "A CPU is a simulated one: a thread plays it. Processors are those of the host that the process could use."
     ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Final
 
+from uvmfree.measure.run import Run
 from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.numbers import listed, number, spread
 from uvmfree.report.page.plot import axis, layout
@@ -48,7 +49,7 @@ def heatmap(points: Sequence[Point], designs: Sequence[str]) -> Section:
     for (setting, ncpus), grid in grids.items():
         several = label(setting, [other for other, _ in grids])
         for design in designs:
-            if any(sum(run.redistributions.values()) for point in grid.values() for run in point.counted(design)):
+            if any(_moved(run) for point in grid.values() for run in point.counted(design)):
                 where = ", ".join([design, cpus(ncpus), *([several] if several else [])])
                 maps = [(name, values) for name, values in FIGURES if _any(grid, design, values)]
                 groups.append(Group([_plot(grid, design, name, values) for name, values in maps], where))
@@ -81,6 +82,11 @@ def _wanted(points: Sequence[Point]) -> list[str]:
     ]
 
 
+def _moved(run: Run) -> bool:
+    """Whether a redistribution moved pages in a run; one that was not done for the rate limit moved none."""
+    return any(times for cause, times in run.redistributions.items() if cause != "rate-limited")
+
+
 def _any(grid: Grid, design: str, values: Values) -> bool:
     return any(any(values(point, design)) for point in grid.values())
 
@@ -90,6 +96,7 @@ def _plot(grid: Grid, design: str, name: str, values_of: Values) -> Plot:
     columns = {at: values for at, point in grid.items() if (values := values_of(point, design))}
     medians = {at: statistics.median(values) for at, values in columns.items()}
     z = [[medians.get((interval, gap)) for gap in gaps] for interval in intervals]
+    least, most = min(medians.values()), max(medians.values())
     texts = [["" if value is None else number(value) for value in row] for row in z]
     trace = {
         "type": "heatmap",
@@ -102,7 +109,13 @@ def _plot(grid: Grid, design: str, name: str, values_of: Values) -> Plot:
         "xgap": 2,
         "ygap": 2,
         "hovertemplate": "interval %{y} s, gap %{x} s: %{text}<extra></extra>",
-        "colorbar": {"thickness": 12, "outlinewidth": 0, "tickformat": "~s", "ticks": "outside"},
+        "colorbar": {
+            "thickness": 12,
+            "outlinewidth": 0,
+            "tickformat": "~s" if most >= 1000 else "",
+            "ticks": "outside",
+        },
+        "showscale": most > least,
     }
     drawn = layout(
         xaxis=axis("least time between two, s", type="category", showgrid=False, showline=False),
@@ -113,10 +126,13 @@ def _plot(grid: Grid, design: str, name: str, values_of: Values) -> Plot:
         for interval in intervals
     ]
     heading = ("interval, s", *(f"gap {gap:g} s" for gap in gaps))
-    (low, low_at), (high, high_at) = (
-        (medians[at], f"interval {at[0]:g} s and gap {at[1]:g} s")
+    low_at, high_at = (
+        f"interval {at[0]:g} s and gap {at[1]:g} s"
         for at in (min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__))
     )
-    says = f"{name[0].upper()}{name[1:]}: from {number(low)} at {low_at} to {number(high)} at {high_at}."
-    table = Table(f"{name}: medians [minimum - maximum]", heading, rows)
-    return Plot(f"{name[0].upper()}{name[1:]}", says, [trace], drawn, _CELL_PX * len(intervals) + _EDGES_PX, [table])
+    title = f"{name[0].upper()}{name[1:]}"
+    says = f"{title}: from {number(least)} at {low_at} to {number(most)} at {high_at}."
+    if least == most:
+        says = f"{title}: {number(least)} everywhere."
+    table = Table(f"{title}: medians [minimum - maximum]", heading, rows)
+    return Plot(title, says, [trace], drawn, _CELL_PX * len(intervals) + _EDGES_PX, [table])

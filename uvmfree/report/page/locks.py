@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from uvmfree.report.page.content import Group, Plot, Section
 from uvmfree.report.page.numbers import Format, hundredths, number, percent, spread
-from uvmfree.report.page.rows import rows_plot, table, told
+from uvmfree.report.page.rows import repetitions, rows_plot, table, told
 from uvmfree.report.page.settings import Point
 
 Column = tuple[str, str, Format]
@@ -23,7 +23,6 @@ def locks(points: Sequence[Point], designs: Sequence[str]) -> Section:
         [
             ("wait share, %", "wait_share_percent", hundredths),
             ("contended, %", "contended_percent", hundredths),
-            ("longest wait, µs", "longest_wait_us", number),
         ],
         "time waiting, % of the time not stalled",
         percent,
@@ -31,11 +30,11 @@ def locks(points: Sequence[Point], designs: Sequence[str]) -> Section:
     shared = _plot(
         points,
         designs,
-        "Acquisitions of the shared lock",
+        "Shared-lock acquisitions per page operation",
         "Acquisitions of uvm_fpageqlock per page allocated or freed",
         [
-            ("shared-lock acquisitions per page operation", "shared_locks_per_op", number),
-            ("atomic operations per page operation", "atomics_per_op", number),
+            ("shared-lock acquisitions", "shared_locks_per_op", number),
+            ("atomic operations", "atomics_per_op", number),
             ("local hits, %", "local_hit_percent", hundredths),
         ],
         "acquisitions per page operation",
@@ -67,13 +66,13 @@ def _plot(
         found = [point.values(design, name) for _, name, _ in columns]
         if not found[0]:
             return ()
-        return [str(len(found[0])), *(spread(each, how) for each, (_, _, how) in zip(found, columns, strict=True))]
+        return [spread(each, how) for each, (_, _, how) in zip(found, columns, strict=True)]
 
     figures = table(
-        f"{title}: medians [minimum - maximum] of the repetitions",
+        f"{title}: medians [minimum - maximum] of {repetitions(points, designs, values)}",
         points,
         designs,
-        ("repetitions", *(heading for heading, _, _ in columns)),
+        [heading for heading, _, _ in columns],
         cells,
     )
     traces, layout, height = rows_plot(points, designs, values, shown, unit)

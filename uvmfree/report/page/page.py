@@ -30,7 +30,7 @@ POLICY: Final = (
 def build(named: Sequence[tuple[str, Record]]) -> str:
     """Write the page of some records, each with the name of its file.
 
-    => Needs plotly; ImportError without it.
+    => Needs plotly; ExtraError without it.
     """
     sources = [Source(number, name, record) for number, (name, record) in enumerate(named, 1)]
     records = [record for _, record in named]

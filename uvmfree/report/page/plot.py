@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
+from uvmfree.measure.extras import needs
 from uvmfree.report.page.content import Plot
 from uvmfree.report.page.numbers import duration
 
@@ -106,8 +107,7 @@ def decades(low_ns: float, high_ns: float) -> Layout:
 
 def as_json(plot: Plot) -> str:
     """Return a plot as JSON that may stand in a script element; ValueError if plotly does not know a part of it."""
-    import plotly.graph_objects as go
-
+    go: Any = needs("plotly.graph_objects", "report", "a report")
     # An empty template: the default one is not wanted, and takes a second to load.
     figure = go.Figure(
         data=list(plot.traces), layout=plot.layout | {"height": plot.height, "template": go.layout.Template()}
@@ -118,6 +118,4 @@ def as_json(plot: Plot) -> str:
 
 def library() -> str:
     """Return plotly.js."""
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs()).replace("</script", "<\\/script")
+    return str(needs("plotly.offline", "report", "a report").get_plotlyjs()).replace("</script", "<\\/script")

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import Any, Final
 
 from uvmfree.report.page.content import Table
-from uvmfree.report.page.numbers import Format, spread
+from uvmfree.report.page.numbers import Format, reach, spread
 from uvmfree.report.page.plot import Layout, Trace, axis, colour, layout, note, plain, symbol
 from uvmfree.report.page.settings import Point
 
 LANE_PX: Final = 17
 """Height of a design's mark: whiskers of neighbours stay apart."""
+
+HEADING_CHARACTERS: Final = 44
+"""Where the name of a setting breaks: so many fit on a telephone."""
+
+HEADING_LEFT_PX: Final = 45
+"""How far to the left of the axis it begins: where the names of the rows stand."""
 
 _GAP_PX: Final = 12
 _EDGES_PX: Final = 96
@@ -35,8 +42,10 @@ class Rows:
         for point in points:
             if point.label != heading:
                 heading = point.label
-                self._headings.append((heading, at_px + 13))
-                at_px += 24
+                lines = wrap(heading, HEADING_CHARACTERS, break_on_hyphens=False)
+                height_px = 8 + 16 * len(lines)
+                self._headings.append(("<br>".join(map(plain, lines)), at_px + height_px / 2 + 1))
+                at_px += height_px
             self._at[id(point)] = at_px + row_px / 2
             self._ticks.append((point.cpus, at_px + row_px / 2))
             at_px += row_px
@@ -55,8 +64,10 @@ class Rows:
         """Lay the plot out."""
         headings = [
             note(
-                f"<b>{plain(text)}</b>",
+                f"<b>{text}</b>",
                 x=0,
+                xshift=-HEADING_LEFT_PX,
+                align="left",
                 xref="paper",
                 xanchor="left",
                 y=y,
@@ -131,6 +142,14 @@ def rows_plot(
         rows.layout(axis(title, range=[-0.02 * (most or 1), 1.06 * (most or 1)], **xaxis)),
         rows.height,
     )
+
+
+def repetitions(
+    points: Sequence[Point], designs: Sequence[str], values: Callable[[Point, str], Sequence[float]]
+) -> str:
+    """Say how many repetitions there were."""
+    counts = [len(column) for point in points for design in designs if (column := values(point, design))]
+    return f"{reach(counts)} repetition{'s' * (counts != [1])}" if counts else "no repetitions"
 
 
 def told(

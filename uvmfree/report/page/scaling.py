@@ -13,14 +13,13 @@ from typing import Final
 from uvmfree.measure.run import figures
 from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.numbers import number, spread
-from uvmfree.report.page.plot import Layout, Trace, axis, colour, layout, note, plain, symbol
-from uvmfree.report.page.rows import rows_plot, table, told
+from uvmfree.report.page.plot import Layout, Trace, axis, colour, layout, legend_only, plain, symbol
+from uvmfree.report.page.rows import repetitions, rows_plot, table, told
 from uvmfree.report.page.settings import Point
 
 DASHES: Final = ("solid", "dash", "dashdot", "longdash", "dot", "longdashdot")
 UNIT: Final = "page operations per second"
 _HEIGHT_PX: Final = 420
-_CAPTION: Final = "Throughput: medians [minimum - maximum] of the repetitions"
 
 Series = tuple[str, str, Sequence[Point], int]
 """Design, setting, points from few CPUs to many, and the number of the setting in its plot."""
@@ -66,9 +65,9 @@ def _side_by_side(points: Sequence[Point], designs: Sequence[str]) -> Plot:
 
     def cells(point: Point, design: str) -> Sequence[str]:
         values = throughput(point, design)
-        return (str(len(values)), spread(values), _gil(point)) if values else ()
+        return (spread(values), _gil(point)) if values else ()
 
-    figures = table(_CAPTION, points, designs, ("repetitions", UNIT, "GIL"), cells)
+    figures = table(_caption(points, designs), points, designs, (UNIT, "GIL"), cells)
     traces, drawn, height = rows_plot(points, designs, throughput, number, UNIT, tickformat="~s")
     says = f"Page operations per second: {told(points, designs, throughput, number)}."
     return Plot("Throughput, on one number of CPUs each", says, traces, drawn, height, [figures])
@@ -84,6 +83,9 @@ def _against_cpus(workload: str, settings: Sequence[Sequence[Point]], designs: S
     ]
     meant = [each for each in series if not each[2][0].record.host.gil] or series
     traces = [trace for each in series for trace in _lines(each, designs, len(settings) > 1, each in meant)]
+    if max(point.ncpus for point in points) > (processors := _processors(points)):
+        words = f"more threads than the {processors} processors of the host"
+        traces.append(legend_only(words, symbol="square", size=14, color="var(--shade)"))
     title = f"Throughput of {workload}"
     return Plot(title, _says(meant), traces, _layout(points), _HEIGHT_PX, [_table(points, designs, series)])
 
@@ -129,36 +131,26 @@ def _lines(each: Series, designs: Sequence[str], several: bool, ideal: bool) -> 
 
 
 def _layout(points: Sequence[Point]) -> Layout:
-    cpus = sorted({point.ncpus for point in points})
-    annotations, shapes = [], []
-    if all(point.record.host.gil for point in points):
-        annotations.append(
-            note(
-                "<b>GIL on: threads take turns, this is no measure of scaling</b>",
-                x=0.01,
-                xref="paper",
-                xanchor="left",
-                y=1,
-                yref="paper",
-                yanchor="bottom",
-                font={"color": "var(--warning)"},
-            )
-        )
-    processors = min(len(point.record.host.affinity) for point in points)
-    if cpus[-1] > processors:
-        edge = processors + (min(count for count in cpus if count > processors) - processors) / 2
-        span = {"xref": "x", "x0": edge, "x1": cpus[-1] + 0.4, "yref": "paper", "y0": 0, "y1": 1}
-        shapes.append({"type": "rect", **span, "fillcolor": "var(--shade)", "line": {"width": 0}, "layer": "below"})
-        words = f"more threads than the<br>{processors} processors of the host"
-        at = {"x": edge, "xanchor": "left", "y": 0.99, "yref": "paper", "yanchor": "top"}
-        annotations.append(note(words, align="left", **at))
-    return layout(
-        xaxis=axis("CPUs", tickvals=cpus, range=[cpus[0] - 0.3, cpus[-1] + 0.4]),
+    all_cpus, processors = sorted({point.ncpus for point in points}), _processors(points)
+    drawn = layout(
+        xaxis=axis("CPUs", tickvals=all_cpus, range=[all_cpus[0] - 0.3, all_cpus[-1] + 0.4]),
         yaxis=axis(UNIT, rangemode="tozero", tickformat="~s"),
-        annotations=annotations,
-        shapes=shapes,
         hovermode="closest",
     )
+    if all(point.record.host.gil for point in points):
+        words = "<b>GIL on: threads take turns, this is no measure of scaling</b>"
+        drawn["legend"] |= {"title": {"text": words, "side": "top", "font": {"color": "var(--warning)"}}}
+    if all_cpus[-1] > processors:
+        edge = processors + (min(count for count in all_cpus if count > processors) - processors) / 2
+        span = {"xref": "x", "x0": edge, "x1": all_cpus[-1] + 0.4, "yref": "paper", "y0": 0, "y1": 1}
+        drawn["shapes"] = [
+            {"type": "rect", **span, "fillcolor": "var(--shade)", "line": {"width": 0}, "layer": "below"}
+        ]
+    return drawn
+
+
+def _processors(points: Sequence[Point]) -> int:
+    return min(len(point.record.host.affinity) for point in points)
 
 
 def _says(series: Sequence[Series]) -> str:
@@ -182,10 +174,14 @@ def _table(points: Sequence[Point], designs: Sequence[str], series: Sequence[Ser
         first = firsts[point.setting, design]
         ratio = statistics.median(values) / statistics.median(throughput(first, design))
         ideal, processors = point.ncpus / first.ncpus, len(point.record.host.affinity)
-        return (str(len(values)), spread(values), f"{ratio:.2f}", f"{ideal:.3g}", str(processors), _gil(point))
+        return (spread(values), f"{ratio:.2f}", f"{ideal:.3g}", str(processors), _gil(point))
 
-    columns = ("repetitions", UNIT, "times the first", "linear", "processors", "GIL")
-    return table(_CAPTION, points, designs, columns, cells)
+    columns = (UNIT, "times the first", "linear", "processors", "GIL")
+    return table(_caption(points, designs), points, designs, columns, cells)
+
+
+def _caption(points: Sequence[Point], designs: Sequence[str]) -> str:
+    return f"Throughput: medians [minimum - maximum] of {repetitions(points, designs, throughput)}"
 
 
 def _gil(point: Point) -> str:

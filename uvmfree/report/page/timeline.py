@@ -53,7 +53,8 @@ def over_time(sources: Sequence[Source], designs: Sequence[str]) -> Section:
     words = [
         "An observer looks every 2 ms, if it gets a processor. The unlocked reading is uvmexp.free as anybody reads "
         "it; the truth is all free pages: those on the global list, and those in the caches, which the reading does "
-        "not count (shaded). Shown is the last repetition with lockstat of each design. Where there are more samples "
+        "not count (shaded). A sample is not quite one moment: pages that move while it is taken can count twice, or "
+        "not at all. Shown is the last repetition with lockstat of each design. Where there are more samples "
         "than a plot shows, its extremes are kept."
     ]
     return Section("timeline", "Free pages over time", [*words, *_missing(sources, found)], groups)
@@ -74,8 +75,13 @@ def _plot(timeline: Timeline, record: Sequence[Timeline], limit: int, marks: int
     samples, run = timeline.samples, timeline.run
     kept = thinned(len(samples.t_ns), limit, [[-pages for pages in samples.free], timeline.cached])
     times = timeline.times(kept)
+    low, high = _range(record)
     panels: list[tuple[Layout, int, list[Trace]]] = [
-        (axis("free pages", range=_range(record), tickformat=",d"), FREE_PX, _free(timeline, kept, times))
+        (
+            axis("free pages", range=[low, high], tickformat=",d"),
+            FREE_PX,
+            [*_free(timeline, kept, times), *_target(timeline, low, high)],
+        )
     ]
     if timeline.bands:
         panels.append((pages_axis("cached", timeline.cached), CACHED_PX, _cached(timeline, kept, times)))
@@ -83,7 +89,6 @@ def _plot(timeline: Timeline, record: Sequence[Timeline], limit: int, marks: int
     if lanes:
         panels.append(_events(timeline, lanes, marks))
     drawn, height = _laid_out(timeline, panels)
-    drawn["shapes"] = _marks_of_daemon(timeline, record)
     traces = [
         trace | {"yaxis": f"y{index}" if index > 1 else "y"}
         for index, (_, _, traces) in enumerate(panels, 1)
@@ -128,11 +133,12 @@ def _cached(timeline: Timeline, kept: Sequence[int], times: Sequence[float]) -> 
             "x": times,
             "y": [column[row] for row in kept],
             "stackgroup": "cached",
-            "line": {"width": 0.8, "color": f"var(--cpu-{index % COLOURS})"},
+            "line": {"width": 0, "color": f"var(--cpu-{index % COLOURS})"},
             "fillcolor": f"var(--cpu-{index % COLOURS})",
             "hovertemplate": "%{y:,d}",
         }
         for index, (name, column) in enumerate(timeline.bands)
+        if any(column)
     ]
 
 
@@ -189,41 +195,44 @@ def _laid_out(timeline: Timeline, panels: Sequence[tuple[Layout, int, list[Trace
     return layout(xaxis=xaxis, hovermode="x unified", **axes), inner + EDGES_PX
 
 
-def _range(record: Sequence[Timeline]) -> list[float]:
+def _range(record: Sequence[Timeline]) -> tuple[float, float]:
     """Return the range of the free pages: one for all designs of a record, so that they compare."""
     shown = [pages for each in record for column in (each.on_list, each.samples.free, each.truth) for pages in column]
     low, high = min(shown), max(shown)
     margin = max(1, (high - low) * 0.05)
-    return [low - margin, high + margin]
+    return low - margin, high + margin
 
 
-def _marks_of_daemon(timeline: Timeline, record: Sequence[Timeline]) -> list[Layout]:
-    """Draw freemin and freetarg where memory came near to them."""
-    exp, (low, high) = timeline.run.uvmexp, _range(record)
-    near = low < 2 * exp.freetarg and exp.freetarg < high
+def _target(timeline: Timeline, low: float, high: float) -> list[Trace]:
+    """Draw freetarg, up to which the daemon frees pages, where memory came near to it."""
+    freetarg, (_, size) = timeline.run.uvmexp.freetarg, timeline.unit
+    if not low < 2 * freetarg < 2 * high:
+        return []
     return [
         {
-            "type": "line",
-            "xref": "paper",
-            "x0": 0,
-            "x1": 1,
-            "y0": pages,
-            "y1": pages,
+            "type": "scatter",
+            "mode": "lines",
+            "name": f"freetarg, {freetarg:,}",
+            "x": [0, round(timeline.end_ns / size, 2)],
+            "y": [freetarg, freetarg],
             "line": {"color": "var(--muted)", "width": 1, "dash": "dash"},
-            "label": {"text": f"{name} {pages:,}", "textposition": "end", "yanchor": side, "font": {"size": 11}},
+            "hoverinfo": "skip",
         }
-        for name, pages, side in (("freetarg", exp.freetarg, "bottom"), ("freemin", exp.freemin, "top"))
-        if near
     ]
 
 
 def _says(timeline: Timeline, lanes: dict[str, list[Event]]) -> str:
     low, high = min(timeline.samples.free), max(timeline.samples.free)
-    held, passes = max(timeline.cached), len(lanes.get("daemon pass", ()))
+    passes = len(lanes.get("daemon pass", ()))
     drains = sum(len(events) for name, events in lanes.items() if name != "daemon pass")
+    held = (
+        f"up to {max(timeline.cached):,} free pages stood in caches, where it does not count them"
+        if any(timeline.cached)
+        else "no free page stood in a cache"
+    )
     return (
-        f"{timeline.run.design}: the reading went from {low:,} to {high:,} pages; up to {held:,} free pages stood in "
-        f"caches, where it does not count them. Daemon passes: {passes:,}; caches handed back: {drains:,} times."
+        f"{timeline.run.design}: the reading went from {low:,} to {high:,} pages; {held}. "
+        f"Daemon passes: {passes:,}; redistributions: {drains:,}."
     )
 
 
