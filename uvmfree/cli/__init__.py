@@ -19,6 +19,7 @@ from uvmfree.cli.compare import compare
 from uvmfree.cli.report import report
 from uvmfree.cli.status import BAD_INPUT, BROKEN, INTERRUPTED
 from uvmfree.cli.stress import stress
+from uvmfree.cli.sweep import sweep
 from uvmfree.cli.top import top
 from uvmfree.cli.trace import trace
 from uvmfree.cli.usl import usl
@@ -31,7 +32,7 @@ def cli() -> None:
     """NetBSD's page allocator before and after splitting uvm_fpageqlock, on real threads and real page traffic."""
 
 
-for command in (bench, compare, report, stress, top, trace, usl):
+for command in (bench, compare, report, stress, sweep, top, trace, usl):
     cli.add_command(command)
 
 

@@ -31,12 +31,20 @@ def first_ctrl_c_asks() -> Iterator[Callable[[], bool]]:
 
 
 @contextlib.contextmanager
-def progress(total: int) -> Iterator[tuple[Any, Any]]:
+def progress(total: int, *, time_left: bool = False) -> Iterator[tuple[Any, Any]]:
     """Show a progress bar on stderr, if that is a terminal; yield what names a step and what ends it."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    clock = TimeRemainingColumn() if time_left else TimeElapsedColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), clock)
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         job = bar.add_task("", total=total)

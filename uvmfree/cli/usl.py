@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     "--json", "json_file", metavar="FILE", help="Write points and fits here; '-' is stdout, with no tables."
 )
 def usl(records: tuple[str, ...], json_file: str | None) -> None:
-    """Fit the Universal Scalability Law to the throughput in records of one workload at 5 or more CPU counts."""
+    """Fit the Universal Scalability Law to the throughput in records, or a sweep, at 5 or more CPU counts."""
     from dataclasses import asdict
 
-    from uvmfree.measure.record import load
+    from uvmfree.measure.sweep import load_records
     from uvmfree.measure.usl import fit, points
 
     check_writable("--json", json_file)
-    loaded = [load(file) for file in records]
+    loaded = [record for file in records for record in load_records(file)]
     if len(names := {record.workload.name for record in loaded}) > 1:
         raise ArgumentError(f"the records are of different workloads: {', '.join(sorted(names))}")
     designs = dict.fromkeys(design for record in loaded for design in record.designs)

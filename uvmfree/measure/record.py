@@ -104,6 +104,11 @@ class Record:
 
 def load(file: str) -> Record:
     """Read a record from a file, or with '-' from stdin; RecordError says in one line why it is none."""
+    return of_document(read_document(file), file)
+
+
+def read_document(file: str) -> Any:
+    """Read a JSON document from a file, or with '-' from stdin; RecordError."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except OSError as error:
@@ -111,7 +116,7 @@ def load(file: str) -> Record:
     except UnicodeDecodeError:
         raise RecordError(f"{file}: is not text, so no record") from None
     try:
-        document = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         if error.pos >= len(text.rstrip()) - 1 and text.strip():
             raise RecordError(
@@ -120,7 +125,6 @@ def load(file: str) -> Record:
         raise RecordError(f"{file}: is no JSON document: line {error.lineno}: {error.msg}") from None
     except RecursionError:
         raise RecordError(f"{file}: is nested too deeply to be a record") from None
-    return of_document(document, file)
 
 
 def of_document(document: Any, where: str) -> Record:

@@ -1,0 +1,170 @@
+"""`uvmfree sweep`: in a process of this machine, on a cluster of two workers, broken off and gone on with."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+BOUND_S = 55
+SWEEP = (sys.executable, "-m", "uvmfree", "sweep")
+QUICK = ("--workload", "pressure", "--set", "npages=512", "--repetitions", "1")
+
+
+def sweep(*args: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*SWEEP, *args], capture_output=True, text=True, timeout=BOUND_S, check=False, encoding="utf-8"
+    )
+
+
+def test_a_sweep_is_measured_and_gone_on_with(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.json"
+    args = ("-o", str(file), *QUICK, "--seconds", "0.05", "--cpus", "1,2", "--set", "refill=1,4")
+    said = sweep(*args)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "pressure, 2 CPUs, percpu, npages=512, refill=4" in " ".join(said.stdout.split())
+    document = json.loads(file.read_text())
+    assert len(document["measured"]) == 8
+    document["measured"] = document["measured"][:5]  # as if it had been broken off
+    file.write_text(json.dumps(document))
+    said = sweep(*args)
+    assert said.returncode == 0
+    assert said.stderr == f"uvmfree: 5 of 8 cells are in {file} already\n"
+    assert json.loads(file.read_text())["measured"][:5] == document["measured"]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_ctrl_c_ends_it_soon_and_keeps_what_was_measured(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.json"
+    command = [*SWEEP, "-o", str(file), *QUICK, "--seconds", "1", "--cpus", "1,2,3", "--design", "percpu"]
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    until = time.monotonic() + BOUND_S / 2
+    while not file.exists():
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < until
+        os.sched_yield()
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does it: the measuring process hears it too
+    _, said = running.communicate(timeout=BOUND_S / 2)
+    measured = len(json.loads(file.read_text())["measured"])
+    if measured < 3:  # it may just have been done
+        assert running.returncode == 130
+        assert f"goes on with the {3 - measured} cells left" in said
+    assert measured >= 1
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("-o", "-"), "-o -: must be a file"),
+        (("-o", "/nowhere/at/all"), "there is no folder /nowhere/at"),
+        (("-o", "x", "--cpus", "1,two"), "--cpus 1,two: must be whole numbers"),
+        (("-o", "x", "--set", "refill"), "--set refill: must be NAME=VALUE,VALUE"),
+        (("-o", "x", "--set", "refill=1", "--set", "refill=2"), "refill has values already"),
+        (("-o", "x", "--set", "refill=0"), "refill=0: must be from 1 to 4096"),
+        (("-o", "x", "--design", "best"), "--design best: must be one of"),
+    ],
+)
+def test_bad_input_is_one_clear_line(args: tuple[str, ...], says: str) -> None:
+    said = sweep(*QUICK, *args)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert says in said.stderr
+    assert said.stderr.count("\n") == 1
+
+
+def test_a_file_that_is_no_sweep_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "notes.json"
+    file.write_text("{}")
+    said = sweep("-o", str(file), *QUICK)
+    assert said.returncode == 2
+    assert "is no sweep of uvmfree" in said.stderr
+    assert file.read_text() == "{}"
+
+
+def test_a_scheduler_that_cannot_be_reached_is_named_within_ten_seconds(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    began_s = time.monotonic()
+    said = sweep("-o", str(tmp_path / "x"), *QUICK, "--scheduler", "tcp://127.0.0.1:9")
+    assert said.returncode == 2
+    assert "--scheduler tcp://127.0.0.1:9: cannot be reached within 10 s" in said.stderr
+    assert "Traceback" not in said.stderr
+    assert time.monotonic() - began_s < 10 + 15  # and what it takes to start, on a busy machine
+
+
+def test_without_the_extra_it_is_named(tmp_path: Path) -> None:
+    blocker = (
+        "import sys; sys.modules['distributed'] = None; sys.argv[0] = 'uvmfree'; from uvmfree.cli import main; main()"
+    )
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            blocker,
+            "sweep",
+            "-o",
+            str(tmp_path / "x"),
+            *QUICK,
+            "--scheduler",
+            "tcp://127.0.0.1:9",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=BOUND_S,
+        check=False,
+        encoding="utf-8",
+    )
+    assert said.returncode == 2
+    assert said.stderr == "uvmfree: --scheduler needs distributed: pip install 'uvmfree[cluster]'\n"
+
+
+CLUSTER = """
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50
+    ) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        input()
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """The address of a scheduler on loopback with two workers, in processes of their own."""
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    script = tmp_path / "cluster.py"
+    script.write_text(CLUSTER)
+    running = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    assert running.stdout is not None
+    try:
+        yield running.stdout.readline().strip()  # ends when the process does
+        running.communicate("\n", timeout=BOUND_S)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.communicate()
+
+
+@pytest.mark.timeout(180)
+def test_two_workers_of_a_cluster_measure_a_grid(cluster: str, tmp_path: Path) -> None:
+    """Both are on one machine, so that one cell at a time is measured all the same."""
+    file = tmp_path / "sweep.json"
+    said = sweep("-o", str(file), *QUICK, "--seconds", "0.05", "--cpus", "1,2", "--scheduler", cluster)
+    assert said.returncode == 0, said.stderr
+    document = json.loads(file.read_text())
+    assert len(document["measured"]) == 4
+    assert {each["record"]["runs"][0]["design"] for each in document["measured"]} == {"fpageqlock", "percpu"}

@@ -1,0 +1,174 @@
+"""Sweeps: what is in the grid is measured once, what was measured is kept, and another grid's file is not touched."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uvmfree.errors import ArgumentError, HangError, ParamError, RecordError, TraceError, UvmError
+from uvmfree.measure import cell as cells
+from uvmfree.measure import sweep as sweeps
+from uvmfree.measure.cell import Cell, measure_cell
+from uvmfree.measure.sweep import Grid, Sweep, load_records, resume, run_sweep, sweep_of
+
+
+def grid(**changes: Any) -> Grid:
+    plain: dict[str, Any] = {
+        "workloads": ("pressure",),
+        "ncpus": (1, 2),
+        "designs": ("fpageqlock", "percpu"),
+        "settings": (("redistribute_interval_s", ("0.1", "1")), ("npages", ("512",))),
+        "repetitions": 1,
+        "seconds": 0.02,
+    }
+    return Grid(**plain | changes)
+
+
+@pytest.fixture
+def executor() -> Iterator[Executor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def saved(sweep: Sweep) -> Any:
+    return json.loads(json.dumps(sweep.document()))
+
+
+def test_a_grid_is_every_combination_in_order() -> None:
+    found = grid().cells()
+    assert len(found) == len(set(found)) == 8
+    assert str(found[0]) == "pressure, 1 CPUs, fpageqlock, redistribute_interval_s=0.1, npages=512"
+    assert [cell.design for cell in found[:4]] == ["fpageqlock", "percpu"] * 2  # designs interleave
+    assert {cell.settings for cell in found} == {
+        ("redistribute_interval_s=0.1", "npages=512"),
+        ("redistribute_interval_s=1", "npages=512"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "says"),
+    [
+        ({"designs": ("best",)}, ArgumentError, "--design best: must be one of fpageqlock, percpu"),
+        ({"ncpus": (0,)}, ArgumentError, "--cpus 0: must be from 1 to 128"),
+        ({"settings": (("refill", ("1", "x")),)}, ParamError, "refill=x: must be a whole number"),
+        ({"settings": (("npages", ("20",)),)}, ArgumentError, "npages=20: .*give at least"),
+        ({"settings": (("design", ("percpu",)),)}, ParamError, "design is set by --design"),
+        ({"workloads": ("trace",), "trace": "/nowhere", "seconds": None}, TraceError, "/nowhere"),
+        ({"settings": (("refill", tuple(map(str, range(1, 4000)))),)}, ArgumentError, "15,996 cells; 10,000"),
+    ],
+)
+def test_a_grid_that_makes_no_sense_is_refused_as_a_whole(
+    changes: dict[str, Any], error: type[UvmError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        grid(**changes).cells()
+
+
+def test_every_cell_is_measured_once_and_saved_at_once(executor: Executor) -> None:
+    sweep, kept = Sweep(grid().cells()), []
+    done = list(run_sweep(sweep, executor, lambda grown: kept.append(len(grown.records)), at_once=2))
+    assert sorted(map(str, done)) == sorted(map(str, sweep.cells))
+    assert kept == list(range(1, 9))
+    for cell, record in sweep.records.items():
+        assert record.designs == (cell.design,)
+        assert record.workload.ncpus == cell.ncpus
+        assert str(record.param.redistribute_interval_s).startswith(cell.settings[0].split("=")[1])
+        assert len(record.runs) == 1
+
+
+def test_a_sweep_that_was_broken_off_goes_on_where_it_was(executor: Executor, tmp_path: Path) -> None:
+    file = tmp_path / "sweep.json"
+    sweep = resume(grid().cells(), str(file))
+
+    def save(grown: Sweep) -> None:
+        file.write_text(json.dumps(grown.document()))
+
+    for count, _ in enumerate(run_sweep(sweep, executor, save, lambda: len(sweep.records) >= 3), start=1):
+        assert count <= 3
+    again = resume(grid().cells(), str(file))
+    assert len(again.left()) == 5
+    before = dict(again.records)
+    list(run_sweep(again, executor, save))
+    assert again.left() == []
+    assert all(again.records[cell] == record for cell, record in before.items())  # nothing was measured twice
+    assert len(load_records(str(file))) == 8
+    assert resume(grid().cells(), str(file)).records == again.records
+
+
+def test_another_grid_is_refused_and_the_file_left_alone(executor: Executor, tmp_path: Path) -> None:
+    file = tmp_path / "sweep.json"
+    file.write_text(json.dumps(Sweep(grid().cells()).document()))
+    before = file.read_bytes()
+    with pytest.raises(ArgumentError, match="is a sweep of another grid; name another file, or remove it"):
+        resume(grid(ncpus=(1,)).cells(), str(file))
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ([], "is no sweep of uvmfree"),
+        ({"schema": "uvmfree.record"}, "is no sweep of uvmfree"),
+        ({"schema": "uvmfree.sweep", "version": 2}, "of version 2; this uvmfree reads 1"),
+        ({"schema": "uvmfree.sweep", "version": 1}, "is a sweep without cells"),
+        ({"schema": "uvmfree.sweep", "version": 1, "cells": [1], "measured": []}, r"cells\[0\]: must be an object"),
+        (
+            {"schema": "uvmfree.sweep", "version": 1, "cells": [], "measured": [{}]},
+            r"measured\[0\]: must have a cell",
+        ),
+    ],
+)
+def test_what_is_no_sweep_is_refused(document: Any, says: str) -> None:
+    with pytest.raises(RecordError, match=says):
+        sweep_of(document, "x.json")
+
+
+def test_a_cell_says_all_that_is_needed() -> None:
+    """As plain values, by way of JSON, as another machine gets it."""
+    (cell, *_) = grid().cells()
+    document = measure_cell(json.loads(json.dumps(asdict(cell))))
+    assert document["workload"]["name"] == "pressure, 0.02 s"
+    assert document["command"][:2] == ["uvmfree", "sweep"]
+
+
+def test_a_cell_waits_for_its_turn_on_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One at a time; and not for ever."""
+    monkeypatch.setattr(cells, "TURN_S", 0.1)
+    with cells._turn(), pytest.raises(HangError, match="was measuring something else"), cells._turn():
+        pass
+    with cells._turn():
+        pass
+
+
+def test_what_went_wrong_in_a_cell_is_raised_and_the_rest_is_kept(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+
+    def measure(plain: dict[str, Any]) -> dict[str, Any]:
+        if len(done) == 2:
+            raise HangError("a lock")
+        done.append(plain)
+        return measure_cell(plain)
+
+    monkeypatch.setattr(sweeps, "measure_cell", measure)
+    sweep = Sweep(grid().cells())
+    with pytest.raises(HangError, match="a lock"):
+        list(run_sweep(sweep, executor, lambda grown: None))
+    assert len(sweep.records) == 2
+    assert saved(sweep)["measured"]
+
+
+def test_a_cell_that_was_given_up_is_not_kept(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells.Worker, "stop", staticmethod(lambda: True))
+    sweep = Sweep(grid().cells())
+    assert list(run_sweep(sweep, executor, lambda grown: None)) == []
+    assert sweep.records == {}
+
+
+def test_cells_can_be_told_apart() -> None:
+    assert Cell("pingpong", 2, "percpu", (), 1) != Cell("pingpong", 2, "percpu", (), 2)

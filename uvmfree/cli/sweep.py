@@ -1,0 +1,126 @@
+"""`uvmfree sweep`: a grid of tunables, designs, workloads and CPU counts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from uvmfree.cli.bench import WORKLOADS
+from uvmfree.cli.output import check_writable, write_whole
+from uvmfree.cli.running import first_ctrl_c_asks, progress
+from uvmfree.cli.status import INTERRUPTED
+from uvmfree.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from uvmfree.measure.sweep import Sweep
+
+
+@click.command()
+@click.option("-o", "file", metavar="FILE", required=True, help="The records; a sweep in it is gone on with.")
+@click.option(
+    "--workload", "workloads", type=click.Choice(WORKLOADS), multiple=True, help="May be repeated. Default: trace."
+)
+@click.option("--trace", "trace_file", metavar="FILE", help="The trace. Default: the one shipped.")
+@click.option("--seconds", type=float, metavar="S", help="How long --workload pressure runs. Default: 2.")
+@click.option("--cpus", metavar="N,N...", help="CPU counts. Default: the workload's.")
+@click.option("--design", "designs", multiple=True, metavar="NAME", help="May be repeated. Default: all.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE,...", help="Values of a tunable (see Param); repeatable."
+)
+@click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Let the workers of this dask scheduler measure, as tcp://host:8786."
+)
+def sweep(
+    file: str,
+    workloads: tuple[str, ...],
+    trace_file: str | None,
+    seconds: float | None,
+    cpus: str | None,
+    designs: tuple[str, ...],
+    settings: tuple[str, ...],
+    repetitions: int,
+    scheduler: str | None,
+) -> None:
+    """Measure every combination, one at a time on each machine; for `uvmfree report` and `uvmfree usl`."""
+    from uvmfree.measure.executors import local, scheduled
+    from uvmfree.measure.sweep import Grid, resume, run_sweep
+    from uvmfree.uvm.designs import REGISTRY
+
+    if file == "-":
+        raise ArgumentError("-o -: must be a file, so that a sweep can be gone on with")
+    check_writable("-o", file)
+    grid = Grid(
+        workloads=workloads or ("trace",),
+        ncpus=_counts(cpus),
+        designs=designs or tuple(REGISTRY),
+        settings=_choices(settings),
+        repetitions=repetitions,
+        trace=trace_file,
+        seconds=seconds,
+    )
+    done = resume(grid.cells(), file)
+    if len(done.left()) < len(done.cells):
+        click.echo(f"uvmfree: {len(done.records)} of {len(done.cells)} cells are in {file} already", err=True)
+
+    def save(grown: Sweep) -> None:
+        write_whole("-o", file, json.dumps(grown.document()).encode())
+
+    with first_ctrl_c_asks() as asked, contextlib.ExitStack() as held:
+        if left := done.left():
+            executor, at_once = held.enter_context(local() if scheduler is None else scheduled(scheduler))
+            tick, step = held.enter_context(progress(len(left), time_left=True))
+            tick(str(left[0]))
+            for cell in run_sweep(done, executor, save, asked, at_once):
+                step()
+                tick(str(cell))
+        interrupted = asked() and bool(done.left())
+    _print(done)
+    if interrupted:
+        click.echo(f"uvmfree: interrupted; the same command goes on with the {len(done.left())} cells left", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _counts(cpus: str | None) -> tuple[int | None, ...]:
+    """Return the CPU counts of a list; ArgumentError."""
+    if cpus is None:
+        return (None,)
+    try:
+        return tuple(dict.fromkeys(int(count) for count in cpus.split(",")))
+    except ValueError:
+        raise ArgumentError(f"--cpus {cpus}: must be whole numbers with commas between them") from None
+
+
+def _choices(settings: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the values of each tunable; ArgumentError."""
+    found: dict[str, tuple[str, ...]] = {}
+    for setting in settings:
+        name, equals, values = setting.partition("=")
+        if not equals or not values:
+            raise ArgumentError(f"--set {setting}: must be NAME=VALUE,VALUE...")
+        if name in found:
+            raise ArgumentError(f"--set {setting}: {name} has values already; give all of them at once")
+        found[name] = tuple(dict.fromkeys(values.split(",")))
+    return tuple(found.items())
+
+
+def _print(done: Sweep) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("cell", overflow="fold")
+    for heading in ("wait share %", "shared locks/op", "moved/op", "stranded", "wall ms"):
+        table.add_column(heading, justify="right")
+    for cell in done.cells:
+        if cell in done.records:
+            figures = done.records[cell].summary(cell.design)
+            shown = ("wait_share_percent", "shared_locks_per_op", "moved_per_op", "stranded_pages_max", "wall_ms")
+            table.add_row(str(cell), *(f"{figures[one].median:,.4g}" if one in figures else "" for one in shown))
+    console.print(table)

@@ -1,0 +1,112 @@
+"""A cell of a sweep: all that is needed to measure one point of a grid, in plain values, and the measuring.
+
+=> Any process on any machine can measure it. One at a time is measured on a machine: it takes a lock file there. Two
+   that ran at once would measure each other.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from uvmfree.errors import HangError
+from uvmfree.measure.bench import measure, new_record
+from uvmfree.measure.decode import decode
+from uvmfree.measure.settings import parse_settings
+from uvmfree.measure.workloads import Workload, by_name, check_fits
+from uvmfree.param import Param
+
+TURN_S: Final = 3600.0
+"""How long a cell waits for its machine; longer than any cell takes."""
+
+_POLL_S: Final = 0.05
+_GIVEN: Final = {"ncpus": "--cpus", "design": "--design", "lockstat": "nothing: every cell runs with it and without"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One point of the grid.
+
+    => `settings`: tunables as NAME=VALUE, in the order of the grid. `trace`, `seconds`: of the workload, where it has
+       them.
+    """
+
+    workload: str
+    ncpus: int | None
+    design: str
+    settings: tuple[str, ...]
+    repetitions: int
+    trace: str | None = None
+    seconds: float | None = None
+
+    def ready(self) -> tuple[Workload, Param]:
+        """Make the workload and the tunables; ArgumentError, ParamError or TraceError if they make no sense."""
+        workload = by_name(self.workload, self.trace, ncpus=self.ncpus, seconds=self.seconds)
+        tunables = parse_settings(self.settings, given=_GIVEN)
+        tunables.setdefault("npages", workload.npages or Param().npages)
+        param = Param(**tunables, ncpus=workload.ncpus, design=self.design)
+        check_fits(workload, param.npages, param.pagesize)
+        return workload, param
+
+    def __str__(self) -> str:
+        """Return it in a few words."""
+        cpus = "" if self.ncpus is None else f", {self.ncpus} CPUs"
+        return f"{self.workload}{cpus}, {self.design}" + "".join(f", {setting}" for setting in self.settings)
+
+
+class Worker:
+    """What a process that measures cells was told when it began; for this process alone.
+
+    => `stop()`: whether the cell under way is to be given up.
+    """
+
+    stop: Callable[[], bool] = staticmethod(lambda: False)
+
+    @classmethod
+    def begin(cls, stop: Any) -> None:
+        """Listen to an event of the process that began this one, and leave Ctrl-C to that one."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        cls.stop = staticmethod(stop.is_set)
+
+
+def measure_cell(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure a cell, given as plain values, when it is its turn on this machine; return the record's document."""
+    cell = decode(Cell, {**plain, "settings": list(plain["settings"])}, "cell")
+    workload, param = cell.ready()
+    record = new_record(workload, param, (cell.design,), ("uvmfree", "sweep", str(cell)))
+    with _turn():
+        for _ in measure(record, workload, cell.repetitions, lambda what: None, Worker.stop):
+            pass
+    document: dict[str, Any] = json.loads(json.dumps(record.document()))  # what a file would have
+    return document
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Hold this machine's lock file; HangError if it is not to be had within TURN_S."""
+    path = Path(tempfile.gettempdir()) / f"uvmfree-sweep-{os.getuid()}.lock"
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        until_s = time.monotonic() + TURN_S
+        while not _locked(file) and not Worker.stop():
+            if time.monotonic() > until_s:
+                raise HangError(f"this machine was measuring something else for {TURN_S:.0f} s")
+            time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(file)
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

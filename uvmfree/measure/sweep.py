@@ -1,0 +1,173 @@
+"""A sweep: a grid of tunables, designs, workloads and CPU counts, one record for each cell.
+
+=> The sweep's file is written anew, whole, after each cell; a sweep that was broken off goes on where it was.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from uvmfree.errors import ArgumentError, ParamError, RecordError
+from uvmfree.measure.cell import Cell, measure_cell
+from uvmfree.measure.decode import decode
+from uvmfree.measure.record import Record, of_document, read_document
+from uvmfree.uvm.designs import REGISTRY
+
+SCHEMA: Final = "uvmfree.sweep"
+VERSION: Final = 1
+
+CELLS_MAX: Final = 10_000
+"""More than a week at a minute each: a slip in the grid, not a plan."""
+
+_TICK_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What is combined with what; each in the order given, the last of them changing fastest.
+
+    => `settings`: the values of each tunable, as text.
+    """
+
+    workloads: tuple[str, ...]
+    ncpus: tuple[int | None, ...]
+    designs: tuple[str, ...]
+    settings: tuple[tuple[str, tuple[str, ...]], ...]
+    repetitions: int = 5
+    trace: str | None = None
+    seconds: float | None = None
+
+    def cells(self) -> list[Cell]:
+        """Return every cell; ArgumentError or ParamError for the first that cannot be measured."""
+        for design in self.designs:
+            if design not in REGISTRY:
+                raise ArgumentError(f"--design {design}: must be one of {', '.join(REGISTRY)}")
+        choices = [[f"{name}={value}" for value in values] for name, values in self.settings]
+        cells = [
+            Cell(
+                workload,
+                ncpus,
+                design,
+                settings,
+                self.repetitions,
+                self.trace if workload == "trace" else None,
+                self.seconds if workload == "pressure" else None,
+            )
+            for workload, ncpus, settings, design in itertools.product(
+                self.workloads, self.ncpus, itertools.product(*choices), self.designs
+            )
+        ]
+        if len(cells) > CELLS_MAX:
+            raise ArgumentError(f"the grid has {len(cells):,} cells; {CELLS_MAX:,} is the most")
+        checked: set[tuple[object, ...]] = set()
+        for cell in cells:
+            # What the designs have in common is looked at once: reading a trace takes a second.
+            if (what := (cell.workload, cell.ncpus, cell.settings)) not in checked:
+                checked.add(what)
+                try:
+                    cell.ready()
+                except (ArgumentError, ParamError) as error:
+                    raise type(error)(f"{cell}: {error}") from None
+        return cells
+
+
+@dataclass(slots=True)
+class Sweep:
+    """A grid, and the records of its cells so far, by the cell's text."""
+
+    cells: list[Cell]
+    records: dict[Cell, Record] = field(default_factory=dict)
+
+    def left(self) -> list[Cell]:
+        """The cells that have yet to be measured."""
+        return [cell for cell in self.cells if cell not in self.records]
+
+    def document(self) -> dict[str, Any]:
+        """Return the sweep as plain values for JSON."""
+        return {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "cells": [asdict(cell) for cell in self.cells],
+            "measured": [
+                {"cell": asdict(cell), "record": record.document()} for cell, record in self.records.items()
+            ],
+        }
+
+
+def resume(cells: Sequence[Cell], file: str) -> Sweep:
+    """Return the sweep of these cells, with what a file of an earlier one has of them.
+
+    => RecordError if the file is no sweep; ArgumentError if it is one of another grid, and nothing was touched.
+    """
+    sweep = Sweep(list(cells))
+    if not Path(file).exists():
+        return sweep
+    earlier = sweep_of(read_document(file), file)
+    if set(earlier.cells) != set(cells):
+        raise ArgumentError(f"-o {file}: is a sweep of another grid; name another file, or remove it")
+    sweep.records = earlier.records
+    return sweep
+
+
+def load_records(file: str) -> list[Record]:
+    """Read a record, or all records of a sweep, from a file, or with '-' from stdin; RecordError."""
+    document = read_document(file)
+    if isinstance(document, dict) and document.get("schema") == SCHEMA:
+        return list(sweep_of(document, file).records.values())
+    return [of_document(document, file)]
+
+
+def sweep_of(document: Any, where: str) -> Sweep:
+    """Make a sweep of plain values; RecordError."""
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise RecordError(f"{where}: is no sweep of uvmfree")
+    if document.get("version") != VERSION:
+        raise RecordError(f"{where}: is a sweep of version {document.get('version')}; this uvmfree reads {VERSION}")
+    cells, measured = document.get("cells"), document.get("measured")
+    if not isinstance(cells, list) or not isinstance(measured, list):
+        raise RecordError(f"{where}: is a sweep without cells")
+    sweep = Sweep([decode(Cell, cell, f"{where}.cells[{number}]") for number, cell in enumerate(cells)])
+    for number, each in enumerate(measured):
+        place = f"{where}.measured[{number}]"
+        if not isinstance(each, dict) or "cell" not in each or "record" not in each:
+            raise RecordError(f"{place}: must have a cell and a record")
+        cell = decode(Cell, each["cell"], f"{place}.cell")
+        sweep.records[cell] = of_document(each["record"], f"{place}.record")
+    return sweep
+
+
+def run_sweep(
+    sweep: Sweep,
+    executor: Executor,
+    save: Callable[[Sweep], None],
+    stop: Callable[[], bool] = lambda: False,
+    at_once: int = 1,
+) -> Iterator[Cell]:
+    """Measure the cells that are left; yield each when it has been measured and saved.
+
+    => `at_once`: how many are given to the executor at a time. What an executor's process raised is raised here,
+       with the records before it saved. When `stop()` is true no more are begun, and those under way are dropped.
+    """
+    waiting = iter(sweep.left())
+    under_way: dict[Future[dict[str, Any]], Cell] = {}
+    try:
+        while not stop():
+            for cell in itertools.islice(waiting, at_once - len(under_way)):
+                under_way[executor.submit(measure_cell, asdict(cell))] = cell
+            if not under_way:
+                return
+            done, _ = wait(under_way, timeout=_TICK_S, return_when=FIRST_COMPLETED)
+            for future in done:
+                cell = under_way.pop(future)
+                record = of_document(future.result(), str(cell))
+                if record.interrupted:
+                    return
+                sweep.records[cell] = record
+                save(sweep)
+                yield cell
+    finally:
+        for future in under_way:
+            future.cancel()
