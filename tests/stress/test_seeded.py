@@ -124,5 +124,5 @@ def test_a_bug_is_found_and_can_be_run_again(name: str, tmp_path: Path, monkeypa
     cli.commands["stress"].make_context("stress", again[2:])  # the command line takes it as it is
     assert "--seed 7" in lines[0]
     assert sum("operations; the last, each" in line for line in lines) == 3
-    assert sum(" -> " in line for line in lines) > 30
+    assert sum(" -> " in line for line in lines) >= 3  # one of these bugs is found within ten operations
     assert any(line.startswith("CPU 2, ") for line in record.report)
