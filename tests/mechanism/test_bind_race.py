@@ -41,3 +41,45 @@ def test_a_player_that_has_gone_leaves_its_counts_and_nothing_else() -> None:
             assert [len(mutex._counting) for mutex in mutexes] == before
             callers = {(each.name, each.caller): each.acquired for each in uvm.lockstat(by_caller=True)}
             assert callers[own_lock(design, 1), "uvm_pagefree"] == 7
+
+
+def test_a_single_cached_page_goes_over_to_the_next_player(design: str) -> None:
+    """R3 and P5: however few pages a cache holds, whoever takes the CPU over takes them over."""
+    uvm = uvmfree.boot(**SMALL | {"design": design})
+    pg = uvm.cpus[1].pagealloc()
+    assert pg is not None
+    uvm.cpus[1].pagefree(pg)
+    with uvm.run_on(1) as cpu:
+        uvm.audit()
+        assert cpu.pagealloc(color=pg.color) is pg
+        cpu.pagefree(pg)
+    settle(uvm)
+    uvm.close()
+
+
+def test_a_cpu_has_as_many_lists_as_there_are_colours_whoever_plays_it(design: str) -> None:
+    """R1 and Q13: for each queue and freelist, also after a takeover and after the colours have changed."""
+    uvm = uvmfree.boot(**SMALL | {"design": design, "nfreelists": 2})
+    for ncolors in (4, 2, 8):
+        uvm.recolor(ncolors)
+        with uvm.run_on(1):
+            pass
+        for cpu in uvm.cpus:
+            assert [[len(row) for row in queue] for queue in cpu.lists] == [[ncolors] * 2] * 2  # type: ignore[attr-defined]
+    uvm.close()
+
+
+def test_the_table_of_causes_does_not_grow() -> None:
+    """P9: a reader without a lock may walk it while the first redistribution of a cause is counted."""
+    uvm = uvmfree.boot(**SMALL | {"design": "percpu"})
+    causes = uvm._design._causes  # type: ignore[attr-defined]
+    before = [set(counts) for counts in causes]
+    for cause in ("timer", "pressure", "explicit", "retry"):
+        pg = uvm.cpus[1].pagealloc()
+        assert pg is not None
+        uvm.cpus[1].pagefree(pg)
+        assert uvm._design.redistribute(1, cause) == 1
+        assert uvm._design.redistribute(1, cause) == 0
+    assert [set(counts) for counts in causes] == before
+    assert list(causes[1].values()) == [1, 1, 1, 1]
+    uvm.close()
