@@ -14,7 +14,7 @@ from uvmfree.errors import ArgumentError
 @click.argument("records", nargs=-1, required=True, metavar="RECORD...")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Write the page here; '-' is stdout.")
 def report(records: tuple[str, ...], output: str) -> None:
-    """Write one HTML page of plots and tables from records and sweeps: it opens from a file, and asks no host for anything."""
+    """Write one HTML page of plots and tables from records and sweeps: it opens from a file, and asks no host."""
     from uvmfree.measure.extras import needs
     from uvmfree.measure.sweep import load_records
     from uvmfree.report.page.page import build
