@@ -81,3 +81,21 @@ def test_a_page_on_one_of_two_lists_is_named_with_the_list_that_it_is_on() -> No
         f"uvmexp.free is {free}, {free - 1} such pages are on the global list",
     ]
     sick.uvm.close()
+
+
+@pytest.mark.parametrize(
+    ("design", "lists"),
+    [
+        ("fpageqlock", {"the list of CPU 0": 0, "the list of CPU 1": 1, "the global list": None}),
+        ("percpu", {"the cache of CPU 0": 0, "the cache of CPU 1": 1, "the global list": None}),
+    ],
+)
+def test_every_list_is_walked_under_its_name(design: str, lists: dict[str, int | None]) -> None:
+    """R3: as a finding names it; today's global list is the one that its pages do not name."""
+    sick = Sick(design)
+    walked = list(sick.uvm._design.walk())
+    assert {each.where: each.owner for each in walked} == lists
+    away = {"the global list"} if design == "fpageqlock" else set()
+    assert {each.where for each in walked if not each.home} == away
+    assert all(isinstance(each.home, bool) for each in walked)
+    sick.uvm.close()
