@@ -71,6 +71,8 @@ _COMMANDS: Final = (
 
 
 def _wanted(points: Sequence[Point]) -> list[str]:
+    if not points:
+        return ["Nothing was measured. To make records for a heat map:"]
     intervals = sorted({point.record.param.redistribute_interval_s for point in points})
     gaps = sorted({point.record.param.redistribute_min_gap_s for point in points})
     return [

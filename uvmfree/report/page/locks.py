@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from uvmfree.report.page.content import Group, Plot, Section
 from uvmfree.report.page.numbers import Format, hundredths, number, percent, spread
-from uvmfree.report.page.rows import repetitions, rows_plot, table, told
+from uvmfree.report.page.rows import NOTHING, counted, repetitions, rows_plot, table, told
 from uvmfree.report.page.settings import Point
 
 Column = tuple[str, str, Format]
@@ -15,6 +15,10 @@ Column = tuple[str, str, Format]
 
 def locks(points: Sequence[Point], designs: Sequence[str]) -> Section:
     """Write the section."""
+    title = "Wait share and shared-lock acquisitions"
+    points = counted(points, designs)
+    if not points:
+        return Section("locks", title, [NOTHING])
     wait = _plot(
         points,
         designs,
@@ -45,7 +49,7 @@ def locks(points: Sequence[Point], designs: Sequence[str]) -> Section:
         "time in which they were not stalled for a trace, a partner or pages. Contended are acquisitions that found "
         "the lock held. How often a lock is taken is a count that noise cannot touch.",
     )
-    return Section("locks", "Wait share and shared-lock acquisitions", words, [Group([wait, shared])])
+    return Section("locks", title, words, [Group([wait, shared])])
 
 
 def _plot(

@@ -144,6 +144,14 @@ def rows_plot(
     )
 
 
+NOTHING: Final = "Nothing was measured with lockstat."
+
+
+def counted(points: Sequence[Point], designs: Sequence[str]) -> list[Point]:
+    """Return the points that have runs with lockstat: without, there is nothing about locks."""
+    return [point for point in points if any(point.counted(design) for design in designs)]
+
+
 def repetitions(
     points: Sequence[Point], designs: Sequence[str], values: Callable[[Point, str], Sequence[float]]
 ) -> str:

@@ -52,7 +52,9 @@ def scaling(points: Sequence[Point], designs: Sequence[str]) -> Section:
             "measured so is marked, and says what an operation costs, not how it scales."
         )
     commands = []
-    if not grown:
+    if not points:
+        words.append("Nothing was measured.")
+    elif not grown:
         words.append("How throughput grows shows once there are records of one workload on several numbers of CPUs:")
         commands.append(
             "for n in 1 2 4; do uvmfree bench --workload pingpong --cpus $n --json pingpong-$n.json; done"

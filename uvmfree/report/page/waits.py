@@ -10,7 +10,7 @@ from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.histogram import quantile_bound, summed
 from uvmfree.report.page.numbers import duration
 from uvmfree.report.page.plot import Trace, axis, colour, decades, legend_only, note, plain
-from uvmfree.report.page.rows import Rows, table
+from uvmfree.report.page.rows import NOTHING, Rows, counted, table
 from uvmfree.report.page.settings import Point
 
 QUANTILES: Final = (("p50", 0.5, "circle"), ("p99", 0.99, "diamond"), ("p99.9", 0.999, "square"))
@@ -55,6 +55,10 @@ def page_waits(point: Point, design: str) -> Waits:
 
 def waits(points: Sequence[Point], designs: Sequence[str]) -> Section:
     """Write the section."""
+    title = "How long the waits were"
+    points = counted(points, designs)
+    if not points:
+        return Section("waits", title, [NOTHING])
     words = [
         "Waits are counted in a histogram whose buckets double in width. A quantile here is the upper end of its "
         "bucket: so many waits were at most that long, and the exact quantile is more than half of it. The maximum "
@@ -72,7 +76,7 @@ def waits(points: Sequence[Point], designs: Sequence[str]) -> Section:
         )
     else:
         words.append("Nobody slept in uvm_wait in these records.")
-    return Section("waits", "How long the waits were", words, groups)
+    return Section("waits", title, words, groups)
 
 
 def _plot(
