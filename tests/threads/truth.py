@@ -64,14 +64,19 @@ def check_at_rest(uvm: uvmfree.Uvm, books: Books) -> None:
             f"{free} free + {cached} cached + {books.held} held + {zeroing} being zeroed + {paging} paging "
             f"are not {uvm.param.npages} pages"
         )
-        assert (free, exp.zeropages, cached) == (places[Place.GLOBAL], zeros, places[Place.CACHED])
-        assert zeroing == places[Place.ZEROING]
-        assert (paging, exp.pdpending) == (books.paging, books.paging)
-        assert places[Place.ALLOCATED] == books.held + books.paging
-        allocs, frees = sum(cpu.allocs for cpu in stats), sum(cpu.frees for cpu in stats)
+        _same("uvmexp.free, zeropages", (free, exp.zeropages), (places[Place.GLOBAL], zeros))
+        _same("the CPUs: cached", cached, places[Place.CACHED])
+        _same("the CPUs: cached, each", tuple(cpu.cached for cpu in stats), uvm.cached_pages())
+        _same("the CPUs: being zeroed", zeroing, places[Place.ZEROING])
+        _same("uvmexp.paging, pdpending", (paging, exp.pdpending), (books.paging, books.paging))
+        _same("allocated", books.held + books.paging, places[Place.ALLOCATED])
+        _same("the CPUs: allocs", sum(cpu.allocs for cpu in stats), books.allocs)
         in_vain = uvm._pglist.allocated - books.ranged  # pages of a wait for more that did not come; they went back
-        assert (allocs, frees) == (books.allocs, books.frees + in_vain)
-        assert uvm.cached_pages() == tuple(cpu.cached for cpu in stats)
+        _same("the CPUs: frees", sum(cpu.frees for cpu in stats), books.frees + in_vain)
+
+
+def _same(what: str, counted: object, true: object) -> None:
+    assert counted == true, f"{what}: counted {counted}, in truth {true}"
 
 
 def _walk(uvm: uvmfree.Uvm) -> tuple[Counter[Place], int]:
