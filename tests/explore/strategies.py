@@ -12,8 +12,8 @@ from typing import Any
 
 from interleave_test import DFSStrategy, PCTStrategy, RandomStrategy, ReplayStrategy, Schedule
 
-DECISIONS_MAX = 50_000
-"""Decisions in one schedule; the longest that ends takes a tenth of it, between single instructions."""
+DECISIONS_MAX = 10_000
+"""Decisions in one schedule; the longest that ends takes a fifth of it, between single instructions."""
 
 WRITES = {"STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR"}
 

@@ -17,7 +17,7 @@ BUG_SCHEDULES = 1000
 """What a model explores of itself; a bug that it does not find in so many it is as good as blind to."""
 
 RACE = "redistribution_without_the_cpu_lock"
-DEADLOCK = "global_lock_before_the_cpu_lock"
+DEADLOCK = "sleeper_listed_after_the_unlock"
 
 
 def run(line: str) -> subprocess.CompletedProcess[str]:
@@ -31,7 +31,8 @@ def patch(bug: str) -> str:
     return f"tests.explore.bugs:{bug}"
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("_quick_enough")
 @pytest.mark.parametrize("bug", bugs.CAUGHT_BY)
 def test_a_seeded_bug_is_found(bug: str) -> None:
     """R3, R18, R22, R28, R30, Q13 and the lock order: broken by a line or two, and noticed."""
@@ -39,7 +40,7 @@ def test_a_seeded_bug_is_found(bug: str) -> None:
     assert outcome.failure is not None
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("bug", "says"), [(RACE, "Error"), (DEADLOCK, "deadlock: every live thread is blocked")])
 def test_the_line_that_a_failure_prints_fails_again(bug: str, says: str) -> None:
     """A schedule is a whole description of a failure: replayed, it ends in the very same way."""

@@ -27,7 +27,7 @@ def programs(model: Model) -> st.SearchStrategy[Program]:
     return st.tuples(*map(part, model.parts))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", MODELS)
 def test_nothing_goes_wrong_on_any_schedule(name: str, budget: int) -> None:
     """R3, R13, R18, R22, R28, R30, R31, P8 to P10, Q13: what each scene checks."""
@@ -47,13 +47,13 @@ def test_nothing_goes_wrong_on_any_schedule(name: str, budget: int) -> None:
     assert schedules >= budget
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.exhaust])
-def test_every_schedule_with_two_preemptions(name: str, thorough: bool) -> None:
-    """As above, for one small program, with switches at the operations on locks and shared counters."""
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name in MODELS for text in MODELS[name].exhaust])
+def test_every_schedule_with_two_preemptions(name: str, text: str, thorough: bool) -> None:
+    """As above, for small programs, with switches at the operations on locks and shared counters."""
     if not thorough:
         pytest.skip("takes some seconds; `pytest -m explore` does it")
     model = MODELS[name]
-    outcome = explore_program(model, parsed(model, model.exhaust), EXHAUST_MAX, 1, "dfs", grain="locks")
+    outcome = explore_program(model, parsed(model, text), EXHAUST_MAX, 1, "dfs", grain="locks")
     assert outcome.failure is None, outcome.failure
-    assert outcome.exhausted
+    assert outcome.exhausted, f"{outcome.schedules} schedules were not all"
