@@ -45,7 +45,7 @@ class Drainer:
                 self._design.redistribute(index, cause)
         else:
             try:
-                ticket = self._xcall.broadcast(lambda cpu: self._design.redistribute(cpu.index, cause))
+                ticket = self._xcall.broadcast(lambda cpu: self._hand_back(cpu.index, cause))
                 self._xcall.wait(ticket, XCALL_TIMEOUT_S)
             except XcallTimeout:
                 pass  # those that came have drained; the others will when they can
@@ -53,3 +53,8 @@ class Drainer:
                 return False
         self._state.pageout.wake_waiters()
         return True
+
+    def _hand_back(self, index: int, cause: str) -> None:
+        """Do an xc thread's part; one that comes late has nobody behind it to wake the waiters (Q6)."""
+        self._design.redistribute(index, cause)
+        self._state.pageout.wake_waiters()
