@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -66,11 +66,13 @@ class Beside(RuleBasedStateMachine):
         self.stamp = 0
         self.sleepers: list[Turn] = []
         self.woken: list[bool] = []
+        self.pageouts: list[int] = []  # begun, of so many pages each
         self.uvm.__enter__()
         self.settle()
         for cpu, npages in spread:
             self.pagefree(cpu, self.pglistalloc(Ranged(npages, 0, None, 1, 0, npages)))
         got = [self.pglistalloc(Ranged(npages, 0, None, 1, 0, npages)) for npages in (held // 2, held // 2) if npages]
+        self.advance(self.uvm.param.redistribute_min_gap_s)
         return multiple(*filter(None, got))
 
     def teardown(self) -> None:
@@ -118,24 +120,48 @@ class Beside(RuleBasedStateMachine):
             self.hold(pg)
         return pg
 
-    def pagefree(self, cpu: int | None, pages: list[VmPage]) -> None:
-        """Free pages to a CPU; to the system, from a thread that plays no CPU, if there is no such CPU."""
+    def alloc_up_to(self, npages: int, cpu: int, lwp: str, how: dict[str, Any]) -> list[VmPage]:
+        """Allocate until there are so many, or one fails; an ordinary thread uses whatever object the CPU has now."""
+        if cpu not in self.model.attached:
+            with pytest.raises(uvmfree.BindError):
+                self.uvm.cpus[cpu].pagealloc()
+            with pytest.raises(uvmfree.BindError), self.uvm.run_on(cpu):
+                pass
+            return []
+        pages: list[VmPage] = []
+        with nullcontext(self.uvm.cpus[cpu]) if lwp == "user" else self.playing(cpu, lwp) as player:
+            while len(pages) < npages and (pg := self.pagealloc(player, lwp, how)) is not None:
+                pages.append(pg)
+        return pages
+
+    def pagefree(self, cpu: int, pages: list[VmPage], by: str = "cpu") -> None:
+        """Free pages to a CPU; where there is no such CPU, or `by` says so, from a thread that plays none.
+
+        => `by`: "player", by way of the system from a thread that plays the CPU; "list", all in one call; "twice",
+           the same, and the first page again.
+        """
         for pg in pages:
             assert self.uvm.physmem.bytes_of(pg) == self.stamps.pop(pg.pfn)
-            if cpu is None or cpu not in self.model.attached:
-                self.uvm.pagefree(pg)
-                self.model.free(min(self.model.attached), pg.pfn)
-            else:
+        to = cpu
+        if by == "player" and cpu in self.model.attached:
+            with self.playing(cpu, "user"):
+                self.uvm.pglistfree(pages)
+        elif by == "cpu" and cpu in self.model.attached:
+            for pg in pages:
                 self.uvm.cpus[cpu].pagefree(pg)
-                self.model.free(cpu, pg.pfn)
-            self.settle()
+        else:
+            to = min(self.model.attached)
+            if by == "twice" and pages:
+                with pytest.raises(uvmfree.DoubleFree, match=hex(pages[0].pfn)):
+                    self.uvm.pglistfree([*pages, pages[0]])
+            else:
+                self.uvm.pglistfree(pages)
+        for pg in pages:
+            self.model.free(to, pg.pfn)
+        self.settle()
 
     def pglistalloc(self, asked: Ranged, *, waitok: bool = False) -> list[VmPage]:
-        """Allocate several pages; return none if the request is wrong or cannot be met."""
-        if asked.wrong:
-            with pytest.raises(uvmfree.ArgumentError):
-                self.uvm.pglistalloc(*asked, waitok=waitok)
-            return []
+        """Allocate several pages; return none if the request cannot be met."""
         if waitok:
             wanted = self.model.pglistalloc_waitok(asked, min(self.model.attached))
         else:
@@ -181,6 +207,7 @@ class Beside(RuleBasedStateMachine):
     def counters_are_exact(self) -> None:
         """R3, R11, P1."""
         uvm, model = self.uvm, self.model
+        assert [cpu.nextcolor for cpu in uvm.cpus] == model.nextcolor  # R7
         assert (uvm.uvmexp.free, uvm.uvmexp.zeropages) == (model.free_count(), model.zero_count())
         assert uvm.counter_lag() == 0
         for stats, wanted in zip(uvm.cpu_stats(), model.counters(), strict=True):

@@ -14,15 +14,6 @@ class Ranged(NamedTuple):
     nsegs: int
 
     @property
-    def wrong(self) -> bool:
-        """Whether it must be refused as it stands (R25)."""
-        powers = all(n & (n - 1) == 0 for n in (self.alignment, self.boundary))
-        positive = self.size >= 1 and self.low >= 0 and self.alignment >= 1 and self.boundary >= 0 and self.nsegs >= 1
-        if not powers or not positive or 0 < self.boundary < self.size:
-            return True
-        return self.high is not None and self.high <= -(-self.low // self.alignment) * self.alignment
-
-    @property
     def contiguous(self) -> bool:
         """R26."""
         return self.nsegs < self.size or self.alignment > 1 or self.boundary != 0

@@ -1,94 +1,71 @@
 """What is done to a system as a whole, and what it does by itself: CPUs and colours, idle CPUs, time, want, calls."""
 
-from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, consumes, rule
+from hypothesis.stateful import multiple, rule
 
 import uvmfree
 from tests.stateful.beside import CPU, LWP, NCPUS, NPAGES, Beside
+from tests.stateful.page_rules import PLAIN
 from tests.stateful.ranged import Ranged
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 
+HANDS_BACK = st.sampled_from(["one", "all", "time", "time", "played"])
 SLEEPERS_MAX = 3
+WANT = st.sampled_from(["kick", "wait", "wait", "sleep", "start", "done"])
 POLLS = st.one_of(st.integers(0, 30), st.just(9 * NPAGES))
-MEANWHILE = st.sampled_from([*[""] * 7, "free", "take", "detach", "take_over", "recolor", "redistribute", "advance"])
+MEANWHILE = st.sampled_from(["", "", "free", "take", "detach", "take_over", "recolor", "redistribute", "advance"])
 
 
 class SystemRules(Beside):
     """All that is not about one page."""
 
-    pageouts = Bundle("pageouts")  # begun, of so many pages each
-
     # CPUs and colours.
 
-    @rule(ncolors=st.sampled_from([1, 2, 4, 8, 3]))
-    def recolor(self, ncolors: int) -> None:
-        """Q13."""
-        if ncolors == 3:
+    @rule(ncolors=st.sampled_from([0, 0, 0, 1, 2, 4, 8, 3]), cpu=CPU)
+    def change(self, ncolors: int, cpu: int) -> None:
+        """Q13: give pages so many colours; or, for 0, detach a CPU or bring it back."""
+        if ncolors == 0:
+            self.hotplug(cpu)
+        elif ncolors == 3:
             with pytest.raises(uvmfree.ArgumentError):
                 self.uvm.recolor(ncolors)
         else:
             self.uvm.recolor(ncolors)
             self.model.recolor(ncolors)
 
-    @rule(cpu=CPU)
-    def detach(self, cpu: int) -> None:
-        """Q13."""
+    def hotplug(self, cpu: int) -> None:
         if cpu not in self.model.attached:
             with pytest.raises(uvmfree.BindError):
                 self.uvm.detach(cpu)
-        elif self.model.attached == {cpu}:
-            with pytest.raises(uvmfree.ArgumentError):
-                self.uvm.detach(cpu)
-        else:
-            self.uvm.detach(cpu)
-            self.model.detach(cpu)
-
-    @rule(cpu=CPU)
-    def attach(self, cpu: int) -> None:
-        """Q13: this CPU, or another that was detached."""
-        away = sorted(set(range(NCPUS)) - self.model.attached)
-        if away:
-            cpu = away[cpu % len(away)]
             self.uvm.attach(cpu)
             self.model.attach(cpu)
+            return
+        with pytest.raises(uvmfree.ArgumentError):
+            self.uvm.attach(cpu)
+        if len(self.model.attached) > 1:
+            self.uvm.detach(cpu)
+            self.model.detach(cpu)
         else:
             with pytest.raises(uvmfree.ArgumentError):
-                self.uvm.attach(cpu)
-
-    @rule(cpu=CPU, lwp=LWP)
-    def take_over(self, cpu: int, lwp: str) -> None:
-        """Whoever had the CPU's object before has it no more, and one thread at a time plays it; no page moves."""
-        if cpu not in self.model.attached:
-            return
-        before, held = self.uvm.cpus[cpu], [self.page[pfn] for pfn in self.stamps]
-        with self.playing(cpu, lwp), pytest.raises(uvmfree.BindError), self.uvm.run_on(cpu):
-            pass
-        calls: list[Callable[[], object]] = [before.pagealloc, before.pageidlezero]
-        calls += [lambda pg=pg: before.pagefree(pg) for pg in held[:1]]  # type: ignore[misc]
-        for call in calls:
-            with pytest.raises(uvmfree.BindError):
-                call()
+                self.uvm.detach(cpu)
 
     # Idle CPUs.
 
-    @rule(
-        cpu=CPU,
-        polls=POLLS,
-        at=st.integers(1, 20),
-        meanwhile=MEANWHILE,
-    )
-    def pageidlezero(self, cpu: int, polls: int, at: int, meanwhile: str) -> None:
+    @rule(cpu=CPU, npages=st.integers(0, 16), polls=POLLS, at=st.integers(1, 9), meanwhile=MEANWHILE)
+    def pageidlezero(self, cpu: int, npages: int, polls: int, at: int, meanwhile: str) -> None:
         """R14 to R16: until there is no more to do, or something is runnable at the poll of that number.
 
-        => At another poll something happens `meanwhile`, while the CPU has a page in hand.
+        => The CPU frees some pages before. Something happens `meanwhile`, while it has a page in hand.
         """
         if cpu not in self.model.attached:
-            cpu = max(self.model.attached, key=lambda each: len(self.model.owned(each)))
+            return
+        if npages:
+            self.pagefree(cpu, self.pglistalloc(Ranged(npages, 0, None, 1, 0, npages)))
         steps = self.model.pageidlezero(cpu)
         answers: list[bool] = []
 
@@ -96,7 +73,7 @@ class SystemRules(Beside):
             in_hand = steps.send(answers[-1]) if answers else next(steps)
             if in_hand is not None:
                 assert self.page[in_hand].place is uvmfree.Place.ZEROING
-                if len(answers) == at and meanwhile:
+                if len(answers) == at and at < polls:
                     self.happens(meanwhile, cpu, self.page[in_hand])
             answers.append(len(answers) >= polls)
             return answers[-1]
@@ -119,38 +96,65 @@ class SystemRules(Beside):
                 self.uvm.pagefree(in_hand)
         elif what == "take":
             free = len(self.model.free_pages())  # all but the one in hand (R28)
-            self.pagefree(cpu, self.pglistalloc(Ranged(free + 1, 0, None, 1, 0, free + 1)))
-            self.pagefree(cpu, self.pglistalloc(Ranged(free, 0, None, 1, 0, free)))
+            for npages in (free + 1, free):
+                self.pagefree(cpu, self.pglistalloc(Ranged(npages, 0, None, 1, 0, npages)))
+            self.pagefree(cpu, self.pglistalloc(Ranged(2, in_hand.pfn & ~1, in_hand.pfn | 1, 1, 0, 1)))
+        elif what == "detach":
+            self.hotplug(cpu)
+        elif what == "take_over":
+            with self.playing(cpu, "user"):
+                pass
+        elif what == "recolor":
+            self.change(2 * self.model.ncolors % 15, cpu)
+        elif what == "redistribute":
+            self.redistribute(cpu)
         elif what == "advance":
             self.advance(1.0)
-        elif what == "take_over":
-            self.take_over(cpu, "user")
-        else:
-            {"detach": self.detach, "recolor": self.recolor, "redistribute": self.redistribute}[what](
-                4 if what == "recolor" else cpu
-            )
         self.check()
 
     # Time.
 
-    @rule(seconds=st.sampled_from([0.25, 0.5, 1.0, 2.5]), cpu=CPU, plays=st.booleans())
-    def time_passes(self, seconds: float, cpu: int, plays: bool) -> None:
-        """P9 and R15: xc threads look after their caches; a CPU that is played is not idle."""
-        with self.playing(cpu, "user") if plays and cpu in self.model.attached else nullcontext():
-            self.advance(seconds)
+    @rule(what=HANDS_BACK, cpu=CPU, seconds=st.sampled_from([0.25, 0.5, 1.0, 2.5]))
+    def hand_back(self, what: str, cpu: int, seconds: float) -> None:
+        """P8; P9 and R15: when time passes xc threads look after their caches, and a CPU that nobody plays is idle."""
+        if what == "one":
+            self.redistribute(cpu)
+        elif what == "all":
+            self.redistribute(None)
+        else:
+            with self.playing(cpu, "user") if what == "played" and cpu in self.model.attached else nullcontext():
+                self.advance(seconds)
 
     # Want.
 
-    @rule()
-    def kick(self) -> None:
-        """R20, R21: the daemon makes a pass."""
-        self.uvm.kick_pdaemon()
-        self.model.kick()
+    @rule(what=WANT, timeout_s=st.sampled_from([0, 0.7, 2.0]), cpu=CPU, lwp=LWP, npages=st.integers(0, 20))
+    def want(self, what: str, timeout_s: float, cpu: int, lwp: str, npages: int) -> None:
+        """R17 to R22: somebody kicks the daemon or waits for pages, a pageout begins or is done."""
+        if what == "kick":
+            self.uvm.kick_pdaemon()
+            self.model.kick()
+        elif what == "wait":
+            self.wait(timeout_s, cpu, lwp)
+        elif what == "sleep":
+            self.sleep()
+        elif what == "start" or not self.pageouts:
+            self.pageout_start(npages)
+        else:
+            npages = self.pageouts.pop()
+            self.uvm.pageout.done(npages)
+            self.model.done(npages)
         self.settle()
 
-    @rule(timeout_s=st.sampled_from([0, 0.7, 2.0]), cpu=CPU, lwp=LWP)
+    @rule(target=Beside.runs, cpu=CPU, npages=st.integers(0, 20))
+    def starve(self, cpu: int, npages: int) -> Any:
+        """R18: all is used up, and some of it is being paged out, so that a thread that waits for pages does wait."""
+        self.pageout_start(npages)
+        pages = self.alloc_up_to(NPAGES, cpu, "kernel", PLAIN)
+        self.sleep()
+        return pages if pages else multiple()
+
     def wait(self, timeout_s: float, cpu: int, lwp: str) -> None:
-        """R18: the player of a CPU waits for a while, and the CPU is idle meanwhile."""
+        """The player of a CPU waits for a while, and the CPU is idle meanwhile."""
         if cpu not in self.model.attached:
             return
         with self.playing(cpu, lwp):
@@ -160,29 +164,18 @@ class SystemRules(Beside):
             else:
                 self.model.playing = None
                 assert self.uvm.wait(timeout_s) is self.model.wait(round(timeout_s * 1e9), lwp)
-        self.settle()
 
-    @rule()
     def sleep(self) -> None:
-        """R18: a thread that plays no CPU waits without end."""
+        """A thread that plays no CPU waits without end."""
         if len(self.model.waiters) < SLEEPERS_MAX:
             self.sleepers.append(self.machine.spawn("sleeper", lambda: self.woken.append(self.uvm.wait())))
             self.model.begin_wait()
             self.settle()
 
-    @rule(target=pageouts, npages=st.integers(0, 20))
-    def pageout_start(self, npages: int) -> int:
-        """R22."""
+    def pageout_start(self, npages: int) -> None:
         self.uvm.pageout.start(npages)
         self.model.start(npages)
-        return npages
-
-    @rule(npages=consumes(pageouts))
-    def pageout_done(self, npages: int) -> None:
-        """R22."""
-        self.uvm.pageout.done(npages)
-        self.model.done(npages)
-        self.settle()
+        self.pageouts.append(npages)
 
     # Cross-calls.
 
@@ -218,12 +211,11 @@ class SystemRules(Beside):
             else:
                 xcall.wait(tickets[number], 5)
         assert sorted((cpu, number) for cpu, number, _ in ran) == sorted(wanted)
-        how = {"zero": zero, "use_reserve": False, "strat": "normal", "free_list": 0, "color": None}
         last = dict.fromkeys(range(NCPUS), -1)
         for cpu, number, pfn in ran:
             assert last[cpu] < number  # in order
             last[cpu] = number
-            assert pfn == self.model.alloc(cpu, "kernel", **how)
+            assert pfn == self.model.alloc(cpu, "kernel", **PLAIN | {"zero": zero})
             if pfn is not None:
                 self.model.free(cpu, pfn)
         self.settle()
