@@ -131,6 +131,13 @@ def test_a_file_that_was_cut_off_anywhere_is_refused(plain: dict[str, Any], tmp_
             load(str(file))
 
 
+def test_a_file_that_was_cut_off_within_a_text_is_said_to_break_off(plain: dict[str, Any], tmp_path: Path) -> None:
+    file, text = tmp_path / "cut.json", json.dumps(plain)
+    file.write_text(text[: text.index("uvm_fpageqlock") + 5])
+    with pytest.raises(RecordError, match=r"cut\.json: breaks off in line 1; it was not written or copied whole"):
+        load(str(file))
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"PAR1", b"[" * 200_000, b"{} {}", b"NaN"])
 def test_a_file_that_is_no_json_is_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "other.bin"

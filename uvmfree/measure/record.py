@@ -118,7 +118,7 @@ def read_document(file: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        if error.pos >= len(text.rstrip()) - 1 and text.strip():
+        if text.strip() and (error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated string")):
             raise RecordError(
                 f"{file}: breaks off in line {error.lineno}; it was not written or copied whole"
             ) from None
