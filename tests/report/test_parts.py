@@ -12,7 +12,7 @@ from uvmfree.report.page.histogram import quantile_bound, summed
 from uvmfree.report.page.markup import Html, joined, tag
 from uvmfree.report.page.numbers import duration, listed, number, percent, reach, spread
 from uvmfree.report.page.settings import Setting, label, points_of
-from uvmfree.report.page.thin import ROWS_LEAST, ROWS_MOST, VALUES_MAX, binned, rows_for, thinned
+from uvmfree.report.page.thin import NUMBERS_MAX, ROWS_LEAST, ROWS_MOST, binned, rows_for, thinned
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs", "Cc"]))
 
@@ -109,10 +109,10 @@ def test_thinning_keeps_the_ends_and_the_extremes(column: list[int], limit: int)
 
 
 @given(st.integers(1, 10_000))
-def test_all_timelines_together_stay_within_bounds(columns: int) -> None:
-    rows = rows_for(columns)
+def test_all_timelines_together_stay_within_bounds(numbers: int) -> None:
+    rows = rows_for(numbers)
     assert ROWS_LEAST <= rows <= ROWS_MOST
-    assert rows * columns <= VALUES_MAX or rows == ROWS_LEAST
+    assert rows * numbers <= NUMBERS_MAX or rows == ROWS_LEAST
 
 
 @given(st.lists(st.integers(0, 1000)), st.integers(1, 20))

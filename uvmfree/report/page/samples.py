@@ -9,6 +9,7 @@ from typing import Final
 from uvmfree.measure.run import Run
 from uvmfree.measure.samples import Samples
 from uvmfree.report.page.settings import Source
+from uvmfree.report.page.thin import rows_for
 
 BANDS_MAX: Final = 8
 """CPUs whose caches are told apart; more are taken together."""
@@ -62,6 +63,11 @@ def timelines(sources: Sequence[Source], designs: Sequence[str]) -> list[list[Ti
         runs = ([run for run in each if run.samples and run.samples.t_ns] for each in counted)
         found.append([_timeline(source, each[-1]) for each in runs if each])
     return [each for each in found if each]
+
+
+def rows_drawn(found: Sequence[Sequence[Timeline]]) -> int:
+    """Return how many rows of each timeline are drawn: each line, and that of the stranded pages, has x and y."""
+    return rows_for(sum(2 * (len(each.bands) + 4) for record in found for each in record))
 
 
 def _timeline(source: Source, run: Run) -> Timeline:

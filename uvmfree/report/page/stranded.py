@@ -9,9 +9,9 @@ from typing import Final
 from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.numbers import percent
 from uvmfree.report.page.plot import Trace, axis, colour, layout, pages_axis, plain
-from uvmfree.report.page.samples import Timeline, timelines
+from uvmfree.report.page.samples import Timeline, rows_drawn, timelines
 from uvmfree.report.page.settings import Source
-from uvmfree.report.page.thin import rows_for, thinned
+from uvmfree.report.page.thin import thinned
 from uvmfree.report.page.timeline import is_unfolded
 
 _HEIGHT_PX: Final = 300
@@ -20,8 +20,7 @@ _HEIGHT_PX: Final = 300
 def stranded(sources: Sequence[Source], designs: Sequence[str]) -> Section:
     """Write the section."""
     found = timelines(sources, designs)
-    # The timelines of section 4 take the same: both together stay within what a page may have.
-    limit = rows_for(sum(6 for record in found for _ in record))
+    limit = rows_drawn(found)
     groups = [
         Group([_plot(record, designs, limit)], record[0].source.title, is_unfolded(index, found))
         for index, record in enumerate(found)

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-VALUES_MAX: Final = 80_000
-"""Numbers that all timelines of a page may have together: about half a megabyte."""
+NUMBERS_MAX: Final = 60_000
+"""Numbers that all timelines of a page may have together: about 400 kB."""
 
 ROWS_LEAST, ROWS_MOST = 60, 500
 """Rows of one timeline: where fewer are too coarse to be of use, and where more are not seen."""
 
 
-def rows_for(columns: int) -> int:
-    """Return how many rows a timeline may have if all timelines of the page have so many columns together."""
-    return max(ROWS_LEAST, min(ROWS_MOST, VALUES_MAX // max(1, columns)))
+def rows_for(numbers: int) -> int:
+    """Return how many rows a timeline may have if a row of all timelines of the page has so many numbers."""
+    return max(ROWS_LEAST, min(ROWS_MOST, NUMBERS_MAX // max(1, numbers)))
 
 
 def thinned(rows: int, limit: int, peaks: Sequence[Sequence[int]]) -> list[int]:

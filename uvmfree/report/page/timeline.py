@@ -13,9 +13,9 @@ from uvmfree.kern.eventlog import Event
 from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.numbers import duration, number
 from uvmfree.report.page.plot import COLOURS, Layout, Trace, axis, layout, pages_axis, plain
-from uvmfree.report.page.samples import Timeline, timelines
+from uvmfree.report.page.samples import Timeline, rows_drawn, timelines
 from uvmfree.report.page.settings import Source
-from uvmfree.report.page.thin import binned, rows_for, thinned
+from uvmfree.report.page.thin import binned, thinned
 
 FREE_PX: Final = 210
 CACHED_PX: Final = 110
@@ -26,8 +26,8 @@ EDGES_PX: Final = 124
 UNFOLDED_MAX: Final = 3
 """Records whose plots are unfolded to begin with, if there are no more; else only the first one's."""
 
-MARKS_MAX: Final = 12_000
-"""Marks of events on a page: about a third of a megabyte."""
+MARKS_MAX: Final = 6_000
+"""Marks of events on a page: about 150 kB."""
 
 LANES: Final = {
     ("daemon", ""): "daemon pass",
@@ -42,7 +42,7 @@ LANES: Final = {
 def over_time(sources: Sequence[Source], designs: Sequence[str]) -> Section:
     """Write the section."""
     found = timelines(sources, designs)
-    rows = rows_for(sum(4 + len(each.bands) for record in found for each in record))
+    rows = rows_drawn(found)
     marks = max(20, MARKS_MAX // max(1, sum(len(_lanes(each)) for record in found for each in record)))
     groups = [
         Group(
