@@ -11,6 +11,8 @@ from tests.explore.hotplug import FpageqlockHotplugging, Hotplugging
 from tests.explore.idling import FpageqlockIdling, Idling
 from tests.explore.model import Model
 from tests.explore.pages import BoundedPages, Counting, FpageqlockCounting, FpageqlockPages, Pages
+from tests.explore.paging import PagingSystem
+from tests.explore.reserves import RefillReserves, Reserves
 from tests.explore.waiting import Waiting, WaitingSystem
 from tests.explore.xcalls import OneXcall, Xcalls
 
@@ -34,7 +36,20 @@ COMINGS: Final = ((), ("alloc", "free", "rebind"), ("detach", "attach"), ())
 COMES: Final = ("/alloc.alloc/detach.attach/", "/free.alloc/detach.attach/", "/rebind.alloc/detach.attach.detach/")
 COMING: Final = ("uvmfree/uvm/hotplug.py", "uvmfree/uvm/refuse.py", "uvmfree/uvm/allocator.py")
 
-IDLE: Final = ("alloc.free/idle_one/run.redistribute", "free.zalloc/idle_two/some.give", "zalloc/idle_break/run")
+IDLE: Final = (
+    "alloc.free/idle_one/run.redistribute",
+    "free.zalloc/idle_two/some.give",
+    "zalloc/idle_break/run",
+    "free/idle_two/grab.grab",
+)
+
+PAGING: Final = (
+    "free.wait/free.free/give.redistribute",
+    "free.wait/free.free/give.timer",
+    "wait/free.free/give.give",
+)
+
+RESERVES: Final = ("alloc.alloc/alloc.zalloc/give.redistribute", "zalloc.alloc.alloc/alloc.alloc.alloc/redistribute")
 
 BOUNDED: Final = ("free.free/alloc.alloc.alloc/tick", *PAGES)
 
@@ -97,6 +112,9 @@ _ALL: Final = (
         ),
         ops_max=2,
     ),
+    Model("paging", PagingSystem, PagingSystem.PARTS, PAGING),
+    Model("reserves", Reserves, Reserves.PARTS, RESERVES),
+    Model("reserves-refill", RefillReserves, Reserves.PARTS, RESERVES),
     Model("idle", Idling, Idling.PARTS, IDLE, ops_max=2, exhaust=("alloc/idle_one/run",)),
     Model("idle-fpageqlock", FpageqlockIdling, Idling.PARTS, IDLE, ops_max=2),
 )

@@ -1,0 +1,39 @@
+"""Scene of the kernel reserve: allocations on two CPUs that meet at its edge, each of them an ordinary thread's (R6).
+
+The global list has three pages above the reserve, and the caches have none. Whoever takes a page that the reserve
+should keep has judged by a count that was not the list's when he took it.
+"""
+
+from typing import ClassVar
+
+from tests.explore.pages import Pages
+
+ABOVE = 3
+"""Pages above the reserve at the start."""
+
+
+class Reserves(Pages):
+    """Two threads that allocate, and one that hands pages back."""
+
+    PARTS: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("alloc", "zalloc"),
+        ("alloc", "zalloc"),
+        ("give", "redistribute"),
+    )
+    cached = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        spare = self.uvm.uvmexp.free - self.uvm.uvmexp.reserve_kernel - ABOVE
+        self.took(2, *(self.cpus[0].pagealloc() for _ in range(spare)))
+
+    def took(self, thread: int, *pages: object) -> None:
+        super().took(thread, *pages)  # type: ignore[arg-type]
+        on_list, reserve = self.uvm._design.global_free(), self.uvm.uvmexp.reserve_kernel
+        assert on_list >= reserve, f"{on_list} pages are on the global list, {reserve} are the kernel's"
+
+
+class RefillReserves(Reserves):
+    """As above; a miss fetches more than one page."""
+
+    tunables: ClassVar[dict[str, object]] = {"design": "percpu", "remote_drain": True, "refill": 3}
