@@ -1,4 +1,4 @@
-"""Pages that are handed back after everybody has stopped to wait for that: who sleeps for pages is told all the same."""
+"""Pages that are handed back when nobody waits for that any more: who sleeps for pages is told all the same."""
 
 import threading
 
