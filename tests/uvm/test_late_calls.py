@@ -21,6 +21,17 @@ CALLS: dict[str, Callable[[Cpu, VmPage], object]] = {
     "pagealloc only": lambda cpu, pg: cpu.pagealloc(strat="only"),
 }
 
+SYSTEM_CALLS: dict[str, Callable[[uvmfree.Uvm], object]] = {
+    "pglistalloc": lambda uvm: uvm.pglistalloc(2),
+    "pglistalloc some": lambda uvm: uvm.pglistalloc(2, nsegs=2),
+    "pglistalloc waitok": lambda uvm: uvm.pglistalloc(2, nsegs=2, waitok=True, timeout_s=1),
+    "recolor": lambda uvm: uvm.recolor(4),
+    "detach": lambda uvm: uvm.detach(1),
+    "attach": lambda uvm: uvm.attach(1),
+    "audit": lambda uvm: uvm.audit(),
+    "counter_lag": lambda uvm: uvm.counter_lag(),
+}
+
 
 class Late:
     """A system whose CPU 0 has, or has not, free pages of its own, and a page that it holds."""
@@ -80,3 +91,21 @@ def test_a_call_that_the_end_of_the_system_overtakes_is_refused(late: Late, call
         CALLS[call](late.cpu, late.held)
     assert late.machine.at == ""
     assert late.uvm.cached_pages() == (0, 0)
+
+
+@pytest.mark.parametrize("call", SYSTEM_CALLS)
+def test_a_call_of_the_whole_system_that_its_end_overtakes_is_refused(design: str, call: str) -> None:
+    """R25 and Q13: it had looked whether the system was open, and waits for its first lock when that is closed.
+
+    Found by tests/explore: pglistalloc() then stumbled over pages that were gone.
+    """
+    machine = InterposingMachine()
+    uvm = uvmfree.boot(machine, npages=64, ncpus=2, ncolors=2, design=design)
+    if call == "attach":
+        uvm.detach(1)
+    first = {"attach": "uvm_cpu[1]", "counter_lag": "uvm_fpageqlock"}.get(call, "uvm_cpu[0]")
+    machine.at = first if design == "percpu" else "uvm_fpageqlock"
+    machine.then = uvm.close
+    with pytest.raises(uvmfree.ClosedError):
+        SYSTEM_CALLS[call](uvm)
+    assert machine.at == ""

@@ -30,6 +30,7 @@ def audit(state: UvmState, design: Design, locks: Sequence[LockHandle], ranged: 
     with ExitStack() as held:
         for handle in locks:
             held.enter_context(handle)
+        state.check_open()
         findings: list[str] = []
         for finding in _findings(state, design, ranged()):
             findings.append(finding)

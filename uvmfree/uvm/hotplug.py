@@ -97,5 +97,6 @@ class Hotplug:
             for handle in cpu_locks:
                 held.enter_context(handle)
             with fpageqlock:
+                self._state.check_open()
                 yield
             self._design.settle()

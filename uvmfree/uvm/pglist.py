@@ -102,6 +102,7 @@ class PgList:
             for handle in cpu_locks:
                 held.enter_context(handle)
             with fpageqlock:
+                self._state.check_open()
                 marks = self._state.uvmexp.marks
                 free = self._free()
                 if free <= marks.reserve_pagedaemon + marks.reserve_kernel:

@@ -87,6 +87,7 @@ class Uvm:
             lwp_of=self._players.lwp,
             countable=self._countable,
             relieve=lambda: self._drainer.drain("retry"),
+            check_open=self._check_open,
         )
         self._design = design_for(param)(self._state)
         self.xcall: Xcall[Cpu] = Xcall(
@@ -332,8 +333,8 @@ class Uvm:
 
         => Counted as an acquisition by the caller `observer`.
         """
-        self._check_open()
         with self._observer:
+            self._check_open()
             return self.uvmexp.free - self._design.global_free()
 
     def lockstat(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:

@@ -298,8 +298,7 @@ class Fpageqlock(FpageqlockAtRest):
         handles = cpu_handles(self._state.fpageqlock)
         with self._attach:
             before = cast("FpageqlockCpu", self._state.cpus[index])
-            if not attach:
-                before.check_running()
+            (self._state.check_open if attach else before.check_running)()
             cpu = FpageqlockCpu(self._state, index, handles, self._global, before)
             self._state.cpus[index] = cpu
             before.stop(left_behind(index))

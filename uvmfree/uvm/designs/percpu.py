@@ -353,8 +353,7 @@ class Percpu(PercpuAtRest):
         handles = self._new_handles(index)
         with self._bind_handles[index]:
             before = cast("PercpuCpu", self._state.cpus[index])
-            if not attach:
-                before.check_running()
+            (self._state.check_open if attach else before.check_running)()
             cpu = self.cpu_class(self._state, index, *handles, self._global, before)
             self._state.cpus[index] = cpu
             before.stop(left_behind(index))
