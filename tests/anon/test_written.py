@@ -1,0 +1,20 @@
+"""A page that was written to swap is free by the time that anybody is told of it."""
+
+from tests.anon.rig import MARKS, USABLE, Rig, until
+from tests.kern.tasks import begin, finish
+
+
+def test_who_waits_for_a_pageout_is_woken_when_its_page_is_free() -> None:
+    """R22: one page above the kernel reserve is enough, and it is the one that was written."""
+    with Rig() as rig:
+        rig.touch(*range(USABLE), write=True)
+        assert rig.free() == MARKS.reserve_kernel
+        assert rig.anons.reclaim_one()
+        woken: list[bool] = []
+        waiter = begin(lambda: woken.append(rig.pageout.wait(2.0)), "waiter")
+        until(lambda: rig.pageout.waiters)
+        assert rig.swap.one()
+        finish(waiter)
+        assert woken == [True]
+        assert rig.free() == MARKS.reserve_kernel + 1
+        rig.settle()
