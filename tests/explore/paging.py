@@ -1,4 +1,4 @@
-"""Scene of waiting while a pageout is in flight: the daemon sleeps beside waiters then (R19), and will not look again.
+"""Scene of waits beside a pageout that is in flight: the daemon sleeps then (R19), and will not look again.
 
 Whoever makes pages free has to tell the waiters, after the pages are there (R22, Q6). Nobody repairs it later: the
 pass of the daemon that would is made only when the pageout arrives.
