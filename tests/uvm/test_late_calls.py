@@ -109,3 +109,23 @@ def test_a_call_of_the_whole_system_that_its_end_overtakes_is_refused(design: st
     with pytest.raises(uvmfree.ClosedError):
         SYSTEM_CALLS[call](uvm)
     assert machine.at == ""
+
+
+def test_idle_zeroing_that_the_end_of_the_system_overtakes_is_refused(design: str) -> None:
+    """R16: the page that it was about to fill is gone. Found by tests/explore, as a ValueError of the RAM's view."""
+    uvm = uvmfree.boot(npages=64, ncpus=2, ncolors=2, design=design)
+    cpu = uvm.cpus[0]
+    for pg in [cpu.pagealloc() for _ in range(6)]:
+        assert pg is not None
+        cpu.pagefree(pg)
+    asked: list[None] = []
+
+    def runnable() -> bool:
+        asked.append(None)
+        if len(asked) == 3:  # before the first page, before its first piece, before its second
+            uvm.close()
+        return False
+
+    with pytest.raises(uvmfree.ClosedError):
+        cpu.pageidlezero(runnable)
+    assert len(asked) == 3

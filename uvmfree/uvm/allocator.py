@@ -51,7 +51,7 @@ class UvmState:
     => `pageout`: who waits for pages. `countable(n)`: what counts as free when n pages are on the global list (Q3).
        `relieve()` hands all caches back because an allocation failed, if that was
        not done a moment ago; whether it did.
-    => `check_open()`: ClosedError if the system was closed; who asks with a lock of the design held may go on under it.
+    => `check_open()`: ClosedError if the system was closed; who asks with a lock of the design held may go on.
     => `uvmexp.marks` is replaced whole when a CPU comes or goes; a reader sees the old ones or the new.
     """
 

@@ -64,6 +64,10 @@ class IdleZero:
         """Return whoever plays CPU `index` now."""
         raise AssertionError("a Cpu knows its peers")
 
+    def check_running(self) -> None:
+        """Raise what stopped this Cpu, if anything did."""
+        raise AssertionError("a Cpu knows whether it was stopped")
+
     def pageidlezero(self, runnable: Callable[[], bool] = lambda: False) -> int:
         """Zero free pages of this CPU ahead of time, while it is idle (uvm_pageidlezero, R14 to R16, P6).
 
@@ -131,7 +135,11 @@ class IdleZero:
         for start in range(begin, begin + self._pagesize, piece):
             if runnable():
                 return False
-            self._ram[start : start + piece] = self._zero_page[:piece]
+            try:
+                self._ram[start : start + piece] = self._zero_page[:piece]
+            except ValueError:
+                self.check_running()  # the system was closed, and its RAM given back, since the page was taken
+                raise
         return True
 
     def bequeath(self, heir: IdleZero) -> None:
