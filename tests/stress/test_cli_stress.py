@@ -23,6 +23,7 @@ import uvmfree.cli
 from tests.anon.rig import until
 from uvmfree.kern.counters import CounterPage
 from uvmfree.measure import stress as measure
+from uvmfree.measure.counterfile import CounterReader
 from uvmfree.workload.faults import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,14 +67,15 @@ def test_both_designs_one_document_and_nothing_else(run: Run) -> None:
     said = run("--seconds", "0.3", "--seed", "5", *SMALL, "--faults", "storm,xcall", "--json", "-")
     assert (said.status, said.err) == (0, "")
     document = json.loads(said.out)
-    assert document["schema"] == "uvmfree.stress"
+    assert (document["schema"], document["kind"]) == ("uvmfree.record", "stress")
     assert (document["seed"], document["seconds"], document["faults"]) == (5, 0.3, ["xcall", "storm"])
-    assert (document["errors"], document["interrupted"]) == (0, False)
-    assert [one["design"] for one in document["runs"]] == list(uvmfree.DESIGNS)
-    for one in document["runs"]:
-        assert one["operations_per_s"] > 0
-        assert one["maxima"]["samples"] > 0
-        assert one["report"] is None
+    assert document["interrupted"] is False
+    assert [one["design"] for one in document["stress"]] == list(uvmfree.DESIGNS)
+    for one in document["stress"]:
+        assert one["errors"] == []
+        assert one["figures"]["operations_per_s"] > 0
+        assert one["seen"]["samples"] > 0
+        assert one["file"] is None
 
 
 def test_a_table_and_the_counters(run: Run) -> None:
@@ -133,8 +135,8 @@ def test_what_breaks_is_reported_with_its_command(run: Run, monkeypatch: pytest.
     assert f"the last operations of each CPU: {report}" in said.err
     assert "CPU 1, " in said.err
     document = json.loads(Path("out.json").read_text())
-    assert document["errors"] >= 1
-    assert document["runs"][0]["report"] == str(report)
+    assert document["stress"][0]["errors"]
+    assert document["stress"][0]["file"] == str(report)
 
 
 def test_a_hang_ends_the_process_with_its_report(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,9 +182,9 @@ def test_ctrl_c_at_any_moment(seed: int) -> None:
     assert process.returncode == 130, err
     document = json.loads(out)
     assert document["interrupted"] is True
-    assert document["errors"] == 0
-    assert document["runs"][-1]["interrupted"] is True
-    assert document["runs"][-1]["uvmexp"]["npages"] == 256
+    assert not any(one["errors"] for one in document["stress"])
+    assert document["stress"][-1]["interrupted"] is True
+    assert document["stress"][-1]["uvmexp"]["npages"] == 256
     assert err == b"uvmfree: interrupted; what had been done until then was audited and is above\n"
 
 
@@ -204,3 +206,25 @@ def test_a_terminal_sees_how_far_it_is() -> None:
     assert b"percpu, 0 of 0.7 s: " in seen
     assert b" per second, " in seen
     assert b"\x1b" not in out
+
+
+def test_a_timeline_and_a_counter_page_of_both_designs(run: Run, tmp_path: Path) -> None:
+    pb = pytest.importorskip(
+        "perfetto.protos.perfetto.trace.perfetto_trace_pb2", reason="extra `trace` not installed"
+    )
+    timeline, counters = tmp_path / "t.pftrace", tmp_path / "counters"
+    args = ("--seconds", "0.3", *SMALL, "--faults", "storm", "--perfetto", str(timeline), "--counters", str(counters))
+    said = run(*args)
+    assert (said.status, said.err) == (0, "")
+    trace = pb.Trace()
+    trace.ParseFromString(timeline.read_bytes())
+    kinds = {packet.track_event.type: 0 for packet in trace.packet if packet.HasField("track_event")}
+    for packet in trace.packet:
+        if packet.HasField("track_event"):
+            kinds[packet.track_event.type] += 1
+    assert kinds[pb.TrackEvent.TYPE_SLICE_BEGIN] == kinds[pb.TrackEvent.TYPE_SLICE_END] > 0
+    described = [packet.track_descriptor for packet in trace.packet if packet.HasField("track_descriptor")]
+    processes = [each.process.process_name.split()[0] for each in described if each.HasField("process")]
+    assert processes == list(uvmfree.DESIGNS)
+    last = CounterReader(str(counters)).read()
+    assert (last.design, last.ended, last.npages) == ("percpu", True, 256)

@@ -1,11 +1,15 @@
 """Short stress runs: without faults, with each of them, with all; nothing breaks, and every fault was injected."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 import uvmfree
 from tests.stress.rig import fine, run, run_until_injected
 from uvmfree.errors import ArgumentError
-from uvmfree.measure.stress import Options, document, stress
+from uvmfree.measure.record import of_document
+from uvmfree.measure.stress import Options, new_record, stress
 from uvmfree.workload.faults import FAULTS, parse_faults
 
 ALONE_S = 0.6
@@ -74,19 +78,26 @@ def test_a_run_can_be_stopped_and_is_audited_all_the_same() -> None:
     assert record.wall_s < 30
 
 
-def test_the_document_has_it_all() -> None:
+def test_the_record_has_it_all_and_is_read_back() -> None:
     options = Options(seconds=0.2, ncpus=2, npages=256, faults=("storm",))
-    runs = [run("percpu", options.faults, seconds=0.2, ncpus=2, npages=256)]
-    made = document(options, runs, interrupted=False)
-    assert (made["schema"], made["version"], made["errors"], made["interrupted"]) == ("uvmfree.stress", 1, 0, False)
-    assert made["operations"] == runs[0].steps == sum(made["runs"][0]["operations"].values())
-    assert made["runs"][0]["faults"]["storm"]["injected"] >= 1
-    assert made["runs"][0]["maxima"]["gap_pages_max"] >= 0
-    assert made["runs"][0]["uvmexp"]["npages"] == 256
-    assert made["runs"][0]["command"].startswith("uvmfree stress --design percpu --seed 1 --seconds 0.2 --cpus 2")
+    record = new_record(options, ("percpu",))
+    record.stress.append(run("percpu", options.faults, seconds=0.2, ncpus=2, npages=256))
+    made = json.loads(json.dumps(record.document()))
+    assert (made["schema"], made["kind"], made["interrupted"]) == ("uvmfree.record", "stress", False)
+    assert (made["seed"], made["seconds"], made["faults"]) == (1, 0.2, ["storm"])
     assert made["param"]["ncpus"] == 2
-    assert "design" not in made["param"]
     assert made["host"]["python"]
+    (one,) = made["stress"]
+    assert one["figures"]["operations"] == record.stress[0].steps == sum(one["operations"].values())
+    assert one["figures"]["errors"] == 0
+    assert one["faults"]["storm"]["injected"] >= 1
+    assert one["seen"]["gap_pages_max"] >= 0
+    assert one["uvmexp"]["npages"] == 256
+    assert one["command"].startswith("uvmfree stress --design percpu --seed 7 --seconds 0.2 --cpus 2")
+    assert len(one["samples"]["t_ns"]) >= 1
+    assert {event["cause"] for event in one["events"]} & {"explicit", "pressure", "timer"}
+    again = of_document(made, "made")
+    assert again.stress[0] == replace(record.stress[0], report=tuple(record.stress[0].report))
 
 
 def test_names_of_faults() -> None:

@@ -64,7 +64,7 @@ _GIVEN = {
 @click.option("--refill", type=int, metavar="N", help="Pages that a miss of percpu takes. Default: 1.")
 @click.option("--vmstat", is_flag=True, help="Print the counters of each design's last run as `vmstat -s` does.")
 @click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
-@export_options
+@export_options()
 @lockstat_options
 def bench(
     trace_file: str | None,

@@ -12,25 +12,41 @@ from uvmfree.cli.output import check_writable, write_json, write_whole
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from uvmfree.kern.eventlog import Event
+    from uvmfree.kern.locktrace import Slice
     from uvmfree.measure.record import Record
+    from uvmfree.measure.samples import Samples
     from uvmfree.measure.workloads import Workload
+    from uvmfree.report.perfetto import Timeline
 
 
-def export_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --json, --pyperf, --perfetto and --counters; it is called with an Exports as `exports`."""
+def export_options(*, pyperf: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command --json, --perfetto, --counters and, if asked for, --pyperf.
 
+    => It is called with an Exports as `exports`.
+    """
+    return lambda command: _with_pyperf(_with_exports(command)) if pyperf else _with_exports(command)
+
+
+def _with_pyperf(command: Callable[..., Any]) -> Callable[..., Any]:
+    option = click.option(
+        "--pyperf", "pyperf_file", metavar="FILE", help="Write wall times for `pyperf compare_to` here."
+    )
+    return option(command)
+
+
+def _with_exports(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--json",
         "json_file",
         metavar="FILE",
         help="Write the record here; '-' is stdout, with no tables.",
     )
-    @click.option("--pyperf", "pyperf_file", metavar="FILE", help="Write wall times for `pyperf compare_to` here.")
     @click.option(
         "--perfetto",
         "perfetto_file",
         metavar="FILE",
-        help="Write a timeline for ui.perfetto.dev here, of one more run of each design, with every lock traced.",
+        help="Write a timeline for ui.perfetto.dev here, of a run of each design with every lock traced.",
     )
     @click.option(
         "--counters", "counter_file", metavar="FILE", help="Keep live counters here, for `uvmfree top FILE`."
@@ -39,9 +55,9 @@ def export_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_exports(
         *,
         json_file: str | None,
-        pyperf_file: str | None,
         perfetto_file: str | None,
         counter_file: str | None,
+        pyperf_file: str | None = None,
         **rest: Any,
     ) -> Any:
         exports = Exports(json_file, pyperf_file, perfetto_file, counter_file)
@@ -98,19 +114,52 @@ class Exports:
 
     def write_timeline(self, record: Record, workload: Workload, stop: Callable[[], bool]) -> None:
         """Run each design once more, traced, and write the timeline; nothing if `stop()` comes in between."""
-        if self.perfetto_file is None:
+        if (timeline := self.timeline()) is None:
             return
-        import io
-
         from uvmfree.measure.bench import traced
-        from uvmfree.report.perfetto import Timeline, write
 
-        timelines = []
         for design in record.designs:
             run, slices, dropped = traced(record, workload, design, stop)
             if run is None:
                 return
-            timelines.append(Timeline(design, slices, run.events, run.samples, dropped + run.events_dropped))
+            timeline.keeper(design)(slices, dropped)
+            timeline.add(design, run.events, run.samples, run.events_dropped)
+        timeline.write()
+
+    def timeline(self) -> TimelineFile | None:
+        """Return what collects the timeline, if one is asked for."""
+        return None if self.perfetto_file is None else TimelineFile(self.perfetto_file)
+
+
+class TimelineFile:
+    """The timelines of several runs, until they are written to one file."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._slices: dict[str, tuple[tuple[Slice, ...], int]] = {}
+        self._timelines: list[Timeline] = []
+
+    def keeper(self, name: str) -> Callable[[tuple[Slice, ...], int], None]:
+        """Return what takes the slices of a run, and how many were left out."""
+
+        def keep(slices: tuple[Slice, ...], dropped: int) -> None:
+            self._slices[name] = (slices, dropped)
+
+        return keep
+
+    def add(self, name: str, events: tuple[Event, ...], samples: Samples | None, events_dropped: int) -> None:
+        """Add a run; what its keeper did not get is not shown."""
+        from uvmfree.report.perfetto import Timeline
+
+        slices, dropped = self._slices.get(name, ((), 0))
+        self._timelines.append(Timeline(name, slices, events, samples, dropped + events_dropped))
+
+    def write(self) -> None:
+        """Write them all."""
+        import io
+
+        from uvmfree.report.perfetto import write
+
         file = io.BytesIO()
-        write(file, timelines)
-        write_whole("--perfetto", self.perfetto_file, file.getvalue())
+        write(file, self._timelines)
+        write_whole("--perfetto", self._file, file.getvalue())

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uvmfree.cli.output import check_writable, write_json
+from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.running import first_ctrl_c_asks
 from uvmfree.cli.status import BROKEN, INTERRUPTED
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from uvmfree.measure.stress import Options, StressRun
+    from uvmfree.measure.stress import Options
+    from uvmfree.measure.stress_run import StressRun
     from uvmfree.workload.stress import Stress
 
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a tunable (see Param); may be repeated."
 )
 @click.option("--vmstat", is_flag=True, help="Print each design's counters as `vmstat -s` does.")
-@click.option("--json", "json_file", metavar="FILE", help="Write the record here; '-' is stdout, with no tables.")
+@export_options(pyperf=False)
 def stress(
     seconds: float,
     seed: int | None,
@@ -47,12 +48,12 @@ def stress(
     faults: str,
     settings: tuple[str, ...],
     vmstat: bool,
-    json_file: str | None,
+    exports: Exports,
 ) -> None:
     """Do all that can be done to a system, at random, on all CPUs at once, with faults; audit; exit 1 if it broke."""
     # Heard from here on, and honoured where a run looks: no exception in the middle of an import, or of output.
     with first_ctrl_c_asks() as asked:
-        status = _stress(seconds, seed, cpus, designs, npages, faults, settings, vmstat, json_file, asked)
+        status = _stress(seconds, seed, cpus, designs, npages, faults, settings, vmstat, exports, asked)
     if status:
         sys.exit(status)
 
@@ -66,11 +67,11 @@ def _stress(
     faults: str,
     settings: tuple[str, ...],
     vmstat: bool,
-    json_file: str | None,
+    exports: Exports,
     asked: Callable[[], bool],
 ) -> int:
     """Check the options, run the designs, say what came of them; return the exit code."""
-    from uvmfree.measure.stress import Options, document
+    from uvmfree.measure.stress import Options, new_record
     from uvmfree.measure.stress import stress as stress_one
     from uvmfree.uvm.designs import REGISTRY
     from uvmfree.workload.faults import parse_faults
@@ -78,7 +79,6 @@ def _stress(
     for name in designs:
         if name not in REGISTRY:
             raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
-    check_writable("--json", json_file)
     options = Options(
         seconds=seconds,
         seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
@@ -87,16 +87,22 @@ def _stress(
         faults=parse_faults(faults),
         settings=settings,
     )
-    runs: list[StressRun] = []
+    record = new_record(options, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]))
+    runs, timeline = record.stress, exports.timeline()
     with _progress_line(options) as tick:
-        for design in designs or tuple(REGISTRY):
-            runs.append(stress_one(options, design, stop=asked, tick=tick))
+        for design in record.designs:
+            keep = None if timeline is None else timeline.keeper(design)
+            counters = exports.counter_file
+            runs.append(stress_one(options, design, stop=asked, tick=tick, counters=counters, keep=keep))
+            if timeline is not None:
+                timeline.add(design, runs[-1].events, runs[-1].samples, runs[-1].events_dropped)
             if asked() or runs[-1].hung:
                 break
-    interrupted = asked()
-    if json_file is not None:
-        write_json("--json", json_file, document(options, runs, interrupted=interrupted))
-    if json_file != "-":
+    record.interrupted = interrupted = asked()
+    exports.write(record)
+    if timeline is not None:
+        timeline.write()
+    if exports.json_file != "-":
         _print_runs(options, runs, vmstat)
     for run in runs:
         _explain(options, run)

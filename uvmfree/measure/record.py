@@ -20,6 +20,7 @@ from uvmfree.measure.decode import decode
 from uvmfree.measure.facts import WorkloadFacts
 from uvmfree.measure.host import Host
 from uvmfree.measure.run import Figures, Run, figures
+from uvmfree.measure.stress_run import StressRun
 from uvmfree.param import Param
 
 SCHEMA: Final = "uvmfree.record"
@@ -45,6 +46,7 @@ class Record:
     """What was measured; `runs` grows while it is being measured, so that an interrupted one keeps what it had.
 
     => `kind`: "bench" or "stress". `command`: what was typed. `seed`: of what was random, if anything was.
+    => `stress`: one entry for each design, instead of `runs`; `seconds` and `faults` are what it was asked for.
     => `param`: the tunables; `design`, `ncpus` and `lockstat` are those of each run.
     """
 
@@ -57,6 +59,9 @@ class Record:
     interrupted: bool = False
     command: tuple[str, ...] = ()
     seed: int | None = None
+    seconds: float | None = None
+    faults: tuple[str, ...] = ()
+    stress: list[StressRun] = field(default_factory=list)
 
     def counted(self, design: str) -> list[Run]:
         """The runs of a design with lockstat."""
@@ -93,12 +98,13 @@ class Record:
     def document(self) -> dict[str, Any]:
         """Return the record as plain values for JSON."""
         document: dict[str, Any] = {"schema": SCHEMA, "version": VERSION}
-        document |= {one.name: getattr(self, one.name) for one in fields(self) if one.name != "runs"}
+        document |= {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("runs", "stress")}
         for name in ("host", "workload", "param"):
             document[name] = asdict(document[name])
         document["runs"] = [
             asdict(run) | {"figures": asdict(figures(run)) if run.lockstat else None} for run in self.runs
         ]
+        document["stress"] = [asdict(run) | {"figures": run.figures()} for run in self.stress]
         return document
 
 
@@ -147,8 +153,9 @@ def of_document(document: Any, where: str) -> Record:
 
 def _version_2(document: dict[str, Any]) -> dict[str, Any]:
     plain = {name: value for name, value in document.items() if name not in ("schema", "version")}
-    if isinstance(plain.get("runs"), list):
-        plain["runs"] = [_without_figures(run) for run in plain["runs"]]
+    for name in ("runs", "stress"):
+        if isinstance(plain.get(name), list):
+            plain[name] = [_without_figures(run) for run in plain[name]]
     return plain
 
 

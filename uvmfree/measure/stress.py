@@ -12,25 +12,25 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from uvmfree.errors import ArgumentError
+from uvmfree.kern.locktrace import Slice
 from uvmfree.kern.threads import ThreadsMachine
-from uvmfree.measure.host import Host, host
-from uvmfree.measure.observer import Seen, watch
+from uvmfree.measure.counterfile import CounterFile
+from uvmfree.measure.facts import WorkloadFacts
+from uvmfree.measure.host import host
+from uvmfree.measure.observer import Observation, watch
+from uvmfree.measure.record import Record
 from uvmfree.measure.settings import parse_settings
 from uvmfree.measure.stress_failure import causes, tail, whole, written
+from uvmfree.measure.stress_run import StressRun
 from uvmfree.measure.watchdog import PATIENCE_S, Watchdog, lock_lines, stack_lines
 from uvmfree.param import Param
-from uvmfree.uvm.anonpage import AnonStats
-from uvmfree.uvm.uvmexp import UvmExpSnapshot
 from uvmfree.workload.faults import FAULTS
 from uvmfree.workload.stress import Plan, Stress
 from uvmfree.workload.stress_fault import Fault
-
-SCHEMA: Final = "uvmfree.stress"
-VERSION: Final = 1
 
 SECONDS_MIN, SECONDS_MAX = 0.1, 7 * 86400.0
 
@@ -90,47 +90,6 @@ class Options:
         return shlex.join(map(str, words))
 
 
-@dataclass(slots=True)
-class StressRun:
-    """What came of one design.
-
-    => `operations`: by kind. `failed`: allocations that returned None, accesses and runs without pages, and how often
-       a CPU was detached under its thread. `faults`: by name, how often injected and survived.
-    => `seen`: maxima of what was observed; None if the run hung. `uvmexp`, `anons`: counters when the CPUs had
-       stopped; None, and empty, if it did not come to that.
-    => `rss_kib_early`, `rss_kib_end`, `rss_kib_max`: the process's memory after a tenth of the time, at the end when
-       garbage was collected, at most; in KiB, 0 where the system does not tell.
-    => `errors`: one line for each; `report`: lines for the terminal, and `file` where the whole report is.
-    """
-
-    design: str
-    wall_s: float = 0.0
-    operations: dict[str, int] = field(default_factory=dict)
-    failed: dict[str, int] = field(default_factory=dict)
-    faults: dict[str, dict[str, int]] = field(default_factory=dict)
-    seen: Seen | None = None
-    uvmexp: UvmExpSnapshot | None = None
-    anons: tuple[AnonStats, ...] = ()
-    rss_kib_early: int = 0
-    rss_kib_end: int = 0
-    rss_kib_max: int = 0
-    hung: bool = False
-    interrupted: bool = False
-    errors: tuple[str, ...] = ()
-    report: tuple[str, ...] = ()
-    file: str | None = None
-
-    @property
-    def steps(self) -> int:
-        """Operations of all kinds."""
-        return sum(self.operations.values())
-
-    @property
-    def steps_per_s(self) -> float:
-        """Operations per second."""
-        return self.steps / self.wall_s if self.wall_s else 0.0
-
-
 def stress(
     options: Options,
     design: str,
@@ -139,25 +98,37 @@ def stress(
     tick: Callable[[Stress, float], None] = lambda run, elapsed_s: None,
     more: tuple[Fault, ...] = (),
     patience_s: float = PATIENCE_S,
+    counters: str | None = None,
+    keep: Callable[[tuple[Slice, ...], int], None] | None = None,
 ) -> StressRun:
     """Stress one design; end early when `stop()` says so.
 
+    => `counters`: the file in which its counters can be watched. `keep(slices, dropped)`, if given, gets what was
+       traced of its locks, all of which are traced then.
     => `tick(run, elapsed_s)` is called every now and then. `more`: faults beside those of the options.
     => What goes wrong is in the record, not raised.
     """
     param = options.param(design)
-    machine = ThreadsMachine(lockdebug=param.lockdebug, lockwatch=True)
+    file = None if counters is None else CounterFile(counters, param)
+    traced = keep is not None
+    machine = ThreadsMachine(
+        lockstat=traced,
+        lockdebug=param.lockdebug,
+        lockwatch=True,
+        locktrace=traced,
+        counters=None if file is None else file.place,
+    )
     assert machine.lockwatch is not None
     plan = Plan(param=param, seed=options.seed, seconds=options.seconds, faults=options.faults)
     run = Stress(plan, machine, machine.lockwatch, more)
-    record = StressRun(design)
-    observed: list[Seen] = []
+    record = StressRun(design, options.command(design))
+    observed: list[Observation] = []
 
     @contextmanager
     def observe() -> Iterator[None]:
-        with watch(run.uvm) as observation:
+        with watch(run.uvm, file) as observation:
             yield
-        observed.append(observation.seen)
+        observed.append(observation)
 
     watchdog = Watchdog(machine.clock_ns, run.progress, run.each, patience_s)
     hang: list[str] = []
@@ -185,53 +156,38 @@ def stress(
     record.faults = {
         fault.name: {"injected": fault.injected, "survived": fault.survived} | fault.details() for fault in run.faults
     }
-    record.seen = observed[0] if observed else None
+    if observed:
+        record.seen, record.samples = observed[0].seen, observed[0].samples.samples()
+    record.events, record.events_dropped = run.uvm.events.snapshot(), run.uvm.events.dropped
+    if keep is not None and machine.locktrace is not None and not record.hung:
+        keep(machine.locktrace.slices(), machine.locktrace.dropped())
+    if file is not None:
+        file.close()
     record.uvmexp, record.anons = run.uvmexp, run.anons
     record.errors = (*([hang[0]] if hang else []), *causes(run.shared.failures()))
     if record.errors:
-        command = options.command(design)
-        record.file = written(f"uvmfree-stress-{design}-{options.seed}.txt", list(whole(run, command, now_ns, hang)))
+        record.file = written(
+            f"uvmfree-stress-{design}-{options.seed}.txt", list(whole(run, record.command, now_ns, hang))
+        )
         record.report = (*(hang or causes(run.shared.failures())), *tail(run, now_ns))
     return record
 
 
-def document(options: Options, runs: list[StressRun], *, interrupted: bool, at: Host | None = None) -> dict[str, Any]:
-    """Return the records of all designs as one JSON document."""
-    param = asdict(options.param("percpu"))
-    del param["design"]
-    return {
-        "schema": SCHEMA,
-        "version": VERSION,
-        "host": asdict(at or host()) | {"switch_interval_s": SWITCH_S},
-        "param": param,
-        "seed": options.seed,
-        "seconds": options.seconds,
-        "faults": list(options.faults),
-        "interrupted": interrupted,
-        "operations": sum(run.steps for run in runs),
-        "errors": sum(len(run.errors) for run in runs),
-        "runs": [_run_document(options, run) for run in runs],
-    }
-
-
-def _run_document(options: Options, run: StressRun) -> dict[str, Any]:
-    return {
-        "design": run.design,
-        "command": options.command(run.design),
-        "wall_s": run.wall_s,
-        "operations": run.operations,
-        "operations_per_s": run.steps_per_s,
-        "failed": run.failed,
-        "faults": run.faults,
-        "maxima": None if run.seen is None else asdict(run.seen),
-        "uvmexp": None if run.uvmexp is None else asdict(run.uvmexp),
-        "anons": [asdict(stats) for stats in run.anons],
-        "rss_kib": {"early": run.rss_kib_early, "end": run.rss_kib_end, "max": run.rss_kib_max},
-        "interrupted": run.interrupted,
-        "hung": run.hung,
-        "errors": list(run.errors),
-        "report": run.file,
-    }
+def new_record(options: Options, designs: tuple[str, ...], command: tuple[str, ...] = ()) -> Record:
+    """Return the record of a stress run that has yet to begin, here and now."""
+    here = replace(host(), switch_interval_s=SWITCH_S)
+    facts = WorkloadFacts("stress", options.ncpus, None)
+    return Record(
+        "stress",
+        here,
+        facts,
+        options.param(designs[0]),
+        designs,
+        command=command,
+        seed=options.seed,
+        seconds=options.seconds,
+        faults=options.faults,
+    )
 
 
 def _hang(still: str, machine: ThreadsMachine) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from uvmfree.measure.stress import StressRun
+from uvmfree.measure.stress_run import StressRun
 
 LABEL: Final = 46
 COLUMN: Final = 18
