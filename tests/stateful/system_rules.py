@@ -116,7 +116,7 @@ class SystemRules(Beside):
 
     @rule(what=HANDS_BACK, cpu=CPU, seconds=st.sampled_from([0.25, 0.5, 1.0, 2.5]))
     def hand_back(self, what: str, cpu: int, seconds: float) -> None:
-        """P8; P9 and R15: when time passes xc threads look after their caches, and a CPU that nobody plays is idle."""
+        """P8; P9 and R15: as time passes xc threads look after their caches, and a CPU that nobody plays is idle."""
         if what == "one":
             self.redistribute(cpu)
         elif what == "all":
@@ -140,18 +140,22 @@ class SystemRules(Beside):
         elif what == "start" or not self.pageouts:
             self.pageout_start(npages)
         else:
-            npages = self.pageouts.pop()
-            self.uvm.pageout.done(npages)
-            self.model.done(npages)
+            self.pageout_done()
         self.settle()
 
-    @rule(target=Beside.runs, cpu=CPU, npages=st.integers(0, 20))
-    def starve(self, cpu: int, npages: int) -> Any:
-        """R18: all is used up, and some of it is being paged out, so that a thread that waits for pages does wait."""
+    @rule(target=Beside.runs, cpu=CPU, npages=st.integers(0, 20), freed=st.integers(0, 40), done=st.booleans())
+    def starve(self, cpu: int, npages: int, freed: int, done: bool) -> Any:
+        """R18, R22: all is used up and some of it is being paged out, so that who waits for pages does wait.
+
+        => Then some pages are `freed`, which wakes nobody (R13), and the pageout is `done`.
+        """
         self.pageout_start(npages)
         pages = self.alloc_up_to(NPAGES, cpu, "kernel", PLAIN)
         self.sleep()
-        return pages if pages else multiple()
+        self.pagefree(cpu, pages[:freed])
+        if done:
+            self.pageout_done()
+        return pages[freed:] if pages[freed:] else multiple()
 
     def wait(self, timeout_s: float, cpu: int, lwp: str) -> None:
         """The player of a CPU waits for a while, and the CPU is idle meanwhile."""
@@ -176,6 +180,12 @@ class SystemRules(Beside):
         self.uvm.pageout.start(npages)
         self.model.start(npages)
         self.pageouts.append(npages)
+
+    def pageout_done(self) -> None:
+        npages = self.pageouts.pop()
+        self.uvm.pageout.done(npages)
+        self.model.done(npages)
+        self.settle()
 
     # Cross-calls.
 
