@@ -1,7 +1,8 @@
 """What the bench scripts share: claims and their records, interleaved repetitions, the table, the JSON file.
 
 A script measures one claim, or a few that come from the same run. Run it as `./run python bench/NAME.py`, with
-`--smoke` for a run of a few seconds that shows only that it works, and `--json FILE` for the records.
+`--smoke` for a run of a few seconds that shows only that it works, and `--json FILE` for the records. bench/all.py
+runs them all.
 
 => Each value is taken in at least five repetitions, A B A B, so that a machine that slows down slows both. The
    median is what counts; the least and the greatest are printed beside it.
@@ -21,7 +22,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -36,11 +37,15 @@ REPETITIONS: Final = 7
 """Five would do; with seven, one bad repetition on each side of the median still leaves five."""
 
 
+SHORT: Final = ("id", "claim", "measured", "bound", "unit", "holds")
+"""The fields of a JSON record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What was found out about one claim; the fields up to `holds` are the JSON record.
+    """What was found out about one claim; the fields up to `holds` are the JSON record, all of them with --values.
 
-    => `measured` is the median; `low` and `high` are the extremes of the repetitions.
+    => `measured` is the median of `values`, one of each repetition; `low` and `high` are their extremes.
     """
 
     id: str
@@ -52,6 +57,7 @@ class Record:
     at_least: bool
     low: float | None
     high: float | None
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +76,9 @@ class Claim:
         holds: bool | None = None
         if judged and self.bound is not None:
             holds = measured >= self.bound if self.at_least else measured <= self.bound
+        low, high = min(values), max(values)
         return Record(
-            self.id, self.claim, measured, self.bound, self.unit, holds, self.at_least, min(values), max(values)
+            self.id, self.claim, measured, self.bound, self.unit, holds, self.at_least, low, high, tuple(values)
         )
 
     def unmeasured(self) -> Record:
@@ -127,6 +134,20 @@ def interleaved(
     return values
 
 
+def alternating(measures: Mapping[str, Callable[[], float]], slices: int) -> dict[str, float]:
+    """Take every measure that many times, in turn and there and back (A B B A); return the median of each.
+
+    => For differences of a few percent: what disturbs one slice does not count, what drifts drifts for all alike.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in measures}
+    order = list(measures)
+    for _ in range(slices):
+        for name in order:
+            taken[name].append(measures[name]())
+        order.reverse()
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
 def driven(uvm: Uvm, bodies: Sequence[Body]) -> Drive:
     """Run bodies on the CPUs of a system; Ctrl-C ends the script, and a run that lacked pages proves nothing."""
     done = drive(uvm, bodies)
@@ -148,6 +169,7 @@ def main(doc: str, bench: Callable[[bool], list[Record]]) -> int:
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="a run of a few seconds that judges no timing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the records to FILE")
+    parser.add_argument("--values", action="store_true", help="in FILE, the value of each repetition, too")
     args = parser.parse_args()
     file: Path | None = args.json
     if file is not None and (file.is_dir() or not file.parent.is_dir()):
@@ -160,7 +182,7 @@ def main(doc: str, bench: Callable[[bool], list[Record]]) -> int:
         return 130
     print(table(records))
     if file is not None:
-        write(file, records)
+        write(file, records, values=args.values)
     return int(any(record.holds is False for record in records))
 
 
@@ -180,22 +202,19 @@ def table(records: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def write(file: Path, records: Sequence[Record]) -> None:
+def write(file: Path, records: Sequence[Record], *, values: bool = False) -> None:
     """Write the records as a JSON list; a reader sees the old file or the whole new one."""
+    listed = [asdict(record) for record in records]
+    if not values:
+        listed = [{name: one[name] for name in SHORT} for one in listed]
+    write_json(file, listed)
+
+
+def write_json(file: Path, document: object) -> None:
+    """Write a document whole, beside its place, and rename it."""
     beside = file.with_name(f"{file.name}.{os.getpid()}.new")
-    listed = [
-        {
-            "id": record.id,
-            "claim": record.claim,
-            "measured": record.measured,
-            "bound": record.bound,
-            "unit": record.unit,
-            "holds": record.holds,
-        }
-        for record in records
-    ]
     try:
-        beside.write_text(json.dumps(listed, indent=2) + "\n")
+        beside.write_text(json.dumps(document, indent=2) + "\n")
         beside.replace(file)
     finally:
         beside.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.harness import Claim, Record, interleaved, main, table, write
+from bench.harness import Claim, Record, alternating, interleaved, main, table, write
 
 AT_MOST = Claim("id", "in words", "s", 2.0)
 AT_LEAST = Claim("id", "in words", "1/s", 2.0, at_least=True)
@@ -40,6 +40,17 @@ def test_measures_take_turns_and_the_warm_up_is_thrown_away() -> None:
     values = interleaved({"a": lambda: take("a"), "b": lambda: take("b")}, 2)
     assert order == ["a", "b"] * 3
     assert values == {"a": [3, 5], "b": [4, 6]}
+
+
+def test_slices_go_there_and_back_and_their_medians_count() -> None:
+    order: list[str] = []
+
+    def take(name: str) -> float:
+        order.append(name)
+        return float(len(order))
+
+    assert alternating({"a": lambda: take("a"), "b": lambda: take("b")}, 3) == {"a": 4, "b": 3}
+    assert "".join(order) == "abbaab"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +88,16 @@ def test_records_replace_the_old_file_and_leave_nothing_beside(tmp_path: Path) -
     assert first == {"id": "id", "claim": "in words", "measured": 1.0, "bound": 2.0, "unit": "s", "holds": True}
     assert (second["measured"], second["holds"]) == (None, None)
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_records_with_values_have_every_repetition(tmp_path: Path) -> None:
+    file = tmp_path / "records.json"
+    record = AT_LEAST.record([3.0, 1.0, 2.0], judged=True)
+    write(file, [record], values=True)
+    (read,) = json.loads(file.read_text())
+    assert read["values"] == [3.0, 1.0, 2.0]
+    assert (read["measured"], read["low"], read["high"], read["at_least"]) == (2.0, 1.0, 3.0, True)
+    assert Record(**read | {"values": tuple(read["values"])}) == record
 
 
 def test_table_says_what_holds() -> None:

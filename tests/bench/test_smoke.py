@@ -24,6 +24,10 @@ IDS = {
     "boot.py": ["boot-1m-seconds", "boot-bytes-per-page"],
     "replay.py": ["replay-events-per-s"],
     "pglist.py": ["pglist-16-of-262144-ms"],
+    "lockstat_cost.py": ["lockstat-cost-percent"],
+    "observer_cost.py": ["observer-cost-percent"],
+    "counter_cost.py": ["counter-over-lock-pair", "counter-over-lock-2cpu"],
+    "startup.py": ["startup-import-ms", "startup-help-ms"],
     "pressure.py": [
         "pressure-longest-sleep-beside-free-ms",
         "pressure-false-oom",
@@ -31,11 +35,13 @@ IDS = {
     ],
 }
 COUNTS = {"local-hit-shared-locks", "local-hit-atomics", "pressure-false-oom"}  # judged in a smoke run too: no timing
-PARALLEL = {"scaling-2cpu", "percpu-over-fpageqlock-2cpu"}
+PARALLEL = {"scaling-2cpu", "percpu-over-fpageqlock-2cpu", "counter-over-lock-2cpu"}
 BETWEEN = {
     "floor-ratio": (0.5, 20),
     "boot-bytes-per-page": (100, 400),
     "global-lock-per-op-ratio": (0.001, 0.6),
+    "lockstat-cost-percent": (-50, 100),
+    "observer-cost-percent": (-10_000, 100),
     "pressure-longest-sleep-beside-free-ms": (-1, 10_000),
 }
 
@@ -54,7 +60,7 @@ def run(script: str, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_script_is_listed() -> None:
-    assert {path.name for path in (ROOT / "bench").glob("*.py")} == {*IDS, "harness.py"}
+    assert {path.name for path in (ROOT / "bench").glob("*.py")} == {*IDS, "harness.py", "all.py"}
 
 
 @pytest.mark.parametrize("script", IDS)

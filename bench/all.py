@@ -1,0 +1,206 @@
+"""The whole evidence: every script of bench/, one after the other, and one table of what they claim and found.
+
+=> Each script runs in a process of its own, as a user would run it, alone on the machine as far as this one can tell,
+   and at most SCRIPT_S seconds. A script that fails or takes longer is said to, and does not stop the others.
+=> `--json FILE`: one document with the host's facts and, for each script, its records with the value of every
+   repetition and what it printed. `--json` alone writes it to stdout, and the table to stderr.
+=> Exit code 1 if a claim does not hold or a script failed, 2 for a wrong argument, 130 on Ctrl-C: the script under
+   way is dropped, what was measured before is kept and marked as interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+from bench.harness import Record, host, table, write_json
+from uvmfree.measure.host import host as host_facts
+
+SCHEMA: Final = "uvmfree.evidence"
+VERSION: Final = 1
+
+FOLDER: Final = Path(__file__).resolve().parent
+NO_SCRIPTS: Final = frozenset({"all.py", "harness.py"})
+
+SCRIPT_S: Final = 1200.0
+"""Bound for one script: the longest, contention, takes minutes on two processors without the GIL."""
+
+SMOKE_S: Final = 120.0
+END_S: Final = 15.0
+"""How long a script may take to end once it was told to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one script did. => `failure`: why it has no records, or `exit_code` is neither 0 nor 1; else None."""
+
+    script: str
+    seconds: float
+    exit_code: int | None
+    failure: str | None
+    records: tuple[Record, ...]
+    output: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What was found so far; grows script by script, so that an interrupted run keeps what it had."""
+
+    smoke: bool
+    load: tuple[float, float, float] = field(default_factory=os.getloadavg)
+    facts: Any = field(default_factory=host_facts)
+    outcomes: list[Outcome] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def records(self) -> list[Record]:
+        """The records of all scripts."""
+        return [record for outcome in self.outcomes for record in outcome.records]
+
+    @property
+    def exit_code(self) -> int:
+        """What this process is to end with."""
+        if self.interrupted:
+            return 130
+        failed = any(outcome.failure is not None for outcome in self.outcomes)
+        return int(failed or any(record.holds is False for record in self.records))
+
+    def document(self) -> dict[str, Any]:
+        """Return everything as one JSON document."""
+        return {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "host": asdict(self.facts) | {"load_at_begin": self.load},
+            "smoke": self.smoke,
+            "interrupted": self.interrupted,
+            "scripts": [asdict(outcome) for outcome in self.outcomes],
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Yield the table, and a line for each script that failed."""
+        yield table(self.records)
+        for outcome in self.outcomes:
+            if outcome.failure is not None:
+                yield f"{outcome.script}: {outcome.failure}"
+        if self.interrupted:
+            yield f"interrupted after {len(self.outcomes)} scripts"
+
+
+def scripts(folder: Path) -> list[Path]:
+    """Return the scripts of a folder, by name."""
+    return sorted(path for path in folder.glob("*.py") if path.name not in NO_SCRIPTS)
+
+
+def run_script(script: Path, *, smoke: bool, bound_s: float) -> Outcome:
+    """Run one script to its end, or to its bound; KeyboardInterrupt once it has ended, if Ctrl-C came."""
+    began = perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "records.json")
+        command = [sys.executable, str(script), "--json", str(file), "--values", *(["--smoke"] if smoke else [])]
+        exit_code, output = _ended(command, bound_s)
+        if exit_code == 130:
+            raise KeyboardInterrupt  # the terminal's Ctrl-C has reached the script first
+        failure = None
+        records: tuple[Record, ...] = ()
+        if exit_code is None:
+            failure = f"took over {bound_s:.0f} s and was ended"
+        elif exit_code not in (0, 1):
+            failure = f"ended with exit code {exit_code}: {output[-1] if output else 'it said nothing'}"
+        else:
+            try:
+                records = tuple(_record(one) for one in json.loads(file.read_text()))
+            except (OSError, ValueError, TypeError):
+                failure = f"wrote no records: {output[-1] if output else 'it said nothing'}"
+    return Outcome(script.name, perf_counter() - began, exit_code, failure, records, tuple(output))
+
+
+def _ended(command: list[str], bound_s: float) -> tuple[int | None, list[str]]:
+    """Run a process; return its exit code, None if it took too long, and the lines that it printed."""
+    # The root of the project is where the scripts import from, whoever runs them.
+    paths = [str(FOLDER.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    process = subprocess.Popen(
+        command,
+        cwd=FOLDER.parent,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    try:
+        said, _ = process.communicate(timeout=bound_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said, _ = process.communicate()
+        return None, said.splitlines()
+    except KeyboardInterrupt:
+        process.terminate()
+        try:
+            process.wait(END_S)
+        finally:
+            process.kill()  # does nothing where it has ended
+        raise
+    return process.returncode, said.splitlines()
+
+
+def _record(fields: dict[str, Any]) -> Record:
+    return Record(**fields | {"values": tuple(fields["values"])})
+
+
+def run_all(evidence: Evidence, todo: Iterable[Path], bound_s: float) -> None:
+    """Run scripts one after the other, adding to the evidence; Ctrl-C ends it early."""
+    listed = list(todo)
+    try:
+        for number, script in enumerate(listed, 1):
+            print(f"{number} of {len(listed)}: {script.name} ...", end="", file=sys.stderr, flush=True)
+            outcome = run_script(script, smoke=evidence.smoke, bound_s=bound_s)
+            evidence.outcomes.append(outcome)
+            print(f" {outcome.seconds:.0f} s, {_verdict(outcome)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(" interrupted", file=sys.stderr)
+        evidence.interrupted = True
+
+
+def _verdict(outcome: Outcome) -> str:
+    if outcome.failure is not None:
+        return outcome.failure
+    broken = [record.id for record in outcome.records if record.holds is False]
+    return f"does not hold: {', '.join(broken)}" if broken else "done"
+
+
+def main(args: Sequence[str], folder: Path = FOLDER, bound_s: float | None = None) -> int:
+    """Read the arguments, run the scripts of a folder, print and write what they found; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--smoke", action="store_true", help="a run of seconds for each script that judges no timing")
+    parser.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="write one document to FILE; without FILE to stdout"
+    )
+    given = parser.parse_args(args)
+    file = None if given.json in (None, "-") else Path(given.json)
+    if file is not None and (file.is_dir() or not os.access(file.parent, os.W_OK)):
+        parser.error(f"--json {file}: not a file in a folder that can be written to")
+    table_to = sys.stderr if given.json == "-" else sys.stdout
+    print(host(), file=table_to)
+    evidence = Evidence(given.smoke)
+    run_all(evidence, scripts(folder), bound_s or (SMOKE_S if given.smoke else SCRIPT_S))
+    for line in evidence.lines():
+        print(line, file=table_to)
+    if file is not None:
+        write_json(file, evidence.document())
+    elif given.json == "-":
+        print(json.dumps(evidence.document(), indent=2))
+    return evidence.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,105 @@
+"""Claim: being watched by the observer costs at most 2 % of the throughput of local hits.
+
+How: one thread plays CPU 0 of a system whose threads run, and does local-hit pairs, pagealloc + pagefree of percpu;
+now watched (measure/observer.py, a sample every 2 ms), now not, in slices of some 60 ms, there and back. By the
+clock: with the GIL the observer needs it for each sample, so that the thread stands still meanwhile and for the way
+there and back. The medians of a repetition's slices give one value, the share of pairs a second that is gone.
+
+Beside it, by processor time: what the thread itself lost, and what the whole process used more, the observer's own
+work included; that is what a machine loses whose processors are all busy. Neither counts what other loads take.
+
+What could fool it: an observer that does not look: its samples are counted; a slice too short to hold some. Another
+load on the machine, which takes more than 2 % now from the one, now from the other: see the extremes, and the figures
+by processor time.
+"""
+
+import statistics
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from time import perf_counter, process_time, thread_time
+
+from bench.harness import REPETITIONS, Claim, Record, main, no_gc, spread
+from uvmfree.measure.observer import watch
+from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.boot import boot
+from uvmfree.uvm.system import Uvm
+
+CLAIM = Claim(
+    "observer-cost-percent",
+    "watched against unwatched: the share of local-hit pairs a second of percpu that the observer costs",
+    "% of throughput",
+    2.0,
+)
+
+NPAGES, NCPUS = 65_536, 2
+CACHED_PAGES = 64
+PAIRS, PAIRS_SMOKE = 100_000, 20_000
+SLICES = 13
+"""Slices of each kind in a repetition: about two seconds."""
+
+CLOCKS: tuple[Callable[[], float], ...] = (perf_counter, thread_time, process_time)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One slice: seconds by each of CLOCKS, and the samples that were taken."""
+
+    took: tuple[float, ...]
+    samples: int
+
+
+def run(uvm: Uvm, cpu: Cpu, pairs: int, *, watched: bool) -> Slice:
+    """Do so many pairs."""
+    alloc, free = cpu.pagealloc, cpu.pagefree
+    with watch(uvm) if watched else nullcontext() as observation:
+        began = [clock() for clock in CLOCKS]
+        for _ in range(pairs):
+            free(alloc())  # type: ignore[arg-type]  # a local hit: never None
+        took = tuple(clock() - start for clock, start in zip(CLOCKS, began, strict=True))
+        samples = observation.seen.samples if observation is not None else 0
+    return Slice(took, samples)
+
+
+def costs_percent(uvm: Uvm, cpu: Cpu, pairs: int, slices: int) -> tuple[tuple[float, ...], float]:
+    """Take slices in turn; return what being watched costs by each clock, and the samples a second."""
+    taken: dict[bool, list[Slice]] = {False: [], True: []}
+    for number in range(slices):
+        for watched in (False, True) if number % 2 else (True, False):
+            taken[watched].append(run(uvm, cpu, pairs, watched=watched))
+    by_clock = []
+    for clock in range(len(CLOCKS)):
+        alone, seen = (statistics.median(one.took[clock] for one in taken[watched]) for watched in (False, True))
+        by_clock.append(100 * (1 - alone / seen))
+    looked_s = sum(one.took[0] for one in taken[True])
+    return tuple(by_clock), sum(one.samples for one in taken[True]) / looked_s
+
+
+def bench(smoke: bool) -> list[Record]:
+    """Do pairs on one CPU, now and then watched."""
+    pairs, slices, repetitions = (PAIRS_SMOKE, 2, 1) if smoke else (PAIRS, SLICES, REPETITIONS)
+    found: list[tuple[float, ...]] = []
+    rates: list[float] = []
+    with boot(npages=NPAGES, ncpus=NCPUS, design="percpu") as uvm, uvm.run_on(0) as cpu, no_gc():
+        for pg in [cpu.pagealloc() for _ in range(CACHED_PAGES)]:
+            assert pg is not None
+            cpu.pagefree(pg)
+        before = uvm.cpu_stats()[0].cpumiss
+        for repetition in range(repetitions + 1):
+            values, rate = costs_percent(uvm, cpu, pairs, slices)
+            if repetition:  # the first one warms up
+                found.append(values)
+                rates.append(rate)
+        misses = uvm.cpu_stats()[0].cpumiss - before
+        uvm.audit()
+    if not all(rates):
+        raise RuntimeError("the observer took no sample")
+    wall, own, process = (list(column) for column in zip(*found, strict=True))
+    print(f"  {spread(rates)} samples a second; {misses} of the allocations were no local hits")
+    print(f"  by processor time: the thread {spread(own, 2)} %, the whole process {spread(process, 2)} %")
+    return [CLAIM.record(wall, judged=not smoke)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(__doc__, bench))
