@@ -147,6 +147,8 @@ def test_a_thread_that_does_not_end_is_given_its_time_and_no_more() -> None:
         with pytest.raises(HangError, match=r"^xc/1 did not end within 0\.01 s$"):
             xcall.close(timeout_s=0.01)
         assert (stuck.error_cpu, stuck.pending, done.error) == (1, set(), None)
+        with pytest.raises(HangError, match=r"^xc/1 did not end"):  # it still has not, and is joined again
+            xcall.close(timeout_s=0.01)
     finally:
         go.set()
     xcall.close()
