@@ -79,7 +79,6 @@ def layout(**more: Any) -> Layout:
             "y": 1,
             "yanchor": "bottom",
         },
-        "dragmode": False,
         **more,
     }
 

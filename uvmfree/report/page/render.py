@@ -64,7 +64,7 @@ class Renderer:
             class_="wide" if table.wide else False,
         )
         # Where it is wider than its place it scrolls, and whoever has no mouse must be able to scroll it.
-        return tag("div", drawn, class_="scroll", role="region", tabindex=0, aria_labelledby=name)
+        return tag("div", drawn, class_="scroll", role="group", tabindex=0, aria_labelledby=name)
 
     def _heading(self, text: str, names_rows: bool) -> Html:
         kind = "name" if names_rows else "number"

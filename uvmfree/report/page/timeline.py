@@ -55,7 +55,7 @@ def over_time(sources: Sequence[Source], designs: Sequence[str]) -> Section:
         "it; the truth is all free pages: those on the global list, and those in the caches, which the reading does "
         "not count (shaded). A sample is not quite one moment: pages that move while it is taken can count twice, or "
         "not at all. Shown is the last repetition with lockstat of each design. Where there are more samples "
-        "than a plot shows, its extremes are kept."
+        "than a plot shows, its extremes are kept. Drag across a plot to zoom in, double-click to zoom out."
     ]
     return Section("timeline", "Free pages over time", [*words, *_missing(sources, found)], groups)
 
