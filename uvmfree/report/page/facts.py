@@ -71,7 +71,9 @@ def _facts(source: Source) -> list[tuple[str, str]]:
             "; ".join(
                 f"{design}: {len(record.counted(design))} with lockstat, {len(record.timed(design))} without"
                 for design in record.designs
-            ),
+            )
+            if record.kind == "bench"
+            else f"{record.seconds:g} s of each design, faults: {', '.join(record.faults) or 'none'}",
         ),
         (
             "tunables not at their defaults",
@@ -113,7 +115,7 @@ def caveats(sources: Sequence[Source]) -> Iterator[str]:
         )
     if broken := [number for number, record in records if record.interrupted]:
         yield f"{_records(broken, len(records))}: interrupted. What was measured until then is here."
-    if few := [source.number for source in sources if _repetitions(source) < REPETITIONS_FEW]:
+    if few := [each.number for each in sources if each.record.runs and _repetitions(each) < REPETITIONS_FEW]:
         yield f"{_records(few, len(records))}: fewer than {REPETITIONS_FEW} repetitions; spreads mean little."
     if len({(record.host.cpu_model, record.host.kernel, record.host.affinity) for _, record in records}) > 1:
         yield "The records come from different hosts: times compare only within one host."

@@ -17,6 +17,7 @@ from uvmfree.report.page.render import Renderer
 from uvmfree.report.page.scaling import scaling
 from uvmfree.report.page.settings import Source, designs_of, points_of
 from uvmfree.report.page.stranded import stranded
+from uvmfree.report.page.stress import stressed
 from uvmfree.report.page.timeline import over_time
 from uvmfree.report.page.waits import waits
 
@@ -37,6 +38,7 @@ def build(named: Sequence[tuple[str, Record]]) -> str:
     points, designs = points_of(records), designs_of(records)
     sections = (
         measured(sources),
+        *stressed(sources),
         locks(points, designs),
         scaling(points, designs),
         waits(points, designs),

@@ -8,6 +8,7 @@ from typing import Final
 
 from uvmfree.measure.run import Run
 from uvmfree.measure.samples import Samples
+from uvmfree.measure.stress_run import StressRun
 from uvmfree.report.page.settings import Source
 from uvmfree.report.page.thin import rows_for
 
@@ -17,19 +18,26 @@ BANDS_MAX: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A run with lockstat and its samples: the last repetition of a design that has any.
+    """A run and its samples: the last repetition of a design that has any, or its stress run.
 
     => `on_list`: pages on the global list. `cached`: in all caches. `truth`: all free pages. `stranded`: pages that
        some CPU could not reach, in the caches of the others.
     """
 
     source: Source
-    run: Run
+    run: Run | StressRun
     samples: Samples
     cached: Sequence[int]
     on_list: Sequence[int]
     truth: Sequence[int]
     stranded: Sequence[int]
+
+    @property
+    def title(self) -> str:
+        """The run in a few words."""
+        return f"{self.run.design}, " + (
+            f"repetition {self.run.repetition + 1}" if isinstance(self.run, Run) else "stressed"
+        )
 
     @property
     def end_ns(self) -> int:
@@ -59,10 +67,16 @@ def timelines(sources: Sequence[Source], designs: Sequence[str]) -> list[list[Ti
     """Return the timelines of each record that has any, by design."""
     found = []
     for source in sources:
-        counted = (source.record.counted(design) for design in designs)
-        runs = ([run for run in each if run.samples and run.samples.t_ns] for each in counted)
-        found.append([_timeline(source, each[-1]) for each in runs if each])
+        by_design = [_runs(source, design) for design in designs]
+        found.append([_timeline(source, runs[-1]) for runs in by_design if runs])
     return [each for each in found if each]
+
+
+def _runs(source: Source, design: str) -> list[Run | StressRun]:
+    """Return the runs of a design that have samples, and counters at the end."""
+    stressed = [run for run in source.record.stress if run.design == design]
+    both: list[Run | StressRun] = [*source.record.counted(design), *stressed]
+    return [run for run in both if run.samples and run.samples.t_ns and run.uvmexp]
 
 
 def rows_drawn(found: Sequence[Sequence[Timeline]]) -> int:
@@ -70,7 +84,7 @@ def rows_drawn(found: Sequence[Sequence[Timeline]]) -> int:
     return rows_for(sum(2 * (len(each.bands) + 4) for record in found for each in record))
 
 
-def _timeline(source: Source, run: Run) -> Timeline:
+def _timeline(source: Source, run: Run | StressRun) -> Timeline:
     samples = run.samples
     assert samples is not None
     rows = list(zip(*samples.cached, strict=True)) or [()] * len(samples.t_ns)

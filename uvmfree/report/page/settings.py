@@ -132,5 +132,5 @@ def label(setting: Setting, among: Sequence[Setting]) -> str:
 
 def designs_of(records: Sequence[Record]) -> list[str]:
     """Return the designs that were measured, in the order in which they stand everywhere."""
-    found = dict.fromkeys(run.design for record in records for run in record.runs)
+    found = dict.fromkeys(run.design for record in records for run in (*record.runs, *record.stress))
     return [*(name for name in REGISTRY if name in found), *(name for name in found if name not in REGISTRY)]

@@ -72,7 +72,7 @@ def _missing(sources: Sequence[Source], found: Sequence[Sequence[Timeline]]) -> 
 
 
 def _plot(timeline: Timeline, record: Sequence[Timeline], limit: int, marks: int) -> Plot:
-    samples, run = timeline.samples, timeline.run
+    samples = timeline.samples
     kept = thinned(len(samples.t_ns), limit, [[-pages for pages in samples.free], timeline.cached])
     times = timeline.times(kept)
     low, high = _range(record)
@@ -94,7 +94,7 @@ def _plot(timeline: Timeline, record: Sequence[Timeline], limit: int, marks: int
         for index, (_, _, traces) in enumerate(panels, 1)
         for trace in traces
     ]
-    title = f"{run.design}, repetition {run.repetition + 1}"
+    title = timeline.title
     return Plot(title, _says(timeline, lanes), traces, drawn, height, _tables(timeline, lanes))
 
 
@@ -205,6 +205,7 @@ def _range(record: Sequence[Timeline]) -> tuple[float, float]:
 
 def _target(timeline: Timeline, low: float, high: float) -> list[Trace]:
     """Draw freetarg, up to which the daemon frees pages, where memory came near to it."""
+    assert timeline.run.uvmexp is not None
     freetarg, (_, size) = timeline.run.uvmexp.freetarg, timeline.unit
     if not low < 2 * freetarg < 2 * high:
         return []

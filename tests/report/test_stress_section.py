@@ -1,0 +1,75 @@
+"""Stress runs on the page: operations, faults, errors, and their counters over time."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.report.made import record
+from tests.report.reader import Element, read
+from uvmfree.measure.record import Record
+from uvmfree.measure.stress import Options, new_record
+from uvmfree.measure.stress_run import StressRun
+from uvmfree.report.page import page as page_module
+from uvmfree.report.page.page import build
+
+pytest.importorskip("plotly", reason="the extra `report` is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _without_plotly_js(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five megabytes that say nothing about the rest."""
+    monkeypatch.setattr(page_module, "library", lambda: "")
+
+
+def stressed(errors: tuple[str, ...] = ()) -> Record:
+    """The record of a stress run whose samples are those of a benchmark."""
+    like = record().counted("percpu")[-1]
+    made = new_record(Options(seconds=3, ncpus=4, npages=4096, faults=("storm",)), ("percpu",))
+    made.stress.append(
+        StressRun(
+            design="percpu",
+            command="uvmfree stress",
+            wall_s=3.0,
+            operations={"alloc": 2000, "free": 1000},
+            failed={"allocations": 1, "accesses and runs": 0, "detached": 0},
+            faults={"storm": {"injected": 5, "survived": 4}},
+            seen=replace(like.seen, gap_pages_max=321),
+            uvmexp=like.uvmexp,
+            rss_kib_end=2048,
+            errors=errors,
+            samples=like.samples,
+            events=like.events,
+        )
+    )
+    return made
+
+
+def page(*records: Record) -> Element:
+    return read(build([(f"{index}.json", each) for index, each in enumerate(records)]))
+
+
+def test_operations_faults_and_maxima_are_listed() -> None:
+    top = page(stressed())
+    (section,) = top.all("section", id="stress")
+    text = section.text
+    for said in ("3,000 random operations", "5 faults of which 4 were survived", "no errors", "2,000", "5, 4", "321"):
+        assert said in text
+    assert "what went wrong" not in text
+
+
+def test_its_counters_are_drawn_over_time() -> None:
+    (section,) = page(stressed()).all("section", id="timeline")
+    assert "percpu, stressed" in section.text
+    assert section.all("figure")
+
+
+def test_an_error_stands_first_and_is_only_text() -> None:
+    (section,) = page(stressed(("<b>a page was lost</b>",))).all("section", id="stress")
+    assert "1 error." in section.text
+    assert "<b>a page was lost</b>" in section.text
+    assert "what went wrong" in section.all("table")[0].text
+
+
+def test_without_a_stress_run_there_is_no_section() -> None:
+    assert page(record()).all("section", id="stress") == []
+    assert page(record(), stressed()).all("section", id="stress")

@@ -1,0 +1,91 @@
+"""Stress runs: what was done, which faults were survived, and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from uvmfree.measure.stress_run import StressRun
+from uvmfree.report.page.content import Group, Section, Table
+from uvmfree.report.page.settings import Source
+
+
+def stressed(sources: Sequence[Source]) -> list[Section]:
+    """Return the section of stress runs, if there are any."""
+    found = [(source, run) for source in sources for run in source.record.stress]
+    if not found:
+        return []
+    errors = sum(len(run.errors) for _, run in found)
+    steps = sum(run.steps for _, run in found)
+    injected = sum(fault["injected"] for _, run in found for fault in run.faults.values())
+    survived = sum(fault["survived"] for _, run in found for fault in run.faults.values())
+    words = (
+        f"{steps:,} random operations on all CPUs at once, {injected:,} faults of which {survived:,} were survived, "
+        f"{errors or 'no'} error{'s' * (errors != 1)}.",
+        "The wait for page locks is not counted in a stress run. Its counters are drawn over time below.",
+    )
+    tables = [
+        Table(
+            "Operations", ("record, design", "seconds", *_kinds(found), "all", "per second"), list(_operations(found))
+        ),
+        Table("Faults: injected, survived", ("record, design", *_faults(found)), list(_survived(found))),
+        Table("Maxima and memory", MAXIMA, list(_maxima(found))),
+    ]
+    if errors:
+        rows = [(_name(source, run), error) for source, run in found for error in run.errors]
+        tables.insert(0, Table("Errors", ("record, design", "what went wrong"), rows, names=2, wide=True))
+    return [Section("stress", "Stress runs", words, (Group((), tables=tables),))]
+
+
+MAXIMA = (
+    "record, design",
+    "gap to all free pages",
+    "gap to the global list",
+    "stranded pages",
+    "pages cached",
+    "memory at the end, MiB",
+    "errors",
+)
+
+_Found = Sequence[tuple[Source, StressRun]]
+
+
+def _operations(found: _Found) -> Iterator[tuple[str, ...]]:
+    for source, run in found:
+        counts = (f"{run.operations.get(kind, 0):,}" for kind in _kinds(found))
+        yield (_name(source, run), f"{run.wall_s:.1f}", *counts, f"{run.steps:,}", f"{run.steps_per_s:,.0f}")
+
+
+def _survived(found: _Found) -> Iterator[tuple[str, ...]]:
+    for source, run in found:
+        cells = (
+            f"{run.faults[name]['injected']:,}, {run.faults[name]['survived']:,}" if name in run.faults else ""
+            for name in _faults(found)
+        )
+        yield (_name(source, run), *cells)
+
+
+def _maxima(found: _Found) -> Iterator[tuple[str, ...]]:
+    for source, run in found:
+        seen = run.seen
+        pages = (
+            ("-",) * 4
+            if seen is None
+            else tuple(
+                f"{value:,}"
+                for value in (seen.gap_pages_max, seen.lag_pages_max, seen.stranded_pages_max, seen.cached_pages_max)
+            )
+        )
+        yield (_name(source, run), *pages, f"{run.rss_kib_end / 1024:,.0f}", str(len(run.errors)))
+
+
+def _kinds(found: _Found) -> list[str]:
+    """The kinds of operations, in the order in which they are first met."""
+    return list(dict.fromkeys(kind for _, run in found for kind in run.operations))
+
+
+def _faults(found: _Found) -> list[str]:
+    return list(dict.fromkeys(name for _, run in found for name in run.faults))
+
+
+def _name(source: Source, run: StressRun) -> str:
+    return f"{source.number}, {run.design}"
