@@ -148,6 +148,15 @@ def test_records_and_output_must_be_named(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_plotly")
+def test_a_sweep_in_which_nothing_is_measured_yet_is_refused(run: Run, tmp_path: Path) -> None:
+    file, out = tmp_path / "sweep.json", tmp_path / "report.html"
+    file.write_text(json.dumps({"schema": "uvmfree.sweep", "version": 1, "cells": [], "measured": []}))
+    said = run("report", str(file), "-o", str(out))
+    assert said == Said(2, "", f"uvmfree: {file}: nothing has been measured yet, so there is nothing to report\n")
+    assert not out.exists()
+
+
+@pytest.mark.usefixtures("_plotly")
 def test_an_interrupted_record_is_marked(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     assert run("report", *written(tmp_path, replace(record(), interrupted=True)), "-o", str(out)).status == 0

@@ -29,6 +29,8 @@ def report(records: tuple[str, ...], output: str) -> None:
         for file in records
         for record in load_records(file)
     ]
+    if not named:
+        raise ArgumentError(f"{', '.join(records)}: nothing has been measured yet, so there is nothing to report")
     page = build(named)
     if output == "-":
         click.echo(page, nl=False)
