@@ -22,6 +22,11 @@ from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.kern.threads import OsThread
 
 NS = 1_000_000_000
+READINGS = 300
+"""Readings of the clock between which no time passes; a program has so many only if threads wait for it to pass."""
+
+READING_NS = NS // 1000
+"""How far each reading after that moves the clock: threads that try again and again come to the end of their wait."""
 
 
 class Unlocked:
@@ -145,6 +150,7 @@ class ExploreMachine:
         self.atomic = no_interleave
         self.lockdebug = lockdebug
         self.now_ns = 100 * NS
+        self._readings = 0
         self.alarms: list[tuple[int, threading.Event]] = []
         self._ids: dict[int, int] = {}
         self._gate = threading.Event()
@@ -166,6 +172,9 @@ class ExploreMachine:
         return OsThread(name, body)
 
     def clock_ns(self) -> int:
+        self._readings += 1
+        if self._readings > READINGS:
+            self._pass(READING_NS)
         return self.now_ns
 
     def me(self) -> int:
@@ -181,12 +190,12 @@ class ExploreMachine:
 
     def advance(self, seconds: float) -> None:
         """Move the clock, and end the timed waits that are due."""
-        self.now_ns += round(seconds * NS)
-        for due_ns, wake in tuple(self.alarms):
-            if due_ns <= self.now_ns:
-                wake.set()
+        self._pass(round(seconds * NS))
         self.step()
 
-    def next_alarm_s(self) -> float | None:
-        """Return in how many seconds the next timed wait ends."""
-        return min(((due_ns - self.now_ns) / NS for due_ns, _ in self.alarms), default=None)
+    def _pass(self, ns: int) -> None:
+        self.now_ns += ns
+        with self.atomic():
+            for due_ns, wake in self.alarms:
+                if due_ns <= self.now_ns:
+                    wake.set()

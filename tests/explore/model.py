@@ -36,6 +36,10 @@ class Scene:
 
     machine: ExploreMachine
 
+    def do(self, thread: int, op: str) -> None:
+        """Do one operation of a thread's part."""
+        getattr(self, op)(thread)
+
     def begin(self) -> None:
         """Start the threads of the system itself, if it has any."""
 
@@ -59,7 +63,7 @@ class Scene:
         def part(thread: int) -> None:
             nonlocal left
             for op in program[thread]:
-                getattr(self, op)(thread)
+                self.do(thread, op)
             left -= 1
             if left == 0:
                 over.set()

@@ -5,6 +5,8 @@
 
 from typing import Final
 
+from tests.explore.anons import Anons, FpageqlockAnons
+from tests.explore.closing import Closing, FpageqlockClosing
 from tests.explore.everything import Everything
 from tests.explore.explorer import Outcome, explore_programs
 from tests.explore.hotplug import FpageqlockHotplugging, Hotplugging
@@ -50,6 +52,22 @@ PAGING: Final = (
 )
 
 RESERVES: Final = ("alloc.alloc/alloc.zalloc/give.redistribute", "zalloc.alloc.alloc/alloc.alloc.alloc/redistribute")
+
+CLOSING: Final = (
+    "alloc.zalloc/call.run/close",
+    "bind.free/patient/page_out.close",
+    "wait.alloc/idle_one.redistribute/close",
+    "waitfor.bind/kick.audit/detach.close",
+    "alloc/attach.fewer/detach.close",
+)
+
+PAGERS: Final = ("uvmfree/uvm/anon.py", "uvmfree/uvm/swap.py", "uvmfree/uvm/pageout.py", "uvmfree/uvm/pdaemon.py")
+ANONS: Final = (
+    "fill/sweep/kick",
+    "write0.read0/write0.discard0/fail",
+    "fill.read0/sweep/fail.detach",
+    "fill/write2.sweep/tick.look",
+)
 
 BOUNDED: Final = ("free.free/alloc.alloc.alloc/tick", *PAGES)
 
@@ -112,6 +130,10 @@ _ALL: Final = (
         ),
         ops_max=2,
     ),
+    Model("closing", Closing, Closing.PARTS, CLOSING, ops_max=2),
+    Model("closing-fpageqlock", FpageqlockClosing, Closing.PARTS, CLOSING, ops_max=2),
+    Model("anon", Anons, Anons.PARTS, ANONS, ops_max=2, traced=PAGERS),
+    Model("anon-fpageqlock", FpageqlockAnons, Anons.PARTS, ANONS, ops_max=2, traced=PAGERS),
     Model("paging", PagingSystem, PagingSystem.PARTS, PAGING),
     Model("reserves", Reserves, Reserves.PARTS, RESERVES),
     Model("reserves-refill", RefillReserves, Reserves.PARTS, RESERVES),

@@ -13,7 +13,10 @@ from typing import Any
 from interleave_test import DFSStrategy, PCTStrategy, RandomStrategy, ReplayStrategy, Schedule
 
 DECISIONS_MAX = 10_000
-"""Decisions in one schedule; the longest that ends takes a fifth of it, between single instructions."""
+"""Decisions in one schedule; twice what the longest takes that ends."""
+
+FAIR_AFTER = 5_000
+"""Decisions after which every thread has its turn; few programs have so many."""
 
 WRITES = {"STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR"}
 
@@ -43,7 +46,20 @@ class Dfs(Ending, DFSStrategy):
 
 
 class Pct(Ending, PCTStrategy):
-    """Probabilistic concurrency testing: the thread of the highest priority, which it may lose at any decision."""
+    """Probabilistic concurrency testing: the thread of the highest priority, which it may lose at any decision.
+
+    => A schedule that is long becomes fair. Two threads that keep each other busy may shut out a third for ever by
+       their priorities, as no machine would, and it may be the third that has what they want.
+    """
+
+    def pick(self, runnable: Any, current: Any, index: int) -> Any:
+        if self._long(index):
+            return self._rng.choice(runnable)
+        return super().pick(runnable, current, index)
+
+    def _long(self, index: int) -> bool:
+        _check(index)
+        return index > FAIR_AFTER
 
 
 class Replay(Ending, ReplayStrategy):
@@ -68,7 +84,8 @@ class WritePct(Pct):
         self._moments = 0
 
     def pick(self, runnable: Any, current: Any, index: int) -> Any:
-        _check(index)
+        if self._long(index):
+            return self._rng.choice(runnable)
         if current is not None and _may_matter(current.last_location):
             self._moments += 1
         return super().pick(runnable, current, self._moments)
