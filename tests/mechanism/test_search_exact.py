@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.conformance.steps import take
+from tests.conformance.steps import dirty, is_zero, take
 from tests.mechanism.rig import Boot, free_globally, free_on, settle, take_everything
-from uvmfree.uvm.page import Place, VmPage
+from uvmfree.uvm.page import PG_BUSY, PG_CLEAN, PG_FAKE, PG_ZERO, Place, VmPage
 
 
 def by_colour(pages: list[VmPage]) -> dict[int, list[VmPage]]:
@@ -48,3 +48,31 @@ def test_a_batch_begins_at_the_colour_after_the_page_that_was_wanted(boot: Boot,
     assert [(take(cpu).color - start) % 4 for _ in range(2)] == [1, 2]
     stats = uvm.cpu_stats()[0]
     assert (stats.cpumiss, stats.colormiss) == (misses, 0)
+
+
+def test_the_global_list_is_searched_by_ascending_colours(boot: Boot, design: str) -> None:
+    """R9: colours in rotation from the start colour, upwards."""
+    uvm = boot(design=design)
+    pages = take_everything(uvm)
+    colours = by_colour(pages)
+    free_globally(uvm, [*colours[0][:6], *colours[3][:6], *colours[2][:6]])
+    got = [take(uvm.cpus[1], color=1, use_reserve=True).color for _ in range(17)]
+    assert got == [2] * 6 + [3] * 6 + [0] * 5
+
+
+def test_a_warm_page_that_is_wanted_zeroed_says_what_it_is(boot: Boot, design: str) -> None:
+    """R12: BUSY, FAKE and ZERO, not CLEAN, by the short way too."""
+    uvm = boot(design=design)
+    cpu = uvm.cpus[0]
+    for _ in range(4):
+        pg = take(cpu)
+        dirty(uvm, pg)
+        assert pg.flags == PG_BUSY | PG_CLEAN | PG_FAKE
+        cpu.pagefree(pg)
+        pg = take(cpu, zero=True)
+        assert is_zero(uvm, pg)
+        assert pg.flags == PG_BUSY | PG_FAKE | PG_ZERO
+    pages = [take(cpu) for _ in range(4)]
+    for pg in pages:
+        cpu.pagefree(pg)
+    assert {take(cpu, zero=True).flags for _ in pages} == {PG_BUSY | PG_FAKE | PG_ZERO}

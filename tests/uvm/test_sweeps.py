@@ -88,3 +88,17 @@ def test_the_head_leaves_no_ghost(make: Callable[[int], tuple[PageList, list[VmP
         unlink(pg)
         assert pages.ghosts == 0
     assert pages == []
+
+
+def test_a_ghost_that_is_met_at_the_head_is_counted_no_more() -> None:
+    """R2: pages come out from under ghosts, and the count of these stays exact."""
+    chunk, made, unlink = a_chunk(12)
+    bucket = Bucket(UNKNOWN)
+    bucket.splice(chunk)
+    for pg in (made[10], made[9], made[8], made[5], made[1]):
+        unlink(pg)
+    for pfn, ghosts in ((11, 5), (7, 2), (6, 2), (4, 1), (3, 1), (2, 1), (0, 0)):
+        pg = bucket.pop()
+        assert pg is made[pfn]
+        assert chunk.ghosts == ghosts == len(chunk) - sum(each.list is chunk for each in chunk)
+    assert bucket.pop() is None
