@@ -15,6 +15,8 @@ from unittest import mock
 
 from uvmfree.kern.mutex import Condvar
 from uvmfree.kern.xcall import Xcall
+from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.designs.fpageqlock import FpageqlockCpu
 from uvmfree.uvm.designs.percpu import Percpu
 from uvmfree.uvm.designs.percpu_bounded import BoundedCpu
 from uvmfree.uvm.designs.percpu_rest import PercpuAtRest
@@ -127,6 +129,16 @@ detached_cpu_that_answers_again = changed(
 zeroed_page_given_to_whoever_played_before = changed(
     IdleZero, "_zeroed", ("if pg.list is cpu._zeroing and not cpu.stopped:", "if True:")
 )
+run_taken_from_a_closed_system = changed(PgList, "_take", ("self._state.check_open()", "pass"))
+busy_page_reclaimed = changed(
+    AnonMemory, "_is_victim", ("if anon.state in BUSY:", "if anon.state is AnonState.PAGEIN:")
+)
+todays_count_updated_before_the_lock = changed(
+    FpageqlockCpu,
+    "pagefree",
+    ("        self._words[self._free_slot] += 1\n", ""),
+    ("    self._acquire_free()\n", "    self._words[self._free_slot] += 1\n    self._acquire_free()\n"),
+)
 
 CAUGHT_BY: Final = {
     "redistribution_without_the_cpu_lock": "redistribute",
@@ -148,5 +160,8 @@ CAUGHT_BY: Final = {
     "detach_without_the_locks": "hotplug",
     "detached_cpu_that_answers_again": "comings",
     "zeroed_page_given_to_whoever_played_before": "hotplug-fpageqlock",
+    "run_taken_from_a_closed_system": "closing-fpageqlock",
+    "busy_page_reclaimed": "anon",
+    "todays_count_updated_before_the_lock": "counters-fpageqlock",
 }
 """The model that catches each, within BUG_SCHEDULES of tests/explore/test_bugs.py."""
