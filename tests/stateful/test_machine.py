@@ -1,7 +1,12 @@
-"""Each design and each variant beside its model: any calls, one at a time, on any of four CPUs."""
+"""Each design and each variant beside its model: any calls, one at a time, on any of four CPUs.
+
+=> For longer: pytest --hypothesis-profile=search --timeout=0 tests/stateful
+"""
+
+import zlib
 
 import pytest
-from hypothesis import settings
+from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.stateful.machine import VARIANTS, machine_for
@@ -9,4 +14,13 @@ from tests.stateful.machine import VARIANTS, machine_for
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_any_calls_give_what_the_model_gives(name: str) -> None:
-    run_state_machine_as_test(machine_for(VARIANTS[name]), settings=settings(max_examples=30, stateful_step_count=40))
+    """P1, P3 to P10; R1 to R22, R24 to R31; Q13.
+
+    => Not here: R20 with something to scan (tests/anon), R23, R29 with time to wait (tests/mechanism).
+    """
+    machine = machine_for(VARIANTS[name])
+    if settings.default.derandomize:
+        seed(zlib.crc32(name.encode()))(machine)  # else all variants would be given the same steps
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=settings.default.max_examples // 4, stateful_step_count=40)
+    )

@@ -1,9 +1,13 @@
-"""The reader beside a model, and beside whatever Hypothesis thinks a trace might be.
+"""The reader of traces beside a model, and beside whatever Hypothesis thinks a trace might be.
 
-=> `naive` is the model: the same rules in the plainest way, over events that are made up.
+=> Any text and any bytes, packed or not, whole or cut off, are a trace or one clean TraceError.
+=> `naive` is the model: the same rules in the plainest way, over events that are made up, or taken from a real trace.
 """
 
+import itertools
 import lzma
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,20 @@ from hypothesis import strategies as st
 
 from tests.workload.perf_lines import ONE, PACKED, check_shape, line, read
 from uvmfree.errors import TraceError
+from uvmfree.workload.trace import bundled_trace
 
+
+def real_lines() -> list[str]:
+    """Return lines of a kernel's trace: all of the pages that had most done to them in its first 20,000 lines."""
+    with lzma.open(bundled_trace(), "rt", encoding="utf-8") as bundled:
+        lines = list(itertools.islice(bundled, 20_000))
+    page = re.compile(r"pfn=\S+")
+    found = [match[0] for text in lines if (match := page.search(text))]
+    busiest = {pfn for pfn, _ in Counter(found).most_common(40)}
+    return [text for text in lines if (match := page.search(text)) and match[0] in busiest]
+
+
+REAL = real_lines()
 PIECES = st.one_of(
     st.text(max_size=40),
     st.sampled_from(
@@ -55,15 +72,51 @@ def test_any_bytes_are_a_trace_or_one_clear_error(scratch: Path, data: bytes, he
     one_outcome(scratch, head + data)
 
 
+EDITS = st.lists(
+    st.tuples(
+        st.integers(0, sum(map(len, REAL[:40]))),
+        st.integers(0, 40),
+        st.one_of(
+            st.just(""), st.text(max_size=5), st.sampled_from(["\n", "\0", " ", "9" * 30, "[999]", "-1.0", *REAL[:3]])
+        ),
+    ),
+    max_size=3,
+)
+
+
+@given(edits=EDITS, packed=st.sampled_from(list(PACKED)), cut=st.one_of(st.none(), st.integers(0, 3000)))
+def test_real_lines_with_faults_are_a_trace_or_one_clear_error(
+    scratch: Path, edits: list[tuple[int, int, str]], packed: str, cut: int | None
+) -> None:
+    """Pieces are left out and put in, the file is cut off."""
+    text = "".join(REAL[:40])
+    for at, length, instead in edits:
+        text = text[:at] + instead + text[at + length :]
+    one_outcome(scratch, PACKED[packed](text.encode(errors="surrogatepass"))[:cut])
+
+
+@given(faults=st.lists(st.tuples(st.integers(0, 1500), st.integers(1, 255)), min_size=1, max_size=3))
+def test_damaged_archives_are_a_trace_or_one_clear_error(scratch: Path, faults: list[tuple[int, int]]) -> None:
+    for pack in (PACKED["gzip"], PACKED["xz"]):
+        data = bytearray(pack("".join(REAL).encode()))
+        for at, flipped in faults:
+            data[at % len(data)] ^= flipped
+        one_outcome(scratch, bytes(data))
+
+
 def one_outcome(scratch: Path, data: bytes) -> None:
     try:
         trace = read(scratch, data)
     except TraceError as error:
-        assert str(error).startswith(str(scratch))  # noqa: PT017 (either outcome is right)
-        assert str(error).isprintable()  # noqa: PT017
+        assert type(error) is TraceError  # noqa: PT017 (either outcome is right)
+        assert str(error).startswith(str(scratch))  # noqa: PT017
+        assert str(error).isprintable()  # noqa: PT017 (and so of one line)
     else:
         check_shape(trace)
 
+
+Event = tuple[str, int, int, int, int, bool, str]
+"""What happened, page frame, CPU, time since the last event in us, order, whether __GFP_ZERO, whose task."""
 
 EVENTS = st.lists(
     st.tuples(
@@ -79,7 +132,7 @@ EVENTS = st.lists(
 )
 
 
-def naive(events: list[tuple[str, int, int, int, int, bool, str]]) -> dict[str, object]:
+def naive(events: list[Event]) -> dict[str, object]:
     """Return the counts by the plainest reading of the rules: look back for the page's last kept event."""
     kept: list[tuple[str, int, int, int, bool]] = []
     count = dict.fromkeys(
@@ -130,15 +183,48 @@ def naive(events: list[tuple[str, int, int, int, int, bool, str]]) -> dict[str, 
     }
 
 
+def naive_of_line(text: str) -> Event:
+    """Take a line apart, with its time in place of the time that has passed."""
+    head, _, tail = text.partition("kmem:mm_page_")
+    *who, cpu, time = head.split()
+    event, *fields = tail.split()
+    said = dict(field.split("=") for field in fields)
+    seconds, _, us = time.rstrip(":").partition(".")
+    zero = "__GFP_ZERO" in said.get("gfp_flags", "").split("|")
+    return (
+        event.rstrip(":"),
+        int(said["pfn"], 16),
+        int(cpu[1:-1]),
+        int(seconds) * 10**6 + int(us),
+        int(said["order"]),
+        zero,
+        " ".join(who),
+    )
+
+
+@given(kept=st.sets(st.integers(0, len(REAL) - 1), max_size=80))
+def test_counts_of_any_real_lines_are_those_of_the_naive_reader(scratch: Path, kept: set[int]) -> None:
+    """A trace from which lines are missing is a trace, in which other frees are of unknown pages."""
+    lines = [REAL[number] for number in sorted(kept)]
+    events = [naive_of_line(text) for text in lines]
+    times = [event[3] for event in events]
+    passed = [us - before for before, us in itertools.pairwise([times[0] if times else 0, *times])]
+    check_counts(
+        scratch, "".join(lines), [(*event[:3], us, *event[4:]) for event, us in zip(events, passed, strict=True)]
+    )
+
+
 @given(events=EVENTS)
-def test_counts_are_those_of_the_naive_reader(
-    scratch: Path, events: list[tuple[str, int, int, int, int, bool, str]]
-) -> None:
+def test_counts_are_those_of_the_naive_reader(scratch: Path, events: list[Event]) -> None:
     text, us = "", 0
     for event, pfn, cpu, delta_us, order, zero, who in events:
         us += delta_us
         flags = "GFP_KERNEL|__GFP_ZERO" if zero else "GFP_KERNEL"
         text += line(event, hex(pfn), who=who, cpu=cpu, us=us, order=order, flags=flags)
+    check_counts(scratch, text, events)
+
+
+def check_counts(scratch: Path, text: str, events: list[Event]) -> None:
     expected = naive(events)
     if not expected["allocs"]:
         with pytest.raises(TraceError, match="no allocation in" if text else "empty"):
