@@ -24,6 +24,6 @@ class UvmMachine(PageRules, SystemRules):
 def machine_for(variant: dict[str, Any]) -> type[UvmMachine]:
     """Return the state machine for a system booted with these tunables.
 
-    => Hypothesis prints a failure as `state = NAME()` and the steps that follow; the name makes that run as it stands.
+    => Hypothesis prints a failure as `state = NAME()` and the steps that follow; the name makes that run as it is.
     """
     return type(f"machine_for({variant})", (UvmMachine,), {"variant": variant})

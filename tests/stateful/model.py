@@ -6,6 +6,7 @@
    does to the model what the method of that name does to the system, and returns what that must return.
 """
 
+from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Generator
 from typing import NamedTuple
@@ -63,28 +64,28 @@ class Model(PageoutModel):
 
     # What a design says.
 
+    @abstractmethod
     def search(self, asked: Asked) -> tuple[Found | None, bool]:
         """Take a page; return it, or None, and whether the global list was looked at (R9)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put(self, cpu: int, pfn: int, zeroed: bool) -> None:
         """Let a page stand at the head of the lists on which a CPU puts it (R2, R13)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def gather(self, cpus: set[int]) -> None:
         """Hand back what these CPUs have cached, with all locks held."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unlink(self, pfns: list[int]) -> None:
         """Take pages off their lists, with all locks held."""
-        raise NotImplementedError
 
     def settle(self) -> None:
         """Update the shared counters for what was done with all locks held."""
 
+    @abstractmethod
     def bequeath(self, cpu: int, heir: int) -> None:
         """Leave what stands on a CPU's lists to the global list, or to another CPU."""
-        raise NotImplementedError
 
     def relieve(self) -> bool:
         """Whether a failed allocation had all caches handed back, to be tried again (Q5)."""
@@ -275,8 +276,11 @@ class Model(PageoutModel):
 
     def counters(self) -> list[dict[str, int]]:
         """Return what each CPU's statistics must be."""
-        return [stats | {"cached": self.cached(cpu)} for cpu, stats in enumerate(self.stats)]
+        return [
+            {**stats, "index": cpu, "cached": self.cached(cpu), "nextcolor": self.nextcolor[cpu]}
+            for cpu, stats in enumerate(self.stats)
+        ]
 
+    @abstractmethod
     def places(self) -> dict[int, tuple[str, int | None, bool]]:
         """Return of each free page its place, the CPU on whose list it is, and whether it is known to be zero."""
-        raise NotImplementedError

@@ -3,10 +3,12 @@
 => Whoever is woken by a call runs right after it, to its end; time passes when the test lets it.
 """
 
+from abc import ABC, abstractmethod
+
 from uvmfree.param import Param
 
 
-class PageoutModel:
+class PageoutModel(ABC):
     """What of a model is not about pages; they are added by Model."""
 
     def __init__(self, param: Param) -> None:
@@ -24,24 +26,24 @@ class PageoutModel:
 
     # What is said elsewhere.
 
+    @abstractmethod
     def free_count(self) -> int:
         """Return what uvmexp.free must be (R3)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cached(self, cpu: int) -> int:
         """Return how many pages stand on this CPU's lists only."""
-        raise NotImplementedError
 
+    @abstractmethod
     def redistribute(self, cpu: int, cause: str = "explicit") -> int:
         """Hand back what one CPU has cached (P8); return how many pages."""
-        raise NotImplementedError
 
-    def timer(self, cpu: int) -> None:
+    def timer(self, cpu: int) -> None:  # noqa: B027 - a design without caches does nothing then
         """Do what the xc thread of a CPU does once an interval (P9)."""
 
+    @abstractmethod
     def idle(self, cpu: int) -> int:
         """Do what an idle CPU does (R14, R15)."""
-        raise NotImplementedError
 
     # Watermarks.
 

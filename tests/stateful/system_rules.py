@@ -96,7 +96,7 @@ class SystemRules(Beside):
                 self.uvm.pagefree(in_hand)
         elif what == "take":
             free = len(self.model.free_pages())  # all but the one in hand (R28)
-            for npages in (free + 1, free):
+            for npages in (free + 1, max(1, free)):
                 self.pagefree(cpu, self.pglistalloc(Ranged(npages, 0, None, 1, 0, npages)))
             self.pagefree(cpu, self.pglistalloc(Ranged(2, in_hand.pfn & ~1, in_hand.pfn | 1, 1, 0, 1)))
         elif what == "detach":

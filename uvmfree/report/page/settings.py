@@ -132,5 +132,7 @@ def label(setting: Setting, among: Sequence[Setting]) -> str:
 
 def designs_of(records: Sequence[Record]) -> list[str]:
     """Return the designs that were measured, in the order in which they stand everywhere."""
-    found = dict.fromkeys(run.design for record in records for run in (*record.runs, *record.stress))
+    measured = (run.design for record in records for run in record.runs)
+    stressed = (run.design for record in records for run in record.stress)
+    found = dict.fromkeys((*measured, *stressed))
     return [*(name for name in REGISTRY if name in found), *(name for name in found if name not in REGISTRY)]
