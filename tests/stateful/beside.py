@@ -112,11 +112,11 @@ class Beside(RuleBasedStateMachine):
         pg = player.pagealloc(**how)
         wanted = self.model.alloc(player.index, lwp, **how)
         self.settle()
-        assert (pg and pg.pfn) == wanted
+        assert (pg and pg.pfn) == wanted, f"page {pg and pg.pfn}, the model has {wanted}"
         if pg is not None:
-            assert pg.flags == (FRESH_ZERO if how["zero"] else FRESH)  # R12
+            assert pg.flags == (FRESH_ZERO if how["zero"] else FRESH), f"{pg!r} has flags {pg.flags:#x}"  # R12
             if how["zero"]:
-                assert self.uvm.physmem.bytes_of(pg) == bytes(self.uvm.param.pagesize)
+                assert self.uvm.physmem.bytes_of(pg) == bytes(self.uvm.param.pagesize), f"{pg!r} is not zero"
             self.hold(pg)
         return pg
 
@@ -141,7 +141,7 @@ class Beside(RuleBasedStateMachine):
            the same, and the first page again.
         """
         for pg in pages:
-            assert self.uvm.physmem.bytes_of(pg) == self.stamps.pop(pg.pfn)
+            assert self.uvm.physmem.bytes_of(pg) == self.stamps.pop(pg.pfn), f"{pg!r} was written to by another"
         to = cpu
         if by == "player" and cpu in self.model.attached:
             with self.playing(cpu, "user"):
@@ -173,7 +173,7 @@ class Beside(RuleBasedStateMachine):
             return []
         pages = self.uvm.pglistalloc(*asked, waitok=waitok, timeout_s=0)
         self.settle()
-        assert [pg.pfn for pg in pages] == wanted
+        assert [pg.pfn for pg in pages] == wanted, f"pages {[pg.pfn for pg in pages]}, the model has {wanted}"
         for pg in pages:
             assert pg.flags == PG_CLEAN
             self.hold(pg)
@@ -191,7 +191,7 @@ class Beside(RuleBasedStateMachine):
         for each in range(NCPUS) if cpu is None else [cpu]:
             moved += self.model.redistribute(each)
             self.model.wake_waiters()
-        assert self.uvm.redistribute(cpu) == moved
+        assert (got := self.uvm.redistribute(cpu)) == moved, f"{got} pages were moved, the model has {moved}"
         self.settle()
 
     # What must hold after every step.
@@ -205,42 +205,52 @@ class Beside(RuleBasedStateMachine):
 
     @invariant()
     def counters_are_exact(self) -> None:
-        """R3, R11, P1."""
+        """R3, R7, R11, P1."""
         uvm, model = self.uvm, self.model
-        assert [cpu.nextcolor for cpu in uvm.cpus] == model.nextcolor  # R7
-        assert (uvm.uvmexp.free, uvm.uvmexp.zeropages) == (model.free_count(), model.zero_count())
-        assert uvm.counter_lag() == 0
-        for stats, wanted in zip(uvm.cpu_stats(), model.counters(), strict=True):
-            names = [name for name in stats.__slots__ if name != "index"]
-            assert {name: getattr(stats, name) for name in names} == {name: wanted.get(name, 0) for name in names}
-        assert uvm.redistributions() == dict.fromkeys(uvm.redistributions(), 0) | model.causes | {
-            "rate-limited": model.rate_limited
-        }
+        same("uvmexp", exp_of(uvm), {"free": model.free_count(), "zeropages": model.zero_count(), "lag": 0})
+        for cpu, stats, wanted in zip(uvm.cpus, uvm.cpu_stats(), model.counters(), strict=True):
+            found = {name: getattr(stats, name) for name in stats.__slots__} | {"nextcolor": cpu.nextcolor}
+            same(f"CPU {cpu.index}", found, dict.fromkeys(found, 0) | wanted)
+        drains = uvm.redistributions()
+        same(
+            "redistributions", drains, dict.fromkeys(drains, 0) | model.causes | {"rate-limited": model.rate_limited}
+        )
 
     @invariant()
     def every_page_is_where_it_should_be(self) -> None:
-        """R1, R3."""
+        """R1, R3, R16."""
         held = dict.fromkeys(self.stamps, ("ALLOCATED", None, False))
+        in_hand = {pfn: ("ZEROING", cpu, False) for pfn, cpu in self.model.zeroing.items()}
         found = {
             pg.pfn: (pg.place.name, pg.owner, pg.zeroed and pg.pfn not in self.stamps) for pg in self.uvm.physmem
         }
-        in_hand = {pfn: ("ZEROING", cpu, False) for pfn, cpu in self.model.zeroing.items()}
-        assert found == self.model.places() | in_hand | held
+        same("pages", found, self.model.places() | in_hand | held)
 
     @invariant()
     def the_daemon_is_where_it_should_be(self) -> None:
         """R17 to R22."""
         pageout, daemon, model = self.uvm.pageout, self.uvm.pagedaemon, self.model
         names = ("kicks", "sleeps", "timeouts", "wakeups", "paging", "pdpending")
-        assert {name: getattr(pageout, name) for name in names} == {name: getattr(model, name) for name in names}
-        assert (daemon.pdwoke, daemon.pdrevs) == (model.pdwoke, model.pdrevs)
-        assert (pageout.waiters, pageout.sleep_ns_total) == (len(model.waiters), sum(model.slept_ns))
-        assert self.machine.now_ns == model.now_ns
+        found = {name: getattr(pageout, name) for name in names}
+        found |= {"pdwoke": daemon.pdwoke, "pdrevs": daemon.pdrevs, "now_ns": self.machine.now_ns}
+        same("pageout", found, {name: getattr(model, name) for name in found})
         self.sleepers = [sleeper for sleeper in self.sleepers if not sleeper.over]
-        assert len(self.sleepers) == len(model.waiters)
+        found = {"waiters": pageout.waiters, "asleep": len(self.sleepers), "slept_ns": pageout.sleep_ns_total}
+        waiters = len(model.waiters)
+        same("waiters", found, {"waiters": waiters, "asleep": waiters, "slept_ns": sum(model.slept_ns)})
         assert all(self.woken)
 
     @invariant()
     def the_audit_is_content(self) -> None:
         """R1, R3, R16."""
         self.uvm.audit()
+
+
+def same(what: str, found: dict[Any, Any], wanted: dict[Any, Any]) -> None:
+    """Fail with what is different."""
+    wrong = {name: found.get(name) for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)}
+    assert not wrong, f"{what}: {wrong}; the model has { {name: wanted.get(name) for name in wrong} }"
+
+
+def exp_of(uvm: uvmfree.Uvm) -> dict[str, int]:
+    return {"free": uvm.uvmexp.free, "zeropages": uvm.uvmexp.zeropages, "lag": uvm.counter_lag()}

@@ -46,6 +46,9 @@ class FpageqlockModel(Model):
     def redistribute(self, cpu: int, cause: str = "explicit") -> int:
         return 0
 
+    def timer(self, cpu: int) -> None:
+        pass
+
     def gather(self, cpus: set[int]) -> None:
         pass
 
