@@ -128,6 +128,10 @@ class Anons(Scene):
         uvm.audit()
         uvm.close()
 
+    def drop(self) -> None:
+        for _, swap in self.uvm._anon_maps._maps:
+            swap.file._file.close()
+
     def check(self) -> None:
         """All was checked before the system was closed."""
 

@@ -151,8 +151,11 @@ def _explored(model: Model, program: Program, grain: str, patch: str | None, **h
         # What this thread does has no switch points, so that schedules differ by what the parts do.
         with interleave_test.no_interleave():
             scene = model.scene()
-            scene.play(program, interleave_test.spawn)
-            scene.check()
+            try:
+                scene.play(program, interleave_test.spawn)
+                scene.check()
+            finally:
+                scene.drop()
 
     play.__name__ = model.name
     assert grain in GRAINS

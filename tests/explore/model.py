@@ -50,6 +50,9 @@ class Scene:
     def end(self) -> None:
         """End them; all parts are over."""
 
+    def drop(self) -> None:
+        """Let go of what a run that failed has left open; no lock may be asked for."""
+
     def check(self) -> None:
         """Check what must hold in the end."""
         raise AssertionError("a scene checks something")
