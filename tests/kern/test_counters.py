@@ -156,17 +156,15 @@ def test_a_machine_makes_zeroed_counters() -> None:
 def test_an_adder_leaves_nothing_behind(page: CounterPage) -> None:
     """CPUs come and go (Q13): each makes adders, and an interpreter without a GIL keeps every class for good."""
 
-    def classes() -> int:
-        return sum(isinstance(one, type) for one in gc.get_objects())
-
+    function = ctypes.CFUNCTYPE(None).__mro__[1]  # what every type of a C function is derived from
     page.adder("free").add(1)
     gc.collect()
     gc.disable()
     try:
-        before = classes()
+        before = len(function.__subclasses__())
         for _ in range(20):
             page.adder("free").add(1)
-        assert classes() == before
+        assert len(function.__subclasses__()) <= before
     finally:
         gc.enable()
     assert page.load("free") == 21
