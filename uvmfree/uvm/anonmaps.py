@@ -78,8 +78,3 @@ class AnonMaps:
     def pdpageouts(self) -> int:
         """Writes to swap that the daemon has begun; likewise."""
         return sum(anons.pdpageouts for anons, _ in self._maps)
-
-    def audit(self) -> None:
-        """Check every map; AuditError lists what is wrong."""
-        for anons, _ in self._maps:
-            anons.audit()

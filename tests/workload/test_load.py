@@ -1,0 +1,75 @@
+"""What is looked at after a load has run: pages that do not arrive, CPUs that get no page, waits too long."""
+
+import pytest
+
+import uvmfree
+from uvmfree.uvm.system import Uvm
+from uvmfree.workload import load
+from uvmfree.workload.driver import DriveError, drive
+from uvmfree.workload.load import Load, pagealloc_waiting
+
+
+def booted(npages: int = 64) -> Uvm:
+    return uvmfree.boot(npages=npages, ncpus=2, pagesize=1 << 14, redistribute_interval_s=3600)
+
+
+@pytest.fixture
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "STILL_S", 0.02)
+    monkeypatch.setattr(load, "WAIT_S", 0.001)
+    monkeypatch.setattr(load, "PROBES", 2)
+
+
+@pytest.mark.usefixtures("_brief")
+def test_pages_that_stay_on_their_way_to_swap_are_a_hang() -> None:
+    """R22: nothing may be paging for ever."""
+    with booted() as uvm:
+        uvm.pageout.start(3)
+        with pytest.raises(uvmfree.HangError, match="3 pages have been on their way to swap"):
+            Load(uvm, []).settle()
+        uvm.pageout.done(3)
+        assert Load(uvm, []).settle() == 0
+
+
+@pytest.mark.usefixtures("_brief")
+def test_cpus_that_get_no_page_are_counted_and_those_that_do_give_it_back() -> None:
+    """Q5: false out-of-memory, after a bounded number of waits."""
+    uvm = booted()
+    anons = uvm.anon_memory(8, 8)
+    with uvm:
+        assert Load(uvm, [], anons).settle() == 0
+        uvm.redistribute()
+        pages = uvm.pglistalloc(uvm.param.npages, nsegs=uvm.param.npages)
+        assert Load(uvm, [], anons).settle() == 2
+        uvm.cpus[1].pagefree(pages.pop())
+        uvm._drainer._last_ns = uvm.machine.clock_ns() + 10**12  # nobody drains: the page stays where it is
+        assert Load(uvm, [], anons).settle() == 1
+        assert uvm.cached_pages() == (0, 1)
+        uvm.pglistfree(pages)
+        uvm.audit()
+
+
+@pytest.mark.usefixtures("_brief")
+def test_a_body_that_waits_too_long_for_a_page_is_a_hang() -> None:
+    """R18: and the CPU is named."""
+    with booted() as uvm:
+        pages = uvm.pglistalloc(uvm.param.npages, nsegs=uvm.param.npages)
+        with pytest.raises(DriveError, match=r"CPU 0 has waited .* for a page"):
+            drive(uvm, [lambda cpu, lane: void(pagealloc_waiting(uvm, cpu, lane))])
+        uvm.pglistfree(pages)
+
+
+def void(_: object) -> None:
+    return None
+
+
+@pytest.mark.usefixtures("_brief")
+def test_a_body_that_waits_for_a_page_stops_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R18: Ctrl-C ends it, without an error."""
+    monkeypatch.setattr(load, "STILL_S", 30.0)
+    with booted() as uvm:
+        pages = uvm.pglistalloc(uvm.param.npages, nsegs=uvm.param.npages)
+        done = drive(uvm, [lambda cpu, lane: void(pagealloc_waiting(uvm, cpu, lane))], lambda: True)
+        assert done.interrupted
+        assert done.failed[0] > 0
+        uvm.pglistfree(pages)
