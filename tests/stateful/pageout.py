@@ -21,7 +21,7 @@ class PageoutModel(ABC):
         self.paging = self.pdpending = 0
         self.waiters: list[int] = []  # since when each sleeps
         self.slept_ns: list[int] = []
-        self.kicked = self.daemon_waits = False
+        self.kicked = False
         self.kicks = self.sleeps = self.timeouts = self.wakeups = self.pdwoke = self.pdrevs = 0
 
     # What is said elsewhere.
@@ -86,19 +86,17 @@ class PageoutModel(ABC):
         self.waiters.append(self.now_ns)
         self.kicked = True
 
-    def wait(self, timeout_ns: int, lwp: str = "user") -> bool:
+    def wait(self, timeout_ns: int) -> bool:
         """R18: from the test's own thread; whether it was woken in time."""
         until_ns = self.now_ns + timeout_ns
         self.begin_wait()
         if timeout_ns:
-            self.daemon_waits |= lwp == "pagedaemon"
             self.daemon()
             while self.waiters and (due_ns := self.next_tick()) <= until_ns:
                 self.tick(due_ns)
             if not self.waiters:
                 return True
             self.now_ns = until_ns
-            self.daemon_waits = False
         self.waiters.pop()
         self.timeouts += 1
         return False
@@ -107,7 +105,6 @@ class PageoutModel(ABC):
         self.wakeups += bool(self.waiters)
         self.slept_ns += [self.now_ns - since for since in self.waiters]
         self.waiters.clear()
-        self.daemon_waits = False
 
     def wake_waiters(self) -> None:
         """R22: if there are pages above the kernel reserve."""
@@ -125,10 +122,8 @@ class PageoutModel(ABC):
         self.pdpending -= 1
         if self.countable(self.free_count()) > self.reserve_kernel:
             self.wake()
-            return
-        self.kicked = True
-        if self.daemon_waits and self.paging == 0:
-            self.wake()
+        else:
+            self.kicked = True
 
     def drain(self, cause: str) -> bool:
         """P10, Q11: hand all caches back, unless that was done a moment ago."""

@@ -167,7 +167,7 @@ class SystemRules(Beside):
                     self.uvm.wait(timeout_s)
             else:
                 self.model.playing = None
-                assert self.uvm.wait(timeout_s) is self.model.wait(round(timeout_s * 1e9), lwp)
+                assert self.uvm.wait(timeout_s) is self.model.wait(round(timeout_s * 1e9))
 
     def sleep(self) -> None:
         """A thread that plays no CPU waits without end."""

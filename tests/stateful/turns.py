@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from tests.kern.tasks import WAIT_S
 from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
@@ -20,6 +19,9 @@ from uvmfree.kern.mutex import Condvar, Mutex
 
 TURNS_MAX = 10_000
 """Turns until the test's own thread has its next one: far more than anything here takes."""
+
+WAIT_S = 60.0
+"""How long a thread may keep its turn: a thousand times what any takes, if the host is busy with other things."""
 
 NS = 10**9
 
