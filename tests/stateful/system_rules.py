@@ -26,17 +26,19 @@ class SystemRules(Beside):
 
     # CPUs and colours.
 
-    @rule(ncolors=st.sampled_from([0, 0, 0, 1, 2, 4, 8, 3]), cpu=CPU)
-    def change(self, ncolors: int, cpu: int) -> None:
-        """Q13: give pages so many colours; or, for 0, detach a CPU or bring it back."""
-        if ncolors == 0:
+    @rule(ncolors=st.sampled_from([0, 0, 1, 2, 4, 8, 3]), cpu=CPU, away=st.booleans())
+    def change(self, ncolors: int, cpu: int, away: bool) -> None:
+        """Q13: give pages so many colours, while a CPU is `away` or not; for 0, detach a CPU or bring it back."""
+        if ncolors == 0 or away:
             self.hotplug(cpu)
-        elif ncolors == 3:
+        if ncolors == 3:
             with pytest.raises(uvmfree.ArgumentError):
                 self.uvm.recolor(ncolors)
-        else:
+        elif ncolors:
             self.uvm.recolor(ncolors)
             self.model.recolor(ncolors)
+            if away:
+                self.hotplug(cpu)
 
     def hotplug(self, cpu: int) -> None:
         if cpu not in self.model.attached:
@@ -105,7 +107,7 @@ class SystemRules(Beside):
             with self.playing(cpu, "user"):
                 pass
         elif what == "recolor":
-            self.change(2 * self.model.ncolors % 15, cpu)
+            self.change(2 * self.model.ncolors % 15, cpu, away=False)
         elif what == "redistribute":
             self.redistribute(cpu)
         elif what == "advance":
