@@ -95,10 +95,10 @@ def test_real_lines_with_faults_are_a_trace_or_one_clear_error(
     one_outcome(scratch, PACKED[packed](text.encode(errors="surrogatepass"))[:cut])
 
 
-@given(faults=st.lists(st.tuples(st.integers(0, 1500), st.integers(1, 255)), min_size=1, max_size=3))
+@given(faults=st.lists(st.tuples(st.integers(0, 999), st.integers(1, 255)), min_size=1, max_size=3))
 def test_damaged_archives_are_a_trace_or_one_clear_error(scratch: Path, faults: list[tuple[int, int]]) -> None:
     for pack in (PACKED["gzip"], PACKED["xz"]):
-        data = bytearray(pack("".join(REAL).encode()))
+        data = bytearray(pack("".join(REAL[:40]).encode()))
         for at, flipped in faults:
             data[at % len(data)] ^= flipped
         one_outcome(scratch, bytes(data))
