@@ -1,7 +1,7 @@
 """Claim: being watched by the observer costs at most 2 % of the throughput of local hits.
 
 How: one thread plays CPU 0 of a system whose threads run, and does local-hit pairs, pagealloc + pagefree of percpu;
-now watched (measure/observer.py, a sample every 2 ms), now not, in slices of some 60 ms, there and back. By the
+now watched (measure/observer.py, a sample every 4 ms), now not, in slices of some 60 ms, there and back. By the
 clock: with the GIL the observer needs it for each sample, so that the thread stands still meanwhile and for the way
 there and back. The medians of a repetition's slices give one value, the share of pairs a second that is gone.
 

@@ -95,7 +95,7 @@ def notes(record: Record) -> Iterator[str]:
         yield f"Of the trace, {record.workload.skipped} were skipped."
     yield (
         "Wait share is the time that threads waited for page locks, of the time they were not stalled. Gaps, "
-        "stranded pages and waits beside free pages were sampled every 2 ms. All but the wall time was measured with "
+        "stranded pages and waits beside free pages were sampled every 4 ms. All but the wall time was measured with "
         "lockstat on."
     )
     if record.host.gil:

@@ -51,7 +51,7 @@ def over_time(sources: Sequence[Source], designs: Sequence[str]) -> Section:
         for index, record in enumerate(found)
     ]
     words = [
-        "An observer looks every 2 ms, if it gets a processor. The unlocked reading is uvmexp.free as anybody reads "
+        "An observer looks every 4 ms, if it gets a processor. The unlocked reading is uvmexp.free as anybody reads "
         "it; the truth is all free pages: those on the global list, and those in the caches, which the reading does "
         "not count (shaded). A sample is not quite one moment: pages that move while it is taken can count twice, or "
         "not at all. Shown is the last repetition with lockstat of each design. Where there are more samples "
