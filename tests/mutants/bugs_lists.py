@@ -254,7 +254,7 @@ BUGS: Final = (
         (forget("self._state.cpus[index].bequeath(self._state.cpus[heir])"),),
         "a page that a departing CPU is zeroing has no heir",
         "the page is never put back, and its idle thread looks for it without end (R16, Q13)",
-        machine("percpu"),
+        schedules("hotplug"),
     ),
     Mutant(
         "pages taken at rest not published",

@@ -243,7 +243,7 @@ BUGS: Final = (
         ),
         "a run may begin in one segment and end in the next",
         "the pages are of two freelists, and need not be neighbours on a real machine (R26)",
-        machine("percpu"),
+        requests("percpu"),
     ),
     Mutant(
         "alignment off by one",

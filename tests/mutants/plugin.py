@@ -27,6 +27,10 @@ with contextlib.suppress(ImportError):
     import interleave_test
 
 
+EXAMPLES = 200
+"""Twice as many as in a plain run, with a bug and without: what a property finds must not hang by a few examples."""
+
+
 class Count:
     """What was run, and how it ended."""
 
@@ -55,7 +59,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure() -> None:
     """Take over from the profile that tests/conftest.py has loaded by now."""
     phases = [Phase.explicit, Phase.generate]
-    settings.register_profile("mutants", settings(), phases=phases, database=None, print_blob=False)
+    settings.register_profile(
+        "mutants", settings(), phases=phases, max_examples=EXAMPLES, database=None, print_blob=False
+    )
     settings.load_profile("mutants")
     with contextlib.suppress(NameError):
         _count_schedules()
