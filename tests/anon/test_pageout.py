@@ -336,8 +336,9 @@ def test_r23_pdpending(racy: bool) -> None:
 
     def meanwhile() -> None:
         words.between = lambda: None
+        kept_out = counted.mutex.owner is not None  # asked before there is another thread that could own it
         starters.append(begin(lambda: counted.start(1)))
-        if counted.mutex.owner is None:  # nothing keeps the other thread out: it runs to its end in here
+        if not kept_out:  # it runs to its end in here
             finish(*starters)
 
     words.between = meanwhile
