@@ -8,6 +8,9 @@ there and back. The medians of a repetition's slices give one value, the share o
 Beside it, by processor time: what the thread itself lost, and what the whole process used more, the observer's own
 work included; that is what a machine loses whose processors are all busy. Neither counts what other loads take.
 
+And what it would cost to look at nothing but the counter page: each CPU would have to store there what its cache
+holds, on a line of its own, with every local hit. Pairs with two such stores take their turns with the others.
+
 What could fool it: an observer that does not look: its samples are counted; a slice too short to hold some. Another
 load on the machine, which takes more than 2 % now from the one, now from the other: see the extremes, and the figures
 by processor time.
@@ -21,6 +24,7 @@ from dataclasses import dataclass
 from time import perf_counter, process_time, thread_time
 
 from bench.harness import REPETITIONS, Claim, Record, main, no_gc, spread
+from uvmfree.kern.counters import CounterPage
 from uvmfree.measure.observer import watch
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.boot import boot
@@ -36,6 +40,7 @@ CLAIM = Claim(
 NPAGES, NCPUS = 65_536, 2
 CACHED_PAGES = 64
 PAIRS, PAIRS_SMOKE = 100_000, 20_000
+ALONE, WATCHED, STORING = range(3)
 SLICES = 13
 """Slices of each kind in a repetition: about two seconds."""
 
@@ -50,54 +55,75 @@ class Slice:
     samples: int
 
 
-def run(uvm: Uvm, cpu: Cpu, pairs: int, *, watched: bool) -> Slice:
+def run(uvm: Uvm, cpu: Cpu, pairs: int, kind: int) -> Slice:
     """Do so many pairs."""
     alloc, free = cpu.pagealloc, cpu.pagefree
-    with watch(uvm) if watched else nullcontext() as observation:
+    words = CounterPage(("cached",)).view()
+    with watch(uvm) if kind == WATCHED else nullcontext() as observation:
         began = [clock() for clock in CLOCKS]
-        for _ in range(pairs):
-            free(alloc())  # type: ignore[arg-type]  # a local hit: never None
+        if kind == STORING:
+            for pair in range(pairs):
+                pg = alloc()
+                words[0] = pair
+                free(pg)  # type: ignore[arg-type]
+                words[0] = pair
+        else:
+            for _ in range(pairs):
+                free(alloc())  # type: ignore[arg-type]  # a local hit: never None
         took = tuple(clock() - start for clock, start in zip(CLOCKS, began, strict=True))
         samples = observation.seen.samples if observation is not None else 0
     return Slice(took, samples)
 
 
-def costs_percent(uvm: Uvm, cpu: Cpu, pairs: int, slices: int) -> tuple[tuple[float, ...], float]:
-    """Take slices in turn; return what being watched costs by each clock, and the samples a second."""
-    taken: dict[bool, list[Slice]] = {False: [], True: []}
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a repetition found. => `watched`: in percent, by each of CLOCKS. `stored`: the same by the first."""
+
+    watched: tuple[float, ...]
+    stored: float
+    samples_per_s: float
+
+
+def costs(uvm: Uvm, cpu: Cpu, pairs: int, slices: int) -> Costs:
+    """Take slices in turn; return what being watched costs, and what storing would."""
+    taken: dict[int, list[Slice]] = {ALONE: [], WATCHED: [], STORING: []}
     for number in range(slices):
-        for watched in (False, True) if number % 2 else (True, False):
-            taken[watched].append(run(uvm, cpu, pairs, watched=watched))
-    by_clock = []
-    for clock in range(len(CLOCKS)):
-        alone, seen = (statistics.median(one.took[clock] for one in taken[watched]) for watched in (False, True))
-        by_clock.append(100 * (1 - alone / seen))
-    looked_s = sum(one.took[0] for one in taken[True])
-    return tuple(by_clock), sum(one.samples for one in taken[True]) / looked_s
+        for kind in taken if number % 2 else reversed(taken):
+            taken[kind].append(run(uvm, cpu, pairs, kind))
+
+    def percent(kind: int, clock: int) -> float:
+        alone, other = (statistics.median(one.took[clock] for one in taken[which]) for which in (ALONE, kind))
+        return 100 * (1 - alone / other)
+
+    looked_s = sum(one.took[0] for one in taken[WATCHED])
+    return Costs(
+        watched=tuple(percent(WATCHED, clock) for clock in range(len(CLOCKS))),
+        stored=percent(STORING, 0),
+        samples_per_s=sum(one.samples for one in taken[WATCHED]) / looked_s,
+    )
 
 
 def bench(smoke: bool) -> list[Record]:
     """Do pairs on one CPU, now and then watched."""
     pairs, slices, repetitions = (PAIRS_SMOKE, 2, 1) if smoke else (PAIRS, SLICES, REPETITIONS)
-    found: list[tuple[float, ...]] = []
-    rates: list[float] = []
+    found: list[Costs] = []
     with boot(npages=NPAGES, ncpus=NCPUS, design="percpu") as uvm, uvm.run_on(0) as cpu, no_gc():
         for pg in [cpu.pagealloc() for _ in range(CACHED_PAGES)]:
             assert pg is not None
             cpu.pagefree(pg)
         before = uvm.cpu_stats()[0].cpumiss
         for repetition in range(repetitions + 1):
-            values, rate = costs_percent(uvm, cpu, pairs, slices)
+            costing = costs(uvm, cpu, pairs, slices)
             if repetition:  # the first one warms up
-                found.append(values)
-                rates.append(rate)
+                found.append(costing)
         misses = uvm.cpu_stats()[0].cpumiss - before
         uvm.audit()
-    if not all(rates):
+    if not all(one.samples_per_s for one in found):
         raise RuntimeError("the observer took no sample")
-    wall, own, process = (list(column) for column in zip(*found, strict=True))
-    print(f"  {spread(rates)} samples a second; {misses} of the allocations were no local hits")
+    wall, own, process = (list(column) for column in zip(*(one.watched for one in found), strict=True))
+    print(f"  {spread([one.samples_per_s for one in found])} samples a second; {misses} pairs were no local hits")
     print(f"  by processor time: the thread {spread(own, 2)} %, the whole process {spread(process, 2)} %")
+    print(f"  a word of the counter page stored twice a pair instead: {spread([one.stored for one in found], 2)} %")
     return [CLAIM.record(wall, judged=not smoke)]
 
 

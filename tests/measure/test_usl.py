@@ -75,6 +75,13 @@ def test_too_few_cpu_counts_are_refused(counts: tuple[int, ...]) -> None:
         fit(few)
 
 
+def test_a_cpu_count_at_which_nothing_was_done_is_refused() -> None:
+    """No relative error can be made of 0."""
+    measured = [replace(point, per_s=0.0) if point.ncpus in (4, 8) else point for point in made(1e5, 0.1, 0.001)]
+    with pytest.raises(ArgumentError, match=r"^no throughput on 4, 8 CPUs: .* relative error, and 0 has none"):
+        fit(measured)
+
+
 def test_points_beyond_the_processors_are_flagged() -> None:
     measured = [replace(point, beyond=point.ncpus > 2) for point in made(1e5, 0.1, 0.001)]
     assert fit(measured).beyond == (4, 8, 12, 16, 24, 32)

@@ -13,7 +13,7 @@ from typing import Final
 
 from uvmfree.errors import HangError
 from uvmfree.measure.counterfile import CounterFile
-from uvmfree.measure.samples import Sampler
+from uvmfree.measure.samples import Sampler, look
 from uvmfree.uvm.pageout import WAIT_BUCKETS
 from uvmfree.uvm.system import Uvm
 
@@ -87,11 +87,11 @@ class Observation:
     def look(self, uvm: Uvm) -> None:
         """Take one sample."""
         self._waiters.sample(uvm)
-        cached, lag = uvm.cached_pages(), uvm.counter_lag()
-        self.seen.add(cached, lag)
-        self.samples.add(uvm, cached, lag)
+        seen = look(uvm)
+        self.seen.add(seen.cached, seen.lag)
+        self.samples.add(seen)
         if self._counterfile is not None:
-            self._counterfile.publish(uvm, cached, lag)
+            self._counterfile.publish(uvm, seen.cached, seen.lag)
 
 
 @contextmanager

@@ -27,6 +27,9 @@ POINTS_MIN: Final = 5
 
 CONFIDENCE: Final = 0.95
 
+NO_COHERENCE: Final = 1e-9
+"""A kappa that the fit could not tell from 0: a peak at ten thousands of CPUs is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -94,30 +97,31 @@ def points(records: Sequence[Record], design: str) -> list[Point]:
 
 
 def fit(measured: Sequence[Point]) -> Usl:
-    """Fit the law; ArgumentError under POINTS_MIN CPU counts, ExtraError without scipy."""
+    """Fit the law; ArgumentError under POINTS_MIN CPU counts or where nothing was done, ExtraError without scipy."""
     counts = sorted({point.ncpus for point in measured})
     if len(counts) < POINTS_MIN:
         raise ArgumentError(
             f"{len(counts)} CPU counts ({', '.join(map(str, counts)) or 'none'}): the Universal Scalability Law has "
             f"three parameters, and is not fitted to fewer than {POINTS_MIN}"
         )
-    optimize: Any = needs("scipy.optimize", "report", "the Universal Scalability Law")
-    stats: Any = needs("scipy.stats", "report", "the Universal Scalability Law")
-    at, per_s = [float(point.ncpus) for point in measured], [point.per_s for point in measured]
-    scale = max(per_s)  # so that all three parameters are of a size
-    numbers: Any = needs("numpy", "report", "the Universal Scalability Law")
-    y = numbers.asarray(per_s) / scale
-    n = numbers.asarray(at)
-    best, covariance = optimize.curve_fit(
-        law, n, y, p0=(max(y[0] / n[0], 1e-6), 0.1, 0.001), sigma=y, bounds=(0, numbers.inf), max_nfev=20_000
-    )
-    freedom = max(1, len(at) - 3)
-    width = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
-    lam, sigma, kappa = (
-        Fitted(
-            float(value) * unit, max(0.0, float(value - width * error)) * unit, float(value + width * error) * unit
+    if idle := sorted({point.ncpus for point in measured if not point.per_s}):
+        raise ArgumentError(
+            f"no throughput on {', '.join(map(str, idle))} CPUs: the Universal Scalability Law is fitted by relative "
+            "error, and 0 has none"
         )
-        for value, error, unit in zip(best, numbers.sqrt(numbers.diag(covariance)), (scale, 1.0, 1.0), strict=True)
+    optimize, special, numpy = _scipy()
+    n = numpy.asarray([point.ncpus for point in measured], float)
+    per_s = numpy.asarray([point.per_s for point in measured], float)
+    scale = float(per_s.max())  # so that all three parameters are of a size
+    y = per_s / scale
+    best, covariance = optimize.curve_fit(
+        law, n, y, p0=(max(y[0] / n[0], 1e-6), 0.1, 0.001), sigma=y, bounds=(0, numpy.inf), max_nfev=20_000
+    )
+    width = special.stdtrit(len(y) - len(best), (1 + CONFIDENCE) / 2)  # the quantile of Student's t
+    either_way = width * numpy.sqrt(numpy.diag(covariance))
+    lam, sigma, kappa = (
+        _fitted(float(value) * unit, float(error) * unit)
+        for value, error, unit in zip(best, either_way, (scale, 1.0, 1.0), strict=True)
     )
     left = float(((y - law(n, *best)) ** 2).sum())
     around = float(((y - y.mean()) ** 2).sum())
@@ -133,12 +137,15 @@ def fit(measured: Sequence[Point]) -> Usl:
     )
 
 
+def _scipy() -> tuple[Any, Any, Any]:
+    """Import what fits: seconds of start-up that only a fit is worth. Without scipy.stats, which takes as long again."""
+    modules = ("scipy.optimize", "scipy.special", "numpy")
+    optimize, special, numpy = (needs(module, "report", "the Universal Scalability Law") for module in modules)
+    return optimize, special, numpy
+
+
 def _fitted(value: float, either_way: float) -> Fitted:
     return Fitted(value, max(0.0, value - either_way), value + either_way)
-
-
-NO_COHERENCE: Final = 1e-9
-"""A kappa that the fit could not tell from 0: a peak at ten thousands of CPUs is none."""
 
 
 def _peak(lam: float, sigma: float, kappa: float) -> tuple[float, float]:

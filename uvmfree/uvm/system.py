@@ -329,13 +329,18 @@ class Uvm:
         audit(self._state, self._design, self._audit_locks, lambda: self._pglist.allocated)
 
     def counter_lag(self) -> int:
-        """Return by how many pages uvmexp.free is ahead of the global list, at one moment under uvm_fpageqlock.
+        """Return by how many pages uvmexp.free is ahead of the global list."""
+        free, listed = self.free_and_listed()
+        return free - listed
+
+    def free_and_listed(self) -> tuple[int, int]:
+        """Return uvmexp.free and the pages on the global list, both of one moment under uvm_fpageqlock.
 
         => Counted as an acquisition by the caller `observer`.
         """
         with self._observer:
             self._check_open()
-            return self.uvmexp.free - self._design.global_free()
+            return self.uvmexp.free, self._design.global_free()
 
     def lockstat(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
         """Return what the locks counted since boot, one record per lock, or per lock and caller that took it.
