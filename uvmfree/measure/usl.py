@@ -138,7 +138,7 @@ def fit(measured: Sequence[Point]) -> Usl:
 
 
 def _scipy() -> tuple[Any, Any, Any]:
-    """Import what fits: seconds of start-up that only a fit is worth. Without scipy.stats, which takes as long again."""
+    """Import what fits, which takes a second; scipy.stats, with its name for stdtrit, would take as long again."""
     modules = ("scipy.optimize", "scipy.special", "numpy")
     optimize, special, numpy = (needs(module, "report", "the Universal Scalability Law") for module in modules)
     return optimize, special, numpy
