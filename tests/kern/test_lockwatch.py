@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from tests.anon.rig import until
 from tests.kern.tasks import await_event, begin, finish
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
@@ -62,6 +64,39 @@ def test_hooks_run_inside_and_outside_of_the_lock() -> None:
     with handle:
         pass
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_a_lock_that_was_held_is_contended_even_if_it_comes_free_at_once(traced: bool) -> None:
+    """The watcher looks first, notes the waiter, and then waits: by then the lock may be free."""
+    machine = ThreadsMachine(lockstat=True, lockwatch=True, locktrace=traced)
+    assert machine.lockwatch is not None
+    mutex = machine.mutex(UVM_CPU, 0)
+    mine, theirs = mutex.handle("mine"), mutex.handle("theirs")
+    (watched,) = machine.lockwatch.named("uvm_cpu[0]")
+    noting = watched.lock
+
+    class DropsIt:
+        """The lock that guards the list of waiters; who takes it finds the mutex free afterwards."""
+
+        def __enter__(self) -> None:
+            noting.acquire()
+            while drop:
+                drop.pop()()
+
+        def __exit__(self, *_: object) -> None:
+            noting.release()
+
+    drop = [mine.release]
+    watched.lock = DropsIt()  # type: ignore[assignment]
+    mine.acquire()
+    theirs.acquire()
+    theirs.release()
+    held, waited = mutex.snapshot(by_caller=True)
+    assert (held.caller, held.acquired, held.contended) == ("mine", 1, 0)
+    assert (waited.caller, waited.acquired, waited.contended) == ("theirs", 1, 1)
+    assert waited.wait_ns_total == waited.wait_ns_max >= waited.wait_ns_min > 0
+    assert sum(waited.wait_hist) == 1
 
 
 def test_stacks_name_the_threads_and_what_they_do() -> None:

@@ -67,12 +67,13 @@ class CountingHandle:
     """A lock handle that counts; all that it counts is written only while the lock is held.
 
     => `acquire`, `try_acquire`, `release`: as those of a LockHandle. A trylock that fails is not counted.
+    => `wait`: an acquisition of which the caller has seen that it has to wait, and that counts as such.
     => `snapshot()`: the counts as they stand. A holder's newest may be missing, HOLD_SAMPLE of them at most.
     => Closures, because every acquisition comes this way: on 3.11 what they keep is reached in two thirds, on a
        free-threaded build in half of the time that attributes take (bench/lockstat_cost.py).
     """
 
-    __slots__ = ("acquire", "release", "snapshot", "try_acquire")
+    __slots__ = ("acquire", "release", "snapshot", "try_acquire", "wait")
 
     def __init__(self, raw: RawLock, name: str, caller: str, clock_ns: Callable[[], int]) -> None:
         raw_acquire, raw_release = raw.acquire, raw.release
@@ -110,6 +111,7 @@ class CountingHandle:
                 release_sample()
 
         def wait() -> None:
+            """Take the lock, which was held a moment ago; count and time the wait."""
             nonlocal to_sample
             began_ns = clock_ns()
             raw_acquire()
@@ -153,6 +155,7 @@ class CountingHandle:
             )
 
         self.acquire, self.try_acquire, self.release, self.snapshot = acquire, try_acquire, release, snapshot
+        self.wait = wait
 
 
 def summed(records: Iterable[LockStat], *, by_caller: bool) -> tuple[LockStat, ...]:

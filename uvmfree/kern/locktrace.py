@@ -38,7 +38,7 @@ class Slice:
 class TracingHandle:
     """A lock handle that counts and keeps what it counted; all fields are written only while the lock is held.
 
-    => `acquire`, `try_acquire`, `release`, `snapshot`: as those of a CountingHandle.
+    => `acquire`, `try_acquire`, `release`, `wait`, `snapshot`: as those of a CountingHandle.
     """
 
     __slots__ = (
@@ -73,7 +73,11 @@ class TracingHandle:
         """Take the lock; trace the wait, if there was one."""
         if self._raw_acquire(False):
             self._taken(self._clock_ns())
-            return
+        else:
+            self.wait()
+
+    def wait(self) -> None:
+        """Take the lock, which was held a moment ago; trace the wait."""
         began_ns = self._clock_ns()
         self._raw_acquire()
         now_ns = self._clock_ns()

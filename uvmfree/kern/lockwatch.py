@@ -85,14 +85,20 @@ class LockWatch:
 
 
 class WatchingHandle:
-    """A lock handle that says who has the lock, and who would like to have it."""
+    """A lock handle that says who has the lock, and who would like to have it.
 
-    __slots__ = ("_acquire", "_caller", "_me", "_release", "_try_acquire", "_watched")
+    => `wait` takes a lock which `inner.try_acquire` found held: whoever counts waits, counts that one even if the
+       lock has come free since.
+    """
 
-    def __init__(self, watched: Watched, watch: LockWatch, inner: LockHandle, caller: str) -> None:
+    __slots__ = ("_caller", "_me", "_release", "_try_acquire", "_wait_for_it", "_watched")
+
+    def __init__(
+        self, watched: Watched, watch: LockWatch, inner: LockHandle, wait: Callable[[], object], caller: str
+    ) -> None:
         self._watched = watched
         self._me = watch.me
-        self._acquire, self._try_acquire, self._release = inner.acquire, inner.try_acquire, inner.release
+        self._try_acquire, self._wait_for_it, self._release = inner.try_acquire, wait, inner.release
         self._caller = caller
 
     def acquire(self) -> None:
@@ -129,7 +135,7 @@ class WatchingHandle:
         with watched.lock:
             watched.waiters[me] = self._caller
         try:
-            self._acquire()
+            self._wait_for_it()
         finally:
             with watched.lock:
                 del watched.waiters[me]

@@ -68,7 +68,8 @@ class Mutex:
             counting = new(raw, self.name, caller, self._clock_ns)
             handle = LockHandle(counting.acquire, counting.try_acquire, counting.release)
         if self._watch is not None and self._watched is not None:
-            watching = WatchingHandle(self._watched, self._watch, handle, caller)
+            wait = handle.acquire if counting is None else counting.wait
+            watching = WatchingHandle(self._watched, self._watch, handle, wait, caller)
             handle = LockHandle(watching.acquire, watching.try_acquire, watching.release)
         if self._debug is not None:
             checking = CheckingHandle(self, self._debug, handle)
