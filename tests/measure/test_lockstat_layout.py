@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from uvmfree.errors import ArgumentError
-from uvmfree.kern.lockstat import WAIT_BUCKETS, LockStat, summed
+from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
+from uvmfree.kern.lockstat import HOLD_SAMPLE, WAIT_BUCKETS, LockStat, summed
+from uvmfree.kern.mutex import Mutex
+from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.measure.lockstat_layout import FORMATS, LAYOUTS, Selection, document, render
 
 
@@ -154,6 +157,27 @@ def test_linux_has_the_columns_of_proc_lock_stat() -> None:
     assert rest[12].split()[:7] == ["uvm_pageout_lock:", "-", "0", "0.00", "0.00", "0.00", "0.00"]
 
 
+def test_linux_says_how_many_holds_were_timed() -> None:
+    """The note is about the records that are shown: of a lock that was counted, and of one that was traced."""
+    counted, traced = (
+        ThreadsMachine(lockstat=True, locktrace=locktrace).mutex(UVM_FPAGEQLOCK) for locktrace in (False, True)
+    )
+    for mutex in (counted, traced):
+        for handle in (mutex.handle("uvm_pagealloc"), mutex.handle("uvm_pagefree")):
+            for _ in range(HOLD_SAMPLE + 1):
+                with handle:
+                    pass
+
+    def note(mutex: Mutex, *callers: str) -> str:
+        return lines("linux", Selection(callers=callers), mutex.snapshot(by_caller=True))[1]
+
+    assert note(counted).endswith("; hold times are those of 4 of 258 acquisitions, their total is scaled up")
+    assert note(counted, "uvm_pagefree").endswith(" are those of 2 of 129 acquisitions, their total is scaled up")
+    assert note(traced).endswith("; every hold was timed")
+    with traced.handle("uvm_pagefree"):
+        assert " 258 of 259 acquisitions" in note(traced)
+
+
 def test_linux_times_are_rounded_as_there() -> None:
     """snprint_time(): half of the last digit is added, the rest cut off."""
     (line,) = lines("linux", Selection(only_locks=True), (record("l", "c", 1_234, 99_995, hold_ns=5),))[6:]
@@ -226,6 +250,7 @@ def test_every_layout_adds_up_the_records_of_several_runs(layout: str) -> None:
             contended=2 * one.contended,
             wait_ns_total=2 * one.wait_ns_total,
             hold_ns_total=2 * one.hold_ns_total,
+            hold_samples=2 * one.hold_samples,
         )
         for one in RECORDS
     ]

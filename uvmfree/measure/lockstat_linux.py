@@ -8,8 +8,9 @@ What the columns are here; times in microseconds, as there:
     waittime-min -max -total   of those
     waittime-avg               waittime-total / contentions
     acquisitions               all, trylocks that failed left out
-    holdtime-min -max          of the holds that were sampled, one in HOLD_SAMPLE
-    holdtime-total             of the samples, scaled up to all
+    holdtime-min -max          of the holds that were timed: all where locks are traced, else of each user of a lock
+                               the first and every HOLD_SAMPLE-th after it; the note says how many that were
+    holdtime-total             of those that were timed, scaled up to all
     holdtime-avg               holdtime-total / acquisitions
 
 Below a lock that was waited for stand its contention points, the functions that waited and how often; they have no
@@ -18,9 +19,9 @@ address, so that field is `-` too. Who held the lock meanwhile, Linux's second l
 Source: kernel/locking/lockdep_proc.c, Documentation/locking/lockstat.rst.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from uvmfree.kern.lockstat import HOLD_SAMPLE, LockStat, summed
+from uvmfree.kern.lockstat import LockStat, summed
 
 _COLUMNS = (
     "con-bounces",
@@ -49,10 +50,7 @@ def linux(records: Iterable[LockStat], elapsed_s: float) -> Iterator[str]:
     """
     taken = [record for record in records if record.acquired]
     yield "lock_stat version 0.4"
-    yield (
-        f"*NOTE* bounces are not measured ({_NOT_MEASURED}); hold times are those of one acquisition in "
-        f"{HOLD_SAMPLE}, their total is scaled up"
-    )
+    yield f"*NOTE* bounces are not measured ({_NOT_MEASURED}); {_holds(taken)}"
     yield "-" * _WIDTH
     yield " ".join([f"{'class name':>{_NAME}}", *(f"{column:>{_COLUMN}}" for column in _COLUMNS)])
     yield "-" * _WIDTH
@@ -70,6 +68,14 @@ def linux(records: Iterable[LockStat], elapsed_s: float) -> Iterator[str]:
             yield ""
             yield "." * _WIDTH
             yield ""
+
+
+def _holds(taken: Sequence[LockStat]) -> str:
+    """Say of how many acquisitions the hold was timed: as the records have it, however they were made."""
+    acquired, timed = sum(record.acquired for record in taken), sum(record.hold_samples for record in taken)
+    if timed >= acquired:
+        return "every hold was timed"
+    return f"hold times are those of {timed} of {acquired} acquisitions, their total is scaled up"
 
 
 def _line(name: str, lock: LockStat) -> str:
