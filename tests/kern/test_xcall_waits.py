@@ -1,5 +1,6 @@
 """Cross-calls: what a wait without a bound, and one of no time at all, do; whose error a ticket carries."""
 
+import re
 import threading
 from collections.abc import Iterator
 
@@ -63,6 +64,39 @@ def test_a_wait_without_a_bound_sleeps_until_the_call_has_run(xcall: "Xcall[int]
     until(lambda: xcall._done._waiters)
     go.set()
     finish(waiter)
+
+
+@pytest.mark.parametrize("ncpus", [2, 3])
+def test_xc_threads_that_wait_for_each_other_in_a_circle_are_told_so(ncpus: int) -> None:
+    """R30: the one that would close the circle is refused, its call ends with that, and the others go on."""
+    xcall: Xcall[int] = Xcall(ThreadsMachine(lockdebug=True), ncpus, lambda index: index)
+    sent = threading.Barrier(ncpus)
+    refused: list[str] = []
+
+    def waits_for_the_next(cpu: int) -> None:
+        sent.wait(WAIT_S)  # all xc threads are busy with this function: what is sent now can run only after it
+        ticket = xcall.unicast(lambda cpu: None, (cpu + 1) % ncpus)
+        sent.wait(WAIT_S)
+        try:
+            xcall.wait(ticket)
+        except XcallError as error:
+            refused.append(str(error))
+
+    xcall.start()
+    xcall.wait(xcall.broadcast(waits_for_the_next), WAIT_S)
+    assert len(refused) == 1
+    assert re.fullmatch(r"the xc thread of CPU \d waits for a call that waits for this thread in turn", refused[0])
+    xcall.wait(xcall.broadcast(lambda cpu: None), WAIT_S)  # and what it waited for once is forgotten
+    xcall.close()
+
+
+def test_xc_threads_may_wait_for_others_that_wait_for_a_third(xcall: "Xcall[int]") -> None:
+    """R30: a chain is no circle, whatever has been waited for before."""
+    for _ in range(2):
+        first = xcall.unicast(lambda cpu: xcall.wait(xcall.unicast(lambda cpu: None, 1)), 0)
+        xcall.wait(first, WAIT_S)
+        second = xcall.unicast(lambda cpu: xcall.wait(xcall.unicast(lambda cpu: None, 0)), 1)
+        xcall.wait(second, WAIT_S)
 
 
 def test_a_wait_of_no_time_looks_once_even_if_the_clock_stands() -> None:

@@ -73,6 +73,7 @@ class Xcall(Generic[C]):
         # All below is guarded by it.
         self._queues: list[deque[tuple[Callable[[C], object], Ticket]]] = [deque() for _ in range(ncpus)]
         self._running_ticket: list[Ticket | None] = [None] * ncpus
+        self._awaited: list[Ticket | None] = [None] * ncpus  # what each xc thread itself waits for
         self._offline: frozenset[int] = frozenset()
         self._closing = False
         self._running: dict[int, int] = {}  # thread -> the CPU whose calls it runs
@@ -106,23 +107,21 @@ class Xcall(Generic[C]):
 
         => XcallError if it raised anywhere, with the first error as cause; XcallTimeout after `timeout_s`.
         => ClosedError if the system was closed before the call could run.
-        => An xc thread may not wait for a call that it has to run itself: XcallError, never a hang.
+        => An xc thread may not wait for a call that it has to run itself, nor for one that waits, by way of however
+           many others, for this thread: XcallError, never a hang.
         """
         deadline_ns = None if timeout_s is None else self._machine.clock_ns() + round(timeout_s * 1e9)
         with self._handle:
             own_cpu = self._running.get(self._machine.me())
-            if own_cpu in ticket.pending:
-                raise XcallError(f"the xc thread of CPU {own_cpu} waits for a call that it has to run itself")
-            while ticket.pending:
-                left_s = None
-                if deadline_ns is not None:
-                    left_s = (deadline_ns - self._machine.clock_ns()) / 1e9
-                    if left_s <= 0:
-                        raise XcallTimeout(
-                            f"a cross-call has not run on {len(ticket.pending)} of {ticket.ncpus} CPUs "
-                            f"after {timeout_s} s"
-                        )
-                self._done.wait(self._handle, left_s)
+            if own_cpu is None:
+                self._wait(ticket, timeout_s, deadline_ns)
+            else:
+                self._refuse_circle(own_cpu, ticket)
+                self._awaited[own_cpu] = ticket
+                try:
+                    self._wait(ticket, timeout_s, deadline_ns)
+                finally:
+                    self._awaited[own_cpu] = None
         if isinstance(ticket.error, ClosedError):
             raise ticket.error
         if ticket.error is not None:
@@ -157,6 +156,33 @@ class Xcall(Generic[C]):
         if self.timer_errors:
             error = self.timer_errors.pop()
             raise XcallError(f"the timer of an xc thread raised {error!r}") from error
+
+    def _wait(self, ticket: Ticket, timeout_s: float | None, deadline_ns: int | None) -> None:
+        """Sleep until a call has run everywhere, or the time is up; with the lock held."""
+        while ticket.pending:
+            left_s = None
+            if deadline_ns is not None:
+                left_s = (deadline_ns - self._machine.clock_ns()) / 1e9
+                if left_s <= 0:
+                    left = f"{len(ticket.pending)} of {ticket.ncpus} CPUs"
+                    raise XcallTimeout(f"a cross-call has not run on {left} after {timeout_s} s")
+            self._done.wait(self._handle, left_s)
+
+    def _refuse_circle(self, own_cpu: int, ticket: Ticket) -> None:
+        """Raise if a call can run only after an xc thread's wait for it has ended; with the lock held.
+
+        => Looked for when a wait begins: a ticket's CPUs only become fewer, so that no circle closes later.
+        """
+        if own_cpu in ticket.pending:
+            raise XcallError(f"the xc thread of CPU {own_cpu} waits for a call that it has to run itself")
+        reached: set[int] = set()
+        front = set(ticket.pending)
+        while front:
+            reached |= front
+            awaited = [self._awaited[index] for index in front]
+            front = set().union(*(other.pending for other in awaited if other is not None)) - reached
+        if own_cpu in reached:
+            raise XcallError(f"the xc thread of CPU {own_cpu} waits for a call that waits for this thread in turn")
 
     def _send(self, function: Callable[[C], object], only: int | None) -> Ticket:
         with self._handle:
