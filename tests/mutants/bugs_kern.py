@@ -11,7 +11,7 @@ _ANON, _SWAP = "uvmfree.uvm.anon", "uvmfree.uvm.swap"
 BUGS: Final = (
     Mutant(
         "ticket satisfied early",
-        f"{_XCALL}:Xcall.wait",
+        f"{_XCALL}:Xcall._wait",
         (become("while ticket.pending:", "while len(ticket.pending) == ticket.ncpus:"),),
         "xc_wait returns when the call has run on one CPU",
         "the caller goes on as if every cache were empty (R30)",
