@@ -1,13 +1,24 @@
-"""--format, -l, -f, -L and -F of a command that shows lock statistics."""
+"""--format, -l, -f, -L and -F of the commands that show lock statistics: `bench` always, `stress` on request."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from uvmfree.errors import RecordError
+from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.measure import stress as measure
 from uvmfree.measure import workloads
+from uvmfree.measure.lockstat_layout import EVERYTHING, render
+from uvmfree.measure.record import load, of_document
+from uvmfree.measure.stress_run import StressRun
+from uvmfree.uvm.system import OBSERVER
+from uvmfree.workload.stress import Stress
 
+STRESS = ("stress", "--seconds", "0.4", "--cpus", "2", "--npages", "256", "--faults", "storm", "--seed", "3")
 BENCH = ("bench", "--workload", "pingpong", "--npages", "1024", "--repetitions", "1")
 
 
@@ -47,6 +58,7 @@ def test_json_is_one_document_and_nothing_else(run: Callable[..., Any]) -> None:
     assert {lock["name"] for lock in percpu.values()} == {"<all>"}
 
 
+@pytest.mark.parametrize("command", [BENCH, STRESS])
 @pytest.mark.parametrize(
     ("args", "word"),
     [
@@ -56,7 +68,139 @@ def test_json_is_one_document_and_nothing_else(run: Callable[..., Any]) -> None:
         (("--format", "json", "--json", "-"), "give --json a file"),
     ],
 )
-def test_bad_input_gets_one_clear_line(run: Callable[..., Any], args: tuple[str, ...], word: str) -> None:
-    said = run(*BENCH, *args)
+def test_bad_input_gets_one_clear_line(
+    run: Callable[..., Any], args: tuple[str, ...], word: str, command: tuple[str, ...]
+) -> None:
+    said = run(*command, *args)
     assert (said.status, said.out) == (2, "")
     assert word in said.err.splitlines()[-1]
+
+
+@pytest.fixture
+def lockstat(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the locks of each machine that a stress run makes count."""
+    made: list[bool] = []
+
+    def machine(**how: Any) -> ThreadsMachine:
+        made.append(how["lockstat"])
+        return ThreadsMachine(**how)
+
+    monkeypatch.setattr(measure, "ThreadsMachine", machine)
+    return made
+
+
+def test_a_stress_run_counts_no_locks_unless_asked(
+    run: Callable[..., Any], tmp_path: Path, lockstat: list[bool]
+) -> None:
+    """Counting would slow down just those locks whose races it is after."""
+    file = tmp_path / "record.json"
+    said = run(*STRESS, "--json", str(file))
+    assert (said.status, said.err) == (0, "")
+    assert "Elapsed time" not in said.out
+    assert "lock statistics" not in said.out
+    assert lockstat == [False, False]
+    assert [(one.lockstat, one.locks) for one in load(str(file)).stress] == [(False, ())] * 2
+
+
+@pytest.mark.parametrize("asking", [("--format", "netbsd"), ("-l",), ("-f",), ("-L", "uvm_*"), ("-F", "*")])
+def test_each_of_the_options_asks_for_them(
+    run: Callable[..., Any], asking: tuple[str, ...], lockstat: list[bool]
+) -> None:
+    said = run(*STRESS, "--seconds", "0.1", "--design", "percpu", *asking)
+    assert (said.status, said.err) == (0, "")
+    assert lockstat == [True]
+    assert said.out.count("\npercpu, lock statistics when the CPUs had stopped\nElapsed time: ") == 1
+
+
+def test_what_is_printed_by_caller_adds_up_to_what_is_printed_by_lock(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    """And it is what the record has."""
+    file = tmp_path / "record.json"
+    said = run(*STRESS, "--format", "netbsd", "--json", str(file))
+    assert (said.status, said.err) == (0, "")
+    waited = 0
+    for one in load(str(file)).stress:
+        assert one.lockstat
+        assert len({(lock.name, lock.caller) for lock in one.locks}) == len(one.locks)
+        shown = "\n".join(render("netbsd", one.locks, one.wall_s, EVERYTHING))
+        assert f"{one.design}, lock statistics when the CPUs had stopped\n{shown}\n" in said.out
+        rows = [line.split() for line in shown.splitlines()[6:]]
+        by_lock = {name: int(count) for _, count, _, name, caller in rows if caller == "<all>"}
+        by_caller: Counter[str] = Counter()
+        for _, count, _, name, caller in rows:
+            by_caller[name] += int(count) if caller != "<all>" else 0
+        assert by_caller == by_lock == {lock: one_sum for lock, one_sum in contended(one).items() if one_sum}
+        waited += sum(by_lock.values())
+    assert waited > 0
+
+
+def test_audits_under_way_are_among_the_callers_and_the_observer_is_not() -> None:
+    """An audit stops everything: who waits for one has to find it."""
+    audited = False
+
+    def look(run: Stress, elapsed_s: float) -> None:
+        nonlocal audited
+        callers = {lock.caller for lock in run.uvm.lockstat(by_caller=True)}
+        audited = {"uvm_audit", OBSERVER} <= callers
+
+    options = measure.Options(seconds=30, ncpus=2, npages=256, faults=(), lockstat=True)
+    one = measure.stress(options, "percpu", stop=lambda: audited, tick=look)
+    assert (audited, one.errors) == (True, ())
+    callers = {lock.caller for lock in one.locks}
+    assert "uvm_audit" in callers
+    assert OBSERVER not in callers
+
+
+def contended(one: StressRun) -> Counter[str]:
+    """How often each lock had to be waited for."""
+    found: Counter[str] = Counter()
+    for lock in one.locks:
+        found[lock.name] += lock.contended
+    return found
+
+
+def test_a_traced_stress_run_times_every_hold(run: Callable[..., Any], tmp_path: Path) -> None:
+    """With --perfetto the locks count anyway: the record has them. CPUs that have stopped hold nothing."""
+    pytest.importorskip("perfetto", reason="extra `trace` not installed")
+    file = tmp_path / "record.json"
+    traced = (*STRESS, "--perfetto", str(tmp_path / "t.pftrace"), "--json", str(file))
+    said = run(*traced, "--format", "linux", "-F", "uvm_pagealloc")
+    assert (said.status, said.err) == (0, "")
+    assert said.out.count("; every hold was timed\n") == 2
+    said = run(*traced)
+    assert (said.status, said.err) == (0, "")
+    assert "lock_stat" not in said.out
+    for one in load(str(file)).stress:
+        assert one.lockstat
+        allocating = [lock for lock in one.locks if lock.caller == "uvm_pagealloc"]
+        assert all(lock.hold_samples == lock.acquired > 0 for lock in allocating)
+        assert allocating
+
+
+def test_a_run_whose_cpus_did_not_stop_has_none(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = {"allocations": 0, "accesses and runs": 0}
+
+    def broken(options: measure.Options, design: str, **_: Any) -> StressRun:
+        return StressRun(design, failed=failed, wall_s=1.0, lockstat=True, errors=("cpu/1 did not end",))
+
+    monkeypatch.setattr(measure, "stress", broken)
+    said = run(*STRESS, "--design", "percpu", "-l")
+    assert said.status == 1
+    assert said.out.endswith("\npercpu: no lock statistics, since its CPUs did not stop\n")
+    assert "again: uvmfree stress --design percpu --seed 3 --seconds 0.4 " in said.err
+    assert "--faults storm --format netbsd\n" in said.err
+
+
+def test_records_without_lock_records_are_read_and_bad_ones_refused(run: Callable[..., Any], tmp_path: Path) -> None:
+    """Records of the same version that were written before stress runs had any."""
+    file = tmp_path / "record.json"
+    assert run(*STRESS, "--design", "percpu", "-l", "--json", str(file)).status == 0
+    made = json.loads(file.read_text())
+    (one,) = made["stress"]
+    one["locks"][0]["acquired"] = "many"
+    with pytest.raises(RecordError, match=r"stress\[0\]\.locks\[0\]\.acquired: must be a whole number, is 'many'"):
+        of_document(made, "made")
+    del one["locks"], one["lockstat"]
+    (again,) = of_document(made, "made").stress
+    assert (again.lockstat, again.locks) == (False, ())

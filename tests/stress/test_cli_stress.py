@@ -70,12 +70,14 @@ def test_both_designs_one_document_and_nothing_else(run: Run) -> None:
     assert (document["schema"], document["kind"]) == ("uvmfree.record", "stress")
     assert (document["seed"], document["seconds"], document["faults"]) == (5, 0.3, ["xcall", "storm"])
     assert document["interrupted"] is False
+    assert document["param"]["lockstat"] is False
     assert [one["design"] for one in document["stress"]] == list(uvmfree.DESIGNS)
     for one in document["stress"]:
         assert one["errors"] == []
         assert one["figures"]["operations_per_s"] > 0
         assert one["seen"]["samples"] > 0
         assert one["file"] is None
+        assert (one["lockstat"], one["locks"]) == (False, [])
 
 
 def test_a_table_and_the_counters(run: Run) -> None:
@@ -100,6 +102,7 @@ def test_a_table_and_the_counters(run: Run) -> None:
         (("--npages", "3"), "npages=3: must be from 22"),
         (("--design", "nosuch"), "--design nosuch: must be one of fpageqlock, percpu"),
         (("--set", "ncpus=2"), "ncpus is set by --cpus"),
+        (("--set", "lockstat=true"), "lockstat is set by --format"),
         (("--set", "hoard_max=0"), "hoard_max=0: must be from 1"),
         (("--json", "no/such/folder.json"), "--json no/such/folder.json: there is no folder no/such"),
     ],
@@ -164,6 +167,19 @@ def test_a_hang_ends_the_process_with_its_report(run: Run, monkeypatch: pytest.M
     assert again.startswith(f"uvmfree: again: uvmfree stress --design {begun[0]} --seed 4 --seconds 10 ")
     assert file.endswith("some-file.txt")
     assert rest == ["uvm_cpu[0]: held by cpu/1 (uvm_pagealloc); waiting: nobody waits"]
+
+
+def test_lock_statistics_of_a_process_of_its_own() -> None:
+    with begun("--seconds", "0.3", "--design", "percpu", *SMALL, "--format", "json", "-l", "-L", "uvm_*") as process:
+        out, err = process.communicate(timeout=END_S)
+    assert (process.returncode, err) == (0, b"")
+    document = json.loads(out)
+    assert (document["schema"], document["by"]) == ("uvmfree.lockstat", "lock")
+    (design,) = document["designs"]
+    assert (design["design"], design["elapsed_s"] >= 0.3) == ("percpu", True)
+    names = {lock["name"] for lock in design["locks"]}
+    assert {"uvm_fpageqlock", "uvm_cpu[0]", "uvm_cpu[1]", "uvm_pageout_lock", "uvm_pageqlock"} == names
+    assert all(lock["acquired"] > 0 and lock["caller"] == "<all>" for lock in design["locks"])
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from uvmfree.cli.exports import Exports, export_options
-from uvmfree.cli.lockstat import lockstat_options
+from uvmfree.cli.lockstat import check_one_document, lockstat_options
 from uvmfree.cli.output import write_json
 from uvmfree.cli.running import first_ctrl_c_asks, progress
 from uvmfree.cli.status import BROKEN, INTERRUPTED
@@ -94,8 +94,7 @@ def bench(
     for name in designs:
         if name not in REGISTRY:
             raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
-    if exports.json_file == "-" and lock_format == "json":
-        raise ArgumentError("--json - and --format json both write to stdout; give --json a file")
+    check_one_document(exports.json_file, lock_format)
     tunables = parse_settings(settings, given=_GIVEN | ({"refill": "--refill"} if refill is not None else {}))
     if refill is not None:
         tunables["refill"] = refill

@@ -6,16 +6,20 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from uvmfree.cli.exports import Exports, export_options
+from uvmfree.cli.lockstat import check_one_document, lockstat_on_request
+from uvmfree.cli.output import write_json
 from uvmfree.cli.running import first_ctrl_c_asks
 from uvmfree.cli.status import BROKEN, INTERRUPTED
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from uvmfree.measure.lockstat_layout import Selection
     from uvmfree.measure.stress import Options
     from uvmfree.measure.stress_run import StressRun
     from uvmfree.workload.stress import Stress
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option("--vmstat", is_flag=True, help="Print each design's counters as `vmstat -s` does.")
 @export_options(pyperf=False)
+@lockstat_on_request
 def stress(
     seconds: float,
     seed: int | None,
@@ -49,45 +54,54 @@ def stress(
     settings: tuple[str, ...],
     vmstat: bool,
     exports: Exports,
+    lock_format: str,
+    selection: Selection | None,
 ) -> None:
     """Do all that can be done to a system, at random, on all CPUs at once, with faults; audit; exit 1 if it broke."""
     # Heard from here on, and honoured where a run looks: no exception in the middle of an import, or of output.
     with first_ctrl_c_asks() as asked:
-        status = _stress(seconds, seed, cpus, designs, npages, faults, settings, vmstat, exports, asked)
+        from uvmfree.measure.stress import Options
+        from uvmfree.uvm.designs import REGISTRY
+        from uvmfree.workload.faults import parse_faults
+
+        for name in designs:
+            if name not in REGISTRY:
+                raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
+        check_one_document(exports.json_file, lock_format)
+        options = Options(
+            seconds=seconds,
+            seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
+            ncpus=cpus,
+            npages=npages,
+            faults=parse_faults(faults),
+            settings=settings,
+            lockstat=selection is not None,
+        )
+        if selection is not None:
+            selection.check(cpus)
+        show = Show(vmstat, lock_format, selection)
+        status = _stress(options, designs or tuple(REGISTRY), exports, show, asked)
     if status:
         sys.exit(status)
 
 
-def _stress(
-    seconds: float,
-    seed: int | None,
-    cpus: int,
-    designs: tuple[str, ...],
-    npages: int,
-    faults: str,
-    settings: tuple[str, ...],
-    vmstat: bool,
-    exports: Exports,
-    asked: Callable[[], bool],
-) -> int:
-    """Check the options, run the designs, say what came of them; return the exit code."""
-    from uvmfree.measure.stress import Options, new_record
-    from uvmfree.measure.stress import stress as stress_one
-    from uvmfree.uvm.designs import REGISTRY
-    from uvmfree.workload.faults import parse_faults
+@dataclass(frozen=True)
+class Show:
+    """What is printed beside the table: counters, and lock statistics unless `selection` is None."""
 
-    for name in designs:
-        if name not in REGISTRY:
-            raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
-    options = Options(
-        seconds=seconds,
-        seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
-        ncpus=cpus,
-        npages=npages,
-        faults=parse_faults(faults),
-        settings=settings,
-    )
-    record = new_record(options, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]))
+    vmstat: bool
+    lock_format: str
+    selection: Selection | None
+
+
+def _stress(
+    options: Options, designs: tuple[str, ...], exports: Exports, show: Show, asked: Callable[[], bool]
+) -> int:
+    """Run the designs, say what came of them; return the exit code."""
+    from uvmfree.measure.stress import new_record
+    from uvmfree.measure.stress import stress as stress_one
+
+    record = new_record(options, designs, ("uvmfree", *sys.argv[1:]))
     runs, timeline = record.stress, exports.timeline()
     with _progress_line(options) as tick:
         for design in record.designs:
@@ -102,8 +116,10 @@ def _stress(
     exports.write(record)
     if timeline is not None:
         timeline.write()
-    if exports.json_file != "-":
-        _print_runs(options, runs, vmstat)
+    if show.selection is not None and show.lock_format == "json":
+        _print_document(runs, show.selection)
+    elif exports.json_file != "-":
+        _print_runs(options, runs, show)
     for run in runs:
         _explain(options, run)
     if interrupted:
@@ -118,7 +134,13 @@ def _stress(
     return INTERRUPTED if interrupted else 0
 
 
-def _print_runs(options: Options, runs: list[StressRun], vmstat: bool) -> None:
+def _print_document(runs: list[StressRun], selection: Selection) -> None:
+    from uvmfree.measure.lockstat_layout import document
+
+    write_json("--format json", "-", document({run.design: (run.locks, run.wall_s) for run in runs}, selection))
+
+
+def _print_runs(options: Options, runs: list[StressRun], show: Show) -> None:
     from uvmfree.measure.host import host
     from uvmfree.measure.vmstat_layout import vmstat_s
     from uvmfree.report.stress_table import stress_table
@@ -128,10 +150,23 @@ def _print_runs(options: Options, runs: list[StressRun], vmstat: bool) -> None:
     for line in stress_table(runs):
         click.echo(line)
     for run in runs:
-        if vmstat and run.uvmexp is not None:
+        if show.selection is not None:
+            _print_locks(run, show.lock_format, show.selection)
+        if show.vmstat and run.uvmexp is not None:
             click.echo(f"\n{run.design}, vmstat -s when the CPUs had stopped")
             for line in vmstat_s(run.uvmexp):
                 click.echo(line)
+
+
+def _print_locks(run: StressRun, lock_format: str, selection: Selection) -> None:
+    from uvmfree.measure.lockstat_layout import render
+
+    if run.uvmexp is None:
+        click.echo(f"\n{run.design}: no lock statistics, since its CPUs did not stop")
+        return
+    click.echo(f"\n{run.design}, lock statistics when the CPUs had stopped")
+    for line in render(lock_format, run.locks, run.wall_s, selection):
+        click.echo(line)
 
 
 def _explain(options: Options, run: StressRun) -> None:

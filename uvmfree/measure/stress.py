@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from uvmfree.errors import ArgumentError
+from uvmfree.kern.lockstat import LockStat, summed
 from uvmfree.kern.locktrace import Slice
 from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.measure.counterfile import CounterFile
@@ -28,13 +29,14 @@ from uvmfree.measure.stress_failure import causes, tail, whole, written
 from uvmfree.measure.stress_run import StressRun
 from uvmfree.measure.watchdog import PATIENCE_S, Watchdog, lock_lines, stack_lines
 from uvmfree.param import Param
+from uvmfree.uvm.system import OBSERVER, Uvm
 from uvmfree.workload.faults import FAULTS
 from uvmfree.workload.stress import Plan, Stress
 from uvmfree.workload.stress_fault import Fault
 
 SECONDS_MIN, SECONDS_MAX = 0.1, 7 * 86400.0
 
-GIVEN: Final = {"npages": "--npages", "ncpus": "--cpus", "design": "--design", "lockstat": "nothing: it is off"}
+GIVEN: Final = {"npages": "--npages", "ncpus": "--cpus", "design": "--design", "lockstat": "--format"}
 """Tunables that --set does not set, and what does."""
 
 OFTEN: Final[dict[str, Any]] = {
@@ -58,6 +60,7 @@ class Options:
     """What is asked for; ArgumentError or ParamError where it makes no sense.
 
     => `settings`: tunables as NAME=VALUE. `faults`: names. The same options and design make the same programs.
+    => `lockstat`: the locks count. It changes no program, but slows every lock down.
     """
 
     seconds: float = 10.0
@@ -66,6 +69,7 @@ class Options:
     npages: int = 2048
     faults: tuple[str, ...] = tuple(FAULTS)
     settings: tuple[str, ...] = ()
+    lockstat: bool = False
 
     def __post_init__(self) -> None:
         if not SECONDS_MIN <= self.seconds <= SECONDS_MAX:
@@ -79,7 +83,8 @@ class Options:
     def param(self, design: str) -> Param:
         """Return the tunables of a system of that design."""
         given = parse_settings(self.settings, given=GIVEN)
-        return Param(**OFTEN | given, npages=self.npages, ncpus=self.ncpus, design=design)
+        here = {"npages": self.npages, "ncpus": self.ncpus, "design": design, "lockstat": self.lockstat}
+        return Param(**OFTEN | given | here)
 
     def command(self, design: str) -> str:
         """Return the command line that runs one design with these options."""
@@ -87,6 +92,8 @@ class Options:
         words += ["--cpus", self.ncpus, "--npages", self.npages, "--faults", ",".join(self.faults) or "none"]
         for setting in self.settings:
             words += ["--set", setting]
+        if self.lockstat:
+            words += ["--format", "netbsd"]
         return shlex.join(map(str, words))
 
 
@@ -104,15 +111,15 @@ def stress(
     """Stress one design; end early when `stop()` says so.
 
     => `counters`: the file in which its counters can be watched. `keep(slices, dropped)`, if given, gets what was
-       traced of its locks, all of which are traced then.
+       traced of its locks, all of which are traced then, and count.
     => `tick(run, elapsed_s)` is called every now and then. `more`: faults beside those of the options.
     => What goes wrong is in the record, not raised.
     """
-    param = options.param(design)
-    file = None if counters is None else CounterFile(counters, param)
     traced = keep is not None
+    param = replace(options.param(design), lockstat=options.lockstat or traced)
+    file = None if counters is None else CounterFile(counters, param)
     machine = ThreadsMachine(
-        lockstat=traced,
+        lockstat=param.lockstat,
         lockdebug=param.lockdebug,
         lockwatch=True,
         locktrace=traced,
@@ -121,14 +128,14 @@ def stress(
     assert machine.lockwatch is not None
     plan = Plan(param=param, seed=options.seed, seconds=options.seconds, faults=options.faults)
     run = Stress(plan, machine, machine.lockwatch, more)
-    record = StressRun(design, options.command(design))
-    observed: list[Observation] = []
+    record = StressRun(design, options.command(design), lockstat=param.lockstat)
+    observed: list[tuple[Observation, tuple[LockStat, ...]]] = []
 
     @contextmanager
     def observe() -> Iterator[None]:
         with watch(run.uvm, file) as observation:
             yield
-        observed.append(observation)
+        observed.append((observation, _locks(run.uvm)))
 
     watchdog = Watchdog(machine.clock_ns, run.progress, run.each, patience_s)
     hang: list[str] = []
@@ -157,7 +164,8 @@ def stress(
         fault.name: {"injected": fault.injected, "survived": fault.survived} | fault.details() for fault in run.faults
     }
     if observed:
-        record.seen, record.samples = observed[0].seen, observed[0].samples.samples()
+        observation, record.locks = observed[0]
+        record.seen, record.samples = observation.seen, observation.samples.samples()
     record.events, record.events_dropped = run.uvm.events.snapshot(), run.uvm.events.dropped
     if keep is not None and machine.locktrace is not None and not record.hung:
         keep(machine.locktrace.slices(), machine.locktrace.dropped())
@@ -197,6 +205,16 @@ def _hang(still: str, machine: ThreadsMachine) -> list[str]:
     stacks = machine.stacks()
     names = {stack.ident: stack.name for stack in stacks}
     return [still, *(lock_lines(states, names) or ["no lock is held"]), *stack_lines(stacks)]
+
+
+def _locks(uvm: Uvm) -> tuple[LockStat, ...]:
+    """Return what the locks counted: all maps' locks of a name together, the observer left out.
+
+    => Audits stay in: they stop everything, and who waited for one should find it.
+    """
+    if not uvm.param.lockstat:
+        return ()
+    return summed((lock for lock in uvm.lockstat(by_caller=True) if lock.caller != OBSERVER), by_caller=True)
 
 
 def _measure_memory(record: StressRun, early: bool) -> None:

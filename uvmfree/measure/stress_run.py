@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from uvmfree.kern.eventlog import Event
+from uvmfree.kern.lockstat import LockStat
 from uvmfree.measure.observer import Seen
 from uvmfree.measure.samples import Samples
 from uvmfree.uvm.anonpage import AnonStats
@@ -21,6 +22,8 @@ class StressRun:
     => `rss_kib_early`, `rss_kib_end`, `rss_kib_max`: the process's memory after a tenth of the time, at the end, at
        most; the end is taken when garbage was collected; in KiB, 0 where the system does not tell.
     => `samples`, `events`: counters over time, redistributions and the daemon's passes, as in measure/run.py.
+    => `lockstat`: whether its locks counted. `locks`: one record per lock and caller, without the observer's, as they
+       were when the CPUs had stopped; empty if lockstat was off, or if it did not come to that.
     => `errors`: one line for each; `report`: lines for the terminal, and `file` where the whole report is.
     """
 
@@ -44,6 +47,8 @@ class StressRun:
     samples: Samples | None = None
     events: tuple[Event, ...] = ()
     events_dropped: int = 0
+    lockstat: bool = False
+    locks: tuple[LockStat, ...] = ()
 
     @property
     def steps(self) -> int:
