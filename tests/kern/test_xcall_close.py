@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from tests.kern.tasks import WAIT_S, await_event, begin, finish
+from tests.uvm.machines import HangMachine
 from uvmfree.errors import ClosedError, HangError, XcallError
 from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.kern.xcall import Ticket, Xcall
@@ -46,7 +47,8 @@ def test_calls_to_threads_that_were_never_started_end_with_the_system() -> None:
 
 def test_a_call_that_hangs_bounds_close_is_named_and_lets_its_waiters_go() -> None:
     """R30: nobody is left waiting for a call that will not run any more."""
-    xcall = started(2)
+    xcall: Xcall[int] = Xcall(HangMachine("xc/0"), 2, lambda index: index)
+    xcall.start()
     go, hangs = threading.Event(), threading.Event()
     ran: list[int] = []
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kern.tasks import WAIT_S, begin, finish
 from tests.mechanism.rig import until
-from tests.uvm.machines import ClockMachine
+from tests.uvm.machines import ClockMachine, HangMachine
 from uvmfree.errors import ClosedError, HangError, XcallError, XcallTimeout
 from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.kern.xcall import Xcall
@@ -165,7 +165,7 @@ def test_a_thread_is_asleep_until_its_timer_is_due() -> None:
 def test_a_thread_that_does_not_end_is_given_its_time_and_no_more() -> None:
     """R31: the calls that it has not ended are told so; those that it has, are not."""
     go, hangs = threading.Event(), threading.Event()
-    xcall: Xcall[int] = Xcall(ThreadsMachine(), 2, lambda index: index)
+    xcall: Xcall[int] = Xcall(HangMachine("xc/1"), 2, lambda index: index)
     xcall.start()
     done = xcall.broadcast(lambda cpu: None)
     xcall.wait(done, WAIT_S)

@@ -129,19 +129,30 @@ def free_globally(uvm: uvmfree.Uvm, pages: list[VmPage]) -> None:
     uvm.redistribute(0)
 
 
+def calls_over(uvm: uvmfree.Uvm) -> None:
+    """Return when every cross-call that was sent has run, also those that their sender waits for no more."""
+    uvm.xcall.wait(uvm.xcall.broadcast(lambda cpu: None), WAIT_S)
+
+
 def one_pass(uvm: uvmfree.Uvm) -> None:
-    """Let the daemon make a pass, and return when it is over and the daemon sleeps again."""
+    """Let the daemon make a pass, and return when it is over, caches are drained, and the daemon sleeps again.
+
+    => The daemon itself goes on without an xc thread that comes late; so a pass is not over when the daemon sleeps.
+    """
     uvm.kick_pdaemon()  # takes the daemon off the list of sleepers, if it is there
     until(lambda: uvm.pageout._daemon._waiters)
+    calls_over(uvm)
 
 
-def left_alone(uvm: uvmfree.Uvm) -> list[VmPage]:
-    """Take every page of a started system and bring it to where nobody helps a sleeper; return the pages.
+def left_alone(uvm: uvmfree.Uvm, pages: list[VmPage] | None = None) -> list[VmPage]:
+    """Bring a started system of which every page is taken to where nobody helps a sleeper; return the taken pages.
 
     => Needs redistribute_min_gap_s=3600. Something is being paged out, so the daemon sleeps (R19) and wakes nobody
        (R21); and it has just drained the caches, so it does not do that again. `uvm.pageout.done(1)` ends it.
+    => `pages`: all of them, if they were taken before the start; where there are idle threads they have to be, since
+       afterwards one may be in the hands of such a thread (R16, R28). Else they are taken here.
     """
-    pages = take_everything(uvm)
+    pages = take_everything(uvm) if pages is None else pages
     uvm.pageout.start(1)
     for index in range(uvm.param.ncpus):
         free_on(uvm, index, pages[index : index + 1])
@@ -173,7 +184,11 @@ def state(uvm: uvmfree.Uvm) -> object:
 
 
 def settle(uvm: uvmfree.Uvm) -> None:
-    """Check that all has been freed and nothing lost."""
+    """Check that all has been freed and nothing lost.
+
+    => Ends the idle threads: a page in the hands of one is on no list (R16), so that all would not be free.
+    """
+    assert uvm._idle.close(WAIT_S) == []
     uvm.audit()
     uvm.redistribute()
     assert (uvm.uvmexp.free, uvm.cached_pages()) == (uvm.param.npages, (0,) * uvm.param.ncpus)

@@ -307,8 +307,9 @@ def test_idle_threads_zero_the_pages_of_idle_cpus_only(boot: Boot, design: str) 
 def test_the_cpu_of_a_player_that_sleeps_is_idle(boot: Boot, design: str) -> None:
     """R16 and R18: while its thread is in uvm_wait() nothing is runnable there."""
     uvm = boot(design=design, idlezero=True, idle_interval_s=0.001, redistribute_min_gap_s=3600)
+    pages = take_everything(uvm)
     with uvm:
-        pages = left_alone(uvm)  # nobody wakes a sleeper, nor drains a cache
+        pages = left_alone(uvm, pages)  # nobody wakes a sleeper, nor drains a cache
 
         def player() -> None:
             with uvm.run_on(1) as cpu:

@@ -9,7 +9,17 @@ import pytest
 import uvmfree
 from tests.conformance.steps import take
 from tests.kern.tasks import WAIT_S, begin, finish
-from tests.mechanism.rig import SMALL, Boot, asleep, free_on, left_alone, settle, take_everything, until
+from tests.mechanism.rig import (
+    SMALL,
+    Boot,
+    asleep,
+    calls_over,
+    free_on,
+    left_alone,
+    settle,
+    take_everything,
+    until,
+)
 from tests.uvm.machines import ClockMachine
 from uvmfree.errors import DeadlockError
 from uvmfree.uvm.allocator import Cpu
@@ -319,6 +329,7 @@ def test_counting_cached_pages_wakes_a_sleeper_for_pages_that_it_cannot_have(boo
                 assert cpu.pagealloc() is None
                 for _ in range(3):
                     assert uvm.wait(WAIT_S)
+                calls_over(uvm)  # the daemon's passes go on without an xc thread that comes late
                 assert (cpu.pagealloc() is None) is counting
             uvm.audit()
 

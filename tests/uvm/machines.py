@@ -3,11 +3,12 @@
 import threading
 from collections.abc import Callable
 
+from tests.kern.tasks import WAIT_S
 from uvmfree.kern.counters import Adder, CounterPage
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Mutex
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.kern.threads import OsThread, ThreadsMachine
 
 
 def _nothing() -> None:
@@ -54,6 +55,33 @@ class ClockMachine(ThreadsMachine):
 
     def clock_ns(self) -> int:
         return round(self.now_s * 1e9)
+
+
+class _SlowThread(OsThread):
+    """A thread that has all the time it needs where only `short_s` seconds are given to it."""
+
+    short_s = 0.0
+
+    def join(self, timeout_s: float) -> bool:
+        return super().join(WAIT_S if timeout_s == self.short_s else timeout_s)
+
+
+class HangMachine(ThreadsMachine):
+    """Has one thread, of a given name, that hangs: of those who are joined for `short_s` it alone can be late.
+
+    => So a test may give those who hang a short time, and the others end in it however busy the host is.
+    """
+
+    def __init__(self, hangs: str, short_s: float = 0.01, *, lockdebug: bool = False) -> None:
+        super().__init__(lockdebug=lockdebug)
+        self._hangs, self._short_s = hangs, short_s
+
+    def spawn(self, name: str, body: Callable[[], None]) -> OsThread:
+        if name == self._hangs:
+            return super().spawn(name, body)
+        thread = _SlowThread(name, body)
+        thread.short_s = self._short_s
+        return thread
 
 
 class _WatchedAdder(Adder):

@@ -8,6 +8,7 @@ import pytest
 
 import uvmfree
 from tests.kern.tasks import WAIT_S, await_event
+from tests.uvm.machines import HangMachine
 from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.workload import driver
@@ -55,16 +56,19 @@ def test_no_body_begins_before_every_cpu_is_bound(uvm: uvmfree.Uvm) -> None:
 
 
 def test_what_lanes_counted_is_reported_by_cpu(uvm: uvmfree.Uvm) -> None:
-    go = threading.Event()
+    looked, go = threading.Event(), threading.Event()
+
+    def may_go() -> bool:
+        going = go.is_set()
+        looked.set()
+        return going
 
     def waits(cpu: Cpu, lane: Lane) -> None:
         lane.failed = 7
-        lane.wait_until(go.is_set)
+        lane.wait_until(may_go)
 
     def works(cpu: Cpu, lane: Lane) -> None:
-        began_ns = uvm.machine.clock_ns()
-        lane.wait_until(lambda: uvm.machine.clock_ns() - began_ns > 2_000_000)
-        lane.stall_ns = 0
+        await_event(looked)  # in vain, since it may not go yet: from here on it waits
         go.set()
 
     run = drive(uvm, [waits, works])
@@ -161,9 +165,10 @@ def test_a_body_that_waits_in_vain_is_a_hang_and_not_for_ever() -> None:
         assert isinstance(refusal.value.__cause__, uvmfree.HangError)
 
 
-def test_a_body_that_does_not_hear_the_stop_is_named(uvm: uvmfree.Uvm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_does_not_hear_the_stop_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "JOIN_S", 0.01)
     go, hangs = threading.Event(), threading.Event()
+    uvm = uvmfree.boot(HangMachine("cpu/1", short_s=0.01), npages=64, ncpus=2)
 
     def deaf(cpu: Cpu, lane: Lane) -> None:
         hangs.set()
@@ -177,6 +182,7 @@ def test_a_body_that_does_not_hear_the_stop_is_named(uvm: uvmfree.Uvm, monkeypat
         for thread in threading.enumerate():
             if thread.name == "cpu/1":
                 thread.join(WAIT_S)
+    uvm.close()
 
 
 @pytest.mark.parametrize("bodies", [0, 4])

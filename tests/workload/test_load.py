@@ -3,6 +3,7 @@
 import pytest
 
 import uvmfree
+from tests.mechanism.rig import one_pass
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload import load
 from uvmfree.workload.driver import DriveError, drive
@@ -41,8 +42,9 @@ def test_cpus_that_get_no_page_are_counted_and_those_that_do_give_it_back() -> N
         uvm.redistribute()
         pages = uvm.pglistalloc(uvm.param.npages, nsegs=uvm.param.npages)
         assert Load(uvm, [], anons).settle() == 2
-        uvm.cpus[1].pagefree(pages.pop())
+        one_pass(uvm)  # the daemon was told of waiters; now it sleeps
         uvm._drainer._last_ns = uvm.machine.clock_ns() + 10**12  # nobody drains: the page stays where it is
+        uvm.cpus[1].pagefree(pages.pop())
         assert Load(uvm, [], anons).settle() == 1
         assert uvm.cached_pages() == (0, 1)
         uvm.pglistfree(pages)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import uvmfree
+from tests.kern.tasks import await_event
 from tests.workload.perf_lines import line, read
 from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.uvm.page import VmPage
@@ -267,9 +268,10 @@ def test_a_thread_that_is_far_ahead_waits_for_the_slowest(scratch: Path) -> None
 
     class Slow(Recorder):
         def pagealloc(self, zero: bool = False) -> VmPage | None:
-            if self.index == 0:
-                machine.on_pause = threading.get_ident()
-                machine.waiting.wait(2)
+            if self.index == 1:
+                machine.watched = threading.get_ident()
+            else:
+                await_event(machine.waiting)
                 ahead.append(len(log.entries))
             return super().pagealloc(zero)
 
@@ -287,15 +289,15 @@ def test_a_thread_that_is_far_ahead_waits_for_the_slowest(scratch: Path) -> None
 
 
 class Watching(ThreadsMachine):
-    """Says when a thread other than `on_pause` waits for another one."""
+    """Says when the thread `watched` waits for another one; it begins to be watched when it has begun to work."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waiting = threading.Event()
-        self.on_pause = 0
+        self.watched = 0
 
     def pause(self, polls: int) -> None:
-        if self.on_pause and self.on_pause != threading.get_ident():
+        if self.watched == threading.get_ident():
             self.waiting.set()
         super().pause(polls)
 

@@ -24,7 +24,8 @@ def locks(uvm: uvmfree.Uvm) -> dict[str, int]:
 @pytest.mark.parametrize("zero", [False, True])
 def test_a_local_hit_takes_its_own_lock_and_touches_nothing_shared(zero: bool) -> None:
     """P4 and P5: no shared lock and no atomic operation, not even for uvmexp.free; counted, not argued."""
-    with boot(lockstat=True) as uvm, uvm.run_on(0) as cpu:
+    uvm = boot(lockstat=True)  # not started: threads of its own take locks of their own
+    with uvm.run_on(0) as cpu:
         free_all(cpu, [take(cpu) for _ in range(40)])
         before, stats, free = locks(uvm), uvm.cpu_stats()[0], uvm.uvmexp.free
         for _ in range(5):
@@ -38,6 +39,7 @@ def test_a_local_hit_takes_its_own_lock_and_touches_nothing_shared(zero: bool) -
         assert (now.cpuhit - stats.cpuhit, now.cpumiss) == (200, stats.cpumiss)
         assert uvm.uvmexp.free == free == 256 - 40
         uvm.audit()
+    uvm.close()
 
 
 @pytest.mark.parametrize(
