@@ -57,6 +57,15 @@ def test_operations_faults_and_maxima_are_listed() -> None:
     assert "what went wrong" not in text
 
 
+def test_the_section_does_not_say_that_no_locks_were_counted() -> None:
+    """A run with lock statistics has them in its record; the page says where they can be read."""
+    made = stressed()
+    made.stress[0].lockstat, made.stress[0].locks = True, record().counted("percpu")[-1].locks
+    (section,) = page(made).all("section", id="stress")
+    assert "not counted" not in section.text
+    assert "uvmfree stress --format" in section.text
+
+
 def test_its_counters_are_drawn_over_time() -> None:
     (section,) = page(stressed()).all("section", id="timeline")
     assert "percpu, stressed" in section.text

@@ -21,7 +21,8 @@ def stressed(sources: Sequence[Source]) -> list[Section]:
     words = (
         f"{steps:,} random operations on all CPUs at once, {injected:,} faults of which {survived:,} were survived, "
         f"{errors or 'no'} error{'s' * (errors != 1)}.",
-        "The wait for page locks is not counted in a stress run. Its counters are drawn over time below.",
+        "Lock statistics, if they were asked for (`uvmfree stress --format`), are in the record and not drawn. The "
+        "counters of a stress run are drawn over time below.",
     )
     tables = [
         Table(
