@@ -56,10 +56,12 @@ def test_noise_widens_the_intervals_and_they_hold_the_truth() -> None:
     assert min(held.values()) >= 16
 
 
-def test_what_grows_for_ever_has_no_peak() -> None:
-    found = fit(made(1e5, 0.0, 0.0))
-    assert found.sigma.value == pytest.approx(0, abs=1e-3)
-    assert found.peak_ncpus > 100
+@pytest.mark.parametrize("sigma", [0.0, 0.05, 0.4])
+def test_what_grows_for_ever_has_no_peak(sigma: float) -> None:
+    found = fit(made(1e5, sigma, 0.0))
+    assert found.sigma.value == pytest.approx(sigma, abs=1e-6)
+    assert found.peak_ncpus == math.inf
+    assert found.peak_per_s == pytest.approx(1e5 / sigma if sigma else math.inf)
 
 
 def test_what_only_gets_worse_has_its_peak_at_one_cpu() -> None:
