@@ -7,8 +7,9 @@ from typing import Any
 
 from uvmfree.kern.eventlog import Event
 from uvmfree.measure.record import Record, load
-from uvmfree.measure.run import Run
+from uvmfree.measure.run import Run, figures
 from uvmfree.measure.samples import Samples
+from uvmfree.measure.usl import law
 
 OLD = load(str(Path(__file__).parents[1] / "measure" / "record-version-1.json"))
 
@@ -49,6 +50,16 @@ def record(
         runs=runs,
         command=("uvmfree", "bench", "--workload", workload, "--cpus", str(ncpus)),
     )
+
+
+def lawful(laws: dict[str, tuple[float, float, float]], ncpus: int, **more: Any) -> Record:
+    """Make a record whose throughput is what the law has with lambda, sigma and kappa, for each design."""
+    one = record(ncpus=ncpus, designs=tuple(laws), **more)
+    runs = []
+    for run in one.runs:
+        wall_ns = round(figures(run).page_operations / law(ncpus, *laws[run.design]) * 1e9)
+        runs.append(replace(run, drive=replace(run.drive, wall_ns=wall_ns)))
+    return replace(one, runs=runs)
 
 
 def _run(old: Run, draw: random.Random, design: str, repetition: int, ncpus: int, rows: int, events: int) -> Run:

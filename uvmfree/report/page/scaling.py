@@ -11,6 +11,8 @@ from itertools import groupby
 from typing import Final
 
 from uvmfree.measure.run import figures
+from uvmfree.measure.usl import POINTS_MIN
+from uvmfree.report.page import law
 from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.numbers import number, spread
 from uvmfree.report.page.plot import Layout, Trace, axis, colour, layout, legend_only, plain, symbol
@@ -20,6 +22,10 @@ from uvmfree.report.page.settings import Point
 DASHES: Final = ("solid", "dash", "dashdot", "longdash", "dot", "longdashdot")
 UNIT: Final = "page operations per second"
 _HEIGHT_PX: Final = 420
+_ENTRIES: Final = 8
+"""As many stand in the legend without taking much of the plot's height."""
+_ENTRY_PX: Final = 10
+"""What each more adds: half of its height, for they stand side by side except on a telephone."""
 
 Series = tuple[str, str, Sequence[Point], int]
 """Design, setting, points from few CPUs to many, and the number of the setting in its plot."""
@@ -36,15 +42,17 @@ def scaling(points: Sequence[Point], designs: Sequence[str]) -> Section:
     by_setting = [list(same) for _, same in groupby(points, key=lambda point: point.setting)]
     grown = [same for same in by_setting if len(same) > 1]
     single = [point for same in by_setting if len(same) == 1 for point in same]
+    laws = law.Laws()
     plots = [
-        _against_cpus(workload, [same for same in grown if same[0].setting.workload == workload], designs)
+        _against_cpus(workload, [same for same in grown if same[0].setting.workload == workload], designs, laws)
         for workload in dict.fromkeys(same[0].setting.workload for same in grown)
     ]
     if single:
         plots.append(_side_by_side(single, designs))
     words = [
         "The linear line is what the smallest number of CPUs did, times the CPUs: will-it-scale's ideal. Runs of a "
-        "fixed amount of work are timed without lockstat; those of a fixed length run with it, and lose speed to it."
+        "fixed amount of work are timed without lockstat; those of a fixed length run with it, and lose speed to it.",
+        *laws.words(),
     ]
     if any(point.record.host.gil for point in points):
         words.append(
@@ -55,7 +63,10 @@ def scaling(points: Sequence[Point], designs: Sequence[str]) -> Section:
     if not points:
         words.append("Nothing was measured.")
     elif not grown:
-        words.append("How throughput grows shows once there are records of one workload on several numbers of CPUs:")
+        words.append(
+            "How throughput grows shows once there are records of one workload on several numbers of CPUs, and the "
+            f"Universal Scalability Law with {POINTS_MIN} or more:"
+        )
         commands.append(
             "for n in 1 2 4; do uvmfree bench --workload pingpong --cpus $n --json pingpong-$n.json; done"
         )
@@ -75,7 +86,7 @@ def _side_by_side(points: Sequence[Point], designs: Sequence[str]) -> Plot:
     return Plot("Throughput, on one number of CPUs each", says, traces, drawn, height, [figures])
 
 
-def _against_cpus(workload: str, settings: Sequence[Sequence[Point]], designs: Sequence[str]) -> Plot:
+def _against_cpus(workload: str, settings: Sequence[Sequence[Point]], designs: Sequence[str], laws: law.Laws) -> Plot:
     points = [point for same in settings for point in same]
     series: list[Series] = [
         (design, same[0].label, [point for point in same if throughput(point, design)], index)
@@ -84,12 +95,23 @@ def _against_cpus(workload: str, settings: Sequence[Sequence[Point]], designs: S
         if any(throughput(point, design) for point in same)
     ]
     meant = [each for each in series if not each[2][0].record.host.gil] or series
-    traces = [trace for each in series for trace in _lines(each, designs, len(settings) > 1, each in meant)]
+    several, fitted, drawn = len(settings) > 1, [], []
+    traces: list[Trace] = []
+    for each in series:
+        traces += _lines(each, designs, several, each in meant)
+        if found := laws.fit(each[0], each[2], throughput):
+            fitted.append(found)
+            if each in meant:
+                drawn.append(found)
+                traces.append(found.curve(designs))
     if max(point.ncpus for point in points) > (processors := _processors(points)):
         words = f"more threads than the {processors} processors of the host"
         traces.append(legend_only(words, symbol="square", size=14, color="var(--shade)"))
-    title = f"Throughput of {workload}"
-    return Plot(title, _says(meant), traces, _layout(points), _HEIGHT_PX, [_table(points, designs, series)])
+    entries = _entered(traces)
+    height = _HEIGHT_PX + _ENTRY_PX * max(0, entries - _ENTRIES)
+    tables = [_table(points, designs, series), *([law.table(fitted)] if fitted else [])]
+    says = " ".join([_says(meant), *law.told(drawn)])
+    return Plot(f"Throughput of {workload}", says, traces, _layout(points), height, tables)
 
 
 def _lines(each: Series, designs: Sequence[str], several: bool, ideal: bool) -> list[Trace]:
@@ -123,13 +145,23 @@ def _lines(each: Series, designs: Sequence[str], several: bool, ideal: bool) -> 
     linear: Trace = {
         "type": "scatter",
         "mode": "lines",
-        "name": plain(f"linear, {design}" + (f", {setting}" if several else "")),
+        "name": plain(f"linear, {design}"),
         "x": cpus,
         "y": [medians[0] * count / cpus[0] for count in cpus],
         "line": {"color": colour(designs, design), "dash": "2px,4px", "width": 1.2},
         "hoverinfo": "skip",
     }
     return [measured, linear] if ideal else [measured]
+
+
+def _entered(traces: Sequence[Trace]) -> int:
+    """Put each name into the legend once, for all lines that have it; return how many there are."""
+    names: set[str] = set()
+    for trace in traces:
+        name = trace["name"]
+        trace |= {"legendgroup": name, "showlegend": name not in names}
+        names.add(name)
+    return len(names)
 
 
 def _layout(points: Sequence[Point]) -> Layout:

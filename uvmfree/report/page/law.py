@@ -1,0 +1,171 @@
+"""The Universal Scalability Law in plots of throughput: the curve, the table, and in words why there is none.
+
+=> Fitted to what is plotted, all repetitions of it; measure/usl.py has the law, and imports scipy only to fit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from uvmfree.errors import ArgumentError, ExtraError
+from uvmfree.measure import usl
+from uvmfree.report.page.content import Table
+from uvmfree.report.page.numbers import Format, listed, number
+from uvmfree.report.page.plot import Trace, colour, plain
+from uvmfree.report.page.settings import Point
+
+DASH: Final = "9px,3px,2px,3px,2px,3px"
+"""No measured line has it, and the linear one neither."""
+
+TOLD_MAX: Final = 4
+"""Laws that are told in words, settings that are named; of more, how many there are."""
+
+_STEPS: Final = 80
+"""Parts of a curve: enough that it looks round."""
+
+_MEANING: Final = (
+    f"The law is Gunther's Universal Scalability Law, fitted to lines of {usl.POINTS_MIN} or more CPU counts: lambda "
+    "is what one CPU does, sigma the share of the work that is done one at a time, kappa what it costs that CPUs "
+    "wait for each other's writes. Intervals say how well the points settle these, if the law holds at all."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """The law of one line.
+
+    => `setting`: what tells its setting from others, or "". `first`, `last`: the CPUs that it goes from and to.
+    """
+
+    design: str
+    setting: str
+    first: int
+    last: int
+    gil: bool
+    fitted: usl.Usl
+
+    def curve(self, designs: Sequence[str]) -> Trace:
+        """Draw it over the CPUs that were measured."""
+        step = (self.last - self.first) / _STEPS
+        at = [self.first + step * index for index in range(_STEPS + 1)]
+        name = f"law, {self.design}" + (", no measure of scaling" if self.gil else "")
+        return {
+            "type": "scatter",
+            "mode": "lines",
+            "name": plain(name),
+            "x": at,
+            "y": [self.fitted.per_s(ncpus) for ncpus in at],
+            "line": {"color": colour(designs, self.design), "dash": DASH, "width": 1.2},
+            "opacity": 0.6 if self.gil else 1,
+            "hoverinfo": "skip",
+        }
+
+
+class Laws:
+    """Fits the law to the lines of a section, and keeps what there is to say about it."""
+
+    def __init__(self) -> None:
+        self._fitted = False
+        self._missing = ""
+        self._refused: dict[str, dict[str, list[str]]] = {}
+
+    def fit(
+        self, design: str, points: Sequence[Point], values: Callable[[Point, str], Sequence[float]]
+    ) -> Law | None:
+        """Fit it to a line, from few CPUs to many; None where it is refused, or scipy is not there."""
+        first, last = points[0], points[-1]
+        measured = [
+            usl.Point(point.ncpus, value, point.ncpus > len(point.record.host.affinity))
+            for point in points
+            for value in values(point, design)
+        ]
+        try:
+            fitted = usl.fit(measured)
+        except ExtraError as error:
+            self._missing = str(error)
+        except ArgumentError as error:
+            line = first.label or first.setting.workload
+            self._refused.setdefault(str(error), {}).setdefault(line, []).append(design)
+        else:
+            self._fitted = True
+            return Law(design, first.label, first.ncpus, last.ncpus, first.record.host.gil, fitted)
+        return None
+
+    def words(self) -> list[str]:
+        """Say what the law means, and why where it is not there: a sentence for each reason."""
+        said = [_MEANING] if self._fitted else []
+        if self._missing:
+            said.append(f"No law is fitted: {self._missing}.")
+        for why, lines in self._refused.items():
+            whom = [f"{listed(designs)} of {line}" for line, designs in lines.items()]
+            told = "; ".join(whom) if len(whom) <= TOLD_MAX else f"{sum(map(len, lines.values()))} lines"
+            said.append(f"No law is fitted to {told}, with {why}.")
+        return said
+
+
+def table(laws: Sequence[Law]) -> Table:
+    """Make the table of what was fitted, settings as headings."""
+    rows: list[Sequence[str]] = []
+    heading = ""
+    for law in laws:
+        if law.setting != heading:
+            heading = law.setting
+            rows.append((heading,))
+        fitted = law.fitted
+        rows.append(
+            (
+                law.design,
+                _interval(fitted.lam, number),
+                _interval(fitted.sigma, _sigma),
+                _interval(fitted.kappa, _kappa),
+                *_peak(law),
+                f"{fitted.r_squared:.3f}",
+                ", ".join(map(str, fitted.beyond)) or "none",
+                "on" if law.gil else "off",
+            )
+        )
+    columns = ("design", "lambda", "sigma", "kappa", "peak, CPUs", "peak, per second", "R²", "flagged", "GIL")
+    caption = "The law: values [95 % intervals]; flagged are the CPU counts above the host's processors"
+    if any(law.gil for law in laws):
+        caption += "; with the GIL on it says nothing about scaling"
+    return Table(caption, columns, rows)
+
+
+def told(laws: Sequence[Law]) -> list[str]:
+    """Say in words what the curves show, if there are any."""
+    if not laws:
+        return []
+    words = [
+        f"By the law, {'; '.join(map(_told, laws))}." if len(laws) <= TOLD_MAX else f"{len(laws)} laws are drawn."
+    ]
+    return [*words, "With the GIL on it says nothing about scaling."] if any(law.gil for law in laws) else words
+
+
+def _told(law: Law) -> str:
+    fitted = law.fitted
+    peak = f"peak at {fitted.peak_ncpus:,.1f} CPUs" if math.isfinite(fitted.peak_ncpus) else "no peak"
+    line = law.design + (f", {law.setting}" if law.setting else "")
+    return f"{line}: sigma {_sigma(fitted.sigma.value)}, kappa {_kappa(fitted.kappa.value)}, {peak}"
+
+
+def _interval(fitted: usl.Fitted, shown: Format) -> str:
+    return f"{shown(fitted.value)} [{shown(fitted.low)} - {shown(fitted.high)}]"
+
+
+def _sigma(value: float) -> str:
+    return f"{value:,.4f}"
+
+
+def _kappa(value: float) -> str:
+    return f"{value:,.6f}"
+
+
+def _peak(law: Law) -> tuple[str, str]:
+    """Return where the peak is, and how high; past what was measured, it is said to be."""
+    if not math.isfinite(law.fitted.peak_ncpus):
+        return "none", "none"
+    measured = law.first <= law.fitted.peak_ncpus <= law.last
+    return f"{law.fitted.peak_ncpus:,.1f}" + ("" if measured else ", extrapolated"), number(law.fitted.peak_per_s)
