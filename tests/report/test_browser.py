@@ -36,6 +36,7 @@ OVERVIEW = """
     parent: box(plot.parentElement),
     svg: plot.querySelector("svg.main-svg") && box(plot.querySelector("svg.main-svg")),
     legend: legend && box(legend),
+    entries: [...plot.querySelectorAll(".legendtext")].map((text) => text.textContent),
     panels: [...plot.querySelectorAll(".nsewdrag")].map(box),
     texts: [...plot.querySelectorAll("svg text")].filter((text) => text.textContent).map(box),
     marks: plot.querySelectorAll(".point, .js-line, .hm image, .hm g, .heatmaplayer image").length,
@@ -95,7 +96,7 @@ class Visit:
 def visit(tmp_path_factory: pytest.TempPathFactory) -> Visit:
     """Build a page with every kind of plot, and visit it."""
     records = [
-        *(record(ncpus=ncpus, gil=gil) for ncpus in (1, 2, 4) for gil in (False, True)),
+        *(record(ncpus=ncpus, gil=gil) for ncpus in (1, 2, 4, 6, 8) for gil in (False, True)),
         *(
             record(workload="pressure", redistribute_interval_s=interval, redistribute_min_gap_s=gap)
             for interval in (0.1, 1.0)
@@ -168,6 +169,12 @@ def test_every_plot_that_is_not_folded_away_is_drawn(visit: Visit) -> None:
     for plot in visit.light:
         assert plot["drawn"] != plot["folded"], plot["title"]
     assert sum(plot["drawn"] for plot in visit.light) >= 10
+
+
+def test_the_law_is_in_the_legend(visit: Visit) -> None:
+    pytest.importorskip("scipy", reason="the extra `report` is not installed")
+    (entries,) = (plot["entries"] for plot in visit.light if plot["title"] == "Throughput of pingpong")
+    assert {"law, fpageqlock", "law, percpu"} < set(entries)
 
 
 def test_unfolding_draws_the_rest(visit: Visit) -> None:
