@@ -16,15 +16,16 @@ pytest.importorskip("scipy", reason="the extra `report` is not installed")
 OLD = load(str(Path(__file__).parents[1] / "measure" / "record-version-1.json"))
 
 
-def record_at(ncpus: int, folder: Path) -> str:
+def record_at(ncpus: int, folder: Path, refill: int = 1) -> str:
     """A record of a design that scales as the law has it, and one that does so worse."""
     runs = []
     for design, sigma in (("fpageqlock", 0.5), ("percpu", 0.01)):
         (run,) = OLD.timed(design)
         wall_ns = round(120e9 / law(ncpus, 1000.0, sigma, 0.001))
         runs += [replace(run, repetition=n, drive=replace(run.drive, wall_ns=wall_ns)) for n in range(2)]
-    file = folder / f"{ncpus}.json"
-    record = replace(OLD, workload=replace(OLD.workload, ncpus=ncpus), runs=runs)
+    file = folder / f"{ncpus}-{refill}.json"
+    param = replace(OLD.param, refill=refill)
+    record = replace(OLD, workload=replace(OLD.workload, ncpus=ncpus), param=param, runs=runs)
     file.write_text(json.dumps(record.document()))
     return str(file)
 
@@ -60,4 +61,11 @@ def test_four_cpu_counts_are_too_few(tmp_path: Path) -> None:
     assert (said.returncode, said.stdout) == (2, "")
     assert "4 CPU counts (1, 2, 3, 4)" in said.stderr
     assert "not fitted to fewer than 5" in said.stderr
+    assert said.stderr.count("\n") == 1
+
+
+def test_records_of_different_settings_are_not_joined(tmp_path: Path) -> None:
+    said = usl(*(record_at(n, tmp_path, refill) for n in (1, 2, 4, 8, 16) for refill in (1, 32)))
+    assert (said.returncode, said.stdout) == (2, "")
+    assert "different settings: refill=1; refill=32. One law holds for one of them" in said.stderr
     assert said.stderr.count("\n") == 1

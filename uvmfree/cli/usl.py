@@ -28,11 +28,17 @@ def usl(records: tuple[str, ...], json_file: str | None) -> None:
 
     from uvmfree.measure.sweep import load_records
     from uvmfree.measure.usl import fit, points
+    from uvmfree.report.page.settings import points_of
 
     check_writable("--json", json_file)
     loaded = [record for file in records for record in load_records(file)]
     if len(names := {record.workload.name for record in loaded}) > 1:
         raise ArgumentError(f"the records are of different workloads: {', '.join(sorted(names))}")
+    if len(settings := dict.fromkeys(point.label for point in points_of(loaded))) > 1:
+        raise ArgumentError(
+            f"the records are of different settings: {'; '.join(settings)}. One law holds for one of them; "
+            "uvmfree report fits it to each"
+        )
     designs = dict.fromkeys(design for record in loaded for design in record.designs)
     fits = {design: (points(loaded, design), fit(points(loaded, design))) for design in designs}
     if json_file is not None:
