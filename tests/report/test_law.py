@@ -165,5 +165,10 @@ def test_without_scipy_the_page_says_what_is_missing(monkeypatch: pytest.MonkeyP
     assert len(plot(records).tables) == 1
 
 
+def test_one_repetition_is_one() -> None:
+    assert plot(measured((1, 2), repetitions=1)).tables[0].caption.endswith("of 1 repetition")
+    assert plot(measured((1, 2), repetitions=2)).tables[0].caption.endswith("of 2 repetitions")
+
+
 def test_one_cpu_count_has_no_line_and_no_law() -> None:
     assert "Universal Scalability Law with 5 or more:" in section([record()]).words[-1]

@@ -59,7 +59,7 @@ class Law:
             "x": at,
             "y": [self.fitted.per_s(ncpus) for ncpus in at],
             "line": {"color": colour(designs, self.design), "dash": DASH, "width": 1.2},
-            "opacity": 0.6 if self.gil else 1,
+            "opacity": 0.8 if self.gil else 1,
             "hoverinfo": "skip",
         }
 

@@ -157,7 +157,7 @@ def repetitions(
 ) -> str:
     """Say how many repetitions there were."""
     counts = [len(column) for point in points for design in designs if (column := values(point, design))]
-    return f"{reach(counts)} repetition{'s' * (counts != [1])}" if counts else "no repetitions"
+    return f"{reach(counts)} repetition{'s' * (set(counts) != {1})}" if counts else "no repetitions"
 
 
 def told(
