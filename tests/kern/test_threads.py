@@ -1,8 +1,11 @@
 """The real Machine: its threads keep the error that ended them, and its waits are bounded."""
 
+import signal
 import threading
 
-from tests.kern.tasks import WAIT_S, begin
+import pytest
+
+from tests.kern.tasks import WAIT_S, await_event, begin
 from uvmfree.kern.threads import SPINS, ThreadsMachine
 
 
@@ -42,6 +45,28 @@ def test_join_says_that_a_task_has_not_ended_and_a_task_bears_its_name() -> None
     go.set()
     assert task.join(WAIT_S)
     assert names == ["waits"]
+
+
+def test_a_join_that_ctrl_c_breaks_off_takes_no_thread_for_ended() -> None:
+    """Up to Python 3.12 `Thread.join` did so: whoever joined once more went on beside a thread that still ran."""
+    joining, go = threading.Event(), threading.Event()
+
+    def interrupts() -> None:
+        await_event(joining)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        await_event(go)
+
+    task = ThreadsMachine().spawn("interrupts", interrupts)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            joining.set()
+            for _ in range(1000):
+                task.join(0.01)
+        assert not task.join(0.01)
+    finally:
+        go.set()
+    assert task.join(WAIT_S)
+    assert task.error is None
 
 
 def test_two_threads_have_two_identities() -> None:

@@ -122,6 +122,7 @@ class OsThread:
         self.name = name
         self.error: BaseException | None = None  # written by the thread before it ends, read after join
         self._body = body
+        self._over = False  # written by the thread, once; polled by who joins it
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -130,8 +131,14 @@ class OsThread:
             self._body()
         except BaseException as error:  # noqa: BLE001  # kept for whoever joins; nothing is swallowed
             self.error = error
+        finally:
+            self._over = True
 
     def join(self, timeout_s: float) -> bool:
         """Wait at most `timeout_s` seconds for the thread's end; return whether it has ended."""
+        give_up_s = time.monotonic() + timeout_s
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        # Up to Python 3.12 a join that Ctrl-C breaks off takes the thread for ended from then on, though it runs.
+        while not self._over and time.monotonic() < give_up_s:
+            time.sleep(50e-6)
+        return self._over and not self._thread.is_alive()
