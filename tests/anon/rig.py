@@ -59,9 +59,10 @@ class Rig:
         patience_s: float = 10.0,
         wait: Callable[[float], bool] | None = None,
         physmem: Callable[[PhysMem], Any] = lambda real: real,
+        machine: ThreadsMachine | None = None,
         **file: Any,
     ) -> None:
-        self.machine = ThreadsMachine(lockdebug=True)
+        self.machine = machine or ThreadsMachine(lockdebug=True)
         self.uvm = uvmfree.boot(self.machine, npages=npages, ncpus=NCPUS, pagesize=PAGESIZE, design=design)
         self.counters = self.machine.counters(("paging", "pdpending"))
         self.daemon_thread: int | None = None

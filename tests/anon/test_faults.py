@@ -8,6 +8,7 @@ import pytest
 
 from tests.anon.rig import USABLE, Rig, io_error, until
 from tests.kern.tasks import WAIT_S, await_event, begin, finish
+from tests.uvm.machines import ClockMachine
 from uvmfree.errors import HangError, OutOfPages
 from uvmfree.uvm.anonpage import AnonState, SwapReadError
 from uvmfree.uvm.page import VmPage
@@ -41,7 +42,13 @@ def test_clean_pages_are_freed_though_swap_is_full() -> None:
 
 def test_a_map_that_swap_cannot_take_ends_by_out_of_pages_with_the_reason() -> None:
     """R21: the daemon wakes the waiters though it found nothing; the access says why in the end."""
-    with Rig(nslots=5, patience_s=0.2, wait=lambda timeout_s: rig.daemon_wait(timeout_s)) as rig:
+    machine = ClockMachine()
+
+    def wait(timeout_s: float) -> bool:
+        machine.now_s += 0.05
+        return rig.daemon_wait(timeout_s)
+
+    with Rig(machine=machine, nslots=5, patience_s=0.2, wait=wait) as rig:
         rig.touch(*range(USABLE + 5), write=True)
         with pytest.raises(OutOfPages, match=r"5 of 5 swap slots are in use, 0 writes failed"):
             rig.touch(USABLE + 5)

@@ -7,6 +7,7 @@ import pytest
 import uvmfree
 from tests.anon.rig import NPAGES, Rig, io_error, until
 from tests.kern.tasks import WAIT_S, begin, finish
+from tests.uvm.machines import StandingMachine
 from uvmfree.errors import OutOfPages
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.page import VmPage
@@ -122,7 +123,10 @@ def test_swap_that_is_too_small_ends_the_writers_with_a_clear_error_and_nothing_
             for at in range(VIRTUAL):
                 rig.anons.touch(cpu, (at + index * VIRTUAL // 2) % VIRTUAL, write=True)
 
-    with Rig(virtual=VIRTUAL, nslots=8, patience_s=0.3) as rig:
+    # Who waits loses patience when swap is full, however long the daemon and the I/O thread take to fill it.
+    machine = StandingMachine(lambda: rig.file.inuse == 8)
+    rig = Rig(virtual=VIRTUAL, nslots=8, patience_s=0.3, machine=machine)
+    with rig:
         threads = Threads(rig)
         tasks = [begin(lambda index=index: fill(index)) for index in (0, 1)]  # type: ignore[misc]
         for task in tasks:

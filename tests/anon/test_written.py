@@ -1,7 +1,7 @@
 """A page that was written to swap is free by the time that anybody is told of it."""
 
 from tests.anon.rig import MARKS, USABLE, Rig, until
-from tests.kern.tasks import begin, finish
+from tests.kern.tasks import WAIT_S, begin, finish
 
 
 def test_who_waits_for_a_pageout_is_woken_when_its_page_is_free() -> None:
@@ -11,7 +11,7 @@ def test_who_waits_for_a_pageout_is_woken_when_its_page_is_free() -> None:
         assert rig.free() == MARKS.reserve_kernel
         assert rig.anons.reclaim_one()
         woken: list[bool] = []
-        waiter = begin(lambda: woken.append(rig.pageout.wait(2.0)), "waiter")
+        waiter = begin(lambda: woken.append(rig.pageout.wait(WAIT_S / 2)), "waiter")
         until(lambda: rig.pageout.waiters)
         assert rig.swap.one()
         finish(waiter)

@@ -15,7 +15,7 @@ def test_an_xc_thread_that_comes_late_wakes_the_waiters_itself(boot: Boot) -> No
         free_on(uvm, 1, pages)
         uvm.xcall.unicast(lambda cpu: go.wait(WAIT_S), 1)
         woken: list[bool] = []
-        waiter = begin(lambda: woken.append(uvm.wait(2.0)), "waiter")
+        waiter = begin(lambda: woken.append(uvm.wait(WAIT_S / 2)), "waiter")
         try:
             until(lambda: uvm.pageout.waiters and uvm.pagedaemon.pdrevs)  # the daemon waited for the drain in vain
         finally:

@@ -1,5 +1,6 @@
 """What the tests of stress runs share: short runs of either design, and what every one of them must come to."""
 
+from collections.abc import Callable
 from typing import Any
 
 from uvmfree.measure.stress import Options, StressRun, stress
@@ -16,13 +17,22 @@ def run(design: str, faults: tuple[str, ...] = (), *more: Fault, **how: Any) -> 
     return stress(Options(**SMALL | {"faults": faults} | how), design, more=more, patience_s=patience_s)
 
 
-def run_until_injected(design: str, faults: tuple[str, ...], at_least_s: float, **how: Any) -> StressRun:
-    """Stress a design until each of the faults has been injected, and for some time; however busy the host is."""
+def run_until(
+    design: str,
+    faults: tuple[str, ...] = (),
+    at_least_s: float = 0.0,
+    seen: Callable[[Stress], object] = lambda run: True,
+    **how: Any,
+) -> StressRun:
+    """Stress a design for some time, and until each fault was injected and `seen()`, however busy the host is.
+
+    => `seen(run)` is asked by who supervises the run, and takes no mutex.
+    """
     enough = False
 
     def look(run: Stress, elapsed_s: float) -> None:
         nonlocal enough
-        enough = elapsed_s > at_least_s and all(fault.injected for fault in run.faults)
+        enough = elapsed_s > at_least_s and all(fault.injected for fault in run.faults) and bool(seen(run))
 
     return stress(Options(**SMALL | {"faults": faults, "seconds": 30} | how), design, stop=lambda: enough, tick=look)
 

@@ -57,6 +57,29 @@ class ClockMachine(ThreadsMachine):
         return round(self.now_s * 1e9)
 
 
+class StandingMachine(ThreadsMachine):
+    """Has a time that stands still unless the test says that it `passes()`: no patience ends before.
+
+    => `passes()` is asked by whoever reads the clock, and takes leaf locks at most.
+    """
+
+    def __init__(self, passes: Callable[[], bool]) -> None:
+        super().__init__(lockdebug=True)
+        self._passes = passes
+        self._lock = threading.Lock()
+        # All below is guarded by it. Time counts that lies between two readings at both of which it passed.
+        self._now_ns, self._read_ns, self._passed = 0, 0, False
+
+    def clock_ns(self) -> int:
+        real_ns = super().clock_ns()
+        passes = self._passes()
+        with self._lock:
+            if passes and self._passed:
+                self._now_ns += max(0, real_ns - self._read_ns)
+            self._read_ns, self._passed = real_ns, passes
+            return self._now_ns
+
+
 class _SlowThread(OsThread):
     """A thread that has all the time it needs where only `short_s` seconds are given to it."""
 

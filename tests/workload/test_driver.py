@@ -126,16 +126,24 @@ def test_no_error_whatever_is_swallowed(uvm: uvmfree.Uvm, error: type[BaseExcept
 
 
 def test_ctrl_c_stops_and_joins_all_and_keeps_what_was_measured(uvm: uvmfree.Uvm) -> None:
+    ended: list[int] = []
+
+    def waits(cpu: Cpu, lane: Lane) -> None:
+        try:
+            lane.wait_until(lambda: False)
+        finally:
+            ended.append(cpu.index)
+
     def interrupts(cpu: Cpu, lane: Lane) -> None:
         lane.failed = 3
         signal.raise_signal(signal.SIGINT)  # heard by the main thread
-        lane.wait_until(lambda: False)
+        waits(cpu, lane)
 
-    run = drive(uvm, [wait_for_ever, interrupts])
+    run = drive(uvm, [waits, interrupts])
+    assert sorted(ended) == [0, 1]
     assert run.interrupted
     assert run.failed == (0, 3)
     assert run.wall_ns > 0
-    assert not {"cpu/0", "cpu/1"} & {thread.name for thread in threading.enumerate()}
 
 
 def test_a_stop_that_is_asked_for_is_a_stop(uvm: uvmfree.Uvm) -> None:

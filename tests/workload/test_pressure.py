@@ -3,12 +3,15 @@
 import pytest
 
 import uvmfree
+from tests.mechanism.rig import one_pass
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.workload.driver import drive
 from uvmfree.workload.load import Load
 from uvmfree.workload.pressure import BURST_PAGES, forkexit, pressure
 
 PAGESIZE = 512
+RUNS_MAX = 20
+"""Runs of half a second until a page has come back from swap: one, unless the host is busy with other things."""
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
@@ -18,13 +21,15 @@ def test_r17_to_r22_pressure_is_sustained(design: str, ncpus: int) -> None:
     uvm = uvmfree.boot(npages=1024, ncpus=ncpus, pagesize=PAGESIZE, design=design, ncolors=2)
     load = pressure(uvm, 0.5)
     with uvm:
-        done = drive(uvm, load.bodies)
-        assert not done.interrupted
+        assert load.anons is not None
+        for _ in range(RUNS_MAX):
+            assert not drive(uvm, load.bodies).interrupted
+            stats = load.anons.stats()
+            if min(stats.faults, stats.pgswapout, stats.pgswapin) > 0:
+                break
+        assert min(stats.faults, stats.pgswapout, stats.pgswapin) > 0
         assert load.counts()["out_of_pages"] == 0
         assert load.settle() == 0
-        assert load.anons is not None
-        stats = load.anons.stats()
-        assert min(stats.faults, stats.pgswapout, stats.pgswapin) > 0
         load.release()
         uvm.redistribute()
         assert uvm.uvmexp.free == uvm.param.npages
@@ -84,7 +89,7 @@ def test_r18_who_finds_no_page_waits_for_one(design: str) -> None:
 
 def test_a_system_that_can_give_no_page_at_the_end_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """settle() is what calls a run a false out-of-memory: make every wait vain, and hold all pages."""
-    uvm = uvmfree.boot(npages=64, ncpus=2, pagesize=PAGESIZE)
+    uvm = uvmfree.boot(npages=64, ncpus=2, pagesize=PAGESIZE, redistribute_interval_s=3600)
     anons = uvm.anon_memory(8, 8)
     monkeypatch.setattr(Pageout, "wait", lambda self, timeout_s=None: True)
     with uvm:
@@ -93,6 +98,8 @@ def test_a_system_that_can_give_no_page_at_the_end_is_found_out(monkeypatch: pyt
             held.append(pg)
         load = Load(uvm, [], anons)
         assert load.settle() == 2
+        one_pass(uvm)  # the daemon was told that memory is short; now it sleeps
+        uvm._drainer._last_ns = uvm.machine.clock_ns() + 10**12  # nobody drains: the pages stay where they are
         for pg in held:
             uvm.cpus[0].pagefree(pg)
         assert load.settle() == 1  # all are in the cache of CPU 0: what Q5 calls false
