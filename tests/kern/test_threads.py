@@ -56,12 +56,15 @@ def test_a_join_that_ctrl_c_breaks_off_takes_no_thread_for_ended() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         await_event(go)
 
+    def join() -> None:
+        joining.set()
+        for _ in range(1000):
+            task.join(0.01)
+
     task = ThreadsMachine().spawn("interrupts", interrupts)
     try:
         with pytest.raises(KeyboardInterrupt):
-            joining.set()
-            for _ in range(1000):
-                task.join(0.01)
+            join()
         assert not task.join(0.01)
     finally:
         go.set()
