@@ -15,6 +15,7 @@ machine cost is measured in processor time of the process, against a system whos
 import statistics
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import perf_counter_ns, process_time
 from typing import Final
 
@@ -99,7 +100,7 @@ def contiguous(repetitions: int) -> list[Record]:
 
     uvm = boot(npages=NPAGES, ncpus=4)
     with no_gc():
-        found = interleaved({name: lambda name=name: once(name) for name in names}, repetitions, warm_up=False)  # type: ignore[misc]
+        found = interleaved({name: partial(once, name) for name in names}, repetitions, warm_up=False)
     uvm.audit()
     uvm.close()
     warm = 4 * WARM_PAGES
@@ -118,17 +119,12 @@ def idle(seconds: float, repetitions: int) -> list[Record]:
             uvm.machine.pause(round(seconds * 1e6))
             return (process_time() - began_s) / seconds * 1e3
 
-    found = interleaved(
-        {
-            f"{ncpus} CPUs, every {interval_s:g} s": lambda ncpus=ncpus, interval_s=interval_s: once(
-                ncpus, interval_s
-            )
-            for ncpus in (4, 64)
-            for interval_s in (0.1, 1.0, NEVER_S)
-        },  # type: ignore[misc]
-        repetitions,
-        warm_up=False,
-    )
+    measures = {
+        f"{ncpus} CPUs, every {interval_s:g} s": partial(once, ncpus, interval_s)
+        for ncpus in (4, 64)
+        for interval_s in (0.1, 1.0, NEVER_S)
+    }
+    found = interleaved(measures, repetitions, warm_up=False)
     return shown(
         "Q10: what the timers of an idle machine cost", "ms of processor time a second", "q10-idle", found, 2
     )

@@ -253,8 +253,8 @@ def _print_rows(columns: Sequence[Column], rows: Mapping[str, Sequence[Sequence[
         )
         lines.append([name, *cells])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for head, *cells in lines:
-        aligned = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
+    for head, *rest in lines:
+        aligned = (f"{cell:>{width}}" for cell, width in zip(rest, widths[1:], strict=True))
         print("    " + "  ".join([f"{head:<{widths[0]}}", *aligned]))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT_S = 60  # bound for one script on a busy machine; alone the longest takes 12 s, of which it waits for 4
+SCRIPT_S = 60  # bound for one script on a busy machine; alone the longest takes 12 s
 
 IDS = {
     "floor.py": ["floor-ratio"],
