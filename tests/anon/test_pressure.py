@@ -119,13 +119,14 @@ def test_swap_that_is_too_small_ends_the_writers_with_a_clear_error_and_nothing_
     """R21: no silent hang when there is nothing left to hope for."""
 
     def fill(index: int) -> None:
+        """Write to more pages than RAM and swap hold, which nobody else touches."""
         with rig.uvm.run_on(index) as cpu:
-            for at in range(VIRTUAL):
-                rig.anons.touch(cpu, (at + index * VIRTUAL // 2) % VIRTUAL, write=True)
+            for at in range(NPAGES):
+                rig.anons.touch(cpu, index * NPAGES + at, write=True)
 
     # Who waits loses patience when swap is full, however long the daemon and the I/O thread take to fill it.
     machine = StandingMachine(lambda: rig.file.inuse == 8)
-    rig = Rig(virtual=VIRTUAL, nslots=8, patience_s=0.3, machine=machine)
+    rig = Rig(virtual=2 * NPAGES, nslots=8, patience_s=0.3, machine=machine)
     with rig:
         threads = Threads(rig)
         tasks = [begin(lambda index=index: fill(index)) for index in (0, 1)]  # type: ignore[misc]
