@@ -105,6 +105,17 @@ def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("host", "moon", value=1), "host: has 'moon', which is no field of a record"),
         (put("param", "ncpus", value=1000), "param: ncpus=1000: must be from 1 to 128"),
         (put("workload", "linux_moved_per_op", value="?"), "linux_moved_per_op: must be a number"),
+        (
+            put("runs", 0, "locks", 0, "wait_hist", value=[1]),
+            r"runs\[0\].locks\[0\].wait_hist: must have 40 entries, has 1",
+        ),
+        (put("runs", 0, "seen", "beside_free_hist", value=[]), "seen.beside_free_hist: must have 40 entries, has 0"),
+        (put("runs", 0, "waits", "sleep_hist", value=[]), "waits.sleep_hist: must have 40 entries, has 0"),
+        (put("runs", 0, "drive", "failed", value=[0]), "drive.failed: must have 2 entries, has 1"),
+        (put("runs", 0, "samples", "lag", value=[]), r"samples.lag: must have \d+ entries, has 0"),
+        (put("runs", 0, "samples", "cached", 1, value=[]), r"samples.cached\[1\]: must have \d+ entries, has 0"),
+        (lambda d: d["runs"][0]["redistributions"].pop("timer"), r"runs\[0\].redistributions: has no 'timer'"),
+        (put("runs", 0, "design", value="x"), r"runs\[0\].design: must be one of fpageqlock, percpu, is 'x'"),
     ],
 )
 def test_what_is_no_record_is_refused_by_place(

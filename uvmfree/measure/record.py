@@ -1,7 +1,8 @@
 """The record: what a command measured, raw, with all that is needed to understand it later; one JSON document.
 
 => The dataclasses are the schema (docs/records.md): Record here, Run in measure/run.py, Host in measure/host.py, and
-   what those are made of. Reading checks every value (measure/decode.py).
+   what those are made of. Reading checks every value (measure/decode.py), and whether all fit together
+   (measure/shape.py).
 => Raw values per repetition are the record; medians and figures are made from them by whoever reads it. `figures`
    in the file are for other programs, and are not read back.
 => Version 1 is read too; a newer version is refused.
@@ -20,6 +21,7 @@ from uvmfree.measure.decode import decode
 from uvmfree.measure.facts import WorkloadFacts
 from uvmfree.measure.host import Host
 from uvmfree.measure.run import Figures, Run, figures
+from uvmfree.measure.shape import check_shape
 from uvmfree.measure.stress_run import StressRun
 from uvmfree.param import Param
 
@@ -146,8 +148,7 @@ def of_document(document: Any, where: str) -> Record:
             )
         raise RecordError(f"{where}: is no uvmfree record: schema {document['schema']!r}, version {version!r}")
     record = decode(Record, reader(document), where)
-    if record.kind not in ("bench", "stress"):
-        raise RecordError(f"{where}.kind: must be bench or stress, is {record.kind!r}")
+    check_shape(record, where)
     return record
 
 

@@ -1,0 +1,74 @@
+"""What the types of a record's fields do not say: which columns are of one length, which names have to be there.
+
+=> For records that are read: what is measured here has this shape. RecordError names the place and what it should be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final
+
+from uvmfree.errors import RecordError
+from uvmfree.kern.lockstat import WAIT_BUCKETS, LockStat
+from uvmfree.measure.observer import Seen
+from uvmfree.measure.run import Run
+from uvmfree.measure.samples import Samples
+from uvmfree.measure.stress_run import StressRun
+from uvmfree.uvm import pageout
+
+if TYPE_CHECKING:
+    from uvmfree.measure.record import Record
+
+CAUSES: Final = ("timer", "pressure", "retry", "pglistalloc", "rate-limited")
+"""Of those that Uvm.redistributions() has, whatever the design, what figures are made from."""
+
+
+def check_shape(record: "Record", where: str) -> None:
+    """Refuse a record whose parts do not fit together."""
+    if record.kind not in ("bench", "stress"):
+        raise RecordError(f"{where}.kind: must be bench or stress, is {record.kind!r}")
+    for number, run in enumerate(record.runs):
+        at = f"{where}.runs[{number}]"
+        _run(run, at)
+        _either(run, record.designs, at)
+    for number, stressed in enumerate(record.stress):
+        _either(stressed, record.designs, f"{where}.stress[{number}]")
+
+
+def _run(run: Run, where: str) -> None:
+    _length(run.waits.sleep_hist, pageout.WAIT_BUCKETS, f"{where}.waits.sleep_hist")
+    _length(run.drive.failed, len(run.drive.stall_ns), f"{where}.drive.failed")
+    for cause in CAUSES:
+        if cause not in run.redistributions:
+            raise RecordError(f"{where}.redistributions: has no {cause!r}")
+
+
+def _either(run: Run | StressRun, designs: Sequence[str], where: str) -> None:
+    if run.design not in designs:
+        raise RecordError(f"{where}.design: must be one of {', '.join(designs) or 'none'}, is {run.design!r}")
+    if run.seen is not None:
+        _seen(run.seen, f"{where}.seen")
+    if run.samples is not None:
+        _samples(run.samples, f"{where}.samples")
+    for number, lock in enumerate(run.locks):
+        _lock(lock, f"{where}.locks[{number}]")
+
+
+def _seen(seen: Seen, where: str) -> None:
+    _length(seen.beside_free_hist, pageout.WAIT_BUCKETS, f"{where}.beside_free_hist")
+
+
+def _lock(lock: LockStat, where: str) -> None:
+    _length(lock.wait_hist, WAIT_BUCKETS, f"{where}.wait_hist")
+
+
+def _samples(samples: Samples, where: str) -> None:
+    rows = len(samples.t_ns)
+    for name in (one.name for one in fields(Samples) if one.name not in ("began_ns", "cached")):
+        _length(getattr(samples, name), rows, f"{where}.{name}")
+    for cpu, column in enumerate(samples.cached):
+        _length(column, rows, f"{where}.cached[{cpu}]")
+
+
+def _length(column: Sequence[Any], length: int, where: str) -> None:
+    if len(column) != length:
+        raise RecordError(f"{where}: must have {length} entries, has {len(column)}")
