@@ -1,12 +1,15 @@
 """What is looked at after a load has run: pages that do not arrive, CPUs that get no page, waits too long."""
 
+import threading
+
 import pytest
 
 import uvmfree
 from tests.mechanism.rig import one_pass
+from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload import load
-from uvmfree.workload.driver import DriveError, drive
+from uvmfree.workload.driver import DriveError, Lane, drive
 from uvmfree.workload.load import Load, pagealloc_waiting
 
 
@@ -71,7 +74,13 @@ def test_a_body_that_waits_for_a_page_stops_with_the_run(monkeypatch: pytest.Mon
     monkeypatch.setattr(load, "STILL_S", 30.0)
     with booted() as uvm:
         pages = uvm.pglistalloc(uvm.param.npages, nsegs=uvm.param.npages)
-        done = drive(uvm, [lambda cpu, lane: void(pagealloc_waiting(uvm, cpu, lane))], lambda: True)
+        begun = threading.Event()
+
+        def waits(cpu: Cpu, lane: Lane) -> None:
+            begun.set()
+            pagealloc_waiting(uvm, cpu, lane)
+
+        done = drive(uvm, [waits], begun.is_set)
         assert done.interrupted
         assert done.failed[0] > 0
         uvm.pglistfree(pages)
