@@ -2,8 +2,10 @@
 
 import pytest
 
+import uvmfree
 from tests.conformance.steps import dirty, is_zero, take
-from tests.mechanism.rig import Boot, free_globally, free_on, settle, take_everything
+from tests.kern.tasks import begin, finish
+from tests.mechanism.rig import SMALL, Boot, ReleaseMachine, free_globally, free_on, settle, take_everything
 from uvmfree.uvm.page import PG_BUSY, PG_CLEAN, PG_FAKE, PG_ZERO, Place, VmPage
 
 
@@ -22,6 +24,25 @@ def test_by_colour_the_global_list_comes_before_the_caches_next_colour(boot: Boo
     assert [take(uvm.cpus[0], color=1, use_reserve=True).color for _ in range(3)] == [1, 2, 3]
     free_on(uvm, 1, [pg for pg in pages if pg.place is Place.ALLOCATED])
     settle(uvm)
+
+
+def test_by_colour_no_page_is_missed_that_comes_to_a_colour_as_another_leaves() -> None:
+    """R6 and Q9: between two colours the list is unlocked; as long as there is a page on it one is found."""
+    machine = ReleaseMachine()
+    uvm = uvmfree.boot(machine, **SMALL | {"design": "percpu", "search": "colour"})
+    colours = by_colour(take_everything(uvm))
+    comes, leaves = colours[0][0], colours[1][0]
+    free_globally(uvm, [leaves])
+
+    def meanwhile() -> None:
+        free_globally(uvm, [comes])
+        with uvm.run_on(0, lwp="kernel") as cpu:
+            assert cpu.pagealloc(color=1) is leaves
+
+    machine.at, machine.then = "uvm_fpageqlock", lambda: finish(begin(meanwhile))
+    with uvm.run_on(1, lwp="pagedaemon") as cpu:
+        assert cpu.pagealloc(color=0) is comes
+    uvm.close()
 
 
 def test_without_it_the_caches_next_colour_comes_before_the_global_list(boot: Boot) -> None:

@@ -250,7 +250,8 @@ class PercpuCpu(Cpu):
         """
         queues = QUEUES[zero]
         mask = self._colormask
-        turns = [((start + step) & mask, 1) for step in range(mask + 1)] if self._by_color else [(start, mask + 1)]
+        turns = [((start + step) & mask, 1) for step in range(mask + 1)] if self._by_color else []
+        turns.append((start, mask + 1))  # by colour too: a page that moved between two looks is found in one hold
         asked: int | None = None
         for free_list in freelists:
             for first, span in turns:
