@@ -6,7 +6,7 @@ import pytest
 
 import uvmfree
 from tests.anon.rig import NPAGES, Rig, io_error, until
-from tests.kern.tasks import WAIT_S, begin, finish
+from tests.kern.tasks import WAIT_S, WORK_S, begin, finish
 from tests.uvm.machines import StandingMachine
 from uvmfree.errors import OutOfPages
 from uvmfree.uvm.anon import AnonMemory
@@ -59,7 +59,8 @@ def test_two_writers_over_one_and_a_half_times_ram(design: str, failing: bool) -
 
     with Rig(design=design, virtual=VIRTUAL, nslots=VIRTUAL, patience_s=WAIT_S, fail=fail) as rig:
         threads = Threads(rig)
-        finish(*[begin(lambda index=index: writer(rig, index, seed=17 + index)) for index in (0, 1)])  # type: ignore[misc]
+        writers = [begin(lambda index=index: writer(rig, index, seed=17 + index)) for index in (0, 1)]  # type: ignore[misc]
+        finish(*writers, wait_s=WORK_S)
         rig.touch(*range(VIRTUAL))
         threads.end()
         now = rig.anons.stats()
@@ -99,7 +100,7 @@ def test_the_system_and_its_own_pagedaemon(design: str) -> None:
 
     with uvm:
         swap.start()
-        finish(*[begin(lambda index=index: write(index)) for index in (0, 1)])  # type: ignore[misc]
+        finish(*[begin(lambda index=index: write(index)) for index in (0, 1)], wait_s=WORK_S)  # type: ignore[misc]
         with uvm.run_on(0) as cpu:
             for at in range(pages):
                 anons.touch(cpu, at)

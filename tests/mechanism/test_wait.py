@@ -8,7 +8,7 @@ import pytest
 
 import uvmfree
 from tests.conformance.steps import take
-from tests.kern.tasks import WAIT_S, begin, finish
+from tests.kern.tasks import WAIT_S, WORK_S, begin, finish
 from tests.mechanism.rig import (
     SMALL,
     Boot,
@@ -309,7 +309,7 @@ def test_whoever_waits_goes_on_as_long_as_there_is_something_to_reclaim(boot: Bo
                 waits.append(uvm.wait(WAIT_S))
                 assert waits[-1]
 
-        finish(*[begin(lambda index=index: work(index)) for index in (1, 2)])  # type: ignore[misc]
+        finish(*[begin(lambda index=index: work(index)) for index in (1, 2)], wait_s=WORK_S)  # type: ignore[misc]
         assert uvm.pagedaemon.pdscans > 2 * rounds - 96
         uvm.audit()
         until(lambda: not uvm.pageout.waiters)
