@@ -3,25 +3,36 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 BOUND_S = 50
+MOVING = ("allocs_per_s", "pdscans_per_s")
 RUN = (sys.executable, "-m", "uvmfree")
 
 
 @pytest.fixture
 def counters(tmp_path: Path) -> Iterator[str]:
     """The counter page of a run of six seconds in another process; what is left of it is not waited for."""
+    with running(tmp_path, 6.0) as (path, _):
+        yield path
+
+
+@contextmanager
+def running(tmp_path: Path, seconds: float) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Have another process run so long; yield its counter page, when it is there, and the process."""
     path = tmp_path / "counters"
     command = ("bench", "--workload", "pressure", "--npages", "1024", "--cpus", "2", "--design", "percpu")
     bench = subprocess.Popen(
-        [*RUN, *command, "--seconds", "6", "--repetitions", "1", "--counters", str(path)],
+        [*RUN, *command, "--seconds", str(seconds), "--repetitions", "1", "--counters", str(path)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
@@ -31,7 +42,7 @@ def counters(tmp_path: Path) -> Iterator[str]:
         assert time.monotonic() < until
         os.sched_yield()
     try:
-        yield str(path)
+        yield str(path), bench
     finally:
         bench.kill()
         bench.communicate()
@@ -43,17 +54,30 @@ def top(*args: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_a_run_is_watched_to_its_end(counters: str) -> None:
+def test_a_run_is_watched_to_its_end(tmp_path: Path) -> None:
     """The counters move while it runs, and the command ends when the run has ended."""
-    said = top(counters, "--json", "-w", "0.2")
-    assert (said.returncode, said.stderr) == (0, "")
-    looks = [json.loads(line) for line in said.stdout.splitlines()]
-    assert len(looks) >= 3
-    assert any(look["allocs_per_s"] > 0 for look in looks)
-    assert any(look["pdscans_per_s"] > 0 for look in looks)
+    looks: list[dict[str, Any]] = []
+    told = False
+    with running(tmp_path, 3600) as (counters, bench):
+        with subprocess.Popen(
+            [*RUN, "top", counters, "--json", "-w", "0.2"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        ) as watching:
+            assert watching.stdout is not None
+            assert watching.stderr is not None
+            for line in watching.stdout:  # one look after the other, until the counters have moved
+                looks.append(json.loads(line))
+                if not told and len(looks) >= 3 and all(any(look[name] > 0 for look in looks) for name in MOVING):
+                    bench.send_signal(signal.SIGINT)  # the run ends, as by Ctrl-C
+                    told = True
+            assert watching.stderr.read() == ""
+        assert watching.returncode == 0
+        again = top(counters, "-b")  # what was left behind can still be read
     assert all(0 <= look["free"] <= look["npages"] == 1024 for look in looks)
     assert looks[-1]["ended"]
-    again = top(counters, "-b")  # what was left behind can still be read
+    assert not looks[1]["ended"]
     assert (again.returncode, len(again.stdout.splitlines())) == (0, 2)
 
 
