@@ -8,9 +8,9 @@ How: percpu with one tunable changed at a time, the settings of a question in tu
 freshly booted system with lockstat and the observer on, audited at its end. Nothing is judged: a question has no
 bound. A smoke run takes the last setting of each question, once.
 
-What could fool it: a trace is replayed many times as fast as it was recorded, so that an interval of 1 s seldom
-passes; a shorter one stands for it. Samples are 4 ms apart, so peaks and shares are of what was sampled.
-With the GIL times are those of threads that take turns; counts are not.
+What could fool it: the trace lasts 1.7 s, so that an interval of 1 s passes once or twice; shorter ones tell more.
+Samples are 4 ms apart, so peaks and shares are of what was sampled. With the GIL times are those of threads that take
+turns; counts are not.
 """
 
 from __future__ import annotations
