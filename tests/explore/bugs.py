@@ -99,7 +99,7 @@ sleeper_listed_after_the_unlock = changed(
     ),
 )
 ticket_satisfied_early = changed(
-    Xcall, "wait", ("while ticket.pending:", "while len(ticket.pending) == ticket.ncpus:")
+    Xcall, "_wait", ("while ticket.pending:", "while len(ticket.pending) == ticket.ncpus:")
 )
 call_marked_as_run_before_it_runs = changed(
     Xcall,
