@@ -222,7 +222,7 @@ BUGS: Final = (
         (become("self._free.add(pages)", "self._state.counters.view()[self._state.counters.slot('free')] += pages"),),
         "uvmexp.free is read, added to and written back by plain loads and stores",
         "updates by two CPUs at once are lost, for ever (P1)",
-        schedules("redistribute-bounded"),
+        schedules("counters"),
     ),
     Mutant(
         "redistribution without the CPU's lock",
