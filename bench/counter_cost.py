@@ -21,8 +21,9 @@ from functools import partial
 from time import perf_counter_ns, thread_time
 from timeit import Timer
 
-from bench.harness import REPETITIONS, Claim, Record, alternating, gil_enabled, interleaved, main, spread
+from bench.harness import REPETITIONS, Claim, Record, alternating, interleaved, main, spread
 from uvmfree.kern.counters import CounterPage
+from uvmfree.measure.host import gil_enabled
 
 RATIO = Claim(
     "counter-over-lock-pair",

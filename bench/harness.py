@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from uvmfree.measure.host import gil_enabled
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Drive, drive
 
@@ -84,11 +85,6 @@ class Claim:
     def unmeasured(self) -> Record:
         """Make the record of a claim that cannot be measured here."""
         return Record(self.id, self.claim, None, self.bound, self.unit, None, self.at_least, None, None)
-
-
-def gil_enabled() -> bool:
-    """Return whether threads take turns; on a free-threaded build an import may have switched the GIL on."""
-    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 def host() -> str:

@@ -1,8 +1,8 @@
 """Claims: nobody sleeps long beside free pages, nobody is told in vain that there are none, and help comes soon.
 
-- The workload `pressure` on 4 CPUs: an anon map of 1.5 times RAM, for two seconds. An observer looks every 4 ms
-  whether somebody waits for pages while the global list has some above the kernel reserve: the longest such spell of
-  all runs is at most 250 ms. No access, and no CPU at the end, finds itself out of memory.
+- The workload `pressure` on 4 CPUs: an anon map of 1.5 times RAM, for two seconds. An observer looks every 4 ms,
+  with the GIL every 20 ms, whether somebody waits for pages while the global list has some above the kernel reserve:
+  the longest such spell of all runs is at most 250 ms. No access, and no CPU at the end, finds itself out of memory.
 - A pressure redistribution: all of memory is parked in the cache of CPU 1. CPU 0 asks for a page, gets none, which
   kicks the pagedaemon (R17), and waits; the daemon has the caches handed back (P10), and CPU 0 gets its page. From
   the call that fails to the one that succeeds: at most 50 ms at the median.
@@ -12,9 +12,9 @@ caches, with the two CPUs otherwise idle; beside it, with two threads at work, a
 makes of two threads that wake each other, without any allocator, is measured beside them: the way to a page is
 four such steps (kick, cross-call, answer, wakeup), with `remote_drain` two.
 
-What could fool it: a spell is seen from its first sample on, so up to 4 ms are missing; the observer is a thread
-that takes turns with the others. Two drains within `redistribute_min_gap_s` would measure the rate limit: the
-daemon is left alone for longer than that between them.
+What could fool it: a spell is seen from its first sample on, so as much as lies between samples is missing; the
+observer is a thread that takes turns with the others. Two drains within `redistribute_min_gap_s` would measure the
+rate limit: the daemon is left alone for longer than that between them.
 """
 
 import statistics

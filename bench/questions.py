@@ -9,8 +9,8 @@ freshly booted system with lockstat and the observer on, audited at its end. Not
 bound. A smoke run takes the last setting of each question, once.
 
 What could fool it: the trace lasts 1.7 s, so that an interval of 1 s passes once or twice; shorter ones tell more.
-Samples are 4 ms apart, so peaks and shares are of what was sampled. With the GIL times are those of threads that take
-turns; counts are not.
+Samples are 4 ms apart, with the GIL 20 ms, so peaks and shares are of what was sampled. With the GIL times are
+those of threads that take turns; counts are not.
 """
 
 from __future__ import annotations

@@ -1,12 +1,16 @@
 """What the observer makes of its samples: spells in which somebody waits beside free pages (Q6)."""
 
+import threading
+import time
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import uvmfree
-from uvmfree.measure.observer import Seen, Waiters, watch
+from uvmfree.measure.host import gil_enabled
+from uvmfree.measure.observer import Seen, Waiters, interval_s, watch
 
 RESERVE = 20
 HAD, SHORT = RESERVE + 1, RESERVE
@@ -57,3 +61,16 @@ def test_the_gap_is_what_the_caches_hold_whoever_allocated(design: str) -> None:
         assert seen.gap_pages_max == (10 if design == "percpu" else 0)
         uvm.pglistfree(held)
         uvm.audit()
+
+
+def test_samples_keep_their_distance_and_more_of_it_with_the_gil() -> None:
+    """With the GIL each one stops all threads (decision 26)."""
+    assert interval_s(gil=True) > interval_s(gil=False)
+    pause, deadline_s = threading.Event(), time.monotonic() + 10
+    with uvmfree.boot(npages=1024, ncpus=2, design="percpu") as uvm, watch(uvm) as observation:
+        while observation.seen.samples < 4 and time.monotonic() < deadline_s:
+            pause.wait(0.001)
+    *taken, at_the_end = observation.samples.samples().t_ns
+    assert len(taken) >= 4
+    assert all(after - before >= 0.9e9 * interval_s(gil=gil_enabled()) for before, after in pairwise(taken))
+    assert at_the_end >= taken[-1]

@@ -7,7 +7,7 @@
 => A reader maps the file, takes no lock, asks nothing of the run, and cannot slow it down. Words are whole, and may
    belong to slightly different moments.
 => What a CPU counts for itself has no word that it updates: a local hit touches nothing shared (P4). The observer
-   copies it, 250 times a second.
+   copies it, up to 250 times a second.
 => A new run puts a new file in the place of the old one. The file stays when the run has ended, and says so.
 """
 

@@ -36,13 +36,18 @@ class Host:
         return f"{self.implementation} {self.python}, " + ("with the GIL" if self.gil else "free-threaded")
 
 
+def gil_enabled() -> bool:
+    """Return whether threads take turns; on a free-threaded build an import may have switched the GIL on."""
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
 def host() -> Host:
     """Look up the facts of this host and interpreter, now."""
     return Host(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         python=platform.python_version(),
         implementation=platform.python_implementation(),
-        gil=getattr(sys, "_is_gil_enabled", lambda: True)(),
+        gil=gil_enabled(),
         free_threaded_build=bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
         switch_interval_s=sys.getswitchinterval(),
         cpus=os.cpu_count() or 1,

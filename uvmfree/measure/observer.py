@@ -13,14 +13,24 @@ from typing import Final
 
 from uvmfree.errors import HangError
 from uvmfree.measure.counterfile import CounterFile
+from uvmfree.measure.host import gil_enabled
 from uvmfree.measure.samples import Sampler, look
 from uvmfree.uvm.pageout import WAIT_BUCKETS
 from uvmfree.uvm.system import Uvm
 
 INTERVAL_S: Final = 0.004
-"""Time between samples: 250 a second. Twice as many cost 2.7 % of what local hits do (bench/observer_cost.py)."""
+"""Time between samples: at most 250 a second."""
+
+GIL_INTERVAL_S: Final = 0.020
+"""The same with the GIL: each sample stops the CPUs for some 0.2 ms, most of which is the way from one thread to the
+other and back; every 4 ms that would cost 2.5 % of what local hits do (bench/observer_cost.py)."""
 
 _JOIN_S: Final = 10.0
+
+
+def interval_s(*, gil: bool) -> float:
+    """Return how far samples are apart, in seconds; a busy machine takes them later."""
+    return GIL_INTERVAL_S if gil else INTERVAL_S
 
 
 @dataclass(slots=True)
@@ -33,7 +43,7 @@ class Seen:
     => `beside_free_ns_max`, `beside_free_hist`: spells in which somebody waited for pages while the global list had
        some above the kernel reserve (Q6): the longest, and bucket b counts spells s with s.bit_length() == b, in ns.
        A spell ends when the waiters are woken, or the pages are gone. One that began after a sample is counted from
-       the next, so that up to INTERVAL_S is missing.
+       the next, so that up to interval_s() is missing.
     => `gap_pages_max`: the largest gap between uvmexp.free and all free pages, cached ones included.
     """
 
@@ -106,7 +116,8 @@ def watch(uvm: Uvm, counterfile: CounterFile | None = None) -> Iterator[Observat
     over.acquire()
 
     def body() -> None:
-        while not over.acquire(True, INTERVAL_S):
+        every_s = interval_s(gil=gil_enabled())
+        while not over.acquire(True, every_s):
             observation.look(uvm)
 
     task = uvm.machine.spawn("observer", body)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from uvmfree.measure.host import Host
+from uvmfree.measure.observer import interval_s
 from uvmfree.measure.record import Record, Spread
 
 if TYPE_CHECKING:
@@ -93,10 +94,11 @@ def notes(record: Record) -> Iterator[str]:
     yield f"Medians [min-max] of {done} repetitions, designs interleaved. {_where(record.host)}"
     if record.workload.skipped:
         yield f"Of the trace, {record.workload.skipped} were skipped."
+    every_ms = 1e3 * interval_s(gil=record.host.gil)
     yield (
         "Wait share is the time that threads waited for page locks, of the time they were not stalled. Gaps, "
-        "stranded pages and waits beside free pages were sampled every 4 ms. All but the wall time was measured with "
-        "lockstat on."
+        f"stranded pages and waits beside free pages were sampled every {every_ms:g} ms. All but "
+        "the wall time was measured with lockstat on."
     )
     if record.host.gil:
         yield (

@@ -120,8 +120,8 @@ def caveats(sources: Sequence[Source]) -> Iterator[str]:
     if len({(record.host.cpu_model, record.host.kernel, record.host.affinity) for _, record in records}) > 1:
         yield "The records come from different hosts: times compare only within one host."
     yield (
-        "Gaps, stranded pages and everything over time are samples, 4 ms apart at best: what happened between two of "
-        "them was not seen. All but throughput was measured with lockstat on, which slows every lock down."
+        "Gaps, stranded pages and everything over time are samples, some milliseconds apart: what happened between "
+        "two of them was not seen. All but throughput was measured with lockstat on, which slows every lock down."
     )
 
 

@@ -52,10 +52,10 @@ def over_time(sources: Sequence[Source], designs: Sequence[str]) -> Section:
         for index, record in enumerate(found)
     ]
     words = [
-        "An observer looks every 4 ms, if it gets a processor. The unlocked reading is uvmexp.free as anybody reads "
-        "it; the truth is all free pages: those on the global list, and those in the caches, which the reading does "
-        "not count (shaded). A sample is not quite one moment: pages that move while it is taken can count "
-        f"twice, or not at all; it is taken again if they are more than {MOVED_PAGES}. What a "
+        "An observer looks every few milliseconds, if it gets a processor. The unlocked reading is uvmexp.free as "
+        "anybody reads it; the truth is all free pages: those on the global list, and those in the caches, which the "
+        "reading does not count (shaded). A sample is not quite one moment: pages that move while it is taken can "
+        f"count twice, or not at all; it is taken again if they are more than {MOVED_PAGES}. What a "
         "redistribution has in hand stands on no list for that while. Shown is the last repetition with lockstat of "
         "each design. Where there are more samples than a plot shows, its extremes are kept. Drag "
         "across a plot to zoom in, double-click to zoom out."

@@ -29,7 +29,7 @@ from typing import cast
 from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles
 from uvmfree.uvm.designs.percpu_rest import CAUSES, PercpuAtRest
-from uvmfree.uvm.freelist import GlobalFreelist, Lists, cpu_lists
+from uvmfree.uvm.freelist import GlobalFreelist, Lists, cpu_lists, each
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.refuse import NoLists, left_behind
 
@@ -41,10 +41,12 @@ class PercpuCpu(Cpu):
 
     => `lists[queue][free_list][color]`: the cache. `_unknown` and `_zeros` are its parts for freelist 0, where the
        short way through pagealloc() looks; `_unknown_lists` is the part for the UNKNOWN queue, where pages are freed.
+       `_buckets` are all of its lists in a row.
     """
 
     __slots__ = (
         "_all",
+        "_buckets",
         "_by_color",
         "_drain_retry",
         "_fpageqlock",
@@ -73,8 +75,7 @@ class PercpuCpu(Cpu):
         self._drain_retry = state.param.drain_retry
         self._all = tuple(range(state.param.nfreelists))
         # Empty lists are made anew, so that they belong to the thread that is going to use them.
-        keep = before is not None and before.cached_pages() > 0
-        self._use(before.lists if before is not None and keep else self._new_lists())
+        self._use(before.lists if before is not None and before.cached_pages() else self._new_lists())
 
     def pagealloc(
         self,
@@ -135,7 +136,7 @@ class PercpuCpu(Cpu):
 
     def chop(self) -> list[PageList]:
         """Take all that is cached, leaving empty lists (P8); with the lock held. O(buckets)."""
-        chopped = [pages for queue in self.lists for buckets in queue for pages in buckets if pages]
+        chopped = [pages for pages in self._buckets if pages]
         if chopped:
             self._use(self._new_lists())
         return chopped
@@ -156,12 +157,13 @@ class PercpuCpu(Cpu):
         """Make every later call raise by `refuse`, and let go of the cache; with the lock held."""
         super().stop(refuse)
         self.lists = cast("Lists", NoLists(refuse))
+        self._buckets = cast("tuple[PageList, ...]", self.lists)
         self._unknown_lists = cast("list[list[PageList]]", self.lists)
         self._unknown = self._zeros = cast("list[PageList]", self.lists)
 
     def cached_pages(self) -> int:
         """Count the pages in the cache."""
-        return sum(len(pages) for queue in self.lists for buckets in queue for pages in buckets)
+        return sum(map(len, self._buckets))
 
     def recolored(self, ncolors: int) -> None:
         """Start over with empty lists of another number of colours."""
@@ -194,6 +196,7 @@ class PercpuCpu(Cpu):
 
     def _use(self, lists: Lists) -> None:
         self.lists = lists
+        self._buckets = tuple(pages for *_, pages in each(lists))
         self._unknown_lists = lists[UNKNOWN]
         self._unknown = lists[UNKNOWN][0]
         self._zeros = lists[ZEROS][0]
@@ -269,16 +272,14 @@ class PercpuCpu(Cpu):
         self, free_list: int, start: int, span: int, queues: tuple[int, int]
     ) -> tuple[VmPage, int] | None:
         """Take a page of one freelist from the cache, from `span` colours on from `start`."""
-        first, second = queues
-        try1, try2 = self.lists[first][free_list], self.lists[second][free_list]
+        try1, try2 = self.lists[queues[0]][free_list], self.lists[queues[1]][free_list]
         mask = self._colormask
-        for step in range(span):
-            color = (start + step) & mask
-            for buckets, queue in ((try1, first), (try2, second)):
-                if buckets[color]:
-                    pg = buckets[color].pop()
-                    pg.list = None
-                    return pg, queue
+        for step in range(start, start + span):
+            pages = try1[step & mask] or try2[step & mask]
+            if pages:
+                pg = pages.pop()
+                pg.list = None
+                return pg, pages.queue
         return None
 
     def _fetch(
@@ -306,9 +307,8 @@ class PercpuCpu(Cpu):
             wanted = min(self._refill - 1, above)
             for queue in queues:
                 if wanted > 0:
-                    had = stock.npages[queue]
                     spare.append((queue, stock.take(free_list, start + 1, wanted, queue)))
-                    got = had - stock.npages[queue]
+                    got = sum(map(len, spare[-1][1]))
                     taken[queue] += got
                     wanted -= got
         finally:
