@@ -145,7 +145,7 @@ CAUGHT_BY: Final = {
     "splice_without_the_global_lock": "counters",
     "redistribution_counted_without_the_cpu_lock": "redistribute",
     "run_taken_without_the_cpu_locks": "redistribute",
-    "spill_without_the_global_lock": "redistribute-bounded",
+    "spill_without_the_global_lock": "counters-bounded",
     "spill_counted_after_others_can_take": "redistribute-bounded",
     "locks_of_cpus_in_descending_order": "everything",
     "global_lock_before_the_cpu_lock": "redistribute",

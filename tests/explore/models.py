@@ -12,7 +12,7 @@ from tests.explore.explorer import Outcome, explore_programs
 from tests.explore.hotplug import FpageqlockHotplugging, Hotplugging
 from tests.explore.idling import FpageqlockIdling, Idling
 from tests.explore.model import Model
-from tests.explore.pages import BoundedPages, Counting, FpageqlockCounting, FpageqlockPages, Pages
+from tests.explore.pages import BoundedCounting, BoundedPages, Counting, FpageqlockCounting, FpageqlockPages, Pages
 from tests.explore.paging import PagingSystem
 from tests.explore.reserves import RefillReserves, Reserves
 from tests.explore.waiting import Waiting, WaitingSystem
@@ -26,6 +26,7 @@ PAGES: Final = (
 )
 
 COUNTERS: Final = ("free/alloc/redistribute", "alloc/alloc/reclaim", "free.alloc/free/give", "free/alloc/some")
+SPILLS: Final = ("free/alloc.alloc/redistribute", "free/free/reclaim", "free.alloc/free/some")
 LISTS: Final = ("uvmfree/uvm/designs", "uvmfree/uvm/freelist.py", "uvmfree/uvm/pglist.py")
 
 HOTPLUG: Final = (
@@ -76,6 +77,15 @@ _ALL: Final = (
     Model("redistribute-bounded", BoundedPages, Pages.PARTS, BOUNDED, exhaust=("alloc/free/redistribute",)),
     Model("redistribute-fpageqlock", FpageqlockPages, Pages.PARTS, PAGES, exhaust=("alloc/free/run",)),
     Model("counters", Counting, Counting.PARTS, COUNTERS, ops_max=2, grain="instructions", traced=LISTS),
+    Model(
+        "counters-bounded",
+        BoundedCounting,
+        Counting.PARTS,
+        SPILLS,
+        ops_max=2,
+        grain="instructions",
+        traced=LISTS,
+    ),
     Model(
         "counters-fpageqlock",
         FpageqlockCounting,

@@ -154,6 +154,13 @@ class FpageqlockCounting(Counting):
     tunables: ClassVar[dict[str, Any]] = {"design": "fpageqlock", "remote_drain": True}
 
 
+class BoundedCounting(Counting):
+    """A cache that spills with every page that is freed; the rest is as in Counting."""
+
+    tunables: ClassVar[dict[str, Any]] = {"design": "percpu", "remote_drain": True, "hoard_max": 1}
+    cached = 1
+
+
 class BoundedPages(Pages):
     tunables: ClassVar[dict[str, Any]] = {
         "design": "percpu", "remote_drain": True, "drain_retry": True, "hoard_max": 3, "refill": 2,
