@@ -4,8 +4,10 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,14 +90,66 @@ def test_a_file_that_is_no_sweep_is_left_alone(tmp_path: Path) -> None:
     assert file.read_text() == "{}"
 
 
-def test_a_scheduler_that_cannot_be_reached_is_named_within_ten_seconds(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def listening(answer: bytes) -> Iterator[str]:
+    """Yield the address of somebody on loopback who takes calls, and answers that or nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        over = threading.Event()
+
+        def answering() -> None:
+            calls = []
+            server.settimeout(0.1)
+            while not over.is_set():
+                with contextlib.suppress(TimeoutError):
+                    calls.append(server.accept()[0])
+                    calls[-1].sendall(answer)
+            for call in calls:
+                call.close()
+
+        thread = threading.Thread(target=answering)
+        thread.start()
+        try:
+            yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            over.set()
+            thread.join(BOUND_S)
+
+
+HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n" * 3
+NO_MESSAGE = bytes([1, *[0] * 7, 4, *[0] * 7]) + b"\xc1abc" * 200
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (None, "does not answer within 8 s"),
+        (b"", "does not answer within 8 s"),
+        (HTTP, "is no dask scheduler: "),
+        (NO_MESSAGE, "is no dask scheduler: "),
+    ],
+    ids=["nobody", "mute", "a web server", "garbage"],
+)
+def test_a_scheduler_that_cannot_be_reached_is_named_within_ten_seconds(
+    tmp_path: Path, answer: bytes | None, says: str
+) -> None:
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    began_s = time.monotonic()
-    said = sweep("-o", str(tmp_path / "x"), *QUICK, "--scheduler", "tcp://127.0.0.1:9")
+    with listening(answer) if answer is not None else contextlib.nullcontext("tcp://127.0.0.1:9") as address:
+        began_s = time.monotonic()
+        said = sweep("-o", str(tmp_path / "x"), *QUICK, "--scheduler", address)
     assert said.returncode == 2
-    assert "--scheduler tcp://127.0.0.1:9: cannot be reached within 10 s" in said.stderr
-    assert "Traceback" not in said.stderr
+    assert said.stderr.startswith(f"uvmfree: --scheduler {address}: {says}")
+    assert said.stderr.count("\n") == 1
+    assert not (tmp_path / "x").exists()
     assert time.monotonic() - began_s < 10 + 15  # and what it takes to start, on a busy machine
+
+
+def test_an_address_that_is_none_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    said = sweep("-o", str(tmp_path / "x"), *QUICK, "--scheduler", "nonsense")
+    assert said.returncode == 2
+    assert (
+        said.stderr == "uvmfree: --scheduler nonsense: cannot be reached: missing port number in address 'nonsense'\n"
+    )
 
 
 def test_without_the_extra_it_is_named(tmp_path: Path) -> None:
@@ -130,14 +184,14 @@ if __name__ == "__main__":
     with LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50
     ) as cluster:
-        print(cluster.scheduler_address, flush=True)
+        print(cluster.scheduler_address, cluster.workers[0].worker_address, flush=True)
         input()
 """
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[str]:
-    """The address of a scheduler on loopback with two workers, in processes of their own."""
+def cluster(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The addresses of a scheduler on loopback and of one of its two workers, in processes of their own."""
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     script = tmp_path / "cluster.py"
     script.write_text(CLUSTER)
@@ -151,7 +205,8 @@ def cluster(tmp_path: Path) -> Iterator[str]:
     )
     assert running.stdout is not None
     try:
-        yield running.stdout.readline().strip()  # ends when the process does
+        scheduler, worker = running.stdout.readline().split()  # ends when the process does
+        yield scheduler, worker
         running.communicate("\n", timeout=BOUND_S)
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -160,10 +215,14 @@ def cluster(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.timeout(180)
-def test_two_workers_of_a_cluster_measure_a_grid(cluster: str, tmp_path: Path) -> None:
+def test_two_workers_of_a_cluster_measure_a_grid(cluster: tuple[str, str], tmp_path: Path) -> None:
     """Both are on one machine, so that one cell at a time is measured all the same."""
+    scheduler, worker = cluster
     file = tmp_path / "sweep.json"
-    said = sweep("-o", str(file), *QUICK, "--seconds", "0.05", "--cpus", "1,2", "--scheduler", cluster)
+    said = sweep("-o", str(file), *QUICK, "--scheduler", worker)
+    assert (said.returncode, file.exists()) == (2, False)
+    assert said.stderr == f"uvmfree: --scheduler {worker}: is a dask Worker; give the address of its scheduler\n"
+    said = sweep("-o", str(file), *QUICK, "--seconds", "0.05", "--cpus", "1,2", "--scheduler", scheduler)
     assert said.returncode == 0, said.stderr
     document = json.loads(file.read_text())
     assert len(document["measured"]) == 4

@@ -1,5 +1,6 @@
 """Where the cells of a sweep are measured: in a process of this machine, or by the workers of a scheduler."""
 
+import asyncio
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -10,8 +11,8 @@ from uvmfree.errors import ArgumentError
 from uvmfree.measure.cell import Worker
 from uvmfree.measure.extras import needs
 
-REACH_S: Final = 10.0
-"""How long a scheduler may take to answer."""
+REACH_S: Final = 8.0
+"""How long a scheduler may take to answer: with the imports, an error comes within ten seconds."""
 
 
 @contextmanager
@@ -35,18 +36,38 @@ def local() -> Iterator[tuple[Executor, int]]:
 def scheduled(address: str) -> Iterator[tuple[Executor, int]]:
     """Yield the executor of a dask scheduler, and on how many machines it has workers: so many cells go at once.
 
-    => ArgumentError if it cannot be reached within REACH_S or has no workers; ExtraError without `distributed`.
+    => ArgumentError if it cannot be reached within REACH_S, is none, or has no workers; ExtraError without
+       `distributed`.
     """
     distributed: Any = needs("distributed", "cluster", "--scheduler")
+    machines = {worker["host"] for worker in _identity(distributed, address)["workers"].values()}
+    if not machines:
+        raise ArgumentError(f"--scheduler {address}: has no workers")
+    client = distributed.Client(address, timeout=REACH_S, set_as_default=False)
     try:
-        client = distributed.Client(address, timeout=REACH_S, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        why = str(error).partition("\n")[0] or type(error).__name__
-        raise ArgumentError(f"--scheduler {address}: cannot be reached within {REACH_S:.0f} s: {why}") from None
-    try:
-        machines = {worker["host"] for worker in client.scheduler_info()["workers"].values()}
-        if not machines:
-            raise ArgumentError(f"--scheduler {address}: has no workers")
         yield client.get_executor(pure=False), len(machines)
     finally:
         client.close(timeout=REACH_S)
+
+
+def _identity(distributed: Any, address: str) -> Any:
+    """Ask who is there, before a Client does: that would wait for ever for an answer, and be long in giving up."""
+
+    async def ask() -> Any:
+        async with distributed.rpc(address) as scheduler:
+            return await scheduler.identity()
+
+    async def bounded() -> Any:
+        return await asyncio.wait_for(ask(), REACH_S)
+
+    try:
+        found = asyncio.run(bounded())
+    except TimeoutError:
+        raise ArgumentError(f"--scheduler {address}: does not answer within {REACH_S:.0f} s") from None
+    except Exception as error:  # noqa: BLE001 - whoever listens there may answer anything
+        said = str(error).partition("\n")[0] or type(error).__name__
+        why = "cannot be reached" if isinstance(error, OSError | ValueError) else "is no dask scheduler"
+        raise ArgumentError(f"--scheduler {address}: {why}: {said}") from None
+    if found["type"] != "Scheduler":
+        raise ArgumentError(f"--scheduler {address}: is a dask {found['type']}; give the address of its scheduler")
+    return found
