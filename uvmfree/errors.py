@@ -79,5 +79,9 @@ class ExtraError(UvmError):
     """A package that is not in a core install is needed; names it and the extra that has it."""
 
 
+class WorkerLostError(UvmError):
+    """What measured the cells of a sweep has gone; what was measured before is saved."""
+
+
 class CounterFileError(UvmError):
     """The counter page of a run is not there, has vanished, or is something else; names the file."""

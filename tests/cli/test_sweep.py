@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from uvmfree.errors import WorkerLostError
+from uvmfree.measure.executors import local
+
 BOUND_S = 55
 SWEEP = (sys.executable, "-m", "uvmfree", "sweep")
 QUICK = ("--workload", "pressure", "--set", "npages=512", "--repetitions", "1")
@@ -190,8 +193,8 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """The addresses of a scheduler on loopback and of one of its two workers, in processes of their own."""
+def cluster(tmp_path: Path) -> Iterator[tuple[str, str, int]]:
+    """The addresses of a scheduler on loopback and of one of its two workers, and the group of their processes."""
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     script = tmp_path / "cluster.py"
     script.write_text(CLUSTER)
@@ -206,8 +209,9 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, str]]:
     assert running.stdout is not None
     try:
         scheduler, worker = running.stdout.readline().split()  # ends when the process does
-        yield scheduler, worker
-        running.communicate("\n", timeout=BOUND_S)
+        yield scheduler, worker, running.pid
+        with contextlib.suppress(BrokenPipeError):
+            running.communicate("\n", timeout=BOUND_S)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
@@ -215,9 +219,9 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.timeout(180)
-def test_two_workers_of_a_cluster_measure_a_grid(cluster: tuple[str, str], tmp_path: Path) -> None:
+def test_two_workers_of_a_cluster_measure_a_grid(cluster: tuple[str, str, int], tmp_path: Path) -> None:
     """Both are on one machine, so that one cell at a time is measured all the same."""
-    scheduler, worker = cluster
+    scheduler, worker, _ = cluster
     file = tmp_path / "sweep.json"
     said = sweep("-o", str(file), *QUICK, "--scheduler", worker)
     assert (said.returncode, file.exists()) == (2, False)
@@ -227,3 +231,29 @@ def test_two_workers_of_a_cluster_measure_a_grid(cluster: tuple[str, str], tmp_p
     document = json.loads(file.read_text())
     assert len(document["measured"]) == 4
     assert {each["record"]["runs"][0]["design"] for each in document["measured"]} == {"fpageqlock", "percpu"}
+
+
+@pytest.mark.timeout(180)
+def test_a_cluster_that_goes_while_it_measures_is_told_in_a_line(
+    cluster: tuple[str, str, int], tmp_path: Path
+) -> None:
+    scheduler, _, group = cluster
+    file = tmp_path / "sweep.json"
+    args = ("-o", str(file), *QUICK, "--seconds", "1", "--cpus", "1,2,3", "--scheduler", scheduler)
+    running = subprocess.Popen([*SWEEP, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + BOUND_S
+    while not file.exists():
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < until
+        os.sched_yield()
+    os.killpg(group, signal.SIGKILL)
+    _, said = running.communicate(timeout=BOUND_S)
+    assert running.returncode == 1
+    assert said.startswith(f"uvmfree: --scheduler {scheduler}: is lost: ")
+    assert said.count("\n") == 1
+    assert json.loads(file.read_text())["measured"]
+
+
+def test_a_measuring_process_that_is_killed_is_told() -> None:
+    with pytest.raises(WorkerLostError, match="the process that measured was killed"), local() as (executor, _):
+        executor.submit(os._exit, 1).result(timeout=BOUND_S)

@@ -23,7 +23,7 @@ from uvmfree.cli.sweep import sweep
 from uvmfree.cli.top import top
 from uvmfree.cli.trace import trace
 from uvmfree.cli.usl import usl
-from uvmfree.errors import AuditError, HangError, LockError, UvmError, XcallError
+from uvmfree.errors import AuditError, HangError, LockError, UvmError, WorkerLostError, XcallError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,7 +63,7 @@ def _explain(error: UvmError) -> int:
         for finding in error.findings:
             click.echo(f"uvmfree: audit: {finding}", err=True)
         return BROKEN
-    if isinstance(error, DriveError | HangError | LockError | XcallError):
+    if isinstance(error, DriveError | HangError | LockError | WorkerLostError | XcallError):
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
         click.echo(f"uvmfree: {error}", err=True)

@@ -1,13 +1,14 @@
 """Where the cells of a sweep are measured: in a process of this machine, or by the workers of a scheduler."""
 
 import asyncio
+import logging
 import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
-from uvmfree.errors import ArgumentError
+from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.measure.cell import Worker
 from uvmfree.measure.extras import needs
 
@@ -21,12 +22,17 @@ def local() -> Iterator[tuple[Executor, int]]:
 
     => A process of its own, begun anew: threads of this one, and what it has imported, do not disturb it. At the end
        a cell that is still being measured is given up.
+    => WorkerLostError if the process is ended by somebody else.
     """
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     executor = ProcessPoolExecutor(1, mp_context=context, initializer=Worker.begin, initargs=(stop,))
     try:
         yield executor, 1
+    except BrokenExecutor:
+        raise WorkerLostError(
+            "the process that measured was killed, perhaps for want of memory; the same command goes on"
+        ) from None
     finally:
         stop.set()
         executor.shutdown(wait=True, cancel_futures=True)
@@ -37,15 +43,20 @@ def scheduled(address: str) -> Iterator[tuple[Executor, int]]:
     """Yield the executor of a dask scheduler, and on how many machines it has workers: so many cells go at once.
 
     => ArgumentError if it cannot be reached within REACH_S, is none, or has no workers; ExtraError without
-       `distributed`.
+       `distributed`; WorkerLostError if it, or a worker again and again, goes while cells are measured.
     """
     distributed: Any = needs("distributed", "cluster", "--scheduler")
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # a lost connection is said in a line, by us
     machines = {worker["host"] for worker in _identity(distributed, address)["workers"].values()}
     if not machines:
         raise ArgumentError(f"--scheduler {address}: has no workers")
     client = distributed.Client(address, timeout=REACH_S, set_as_default=False)
     try:
         yield client.get_executor(pure=False), len(machines)
+    except (CancelledError, OSError, distributed.KilledWorker) as error:
+        why = str(error).partition("\n")[0] or "it ended, or the way to it"
+        raise WorkerLostError(f"--scheduler {address}: is lost: {why}; the same command goes on") from None
     finally:
         client.close(timeout=REACH_S)
 
