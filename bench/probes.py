@@ -1,8 +1,9 @@
 """The open questions that want single calls, not a run: what each does, and how long it takes.
 
-Q7 (reserves beside full caches), Q8 (contiguous allocation: every lock, or drain first), Q10 (what an idle machine
-pays for the timers), Q12 (how long the global lock is held for a splice), Q13 (recolouring, detaching and attaching
-a CPU with pages in its cache); docs/contract.md has them in words. bench/questions.py has those that want runs.
+Q7 (reserves beside full caches), Q8 (contiguous allocation: every lock, or drain first), Q9 (what colours cost a
+cache that has hardly a page, as after a redistribution), Q10 (what an idle machine pays for the timers), Q12 (how
+long the global lock is held for a splice), Q13 (recolouring, detaching and attaching a CPU with pages in its cache);
+docs/contract.md has them in words. bench/questions.py has those that want runs.
 
 How: one thread plays all CPUs, so that nobody else is in the way; each call several times, on freshly filled caches,
 the settings of a question in turn. Hold times are from a system all of whose holds are timed. Nothing is judged: a
@@ -34,6 +35,7 @@ NEVER_S: Final = 3600.0
 RUN_PAGES: Final = 16
 IDLE_S: Final = 1.0
 SHOTS: Final = 5
+PAIRS: Final = 200_000
 
 
 def fill(uvm: Uvm, pages: int = WARM_PAGES) -> None:
@@ -110,6 +112,21 @@ def contiguous(repetitions: int) -> list[Record]:
     ]
 
 
+def colours(pairs: int, repetitions: int) -> list[Record]:
+    """Q9: a local hit and its free, when every colour has pages, and when there is but the page of the pair."""
+
+    def once(cached: int) -> float:
+        with boot(npages=NPAGES, ncpus=1, redistribute_interval_s=NEVER_S) as uvm, uvm.run_on(0) as cpu, no_gc():
+            fill(uvm, cached)
+            began_ns = perf_counter_ns()
+            for _ in range(pairs):
+                cpu.pagefree(cpu.pagealloc())  # type: ignore[arg-type]  # a local hit: never None
+            return (perf_counter_ns() - began_ns) / pairs
+
+    measures = {f"{cached} page{'s' * (cached > 1)} cached": partial(once, cached) for cached in (64, 1)}
+    return shown("Q9: a local hit and its free", "ns a pair", "q9-pair-ns", interleaved(measures, repetitions))
+
+
 def idle(seconds: float, repetitions: int) -> list[Record]:
     """Q10: the processor time that a system takes in which nobody does anything."""
 
@@ -181,6 +198,7 @@ def bench(smoke: bool) -> list[Record]:
     return [
         *reserves(),
         *contiguous(repetitions),
+        *colours(1_000 if smoke else PAIRS, repetitions),
         *idle(0.1 if smoke else IDLE_S, repetitions),
         *splice_holds(repetitions),
         *hotplug(repetitions),
