@@ -54,7 +54,7 @@ def scheduled(address: str) -> Iterator[tuple[Executor, int]]:
     client = distributed.Client(address, timeout=REACH_S, set_as_default=False)
     try:
         yield client.get_executor(pure=False), len(machines)
-    except (CancelledError, OSError, distributed.KilledWorker) as error:
+    except (CancelledError, distributed.KilledWorker, distributed.comm.CommClosedError) as error:
         why = str(error).partition("\n")[0] or "it ended, or the way to it"
         raise WorkerLostError(f"--scheduler {address}: is lost: {why}; the same command goes on") from None
     finally:
