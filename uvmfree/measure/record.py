@@ -28,6 +28,20 @@ from uvmfree.param import Param
 SCHEMA: Final = "uvmfree.record"
 VERSION: Final = 2
 
+THREAD_TIMES: Final = frozenset(
+    {
+        "wait_share_percent",
+        "contended_percent",
+        "longest_wait_us",
+        "stall_percent",
+        "wall_ms",
+        "wall_lockstat_ms",
+        "faults_per_s",
+    }
+)
+"""Figures of how threads ran beside each other. With the GIL they take turns, and these are artefacts of the switch
+interval: 0 for a short hold, 72 % for a long loop. The record keeps them; nothing that is shown to a reader does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -64,6 +78,11 @@ class Record:
     seconds: float | None = None
     faults: tuple[str, ...] = ()
     stress: list[StressRun] = field(default_factory=list)
+
+    @property
+    def threads_run_at_once(self) -> bool:
+        """Whether THREAD_TIMES say something: waits, shares of time, and times of runs beside each other."""
+        return not self.host.gil
 
     def counted(self, design: str) -> list[Run]:
         """The runs of a design with lockstat."""
