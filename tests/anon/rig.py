@@ -13,7 +13,7 @@ from typing import Any
 import uvmfree
 from tests.kern.tasks import WAIT_S
 from uvmfree.kern.eventlog import EventLog
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonState

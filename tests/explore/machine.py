@@ -19,7 +19,7 @@ from typing import Any
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Condvar, Mutex
-from uvmfree.kern.threads import OsThread
+from uvmfree.machine.threads import OsThread
 
 NS = 1_000_000_000
 READINGS = 300

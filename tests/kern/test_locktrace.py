@@ -10,7 +10,7 @@ from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.kern.locktrace import Slice
 from uvmfree.kern.mutex import Mutex
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 
 
 def new() -> tuple[ThreadsMachine, Mutex]:

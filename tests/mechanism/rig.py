@@ -11,7 +11,7 @@ from tests.kern.tasks import WAIT_S, begin, finish
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Mutex
-from uvmfree.kern.threads import OsThread, ThreadsMachine
+from uvmfree.machine.threads import OsThread, ThreadsMachine
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 

@@ -11,11 +11,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Condvar, Mutex
+from uvmfree.machine.words import CounterPage
 
 TURNS_MAX = 10_000
 """Turns until the test's own thread has its next one: far more than anything here takes."""

@@ -30,7 +30,7 @@ from tests.threads.limits import Limits
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK, LockRank
 from uvmfree.kern.mutex import Mutex
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.page import UNKNOWN, ZEROS
 
 OBSERVER = "observer"

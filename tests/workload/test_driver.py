@@ -9,7 +9,7 @@ import pytest
 import uvmfree
 from tests.kern.tasks import WAIT_S, await_event
 from tests.uvm.machines import HangMachine
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.workload import driver
 from uvmfree.workload.driver import Body, DriveError, Lane, StoppedError, drive

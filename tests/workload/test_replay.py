@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import uvmfree
 from tests.kern.tasks import await_event
 from tests.workload.perf_lines import line, read
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Body, StoppedError, drive
 from uvmfree.workload.replay import WINDOW_EVENTS, Plan, bodies, plan

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from uvmfree.errors import ArgumentError, ClosedError, HangError, XcallError, XcallTimeout
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import XCALL
-from uvmfree.kern.machine import Machine, Task
+from uvmfree.machine.face import Machine, Task
 
 C = TypeVar("C")
 """What a called function is given: the CPU that it runs on."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from uvmfree.errors import BindError
 from uvmfree.kern.lock import RawLock
-from uvmfree.kern.machine import Machine, Task
+from uvmfree.machine.face import Machine, Task
 from uvmfree.uvm.allocator import Cpu
 
 

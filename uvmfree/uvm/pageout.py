@@ -16,9 +16,9 @@ from collections.abc import Callable
 from typing import Final
 
 from uvmfree.errors import ClosedError, DeadlockError, HangError
-from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lockrank import UVM_PAGEOUT_LOCK
-from uvmfree.kern.machine import Machine
+from uvmfree.machine.face import Machine
+from uvmfree.machine.words import CounterPage
 from uvmfree.uvm.uvmexp import Watermarks
 
 WAIT_BUCKETS: Final = 40

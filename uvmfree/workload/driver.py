@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from uvmfree.errors import ArgumentError, HangError, UvmError
-from uvmfree.kern.machine import Machine, Task
+from uvmfree.machine.face import Machine, Task
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.system import Uvm
 

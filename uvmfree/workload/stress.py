@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from uvmfree.errors import HangError
 from uvmfree.kern.lockwatch import LockWatch
-from uvmfree.kern.machine import Machine, Task
+from uvmfree.machine.face import Machine, Task
 from uvmfree.param import Param
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonStats

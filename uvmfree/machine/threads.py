@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
+from uvmfree.machine.words import CounterPage
 
 SPINS: Final = 200
 """Polls before a waiting thread sleeps: about the 50 us for which it sleeps then, so it never wastes over half."""
@@ -34,7 +34,7 @@ class ThreadsMachine:
     => `lockstat`: mutexes count (kern/lockstat.py). `lockdebug`: mutexes check (kern/lockdebug.py). `lockwatch`: they
        say who holds and who waits for them (kern/lockwatch.py), and the attribute is where to ask. `locktrace`: what
        lockstat counts is kept too, with its times (kern/locktrace.py), and the attribute is where it is. `counters`:
-       where the counter page stands, if others are to read it (kern/counters.py); for one system only.
+       where the counter page stands, if others are to read it (machine/words.py); for one system only.
     """
 
     def __init__(

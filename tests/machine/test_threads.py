@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from tests.kern.tasks import WAIT_S, await_event, begin
-from uvmfree.kern.threads import SPINS, ThreadsMachine
+from uvmfree.machine.threads import SPINS, ThreadsMachine
 
 
 def test_a_task_keeps_the_error_that_ended_it() -> None:

@@ -1,7 +1,7 @@
 """The Machine: all that the allocator may ask of the world.
 
 The allocator never imports `threading`. What it needs of locks, threads and time it gets from a Machine, so
-that the same code runs on real threads (`kern/threads.py`), under a scheduler that decides every step, or in
+that the same code runs on real threads (`machine/threads.py`), under a scheduler that decides every step, or in
 virtual time. A primitive reached around the Machine is a defect.
 
 Prior art: the `Engine` seam of shuttle and loom, which swap the primitives under unchanged code.
@@ -10,10 +10,10 @@ Prior art: the `Engine` seam of shuttle and loom, which swap the primitives unde
 from collections.abc import Callable
 from typing import Protocol
 
-from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Condvar, Mutex
+from uvmfree.machine.words import CounterPage
 
 
 class Task(Protocol):
