@@ -1,7 +1,7 @@
 """Scaling: what a design does at 1, 2, 4, ... 256 CPUs, each a run in virtual time that ends with its time.
 
-=> A case is one run; any process on any machine can measure it, and it comes out the same. What is counted begins when
-   the warm-up is over: filling the caches is in proportion to their number, and would be taken for contention.
+=> A case is one run; any process on any machine can measure it, and it comes out the same. What is counted begins
+   when the warm-up is over: filling the caches is in proportion to their number, and would pass for contention.
 => Loads have no end of their own. A trace is played as copies (workload/copies.py), so it needs whole ones.
 => Times are those of the machine's table of costs (machine/costs.py), and are called virtual wherever they are shown.
 """
@@ -33,7 +33,7 @@ ENDLESS: Final = 1 << 40
 """Pages, or rounds, of a load that is to last as long as the run."""
 
 PAGES_PER_CPU: Final = 1024
-"""RAM beside what a load holds: with less the low watermark exceeds it, and the pagedaemon runs all the time (R24)."""
+"""RAM beside what a load holds: with less the low watermark exceeds it, and the pagedaemon never sleeps (R24)."""
 
 THINK_NS: Final = 1000
 """Work outside of the allocator after each operation of a synthetic load: about a page fault's worth."""
@@ -167,7 +167,7 @@ class Case:
 class Point:
     """What a case came to, after the warm-up; times are virtual.
 
-    => `operations`: pages allocated and freed in `window_ns`, by all CPUs. `failed`: allocations that got none, in all.
+    => `operations`: pages allocated and freed in `window_ns`, by all CPUs. `failed`: allocations that got none.
     => `wait_ns`: waiting for page locks, of all CPUs. `held_ns`: for which shared page locks were held;
        `shared_acquired`: how often they were taken.
     """
@@ -283,12 +283,8 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 def band(case: Case) -> list[Case]:
     """Return the cases in which each group of costs is halved, and doubled."""
     table = case.table()
-    return [
-        replace(
-            case,
-            changed={**case.changed, **{name: table.figures[name].value * factor for name in names}},
-            varied=True,
-        )
-        for names in GROUPS.values()
-        for factor in (0.5, 2)
-    ]
+
+    def scaled(names: tuple[str, ...], factor: float) -> Case:
+        return replace(case, changed=case.changed | {name: table.figures[name].value * factor for name in names})
+
+    return [replace(scaled(names, factor), varied=True) for names in GROUPS.values() for factor in (0.5, 2)]
