@@ -41,7 +41,7 @@ def until(true: Callable[[], object]) -> None:
     give_up_ns = machine.clock_ns() + round(WAIT_S * 1e9)
     while not true():
         assert machine.clock_ns() < give_up_ns
-        machine.pause(1000)
+        machine.sleep(50e-6)
 
 
 class MutexMachine(ThreadsMachine):

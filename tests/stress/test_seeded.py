@@ -66,7 +66,7 @@ def counter_without_atomicity(patch: pytest.MonkeyPatch) -> None:
 
         def add(n: int) -> None:
             before = words[slot]
-            machine.pause(0)
+            machine.sleep(0)
             words[slot] = before + n
 
         return Adder(add, self)

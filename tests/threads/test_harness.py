@@ -22,7 +22,7 @@ from uvmfree.uvm.designs.fpageqlock import FpageqlockCpu
 from uvmfree.uvm.designs.percpu import PercpuCpu
 from uvmfree.uvm.page import VmPage
 
-PAUSE = ThreadsMachine().pause
+PAUSE = ThreadsMachine().sleep
 
 
 def failure(variant: str, examples: int) -> str:

@@ -99,7 +99,7 @@ class HangMachine(ThreadsMachine):
         super().__init__(lockdebug=lockdebug)
         self._hangs, self._short_s = hangs, short_s
 
-    def spawn(self, name: str, body: Callable[[], None]) -> OsThread:
+    def spawn(self, name: str, body: Callable[[], None], cpu: int | None = None) -> OsThread:
         if name == self._hangs:
             return super().spawn(name, body)
         thread = _SlowThread(name, body)

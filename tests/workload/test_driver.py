@@ -91,7 +91,7 @@ def test_an_error_stops_the_others_and_is_the_cause(uvm: uvmfree.Uvm) -> None:
             lane_pause()
         stopped.append(cpu.index)
 
-    lane_pause = lambda: uvm.machine.pause(0)  # noqa: E731
+    lane_pause = lambda: uvm.machine.sleep(0)  # noqa: E731
     with pytest.raises(DriveError, match="CPU 1 stopped the run: LookupError: no such page") as refusal:
         drive(uvm, [wait_for_ever, fails, polls])
     cause = refusal.value.__cause__

@@ -83,7 +83,7 @@ class Xcall(Generic[C]):
     def start(self) -> None:
         """Start the threads; calls queued before run now."""
         self._tasks = [
-            self._machine.spawn(f"xc/{index}", lambda index=index: self._xc_thread(index))  # type: ignore[misc]
+            self._machine.spawn(f"xc/{index}", lambda index=index: self._xc_thread(index), index)  # type: ignore[misc]
             for index in range(len(self._queues))
         ]
 

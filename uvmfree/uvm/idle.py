@@ -43,7 +43,7 @@ class IdleThreads:
     def start(self) -> None:
         """Start the threads."""
         self._tasks = [
-            self._machine.spawn(f"idle/{index}", lambda index=index: self._idle(index))  # type: ignore[misc]
+            self._machine.spawn(f"idle/{index}", lambda index=index: self._idle(index), index)  # type: ignore[misc]
             for index in range(len(self._over))
         ]
 
