@@ -23,8 +23,18 @@ VALUE_MAX: Final = 1_000_000_000
 """No figure is larger: a second, or what would make a run of a thousand steps last one."""
 
 COUNTS: Final = frozenset(
-    "sockets socket_cores complex_cores core_threads backoff_min backoff_max global_lines splice_lines other_lines"
-    " jitter_percent".split()
+    [
+        "sockets",
+        "socket_cores",
+        "complex_cores",
+        "core_threads",
+        "backoff_min",
+        "backoff_max",
+        "global_lines",
+        "splice_lines",
+        "other_lines",
+        "jitter_percent",
+    ]
 )
 """Figures that are no times."""
 
@@ -144,7 +154,7 @@ def _from_toml(file: Path) -> tuple[str | None, Mapping[str, object]]:
     base, costs = document.get("base"), document.get("costs", {})
     unknown = sorted(set(document) - {"base", "costs"})
     if unknown or not isinstance(costs, dict) or not (base is None or isinstance(base, str)):
-        raise ParamError(f"{file}: may have base = \"SET\" and a table [costs]; has {', '.join(unknown) or 'others'}")
+        raise ParamError(f'{file}: may have base = "SET" and a table [costs]; has {", ".join(unknown) or "others"}')
     return base, costs
 
 

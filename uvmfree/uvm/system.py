@@ -52,7 +52,13 @@ class Uvm:
         """Boot: lay out memory, put all pages on free lists. Use boot() instead."""
         self.param = param
         self.machine = machine
-        self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize, machine.ram)
+        self.physmem = PhysMem(
+            split(param.npages, param.nfreelists),
+            param.ncolors,
+            param.pagesize,
+            machine.ram,
+            machine.lined(VmPage, "list"),
+        )
         self.events = EventLog(machine.raw_lock, machine.clock_ns)
         self._counters = machine.counters(COUNTERS)
         self._players = Players(machine)

@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from uvmfree.errors import ParamError
@@ -19,6 +19,7 @@ from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.costs import Costs, costs_for
+from uvmfree.machine.face import Task
 from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.jitter import Jitter
 from uvmfree.machine.virtual.lines import Lines, VirtualRam, VirtualWords
@@ -27,14 +28,15 @@ from uvmfree.machine.virtual.policies import POLICIES, Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
 from uvmfree.machine.virtual.strands import Place, Strand, kind_named
 from uvmfree.machine.virtual.topology import moves
+from uvmfree.param import NCPUS_MAX
 
 T = TypeVar("T")
 
-NCPUS_MAX: Final = 512
-
-PAUSE_NS: Final = 1000
-"""The first pause of a poll; each further one doubles, up to PAUSE_NS_MAX."""
-PAUSE_NS_MAX: Final = 50_000
+TICK_NS: Final = 100_000
+"""How often a strand that waits for tasks first asks whether to stop, in virtual time: a hundred steps of each CPU."""
+TICK_NS_MAX: Final = 100_000_000
+TICK_HOST_S: Final = 0.05
+"""How often it shall ask by the host's clock. Ticks are made longer or shorter for that; no other strand sees them."""
 
 _UNFINISHED: Final[set[Scheduler]] = set()
 """Schedulers with strands that have not ended: collected, a greenlet would run on in the middle of another run."""
@@ -122,17 +124,13 @@ class VirtualMachine:
         """Make zeroed words, one to a line."""
         return VirtualWords(names, self.scheduler, self._lines, self.costs.ns("atomic"))
 
-    words = counters
-
     def event(self) -> VirtualEvent:
-        """Make an event that is not set."""
+        """Make an event, for those who wait without a lock."""
         return VirtualEvent(self.scheduler, self._wakeup_ns)
 
     def ram(self, nbytes: int) -> VirtualRam:
         """Map memory; storing a page takes `zero_page`."""
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-        buffer = memoryview(mmap.mmap(-1, nbytes, flags=flags))
-        return VirtualRam(buffer, self.scheduler, self.costs.ns("zero_page"))
+        return VirtualRam(nbytes, self.scheduler, self.costs.ns("zero_page"))
 
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return a subclass whose objects are a cache line each, fetched by who stores to `field`."""
@@ -178,6 +176,20 @@ class VirtualMachine:
                 strand.joiners.remove(me)
         return strand.over
 
+    def wait_for(self, tasks: Sequence[Task], stop: Callable[[], bool]) -> bool:
+        """Wait until all these strands have ended, and ask now and then, by the host's clock, whether to stop."""
+        tick_ns, asked_s = TICK_NS, time.monotonic()
+        for task in tasks:
+            while not task.join(tick_ns / NS):
+                now_s = time.monotonic()
+                tick_ns = (
+                    min(2 * tick_ns, TICK_NS_MAX) if now_s - asked_s < TICK_HOST_S else max(tick_ns // 2, TICK_NS)
+                )
+                asked_s = now_s
+                if stop():
+                    return False
+        return True
+
     def clock_ns(self) -> int:
         """Return the clock of the running strand."""
         return self.scheduler.now
@@ -194,10 +206,6 @@ class VirtualMachine:
     def me(self) -> int:
         """Return the number of the running strand."""
         return self.scheduler.current.number
-
-    def pause(self, polls: int) -> None:
-        """Sleep for a while, longer from poll to poll: who polls must not keep others from running."""
-        self.scheduler.sleep(min(PAUSE_NS << min(polls, 16), PAUSE_NS_MAX))
 
 
 class VirtualMutex(Mutex):
