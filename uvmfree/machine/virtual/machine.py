@@ -1,7 +1,7 @@
 """The virtual Machine: N CPUs in deterministic virtual time, for the same allocator that runs on real threads.
 
 => The same seed is the same run, in whatever process and with whatever kind of strand.
-=> Time passes where a cost is charged (machine/costs.py), and by `charge()` and `sleep()`; Python's own does not count.
+=> Time passes where a cost is charged (machine/costs.py), by `charge()` and by `sleep()`; Python's does not count.
 => It belongs to the OS thread that made it, whose strand is `main`, of no CPU.
 """
 
