@@ -21,14 +21,11 @@ Prior art: the event heap of SimPy; the clock order of parallel discrete event s
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from heapq import heappop, heappush, heapreplace
 from typing import Any, Final, Literal, Protocol
 
 from uvmfree.errors import DeadlockError
+from uvmfree.machine.virtual.interrupt import Over, interruptible
 from uvmfree.machine.virtual.strands import Kind, Strand
 
 NEVER: Final = 1 << 62
@@ -87,8 +84,7 @@ class Scheduler:
         self.main = self.current = main
         self.cpu = main.cpu
         self.interrupted = False
-        self.over = threading.Event()
-        self.over.set()
+        self.over = Over()
         self.strands: dict[int, Strand] = {main.number: main}
         main.place.top = main
         kind.adopt(main)
@@ -144,7 +140,7 @@ class Scheduler:
             self.push(max(deadline_ns, self.now), current)
         self._leave(current, self.now)
         if current is self.main:
-            with self._interruptible():
+            with interruptible(self):
                 self._dispatch(current, self._pop())
         else:
             self._dispatch(current, self._pop())
@@ -282,26 +278,6 @@ class Scheduler:
         self.head = heap[0][0] if heap else NEVER
         self.limit = self.head + self.quantum
         return target
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """While the main strand waits, let Ctrl-C reach it and not whoever runs."""
-        handler: Callable[..., Any] = signal.default_int_handler
-        if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) != handler:
-            yield
-            return
-
-        def interrupt(*_: object) -> None:
-            # The second one is raised at once, in a strand that comes to no shared step.
-            signal.signal(signal.SIGINT, handler)
-            self.interrupted = True
-            self.head = self.limit = -1
-
-        signal.signal(signal.SIGINT, interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, handler)
 
 
 def _said(awaits: object) -> str:

@@ -16,6 +16,7 @@ import weakref
 from typing import Final
 
 from uvmfree.errors import HangError
+from uvmfree.machine.virtual.interrupt import Over
 from uvmfree.machine.virtual.scheduler import Scheduler
 
 LOOKS: Final = 4
@@ -37,7 +38,7 @@ def watch(scheduler: Scheduler, limit_s: float) -> None:
     threading.Thread(target=_look, args=arguments, name="watchdog", daemon=True).start()
 
 
-def _look(find: weakref.ref[Scheduler], over: threading.Event, limit_s: float) -> None:
+def _look(find: weakref.ref[Scheduler], over: Over, limit_s: float) -> None:
     seen, times = (-1, -1), 0
     while not over.wait(limit_s / LOOKS):
         scheduler = find()
