@@ -23,8 +23,18 @@ VALUE_MAX: Final = 1_000_000_000
 """No figure is larger: a second, or what would make a run of a thousand steps last one."""
 
 COUNTS: Final = frozenset(
-    "sockets socket_cores complex_cores core_threads backoff_min backoff_max global_lines splice_lines other_lines"
-    " jitter_percent".split()
+    [
+        "sockets",
+        "socket_cores",
+        "complex_cores",
+        "core_threads",
+        "backoff_min",
+        "backoff_max",
+        "global_lines",
+        "splice_lines",
+        "other_lines",
+        "jitter_percent",
+    ]
 )
 """Figures that are no times."""
 
@@ -88,6 +98,11 @@ class Costs:
     name: str
     figures: Mapping[str, Figure] = field(repr=False)
 
+    def __post_init__(self) -> None:
+        missing = sorted(set(SETS[DEFAULT]) - set(self.figures))
+        if missing:
+            raise ParamError(f"costs={self.name!r}: has no {', '.join(missing)}")
+
     def ns(self, name: str) -> int:
         """Return a time in whole nanoseconds; an empty name is 0."""
         return round(self.figures[name].value) if name else 0
@@ -127,9 +142,6 @@ def costs_for(name: str = "xeon-2s", file: Path | str | None = None, **figures: 
         name = base or name
     if name not in SETS:
         raise ParamError(f"costs={name!r}: must be one of {', '.join(sorted(SETS))}")
-    missing = sorted(set(SETS[DEFAULT]) - set(SETS[name]))
-    if missing:
-        raise ParamError(f"costs={name!r}: has no {', '.join(missing)}")
     costs = Costs(name, SETS[name]).with_figures(changes, str(file))
     return costs.with_figures(figures, "--cost") if figures else costs
 
@@ -144,7 +156,7 @@ def _from_toml(file: Path) -> tuple[str | None, Mapping[str, object]]:
     base, costs = document.get("base"), document.get("costs", {})
     unknown = sorted(set(document) - {"base", "costs"})
     if unknown or not isinstance(costs, dict) or not (base is None or isinstance(base, str)):
-        raise ParamError(f"{file}: may have base = \"SET\" and a table [costs]; has {', '.join(unknown) or 'others'}")
+        raise ParamError(f'{file}: may have base = "SET" and a table [costs]; has {", ".join(unknown) or "others"}')
     return base, costs
 
 

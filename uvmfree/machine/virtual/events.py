@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
@@ -64,46 +65,34 @@ class VirtualRawLock:
 
 
 class VirtualEvent:
-    """A flag that strands wait for; the face of `threading.Event`."""
+    """Sleepers that look again at a condition of their own when they are notified; holds no state."""
 
-    __slots__ = ("_scheduler", "_set", "_sleepers", "_wakeup_ns")
+    __slots__ = ("_scheduler", "_sleepers", "_wakeup_ns")
 
     waited_for = "an event"
 
     def __init__(self, scheduler: Scheduler, wakeup_ns: int) -> None:
         self._scheduler, self._wakeup_ns = scheduler, wakeup_ns
-        self._set = False
         self._sleepers: deque[Strand] = deque()
 
-    def is_set(self) -> bool:
-        """Whether it is set; an unlocked read."""
-        return self._set
-
-    def set(self) -> None:
-        """Set it, and wake all who wait."""
+    def notify(self) -> None:
+        """Wake all who sleep on it."""
         scheduler = self._scheduler
-        if scheduler.now > scheduler.head:
+        if self._sleepers and scheduler.now > scheduler.head:
             scheduler.sync()
-        self._set = True
         while self._sleepers:
             scheduler.wake(self._sleepers.popleft(), scheduler.now + self._wakeup_ns)
 
-    def clear(self) -> None:
-        """Make it unset."""
+    def sleep_until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """Sleep until `ready()`; False if the time ran out before."""
         scheduler = self._scheduler
-        if scheduler.now > scheduler.head:
-            scheduler.sync()
-        self._set = False
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until it is set, at most so many seconds; return whether it was."""
-        scheduler = self._scheduler
-        if scheduler.now > scheduler.head:
-            scheduler.sync()
-        if self._set:
-            return True
         due_ns = None if timeout_s is None else scheduler.now + round(timeout_s * NS)
-        return _sleep(scheduler, self, self._sleepers, due_ns)
+        if scheduler.now > scheduler.head:
+            scheduler.sync()
+        while not ready():
+            if not _sleep(scheduler, self, self._sleepers, due_ns):
+                return ready()
+        return True
 
 
 def _sleep(scheduler: Scheduler, awaits: object, sleepers: deque[Strand], due_ns: int | None) -> bool:

@@ -9,12 +9,16 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from uvmfree.machine.virtual.scheduler import Scheduler
 
 T = TypeVar("T")
+
+PAGE_BYTES: Final = 4096
+"""What `zero_page` is the cost of."""
 
 
 class Touched(Protocol):
@@ -51,7 +55,9 @@ class Lines:
                 one.line = -1
             put(one, value)
 
-        return type(cls.__name__, (cls,), {"__slots__": ("line",), "__doc__": cls.__doc__, field: property(get, store)})
+        return type(
+            cls.__name__, (cls,), {"__slots__": ("line",), "__doc__": cls.__doc__, field: property(get, store)}
+        )
 
     def touched(self, guarded: Touched, page_ns: int, item_ns: int) -> int:
         """Return what it took to touch what a list says was touched, and let it count anew."""
@@ -143,18 +149,30 @@ class VirtualAdder:
 
 
 class VirtualRam:
-    """RAM: a buffer to which a store takes time, by the length of what is stored."""
+    """RAM: a mapping, each view of which charges stores by their length."""
 
-    def __init__(self, buffer: memoryview, scheduler: Scheduler, page_ns: int, page_bytes: int = 4096) -> None:
-        self._buffer, self._scheduler = buffer, scheduler
-        self._page_ns, self._page_bytes = page_ns, page_bytes
+    def __init__(self, nbytes: int, scheduler: Scheduler, page_ns: int) -> None:
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+        self._map = mmap.mmap(-1, nbytes, flags=flags)
+        self._scheduler, self._page_ns = scheduler, page_ns
+
+    def view(self) -> memoryview:
+        """Return a view of all of it."""
+        return cast("memoryview", ChargingView(memoryview(self._map), self._scheduler, self._page_ns))
+
+
+class ChargingView:
+    """A memoryview whose stores take time: `page_ns` for PAGE_BYTES."""
+
+    def __init__(self, view: memoryview, scheduler: Scheduler, page_ns: int) -> None:
+        self._view, self._scheduler, self._page_ns = view, scheduler, page_ns
 
     def __len__(self) -> int:
-        return len(self._buffer)
+        return len(self._view)
 
     def __getitem__(self, where: Any) -> Any:
-        return self._buffer[where]
+        return self._view[where]
 
     def __setitem__(self, where: Any, value: Any) -> None:
-        self._buffer[where] = value
-        self._scheduler.now += self._page_ns * (len(value) if isinstance(where, slice) else 1) // self._page_bytes
+        self._view[where] = value
+        self._scheduler.now += self._page_ns * (len(value) if isinstance(where, slice) else 1) // PAGE_BYTES

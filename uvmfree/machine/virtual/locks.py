@@ -113,9 +113,13 @@ def _acquire(
             tried = False
         else:
             scheduler.now += before()
+        granted = False
         if scheduler.now > scheduler.head:
-            scheduler.sync()
-        if lock.holder is not None or lock.free_at > scheduler.now:
+            if blocking and lock.spins:
+                granted = scheduler.arrive(lock)
+            else:
+                scheduler.sync()
+        if not granted and (lock.holder is not None or lock.free_at > scheduler.now):
             if not blocking:
                 tried = True
                 return False
@@ -145,6 +149,7 @@ def _release(
     after: Callable[[], int] | None,
 ) -> Callable[[], None]:
     """Make the release; without a list that tells how many pages were touched it was one."""
+
     def release() -> None:
         ns = hold_ns + lines * lock.move
         guarded = cast("Touched | None", lock.guarded)

@@ -1,14 +1,14 @@
 """The virtual Machine: N CPUs in deterministic virtual time, for the same allocator that runs on real threads.
 
 => The same seed is the same run, in whatever process and with whatever kind of strand.
-=> Time passes where a cost is charged (machine/costs.py), and by `charge()` and `sleep()`; Python's own does not count.
+=> Time passes where a cost is charged (machine/costs.py), by `charge()` and by `sleep()`; Python's does not count.
 => It belongs to the OS thread that made it, whose strand is `main`, of no CPU.
 """
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from uvmfree.errors import ParamError
@@ -19,6 +19,8 @@ from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.costs import Costs, costs_for
+from uvmfree.machine.face import Task
+from uvmfree.machine.virtual.checked import Journal
 from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.jitter import Jitter
 from uvmfree.machine.virtual.lines import Lines, VirtualRam, VirtualWords
@@ -27,14 +29,16 @@ from uvmfree.machine.virtual.policies import POLICIES, Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
 from uvmfree.machine.virtual.strands import Place, Strand, kind_named
 from uvmfree.machine.virtual.topology import moves
+from uvmfree.machine.virtual.watchdog import watch
+from uvmfree.param import NCPUS_MAX
 
 T = TypeVar("T")
 
-NCPUS_MAX: Final = 512
-
-PAUSE_NS: Final = 1000
-"""The first pause of a poll; each further one doubles, up to PAUSE_NS_MAX."""
-PAUSE_NS_MAX: Final = 50_000
+TICK_NS: Final = 100_000
+"""How often who waits for tasks first asks whether to stop, in virtual time: a hundred steps of each CPU."""
+TICK_NS_MAX: Final = 100_000_000
+TICK_HOST_S: Final = 0.05
+"""How often it shall ask by the host's clock. Ticks become longer or shorter for that; no other strand sees them."""
 
 _UNFINISHED: Final[set[Scheduler]] = set()
 """Schedulers with strands that have not ended: collected, a greenlet would run on in the middle of another run."""
@@ -45,6 +49,7 @@ class VirtualMachine:
 
     => `costs`: the name of a set, or a table. `lock`: the policy of shared locks. `seed`: of the jitter.
     => `quantum_ns`: how far a CPU may run ahead on its own lock; 0 is strict. `strands`: "greenlet" or "baton".
+    => `hang_s`: how long, by the host's clock, a strand may run without a shared step.
     => `check`: assert the invariants of the scheduler, and keep a `journal` (virtual/checked.py); slow.
     => `lockstat`, `lockdebug`, `lockwatch`, `locktrace`: as on threads. ParamError names what is wrong.
     """
@@ -60,6 +65,7 @@ class VirtualMachine:
         seed: int = 1,
         quantum_ns: int = 1000,
         strands: str | None = None,
+        hang_s: float = 60.0,
         check: bool = False,
         lockstat: bool = False,
         lockdebug: bool = False,
@@ -83,13 +89,14 @@ class VirtualMachine:
         self.strands = kind.name
         table = moves(self.costs, ncpus)
         self._jitter = Jitter(seed, self.costs.count("jitter_percent"))
-        self._kind = kind
+        self._kind, self._hang_s = kind, hang_s
         self._places = [Place() for _ in range(ncpus)]
         self._made = 0
         main = Strand(self, "main", 0, -1, Place(), self._jitter.factors("main"))
         self.scheduler = Scheduler(kind, main, quantum_ns, check=check)
         self._lines = Lines(self.scheduler, table)
         self._prices = Prices(self.scheduler, self.costs, self._jitter, self._lines)
+        self.journal = Journal(self.scheduler) if check else None
         self._wakeup_ns = self.costs.ns("wakeup")
         self.lockstat, self.lockdebug = lockstat, lockdebug
         self.lockwatch = LockWatch(self.raw_lock, self.me) if lockwatch else None
@@ -122,17 +129,13 @@ class VirtualMachine:
         """Make zeroed words, one to a line."""
         return VirtualWords(names, self.scheduler, self._lines, self.costs.ns("atomic"))
 
-    words = counters
-
     def event(self) -> VirtualEvent:
-        """Make an event that is not set."""
+        """Make an event, for those who wait without a lock."""
         return VirtualEvent(self.scheduler, self._wakeup_ns)
 
     def ram(self, nbytes: int) -> VirtualRam:
         """Map memory; storing a page takes `zero_page`."""
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-        buffer = memoryview(mmap.mmap(-1, nbytes, flags=flags))
-        return VirtualRam(buffer, self.scheduler, self.costs.ns("zero_page"))
+        return VirtualRam(nbytes, self.scheduler, self.costs.ns("zero_page"))
 
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return a subclass whose objects are a cache line each, fetched by who stores to `field`."""
@@ -149,11 +152,13 @@ class VirtualMachine:
         strand = Strand(self, name, self._made, -1 if cpu is None else cpu, place, factors)
         scheduler.strands[strand.number] = strand
         _UNFINISHED.add(scheduler)
+        if scheduler.over.is_set():
+            scheduler.over.clear()
+            watch(scheduler, self._hang_s)
 
         def life() -> Strand:
             try:
-                if strand.pending is not None:
-                    raise strand.pending
+                strand.raise_pending()
                 body()
             except BaseException as error:  # noqa: BLE001  # kept for whoever joins; nothing is swallowed
                 strand.error = error
@@ -178,6 +183,24 @@ class VirtualMachine:
                 strand.joiners.remove(me)
         return strand.over
 
+    def wait_for(self, tasks: Sequence[Task], stop: Callable[[], bool]) -> bool:
+        """Wait until all these strands have ended, and ask now and then, by the host's clock, whether to stop."""
+        tick_ns, asked_s = TICK_NS, time.monotonic()
+        for task in tasks:
+            while not task.join(tick_ns / NS):
+                now_s = time.monotonic()
+                tick_ns = (
+                    min(2 * tick_ns, TICK_NS_MAX) if now_s - asked_s < TICK_HOST_S else max(tick_ns // 2, TICK_NS)
+                )
+                asked_s = now_s
+                if stop():
+                    return False
+        return True
+
+    def thread_ident(self, strand: Strand) -> int:
+        """Return the OS thread that plays a strand."""
+        return self._kind.thread_ident(strand)
+
     def clock_ns(self) -> int:
         """Return the clock of the running strand."""
         return self.scheduler.now
@@ -195,10 +218,6 @@ class VirtualMachine:
         """Return the number of the running strand."""
         return self.scheduler.current.number
 
-    def pause(self, polls: int) -> None:
-        """Sleep for a while, longer from poll to poll: who polls must not keep others from running."""
-        self.scheduler.sleep(min(PAUSE_NS << min(polls, 16), PAUSE_NS_MAX))
-
 
 class VirtualMutex(Mutex):
     """A mutex whose handles charge their caller."""
@@ -206,14 +225,15 @@ class VirtualMutex(Mutex):
     def __init__(self, machine: VirtualMachine, rank: LockRank, index: int | None, **instruments: Any) -> None:
         super().__init__(rank, index, **instruments)
         policy = Fifo if index is not None else POLICIES[machine.lock]
-        self._prices = machine._prices
+        self._prices, self._journal = machine._prices, machine.journal
         self._lock = policy(machine.scheduler, self.name, machine.costs)
         if index is not None and index < machine.ncpus:
             self._lock.cpu = self._lock.open_to = index
 
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it."""
-        return self._prices.taken(self._lock, self.rank.name, caller, self.index)
+        taken = self._prices.taken(self._lock, self.rank.name, caller, self.index)
+        return taken if self._journal is None else self._journal.checked(self._lock, caller, taken)
 
     def guards(self, touched: object) -> None:
         """Let a hold cost what the list says that it touched."""

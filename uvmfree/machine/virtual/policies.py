@@ -21,7 +21,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from heapq import heappop, heappush, heapreplace
-from typing import Final
+from typing import Final, Literal
 
 from uvmfree.errors import DeadlockError
 from uvmfree.machine.costs import Costs
@@ -39,6 +39,8 @@ class Fifo:
     => `cpu`: who took it last, or -1: where its line is. `move`: what its last transfer took.
     => `open_to`: the CPU that may take it without a look at the heap, or CLOSED. `guarded`: the list that it guards.
     """
+
+    spins: bool = False
 
     __slots__ = (
         "cpu",
@@ -162,7 +164,7 @@ class Ttas(Fifo):
 
     __slots__ = ("_armed_ns", "_max_ns", "_min_ns", "_old", "_young", "ticket")
 
-    spins = True
+    spins: Literal[True] = True
 
     def __init__(self, scheduler: Scheduler, name: str, costs: Costs) -> None:
         super().__init__(scheduler, name, costs)
@@ -177,47 +179,55 @@ class Ttas(Fifo):
         """Spin."""
         scheduler, me = self.scheduler, self.scheduler.current
         self.refuse_circle(me)
-        look = scheduler.now + self._min_ns
-        heappush(self._young, (look, me.number, self._min_ns, me))
-        self.crowd += 1
-        if self.holder is None:
-            self._arm()
+        self._spin(me, scheduler.now)
         try:
             scheduler.park(self)
         except BaseException:
             self._give_up(me)
             raise
 
+    def enlist(self, strand: Strand, clock: int) -> bool:
+        """Let a strand that comes at that time spin, if the lock is held until later by nobody who is suspended."""
+        if self.holder is not None or self.free_at <= clock:
+            return False
+        strand.arrives, strand.ticket = None, 0
+        self._spin(strand, clock)
+        return True
+
+    def _spin(self, strand: Strand, clock: int) -> None:
+        look, pauses_ns = clock + self._min_ns, self._min_ns
+        if self.holder is None:
+            while look < self.free_at:
+                pauses_ns = min(2 * pauses_ns, self._max_ns)
+                look += pauses_ns
+            if look < self._armed_ns:
+                self._armed_ns = look
+                self.scheduler.push(look, self)
+        heappush(self._young, (look, strand.number, pauses_ns, strand))
+        self.crowd += 1
+
     def released(self) -> None:
         """Let the first look after the release have the lock; a look before it takes the line from the holder."""
         scheduler = self.scheduler
-        if self._first_look(self.since) <= scheduler.now and self.move:
-            scheduler.now += self.move
-            self.free_at = scheduler.now
-        self._armed_ns = NEVER
-        self._arm()
+        look = self._first_look(self.since)
+        if look < scheduler.now:
+            scheduler.now = self.free_at = scheduler.now + self.move
+            look = self._first_look(scheduler.now)
+        self._armed_ns = look
+        scheduler.push(look, self)
 
     def elect(self, clock: int) -> Strand | None:
-        """Return who looks at this moment, and has the lock; None if somebody barged in."""
+        """Return who looks at this moment, and has the lock; None if somebody barged in and is suspended."""
         self.ticket, self._armed_ns = 0, NEVER
         if self.holder is not None or not self.crowd:
             return None  # its release comes back to it
-        if self._first_look(max(clock, self.free_at)) != clock:
-            self._arm()
-            return None
         if self._young and self._young[0][0] == clock:
             winner = heappop(self._young)[3]
         else:
             winner = self._old.pop(bisect_left(self._old, (clock % self._max_ns, -1)))[2]
         self.crowd -= 1
-        self.holder = winner
+        self.holder, winner.awaits = winner, None
         return winner
-
-    def _arm(self) -> None:
-        at_ns = self._first_look(max(self.free_at, self.scheduler.now))
-        if at_ns < self._armed_ns:
-            self._armed_ns = at_ns
-            self.scheduler.push(at_ns, self)
 
     def _first_look(self, from_ns: int) -> int:
         """Return the time of the first look from `from_ns` on."""

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 MISSING: Final = (
     "greenlet is not installed: virtual CPUs are threads that pass a baton, some 20 times slower to switch "
@@ -40,12 +40,13 @@ class Strand:
     """One thread of control, and its task: `error` and `over` are for who joins it.
 
     => `cpu`: the number of its CPU, or -1. `ticket`: the number of the one heap entry that counts for it, or 0.
-    => `fresh`: it comes from a wait. `below`: who goes on when it waits again. `aside`: it is off the heap until then.
+    => `fresh`: it comes from a wait. `below`: who goes on when it waits again. `aside`: off the heap until then.
     => `awaits`: what it waits for. `woken`: whether that came. `pending`: an error to be raised where it waits.
     => `resume(leaving)` runs it and returns when `leaving`, the caller, is resumed.
     """
 
     __slots__ = (
+        "arrives",
         "aside",
         "awaits",
         "below",
@@ -66,7 +67,7 @@ class Strand:
         "woken",
     )
 
-    spins = False
+    spins: Literal[False] = False
 
     def __init__(self, machine: Any, name: str, number: int, cpu: int, place: Place, jitter: Any) -> None:
         self.machine = machine
@@ -77,6 +78,7 @@ class Strand:
         self.fresh = True
         self.ticket = 0
         self.awaits: Any = None
+        self.arrives: Any = None  # the spinlock that it comes for
         self.below: Strand | None = None
         self.joiners: list[Strand] = []
         self.own: Any = None  # the greenlet or the baton
@@ -85,6 +87,15 @@ class Strand:
     def join(self, timeout_s: float) -> bool:
         """Wait for its end, at most so many virtual seconds; return whether it has ended."""
         return bool(self.machine.join(self, timeout_s))
+
+    def raise_pending(self) -> None:
+        """Raise what was sent to the strand, if anything was."""
+        if self.pending is not None:
+            raise self.pending
+
+    def thread_ident(self) -> int:
+        """Return the OS thread that plays it."""
+        return int(self.machine.thread_ident(self))
 
     def __repr__(self) -> str:
         return f"<strand {self.name}>"
@@ -98,6 +109,9 @@ class Kind(Protocol):
     """A way to play strands."""
 
     name: str
+
+    def thread_ident(self, strand: Strand) -> int:
+        """Return the OS thread that plays a strand."""
 
     def adopt(self, strand: Strand) -> None:
         """Make `strand` the one that is running: the thread of control that made the machine."""
@@ -116,12 +130,19 @@ class Greenlets:
 
         self._greenlet = greenlet.greenlet
         self._root = greenlet.getcurrent()
+        self._ident = threading.get_ident()
+
+    def thread_ident(self, strand: Strand) -> int:
+        """Return the thread that made the machine."""
+        return self._ident
 
     def adopt(self, strand: Strand) -> None:
+        """Take the greenlet that is running."""
         strand.own = self._root
         strand.resume = self._root.switch
 
     def start(self, strand: Strand, life: Life) -> None:
+        """Make a greenlet that waits to be resumed."""
         # The root is the parent of all: a parent that is a strand could come to stand in a circle.
         spawner = sys.modules["greenlet"].getcurrent()
 
@@ -141,17 +162,27 @@ class Batons:
 
     name = "baton"
 
+    def __init__(self) -> None:
+        self._idents: dict[int, int] = {}  # each written once, by its strand, before it can be asked for
+
+    def thread_ident(self, strand: Strand) -> int:
+        """Return the strand's own thread."""
+        return self._idents[strand.number]
+
     def adopt(self, strand: Strand) -> None:
+        """Give the strand a baton, which somebody else has."""
         baton = threading.Lock()
         baton.acquire()
         strand.own = baton
         strand.resume = partial(_pass_baton, baton)
 
     def start(self, strand: Strand, life: Life) -> None:
+        """Start a thread that waits for its baton."""
         self.adopt(strand)
 
         def run() -> None:
             strand.own.acquire()
+            self._idents[strand.number] = threading.get_ident()
             life().own.release()
 
         threading.Thread(target=run, name=strand.name, daemon=True).start()
