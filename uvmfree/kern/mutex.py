@@ -65,7 +65,7 @@ class Mutex:
         counting: CountingHandle | TracingHandle | None = None
         if self._lockstat:
             new = CountingHandle if self._trace is None else self._trace.handle
-            counting = new(raw, self.name, caller, self._clock_ns)
+            counting = new(raw, self.name, caller, self._clock_ns, self.freed_ns)
             handle = LockHandle(counting.acquire, counting.try_acquire, counting.release)
         if self._watch is not None and self._watched is not None:
             wait = handle.acquire if counting is None else counting.wait
@@ -78,6 +78,9 @@ class Mutex:
             with self._registry:
                 self._counting[handle] = counting
         return handle
+
+    freed_ns: Callable[[], int] | None = None
+    """When the mutex was last given back, of a Machine on which only that tells how long it was held."""
 
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it: a Machine may charge callers differently."""

@@ -55,7 +55,15 @@ class Curve:
         return statistics.median(point.wait_share_percent for point in points) if points else None
 
     def linear(self, label: str, ncpus: int) -> float | None:
-        """What so many CPUs would do if each did what one does at the smallest count of the curve."""
+        """The throughput of so many CPUs if none of them ever waited.
+
+        => With recorded gaps: what was done, if the gaps had been all of the time. Without: as many times what the
+           smallest count of the curve does.
+        """
+        points = self.at(label, ncpus)
+        played = [point.per_s * ncpus * point.window_ns / point.outside_ns for point in points if point.outside_ns]
+        if played:
+            return statistics.median(played)
         least = next((count for count in self.cpu_counts() if self.at(label, count)), None)
         first = None if least is None else self.per_s(label, least)
         return None if first is None or least is None else first / least * ncpus

@@ -37,13 +37,20 @@ def copies(uvm: Uvm, plan: Plan, number: int, seed: int) -> Load:
             f"at least {EPOCHS_MIN}"
         )
     bodies: list[Body] = []
-    for copy in range(number):
+    begun: list[Copy] = []
+    for copy, (epoch, late_ns) in enumerate(_phases(plan, number, seed)):
         cpus = uvm.cpus[copy * len(plan.programs) : (copy + 1) * len(plan.programs)]
-        rng = random.Random(f"{seed} {copy}")
-        begun = _begun(uvm, plan, cpus, rng.randrange(nepochs))
-        late_ns = rng.randrange(1 + sum(plan.programs[0].gaps_ns) // nepochs)
-        bodies += [_late(uvm, body, late_ns) for body in begun.bodies()]
-    return Load(uvm, bodies)
+        begun.append(_begun(uvm, plan, cpus, epoch))
+        bodies += [_late(uvm, body, late_ns) for body in begun[-1].bodies()]
+    return Load(uvm, bodies, outside_ns=lambda: sum(sum(copy.outside_ns) for copy in begun))
+
+
+def _phases(plan: Plan, number: int, seed: int) -> list[tuple[int, int]]:
+    """Draw where each copy begins: an epoch, and how much later than its first event, in nanoseconds."""
+    nepochs = len(plan.programs[0].epochs)
+    epoch_ns = sum(plan.programs[0].gaps_ns) // nepochs
+    draws = (random.Random(f"{seed} {copy}") for copy in range(number))
+    return [(rng.randrange(nepochs), rng.randrange(1 + epoch_ns)) for rng in draws]
 
 
 def _late(uvm: Uvm, body: Body, late_ns: int) -> Body:

@@ -25,7 +25,8 @@ class Load:
     """A workload on one system.
 
     => `bodies`: what its CPUs run. `anons`: the map that the daemon reclaims from, if there is one.
-    => `counts()`: what the load counted, by name; after the run.
+    => `counts()`: what the load counted, by name; after the run. `outside_ns()`: the recorded time between operations
+       that all CPUs have played so far, where a load has it; None where not.
     """
 
     def __init__(
@@ -34,8 +35,9 @@ class Load:
         bodies: Sequence[Body],
         anons: AnonMemory | None = None,
         counts: Callable[[], dict[str, int]] = dict,
+        outside_ns: Callable[[], int] | None = None,
     ) -> None:
-        self.bodies, self.anons, self.counts = bodies, anons, counts
+        self.bodies, self.anons, self.counts, self.outside_ns = bodies, anons, counts, outside_ns
         self._uvm = uvm
 
     def settle(self) -> int:

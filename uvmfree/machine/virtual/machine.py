@@ -229,6 +229,7 @@ class VirtualMutex(Mutex):
         self._lock = policy(machine.scheduler, self.name, machine.costs)
         if index is not None and index < machine.ncpus:
             self._lock.cpu = self._lock.open_to = index
+        self.freed_ns = lambda: self._lock.free_at
 
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it."""
