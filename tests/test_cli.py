@@ -130,7 +130,7 @@ def test_tunables_reach_the_system(run: Run, trace: str) -> None:
         (["bench", "--npages", "3"], "npages=3"),
         (["bench", "--npages", "300"], "give at least"),
         (["bench", "--cpus", "0"], "--cpus 0"),
-        (["bench", "--cpus", "1"], "1 CPUs are too few"),
+        (["bench", "--cpus", "1"], "1 CPU: too few"),
         (["bench", "--refill", "0"], "refill=0"),
         (["bench", "--set", "hoard_max"], "NAME=VALUE"),
         (["bench", "--set", "hoard=3"], "no tunable is called hoard"),

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from uvmfree.errors import RecordError
 from uvmfree.measure import record as records
 from uvmfree.measure import workloads
 from uvmfree.measure.bench import measure, new_record
-from uvmfree.measure.record import Record, load, of_document
+from uvmfree.measure.record import THREAD_TIMES, Record, load, of_document
 from uvmfree.measure.run import figures
 from uvmfree.param import Param
 from uvmfree.uvm.designs import REGISTRY
@@ -74,6 +75,30 @@ def test_version_1_is_read() -> None:
     assert all(run.samples is None and run.events == () for run in old.runs)
 
 
+def test_version_2_is_read(plain: dict[str, Any], measured: Record) -> None:
+    """It had no `not_measurable`, and no counts of what was asked for: rates are then of what was done."""
+    plain["version"] = 2
+    with pytest.raises(RecordError, match="has 'not_measurable', which is no field"):
+        of_document(plain, "plain")
+    del plain["not_measurable"], plain["workload"]["note"]
+    for run in plain["runs"]:
+        run["counts"] = {}
+    old = of_document(plain, "plain")
+    for run, today in zip(old.runs, measured.runs, strict=True):
+        assert figures(run).page_operations == figures(today).page_operations_done == 120
+        assert figures(run).runs_asked is None
+
+
+@pytest.mark.parametrize("gil", [True, False])
+def test_what_is_not_measurable_with_the_gil_is_kept_and_marked(measured: Record, gil: bool) -> None:
+    """The figures of how threads ran beside each other; other programs find their names in the file."""
+    here = replace(measured, host=replace(measured.host, gil=gil))
+    document = json.loads(json.dumps(here.document()))
+    assert document["not_measurable"] == (sorted(THREAD_TIMES) if gil else [])
+    assert document["runs"][0]["figures"]["wait_share_percent"] is not None
+    assert of_document(document, "made") == here
+
+
 def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
     """Return what puts a value at a place of a document."""
 
@@ -90,8 +115,8 @@ def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
     [
         (lambda d: d.pop("schema"), "has no schema"),
         (put("schema", value="other"), "schema 'other'"),
-        (put("version", value=3), "is of version 3; this uvmfree reads up to 2, use a newer one"),
-        (put("version", value="2"), "version '2'"),
+        (put("version", value=4), "is of version 4; this uvmfree reads up to 3, use a newer one"),
+        (put("version", value="3"), "version '3'"),
         (put("version", value=True), "version True"),
         (put("kind", value="tale"), "kind: must be bench or stress, is 'tale'"),
         (put("runs", value={}), r"runs: must be a list, is \{\}"),
@@ -203,4 +228,4 @@ def test_whatever_stands_anywhere_it_is_a_record_or_one_clean_error(path: tuple[
 
 
 def test_the_schema_of_today_is_the_one_that_is_written(plain: dict[str, Any]) -> None:
-    assert (plain["schema"], plain["version"]) == (records.SCHEMA, records.VERSION) == ("uvmfree.record", 2)
+    assert (plain["schema"], plain["version"]) == (records.SCHEMA, records.VERSION) == ("uvmfree.record", 3)

@@ -4,8 +4,8 @@
    what those are made of. Reading checks every value (measure/decode.py), and whether all fit together
    (measure/shape.py).
 => Raw values per repetition are the record; medians and figures are made from them by whoever reads it. `figures`
-   in the file are for other programs, and are not read back.
-=> Version 1 is read too; a newer version is refused.
+   and `not_measurable` in the file are for other programs, and are not read back.
+=> Versions 1 and 2 are read too; a newer version is refused.
 """
 
 import json
@@ -26,7 +26,7 @@ from uvmfree.measure.stress_run import StressRun
 from uvmfree.param import Param
 
 SCHEMA: Final = "uvmfree.record"
-VERSION: Final = 2
+VERSION: Final = 3
 
 THREAD_TIMES: Final = frozenset(
     {
@@ -84,6 +84,11 @@ class Record:
         """Whether THREAD_TIMES say something: waits, shares of time, and times of runs beside each other."""
         return not self.host.gil
 
+    @property
+    def not_measurable(self) -> tuple[str, ...]:
+        """The figures that say nothing on this interpreter: kept, and marked."""
+        return () if self.threads_run_at_once else tuple(sorted(THREAD_TIMES))
+
     def counted(self, design: str) -> list[Run]:
         """The runs of a design with lockstat."""
         return [run for run in self.runs if run.design == design and run.lockstat]
@@ -122,6 +127,7 @@ class Record:
         document |= {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("runs", "stress")}
         for name in ("host", "workload", "param"):
             document[name] = asdict(document[name])
+        document["not_measurable"] = self.not_measurable
         document["runs"] = [
             asdict(run) | {"figures": asdict(figures(run)) if run.lockstat else None} for run in self.runs
         ]
@@ -171,7 +177,14 @@ def of_document(document: Any, where: str) -> Record:
     return record
 
 
+def _version_3(document: dict[str, Any]) -> dict[str, Any]:
+    plain = dict(document)
+    plain.pop("not_measurable", None)
+    return _version_2(plain)
+
+
 def _version_2(document: dict[str, Any]) -> dict[str, Any]:
+    """Read what had no field for what is not measurable, and took failed runs for failed allocations."""
     plain = {name: value for name, value in document.items() if name not in ("schema", "version")}
     for name in ("runs", "stress"):
         if isinstance(plain.get(name), list):
@@ -193,7 +206,8 @@ def _without_figures(run: Any) -> Any:
 
 
 _READERS: Final[dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]] = {
-    (SCHEMA, VERSION): _version_2,
+    (SCHEMA, VERSION): _version_3,
+    (SCHEMA, 2): _version_2,
     ("uvmfree.bench", 1): _version_1,
 }
 """What turns a document of a schema and version into the fields of a Record."""

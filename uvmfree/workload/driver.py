@@ -38,7 +38,7 @@ class Lane:
     """What one body has of the run: a place to wait, and its own accounts.
 
     => Written by its own thread only; read by the driver after the thread has ended. `stopped` is the exception.
-    => `stall_ns`: time spent waiting for other bodies. `failed`: allocations that returned None.
+    => `stall_ns`: time spent waiting for other bodies. `failed`: allocations of a page that returned None.
     """
 
     __slots__ = ("_machine", "_run", "began_ns", "ended_ns", "failed", "index", "stall_ns")

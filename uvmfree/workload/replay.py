@@ -24,6 +24,8 @@ from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane, StoppedError
+from uvmfree.workload.load import Load
+from uvmfree.workload.plural import plural
 from uvmfree.workload.trace import ALLOC, Trace
 
 WINDOW_EVENTS: Final = 1024
@@ -55,7 +57,7 @@ class Plan:
     """A trace, made ready for a number of CPUs.
 
     => `given`: pages that are given to another CPU. `run_pages[r]`: pages of run r.
-    => `allocs`, `frees`: operations in it; that on a run is one.
+    => `allocs`, `frees`: operations in it; that on a run is one. `page_operations`: each page of a run counted.
     => `live_peak`, `run_live_peak`: the most pages that are live at once, and in runs, in the order of the trace.
     """
 
@@ -64,6 +66,7 @@ class Plan:
     run_pages: tuple[int, ...]
     allocs: int
     frees: int
+    page_operations: int
     live_peak: int
     run_live_peak: int
 
@@ -82,10 +85,10 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
     if ncpus is None:
         ncpus = trace.ncpus
     if ncpus < 1:
-        raise ArgumentError(f"{ncpus} CPUs: there must be at least 1")
+        raise ArgumentError(f"{plural(ncpus, 'CPU')}: there must be at least 1")
     if by == "cpu" and ncpus < trace.ncpus:
         raise ArgumentError(
-            f"{ncpus} CPUs are too few: {trace.name} was recorded on {trace.ncpus}; "
+            f"{plural(ncpus, 'CPU')}: too few, since {trace.name} was recorded on {trace.ncpus}; "
             f"by tasks it can be spread over any number"
         )
     lane_of = trace.cpu if by == "cpu" else array("H", (task % ncpus for task in trace.task))
@@ -97,13 +100,14 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
     run_pages: list[int] = []
     given_from: set[int] = set()
     epoch_events = window // 2
-    given = allocs = frees = live = live_peak = run_live = run_live_peak = 0
+    given = allocs = frees = page_operations = live = live_peak = run_live = run_live_peak = 0
     columns = zip(trace.kind, trace.alloc, lane_of, trace.order, trace.zero, strict=True)
     for event, (kind, alloc, lane, order, zero) in enumerate(columns):
         if event % epoch_events == 0 and event:
             for builder in builders:
                 builder.end_epoch()
         builder = builders[lane]
+        page_operations += 1 << order
         if kind == ALLOC:
             allocs += 1
             live += 1 << order
@@ -132,16 +136,21 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
     for builder in builders:
         builder.end_epoch()
     programs = tuple(builder.program() for builder in builders)
-    return Plan(programs, given, tuple(run_pages), allocs, frees, live_peak, run_live_peak)
+    return Plan(programs, given, tuple(run_pages), allocs, frees, page_operations, live_peak, run_live_peak)
 
 
-def bodies(plan: Plan, uvm: Uvm) -> list[Body]:
-    """Make one body per CPU that replays a plan once; `uvm` is the system whose CPUs they will play."""
+def replay(uvm: Uvm, plan: Plan) -> Load:
+    """Make the load that replays a plan once; it counts the runs that were asked for, met and failed."""
+    runs = Runs(uvm, plan.run_pages)
+    return Load(uvm, bodies(plan, runs), counts=runs.counts)
+
+
+def bodies(plan: Plan, runs: Runs) -> list[Body]:
+    """Make one body per CPU that replays a plan once; `runs` are those of the system whose CPUs they will play."""
     ncpus = len(plan.programs)
     # Shared: each entry is written once, by the CPU that allocates, and then read by the one that frees.
     mailbox: list[VmPage | None] = [None] * plan.given
     finished = new_finished(ncpus)
-    runs = Runs(uvm, plan.run_pages)
     return [_body(program, finished, mailbox, runs) for program in plan.programs]
 
 
@@ -200,7 +209,7 @@ def _body(program: Program, finished: array[int], mailbox: list[VmPage | None], 
                 elif step == DO_FREE_RUN:
                     runs.free(page, lane)
                 else:
-                    runs.alloc(page, lane, zero=step == DO_RUN_ZERO)
+                    runs.alloc(page, zero=step == DO_RUN_ZERO)
 
     return body
 
@@ -209,15 +218,23 @@ class Runs:
     """The runs of pages of a replay, allocated on one CPU and freed there or elsewhere.
 
     => Shared: each entry of `_pages` is written once, by the CPU that allocates, and then read by the one that frees;
-       an empty list is a run that could not be had.
+       an empty list is a run that could not be had. Each byte of `_met` is written once, by the CPU that allocates,
+       and read after the run.
     """
 
     def __init__(self, uvm: Uvm, run_pages: tuple[int, ...]) -> None:
         self._uvm = uvm
         self._run_pages = run_pages
         self._pages: list[list[VmPage] | None] = [None] * len(run_pages)
+        self._met = bytearray(len(run_pages))
 
-    def alloc(self, run: int, lane: Lane, *, zero: bool, wait_s: float = 0.0) -> None:
+    def counts(self) -> dict[str, int]:
+        """Return how many runs were asked for, met and failed, and the pages of those met; after all was replayed."""
+        asked, met = len(self._met), sum(self._met)
+        pages = sum(npages for npages, got in zip(self._run_pages, self._met, strict=True) if got)
+        return {"runs_asked": asked, "runs_met": met, "runs_failed": asked - met, "runs_pages": pages}
+
+    def alloc(self, run: int, *, zero: bool, wait_s: float = 0.0) -> None:
         """Allocate a run; pglistalloc leaves the zeroing to its caller.
 
         => With `wait_s`, one that is not to be had is asked for once more, after a wait for pages.
@@ -226,7 +243,7 @@ class Runs:
         if not pages and wait_s:
             self._uvm.wait(wait_s)
             pages = self._try(run)
-        lane.failed += not pages
+        self._met[run] = bool(pages)
         if zero:
             for pg in pages:
                 self._uvm.physmem.bytes_of(pg)[:] = bytes(self._uvm.physmem.pagesize)

@@ -57,7 +57,7 @@ def shortage(uvm: Uvm, plan: Plan) -> Load:
         _body(program, finished, _Pages(anons, touched, begin, npages), runs)
         for program, begin in zip(plan.programs, begins, strict=True)
     ]
-    return Load(uvm, bodies, anons)
+    return Load(uvm, bodies, anons, runs.counts)
 
 
 class _Pages:
@@ -99,6 +99,6 @@ def _body(program: Program, finished: "array[int]", pages: _Pages, runs: Runs) -
                 elif step == DO_FREE_RUN:
                     runs.free(page, lane)
                 else:
-                    runs.alloc(page, lane, zero=step == DO_RUN_ZERO, wait_s=WAIT_S)
+                    runs.alloc(page, zero=step == DO_RUN_ZERO, wait_s=WAIT_S)
 
     return body
