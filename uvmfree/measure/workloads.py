@@ -173,7 +173,7 @@ def by_name(
     kind: str,
     trace_file: str | None = None,
     *,
-    by: str = "cpu",
+    by: str | None = None,
     ncpus: int | None = None,
     seconds: float | None = None,
     memory: float | None = None,
@@ -187,7 +187,10 @@ def by_name(
     if seconds is not None and kind != "pressure":
         raise ArgumentError(f"--seconds goes with --workload pressure, not with --workload {kind}")
     if kind == "trace":
-        return from_trace(read_trace(trace_file or bundled_trace()), ncpus=ncpus, by=by, memory=memory)
+        read = read_trace(trace_file or bundled_trace())
+        return from_trace(read, ncpus=ncpus, by=by or "cpu", memory=memory)
+    if by is not None:
+        raise ArgumentError(f"--by goes with a trace, not with --workload {kind}")
     if memory is not None:
         raise ArgumentError(f"--memory goes with a trace, not with --workload {kind}")
     if trace_file is not None:
