@@ -61,7 +61,7 @@ def test_a_number_of_pages_below_one_is_refused(make: Any, pages: int) -> None:
 
 @pytest.mark.parametrize("ncpus", [-2, 0, 1, 3])
 def test_cpus_that_do_not_pair_up_are_refused(ncpus: int) -> None:
-    with pytest.raises(uvmfree.ArgumentError, match=f"{ncpus} CPUs do not pair up"):
+    with pytest.raises(uvmfree.ArgumentError, match=f"{ncpus} CPUs cannot pair up"):
         handoff(ncpus, 10)
 
 

@@ -14,6 +14,7 @@ from uvmfree.cli.output import check_writable, write_whole
 from uvmfree.cli.running import first_ctrl_c_asks, progress
 from uvmfree.cli.status import INTERRUPTED
 from uvmfree.errors import ArgumentError
+from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
     from uvmfree.measure.sweep import Sweep
@@ -81,7 +82,10 @@ def sweep(
         interrupted = asked() and bool(done.left())
     _print(done)
     if interrupted:
-        click.echo(f"uvmfree: interrupted; the same command goes on with the {len(done.left())} cells left", err=True)
+        click.echo(
+            f"uvmfree: interrupted; the same command goes on with the {plural(len(done.left()), 'cell')} left",
+            err=True,
+        )
         sys.exit(INTERRUPTED)
 
 
