@@ -16,6 +16,7 @@ import pytest
 
 from uvmfree.errors import WorkerLostError
 from uvmfree.measure.executors import local
+from uvmfree.workload.plural import plural
 
 BOUND_S = 55
 SWEEP = (sys.executable, "-m", "uvmfree", "sweep")
@@ -61,7 +62,7 @@ def test_ctrl_c_ends_it_soon_and_keeps_what_was_measured(tmp_path: Path) -> None
     measured = len(json.loads(file.read_text())["measured"])
     if measured < 3:  # it may just have been done
         assert running.returncode == 130
-        assert f"goes on with the {3 - measured} cells left" in said
+        assert f"goes on with the {plural(3 - measured, 'cell')} left" in said
     assert measured >= 1
 
 
