@@ -41,7 +41,7 @@ def saved(sweep: Sweep) -> Any:
 def test_a_grid_is_every_combination_in_order() -> None:
     found = grid().cells()
     assert len(found) == len(set(found)) == 8
-    assert str(found[0]) == "pressure, 1 CPUs, fpageqlock, redistribute_interval_s=0.1, npages=512"
+    assert str(found[0]) == "pressure, 1 CPU, fpageqlock, redistribute_interval_s=0.1, npages=512"
     assert [cell.design for cell in found[:4]] == ["fpageqlock", "percpu"] * 2  # designs interleave
     assert {cell.settings for cell in found} == {
         ("redistribute_interval_s=0.1", "npages=512"),
