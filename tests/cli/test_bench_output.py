@@ -48,7 +48,7 @@ def test_the_verdict_comes_first_and_what_cannot_be_measured_above_the_table(run
     [
         (),
         ("--design", "percpu", "--cpus", "1"),
-        ("--format", "perf", "-l", "--cpus", "4"),
+        ("-l", "--cpus", "4"),
         ("--vmstat", "--repetitions", "2", "--set", "redistribute_interval_s=0.001"),
     ],
 )
