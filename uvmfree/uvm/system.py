@@ -15,8 +15,8 @@ from uvmfree.errors import ArgumentError, BindError, ClosedError, HangError, Uvm
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
-from uvmfree.kern.machine import Machine, Task
 from uvmfree.kern.xcall import CLOSE_TIMEOUT_S, Xcall
+from uvmfree.machine.face import Machine, Task
 from uvmfree.param import Param
 from uvmfree.uvm.allocator import Cpu, Design, Lwp, UvmState
 from uvmfree.uvm.anon import AnonMemory
@@ -42,7 +42,8 @@ class Uvm:
     """A system of pages, CPUs and counters.
 
     => `uvmexp`: the counters. `xcall`: cross-calls. `param`: what it was booted with. `physmem`: RAM.
-    => `traits`: what its design says of itself. `pageout`, `pagedaemon`: who waits for pages, and who frees them.
+    => `traits`: what its design says of itself. `design`: the design, for those who test one or write one.
+    => `pageout`, `pagedaemon`: who waits for pages, and who frees them.
     => `machine`: the Machine that it runs on, for those who drive it. `events`: redistributions and the daemon's
        passes, with their times.
     """
@@ -52,7 +53,7 @@ class Uvm:
         self.param = param
         self.machine = machine
         self.traits = design.traits(param)
-        self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize)
+        self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize, machine.ram)
         self.events = EventLog(machine.raw_lock, machine.clock_ns)
         self._counters = machine.counters(COUNTERS)
         self._players = Players(machine)
@@ -89,7 +90,7 @@ class Uvm:
             relieve=lambda: self._drainer.drain("retry"),
             check_open=self._check_open,
         )
-        self._design = design(self._state)
+        self.design = self._design = design(self._state)
         self.xcall: Xcall[Cpu] = Xcall(
             machine,
             param.ncpus,

@@ -15,11 +15,12 @@ stall, reported apart from lock waits.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from uvmfree.errors import ArgumentError, OutOfPages
+from uvmfree.machine.face import Event
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
@@ -40,12 +41,15 @@ _FAILED: Final = VmPage(-1, 0, 0, "no page")
 class Program:
     """What one CPU does: `steps[i]` says what, `pages[i]` with which page; `epochs[e]` is where epoch e ends.
 
+    => `gaps_ns[i]`: time on this CPU from the event before, or from the trace's first event, to this one.
+
     => Pages are numbered from 0: per CPU where they stay (`npages` of them), over all CPUs where they are given. Runs
        of pages are numbered on their own, over all CPUs.
     """
 
     steps: array[int]
     pages: array[int]
+    gaps_ns: array[int]
     epochs: array[int]
     npages: int
 
@@ -98,12 +102,13 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
     given_from: set[int] = set()
     epoch_events = window // 2
     given = allocs = frees = live = live_peak = run_live = run_live_peak = 0
-    columns = zip(trace.kind, trace.alloc, lane_of, trace.order, trace.zero, strict=True)
-    for event, (kind, alloc, lane, order, zero) in enumerate(columns):
+    columns = zip(trace.kind, trace.alloc, lane_of, trace.order, trace.zero, trace.time_ns, strict=True)
+    for event, (kind, alloc, lane, order, zero, time_ns) in enumerate(columns):
         if event % epoch_events == 0 and event:
             for builder in builders:
                 builder.end_epoch()
         builder = builders[lane]
+        builder.at(time_ns - trace.time_ns[0])
         if kind == ALLOC:
             allocs += 1
             live += 1 << order
@@ -135,44 +140,78 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
     return Plan(programs, given, tuple(run_pages), allocs, frees, live_peak, run_live_peak)
 
 
-def bodies(plan: Plan, uvm: Uvm) -> list[Body]:
-    """Make one body per CPU that replays a plan once; `uvm` is the system whose CPUs they will play."""
-    ncpus = len(plan.programs)
-    # Shared: each entry is written once, by the CPU that allocates, and then read by the one that frees.
-    mailbox: list[VmPage | None] = [None] * plan.given
-    finished = new_finished(ncpus)
-    runs = Runs(uvm, plan.run_pages)
-    return [_body(program, finished, mailbox, runs) for program in plan.programs]
+def bodies(plan: Plan, uvm: Uvm, *, copies: int = 1, gaps: bool = False) -> list[Body]:
+    """Make the bodies that replay a plan once; `uvm` is the system whose CPUs they will play.
 
-
-def new_finished(ncpus: int) -> array[int]:
-    """Make the table of how many epochs each CPU has finished.
-
-    => Shared: one word each, written by its own thread, polled by others at the end of an epoch; a stale value makes
-       a thread wait one poll longer.
+    => `copies`: so many replays beside each other, each on CPUs and with pages of its own.
+    => `gaps`: the time between two recorded events passes outside of the allocator (Machine.charge).
     """
-    return array("q", [0] * ncpus)
+    made: list[Body] = []
+    for _ in range(copies):
+        # Shared: each entry is written once, by the CPU that allocates, and then read by the one that frees.
+        mailbox: list[VmPage | None] = [None] * plan.given
+        window = Window(len(plan.programs), uvm.machine.event())
+        runs = Runs(uvm, plan.run_pages, window.moved)
+        charge = uvm.machine.charge if gaps else None
+        made += [_body(program, window, at, mailbox, runs, charge) for at, program in enumerate(plan.programs)]
+    return made
 
 
-def epochs(program: Program, finished: array[int], lane: Lane) -> Iterator[Iterator[tuple[int, int]]]:
-    """Yield the steps and pages of each epoch of a program, as soon as the slowest CPU is near enough."""
-    begin = 0
-    for epoch, end in enumerate(program.epochs):
-        # Two epochs are a window: the slowest thread is in this epoch or the one before.
-        if min(finished) < epoch - 1:
-            lane.wait_until(lambda epoch=epoch: min(finished) >= epoch - 1)  # type: ignore[misc]
-        elif lane.stopped:
-            raise StoppedError("the run was stopped")
-        yield zip(program.steps[begin:end], program.pages[begin:end], strict=True)
-        begin = end
-        finished[lane.index] = epoch + 1
+class Window:
+    """How far the CPUs of one replay have come, by epoch, and what wakes those who wait for another one.
+
+    => `finished`: epochs that each CPU has ended. Shared: one word each, written by its own thread, read by others at
+       the end of an epoch without a lock; a stale value makes one look again.
+    """
+
+    def __init__(self, ncpus: int, moved: Event) -> None:
+        self.finished = array("q", [0] * ncpus)
+        self.moved = moved
+
+    def epochs(
+        self, program: Program, at: int, lane: Lane, charge: Callable[[int], None] | None = None
+    ) -> Iterator[Iterable[tuple[int, int]]]:
+        """Yield the steps and pages of each epoch of the program of CPU `at`, when the slowest CPU is near enough.
+
+        => With `charge` the recorded gap passes before each step.
+        """
+        begin, finished = 0, self.finished
+        for epoch, end in enumerate(program.epochs):
+            # Two epochs are a window: the slowest thread is in this epoch or the one before.
+            if min(finished) < epoch - 1:
+                lane.wait_until(lambda epoch=epoch: min(finished) >= epoch - 1, self.moved)  # type: ignore[misc]
+            elif lane.stopped:
+                raise StoppedError("the run was stopped")
+            steps = zip(program.steps[begin:end], program.pages[begin:end], strict=True)
+            yield steps if charge is None else _paced(steps, program.gaps_ns[begin:end], charge)
+            begin = end
+            finished[at] = epoch + 1
+            self.moved.notify()
 
 
-def _body(program: Program, finished: array[int], mailbox: list[VmPage | None], runs: Runs) -> Body:
+def _paced(
+    steps: Iterable[tuple[int, int]], gaps_ns: array[int], charge: Callable[[int], None]
+) -> Iterator[tuple[int, int]]:
+    for step, gap_ns in zip(steps, gaps_ns, strict=True):
+        if gap_ns:
+            charge(gap_ns)
+        yield step
+
+
+def _body(
+    program: Program,
+    window: Window,
+    at: int,
+    mailbox: list[VmPage | None],
+    runs: Runs,
+    charge: Callable[[int], None] | None,
+) -> Body:
+    notify = window.moved.notify
+
     def body(cpu: Cpu, lane: Lane) -> None:
         pagealloc, pagefree = cpu.pagealloc, cpu.pagefree
         own: list[VmPage | None] = [None] * program.npages
-        for events in epochs(program, finished, lane):
+        for events in window.epochs(program, at, lane, charge):
             for step, page in events:
                 if step == DO_FREE:
                     pg = own[page]
@@ -186,7 +225,7 @@ def _body(program: Program, finished: array[int], mailbox: list[VmPage | None], 
                 elif step == DO_GET:
                     pg = mailbox[page]
                     if pg is None:
-                        lane.wait_until(lambda page=page: mailbox[page] is not None)  # type: ignore[misc]
+                        lane.wait_until(lambda page=page: mailbox[page] is not None, window.moved)  # type: ignore[misc]
                         pg = mailbox[page]
                     mailbox[page] = None
                     if pg is not None and pg is not _FAILED:
@@ -197,6 +236,7 @@ def _body(program: Program, finished: array[int], mailbox: list[VmPage | None], 
                         lane.failed += 1
                         pg = _FAILED
                     mailbox[page] = pg
+                    notify()
                 elif step == DO_FREE_RUN:
                     runs.free(page, lane)
                 else:
@@ -212,8 +252,9 @@ class Runs:
        an empty list is a run that could not be had.
     """
 
-    def __init__(self, uvm: Uvm, run_pages: tuple[int, ...]) -> None:
+    def __init__(self, uvm: Uvm, run_pages: tuple[int, ...], moved: Event) -> None:
         self._uvm = uvm
+        self._moved = moved
         self._run_pages = run_pages
         self._pages: list[list[VmPage] | None] = [None] * len(run_pages)
 
@@ -231,6 +272,7 @@ class Runs:
             for pg in pages:
                 self._uvm.physmem.bytes_of(pg)[:] = bytes(self._uvm.physmem.pagesize)
         self._pages[run] = pages
+        self._moved.notify()
 
     def _try(self, run: int) -> list[VmPage]:
         npages = self._run_pages[run]
@@ -242,7 +284,7 @@ class Runs:
     def free(self, run: int, lane: Lane) -> None:
         """Free a run, when it has been allocated."""
         if self._pages[run] is None:
-            lane.wait_until(lambda: self._pages[run] is not None)
+            lane.wait_until(lambda: self._pages[run] is not None, self._moved)
         pages, self._pages[run] = self._pages[run], []
         self._uvm.pglistfree(pages or [])
 
@@ -252,7 +294,14 @@ class _Builder:
 
     def __init__(self) -> None:
         self._steps, self._pages, self._epochs = array("B"), array("I"), array("I")
+        self._gaps_ns = array("Q")
+        self._now_ns = 0
         self.npages = 0
+
+    def at(self, now_ns: int) -> None:
+        """Note when the step that is added next was recorded."""
+        self._gaps_ns.append(now_ns - self._now_ns)
+        self._now_ns = now_ns
 
     def add(self, step: int, page: int) -> None:
         self._steps.append(step)
@@ -262,4 +311,4 @@ class _Builder:
         self._epochs.append(len(self._steps))
 
     def program(self) -> Program:
-        return Program(self._steps, self._pages, self._epochs, self.npages)
+        return Program(self._steps, self._pages, self._gaps_ns, self._epochs, self.npages)

@@ -11,10 +11,10 @@ for it, so it comes back from swap no more: what is measured is how memory is fo
    and its free is skipped.
 """
 
-from array import array
 from typing import Final
 
 from uvmfree.errors import OutOfPages
+from uvmfree.machine.face import Event
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.system import Uvm
@@ -30,8 +30,7 @@ from uvmfree.workload.replay import (
     Plan,
     Program,
     Runs,
-    epochs,
-    new_finished,
+    Window,
 )
 
 PATIENCE_S: Final = 5.0
@@ -51,11 +50,11 @@ def shortage(uvm: Uvm, plan: Plan) -> Load:
     anons = uvm.anon_memory(max(1, npages + plan.given), max(1, npages + plan.given), patience_s=PATIENCE_S)
     # Shared: one byte for each virtual page, written by the CPU that allocates; who frees elsewhere polls it.
     touched = bytearray(npages + plan.given)
-    finished = new_finished(len(plan.programs))
-    runs = Runs(uvm, plan.run_pages)
+    window = Window(len(plan.programs), uvm.machine.event())
+    runs = Runs(uvm, plan.run_pages, window.moved)
     bodies = [
-        _body(program, finished, _Pages(anons, touched, begin, npages), runs)
-        for program, begin in zip(plan.programs, begins, strict=True)
+        _body(program, window, at, _Pages(anons, touched, begin, npages, window.moved), runs)
+        for at, (program, begin) in enumerate(zip(plan.programs, begins, strict=True))
     ]
     return Load(uvm, bodies, anons)
 
@@ -63,8 +62,8 @@ def shortage(uvm: Uvm, plan: Plan) -> Load:
 class _Pages:
     """The virtual pages as one CPU numbers them: its own from `own` on, those given away from `given` on."""
 
-    def __init__(self, anons: AnonMemory, touched: bytearray, own: int, given: int) -> None:
-        self._anons, self._touched = anons, touched
+    def __init__(self, anons: AnonMemory, touched: bytearray, own: int, given: int, moved: Event) -> None:
+        self._anons, self._touched, self._moved = anons, touched, moved
         self.own, self.given = own, given
 
     def alloc(self, cpu: Cpu, lane: Lane, index: int) -> None:
@@ -75,18 +74,19 @@ class _Pages:
         except OutOfPages:
             lane.failed += 1
             self._touched[index] = _FAILED
+        self._moved.notify()
 
     def free(self, cpu: Cpu, lane: Lane, index: int) -> None:
         """Discard a page, when it has been touched."""
         if not self._touched[index]:
-            lane.wait_until(lambda: bool(self._touched[index]))
+            lane.wait_until(lambda: bool(self._touched[index]), self._moved)
         if self._touched[index] == _TOUCHED:
             self._anons.discard(cpu, index)
 
 
-def _body(program: Program, finished: "array[int]", pages: _Pages, runs: Runs) -> Body:
+def _body(program: Program, window: Window, at: int, pages: _Pages, runs: Runs) -> Body:
     def body(cpu: Cpu, lane: Lane) -> None:
-        for events in epochs(program, finished, lane):
+        for events in window.epochs(program, at, lane):
             for step, page in events:
                 if step <= DO_ALLOC_ZERO:
                     pages.alloc(cpu, lane, pages.own + page)
