@@ -76,11 +76,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     named = metafunc.config.getoption("--design", default=None)
     contenders = [Contender(name, lockdebug=True) for name in named] if named else CONTENDERS
     claims = [mark.kwargs["claim"] for mark in metafunc.definition.iter_markers("asks")]
-    metafunc.parametrize(
-        "contender",
-        [each for each in contenders if all(claim(each.traits()) for claim in claims)],
-        ids=lambda each: each.name,
-    )
+    asked = [each for each in contenders if all(claim(each.traits()) for claim in claims)]
+    if named and not asked:
+        metafunc.parametrize("contender", [pytest.param(named[0], marks=pytest.mark.skip("claims nothing of it"))])
+        return
+    metafunc.parametrize("contender", asked, ids=lambda each: each.name)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is no test of the design that was named: the tests of the suite itself."""
+    if config.getoption("--design", default=None):
+        items[:] = [item for item in items if "contender" in getattr(item, "fixturenames", ())]
 
 
 @contextmanager
