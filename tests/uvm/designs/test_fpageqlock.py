@@ -8,7 +8,7 @@ import pytest
 
 import uvmfree
 from tests.conformance.steps import free_all, take, take_all
-from tests.conformance.zeros import zero_free_pages
+from tests.uvm.zeros import zero_free_pages
 from uvmfree.uvm.page import UNKNOWN, ZEROS, Place
 
 

@@ -7,9 +7,9 @@ import pytest
 
 import uvmfree
 from tests.conformance.steps import free_all, take, take_all
-from tests.conformance.zeros import zero_free_pages
 from tests.kern.tasks import WAIT_S
 from tests.uvm.machines import ClockMachine, CounterMachine
+from tests.uvm.zeros import zero_free_pages
 from uvmfree.uvm.page import Place
 
 
