@@ -26,10 +26,12 @@ def take(cpu: Cpu, **how: Any) -> VmPage:
 
 
 def take_all(cpu: Cpu, **how: Any) -> list[VmPage]:
-    """Allocate until there is no page more."""
-    pages = list(iter(lambda: cpu.pagealloc(**how), None))
-    assert len({pg.pfn for pg in pages}) == len(pages)
-    return pages
+    """Allocate until there is no page more; ends at once if a page comes out twice."""
+    pages: dict[int, VmPage] = {}
+    while (pg := cpu.pagealloc(**how)) is not None:
+        assert pg.pfn not in pages, f"{pg!r} went out twice"
+        pages[pg.pfn] = pg
+    return list(pages.values())
 
 
 def by_frame(uvm: uvmfree.Uvm, npages: int) -> list[VmPage]:
