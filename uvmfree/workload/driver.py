@@ -28,7 +28,7 @@ RETRY_S: Final = 50e-6
 
 
 class StoppedError(UvmError):
-    """A run was stopped from outside before its work was done."""
+    """A run was stopped from outside before its work was done, or its time is up."""
 
 
 class DriveError(UvmError):
@@ -40,29 +40,31 @@ class Lane:
 
     => Written by its own thread only; read by the driver after the thread has ended. `stopped` is the exception.
     => `stall_ns`: time spent waiting for other bodies. `failed`: allocations that returned None.
+    => `until_ns`: when the run ends, on the machine's clock; 0 where it ends with its work.
     """
 
-    __slots__ = ("_machine", "_run", "began_ns", "ended_ns", "failed", "index", "sleeps_on", "stall_ns")
+    __slots__ = ("_machine", "_run", "began_ns", "ended_ns", "failed", "index", "sleeps_on", "stall_ns", "until_ns")
 
     def __init__(self, index: int, run: "_Run", machine: Machine) -> None:
         self.index = index
         self._run = run
         self._machine = machine
-        self.stall_ns = self.failed = self.began_ns = self.ended_ns = 0
+        self.stall_ns = self.failed = self.began_ns = self.ended_ns = self.until_ns = 0
         # Read by who stops the run, without a lock: a body that has just begun to sleep looks once more by itself.
         self.sleeps_on: Event | None = None
 
     @property
     def stopped(self) -> bool:
-        """Whether the run was stopped; to be asked now and then. A stale answer delays the stop, no more."""
-        return self._run.stopped
+        """Whether the run was stopped, or its time is up; asked now and then. A stale answer delays the stop."""
+        return self._run.stopped or (self.until_ns > 0 and self._machine.clock_ns() >= self.until_ns)
 
     def wait_until(self, ready: Callable[[], bool], event: Event | None = None) -> None:
         """Sleep until `ready()`, looked at when `event` happens, by default the run's own; the time counts as stall.
 
-        => StoppedError if the run was stopped meanwhile, HangError after STILL_S seconds.
+        => StoppedError if the run was stopped meanwhile, or its time is up; HangError after STILL_S seconds.
         """
         began_ns = self._machine.clock_ns()
+        wait_s = min(STILL_S, (self.until_ns - began_ns) / 1e9) if self.until_ns else STILL_S
         is_ready = False
 
         def look() -> bool:
@@ -72,11 +74,11 @@ class Lane:
 
         self.sleeps_on = event or self._run.event
         try:
-            looked = self.sleeps_on.sleep_until(look, STILL_S)
+            looked = self.sleeps_on.sleep_until(look, wait_s)
         finally:
             self.sleeps_on = None
             self.stall_ns += self._machine.clock_ns() - began_ns
-        if not looked:
+        if not looked and wait_s >= STILL_S:
             raise HangError(f"CPU {self.index} has waited {STILL_S:.0f} s for another CPU")
         if not is_ready:
             raise StoppedError("the run was stopped")
@@ -151,8 +153,10 @@ class _Run:
         self.stop()
 
 
-def drive(uvm: Uvm, bodies: Sequence[Body], stop: Callable[[], bool] = lambda: False) -> Drive:
-    """Run one body on each CPU, from CPU 0 on, to their ends.
+def drive(
+    uvm: Uvm, bodies: Sequence[Body], stop: Callable[[], bool] = lambda: False, *, seconds: float | None = None
+) -> Drive:
+    """Run one body on each CPU, from CPU 0 on, to their ends, or for so many seconds of the machine's clock.
 
     => DriveError if a body raised; the others were stopped and joined, and the cause has the traceback.
     => ArgumentError for no bodies, or more than CPUs.
@@ -171,6 +175,8 @@ def drive(uvm: Uvm, bodies: Sequence[Body], stop: Callable[[], bool] = lambda: F
                 lane.wait_until(lambda: not run.to_start)
                 lane.stall_ns = 0
                 lane.began_ns = machine.clock_ns()
+                if seconds is not None:
+                    lane.until_ns = lane.began_ns + round(seconds * 1e9)
                 try:
                     body(cpu, lane)
                 finally:

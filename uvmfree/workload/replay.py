@@ -72,8 +72,12 @@ class Plan:
     run_live_peak: int
 
 
-def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int = WINDOW_EVENTS) -> Plan:
+def plan(
+    trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int = WINDOW_EVENTS, loop: bool = False
+) -> Plan:
     """Divide a trace's events among CPUs.
+
+    => `loop`: what is live at the trace's end is freed there, by the CPU that allocated it: the plan can begin again.
 
     => `by` "cpu": each runs the events recorded on it. "task": the tasks are dealt out over `ncpus` CPUs in the
        order in which they appear.
@@ -134,6 +138,14 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
             run_live -= 1 << order if order else 0
             step = DO_FREE_RUN if order else DO_GET if alloc in given_from else DO_FREE
             builder.add(step, number[alloc])
+    if loop:
+        columns = zip(trace.kind, trace.alloc, lane_of, trace.order, strict=True)
+        for lane, alloc, order in [
+            (at, one, k) for kind, one, at, k in columns if kind == ALLOC and one not in freed_on
+        ]:
+            frees += 1
+            builders[lane].at(trace.time_ns[-1] - trace.time_ns[0])
+            builders[lane].add(DO_FREE_RUN if order else DO_FREE, number[alloc])
     for builder in builders:
         builder.end_epoch()
     programs = tuple(builder.program() for builder in builders)
@@ -146,72 +158,74 @@ def bodies(plan: Plan, uvm: Uvm, *, copies: int = 1, gaps: bool = False) -> list
     => `copies`: so many replays beside each other, each on CPUs and with pages of its own.
     => `gaps`: the time between two recorded events passes outside of the allocator (Machine.charge).
     """
-    made: list[Body] = []
-    for _ in range(copies):
-        # Shared: each entry is written once, by the CPU that allocates, and then read by the one that frees.
-        mailbox: list[VmPage | None] = [None] * plan.given
-        window = Window(len(plan.programs), uvm.machine.event())
-        runs = Runs(uvm, plan.run_pages, window.moved)
-        charge = uvm.machine.charge if gaps else None
-        made += [_body(program, window, at, mailbox, runs, charge) for at, program in enumerate(plan.programs)]
-    return made
+    return [body for _ in range(copies) for body in Copy(plan, uvm, gaps=gaps).bodies()]
 
 
-class Window:
-    """How far the CPUs of one replay have come, by epoch, and what wakes those who wait for another one.
+class Copy:
+    """One replay of a plan: what its CPUs hold, share, and wait for.
 
-    => `finished`: epochs that each CPU has ended. Shared: one word each, written by its own thread, read by others at
-       the end of an epoch without a lock; a stale value makes one look again.
+    => `finished`: epochs that each CPU has ended. One word each, written by its own thread, read by others at the end
+       of an epoch without a lock; a stale value makes one look again. `moved` happens when it changes, or what is
+       below does.
+    => `mailbox`: the pages that are given. Each entry is written by the CPU that allocates, and then taken by the one
+       that frees. `own[i]`: the pages that stay on CPU i; its own thread's.
+    => `loops`: whether the plan begins again at its end, until the run's time is up; it begins at `epoch`.
     """
 
-    def __init__(self, ncpus: int, moved: Event) -> None:
-        self.finished = array("q", [0] * ncpus)
-        self.moved = moved
+    def __init__(self, plan: Plan, uvm: Uvm, *, gaps: bool = False, loops: bool = False, epoch: int = 0) -> None:
+        self.plan = plan
+        self.moved = uvm.machine.event()
+        self.mailbox: list[VmPage | None] = [None] * plan.given
+        self.own: list[list[VmPage | None]] = [[None] * program.npages for program in plan.programs]
+        self.runs = Runs(uvm, plan.run_pages, self.moved)
+        self.finished = array("q", [epoch] * len(plan.programs))
+        self._charge = uvm.machine.charge if gaps else None
+        self._loops = loops
 
-    def epochs(
-        self, program: Program, at: int, lane: Lane, charge: Callable[[int], None] | None = None
-    ) -> Iterator[Iterable[tuple[int, int]]]:
-        """Yield the steps and pages of each epoch of the program of CPU `at`, when the slowest CPU is near enough.
+    def bodies(self) -> list[Body]:
+        """Return a body for each CPU."""
+        return [_body(self, at) for at in range(len(self.plan.programs))]
 
-        => With `charge` the recorded gap passes before each step.
+    def epochs(self, at: int, lane: Lane) -> Iterator[Iterable[tuple[int, int]]]:
+        """Yield the steps and pages of each epoch of CPU `at`, when the slowest CPU is near enough.
+
+        => StoppedError if the run is stopped, or its time is up.
         """
-        begin, finished = 0, self.finished
-        for epoch, end in enumerate(program.epochs):
+        program, finished = self.plan.programs[at], self.finished
+        nepochs, epoch = len(program.epochs), finished[at]
+        while self._loops or epoch < nepochs:
             # Two epochs are a window: the slowest thread is in this epoch or the one before.
             if min(finished) < epoch - 1:
                 lane.wait_until(lambda epoch=epoch: min(finished) >= epoch - 1, self.moved)  # type: ignore[misc]
             elif lane.stopped:
                 raise StoppedError("the run was stopped")
-            steps = zip(program.steps[begin:end], program.pages[begin:end], strict=True)
-            yield steps if charge is None else _paced(steps, program.gaps_ns[begin:end], charge)
-            begin = end
-            finished[at] = epoch + 1
+            number = epoch % nepochs
+            part = slice(program.epochs[number - 1] if number else 0, program.epochs[number])
+            steps = zip(program.steps[part], program.pages[part], strict=True)
+            yield steps if self._charge is None else _paced(steps, program.gaps_ns[part], self._charge, lane)
+            epoch += 1
+            finished[at] = epoch
             self.moved.notify()
 
 
 def _paced(
-    steps: Iterable[tuple[int, int]], gaps_ns: array[int], charge: Callable[[int], None]
+    steps: Iterable[tuple[int, int]], gaps_ns: array[int], charge: Callable[[int], None], lane: Lane
 ) -> Iterator[tuple[int, int]]:
     for step, gap_ns in zip(steps, gaps_ns, strict=True):
         if gap_ns:
             charge(gap_ns)
+            if lane.stopped:
+                raise StoppedError("the run was stopped")
         yield step
 
 
-def _body(
-    program: Program,
-    window: Window,
-    at: int,
-    mailbox: list[VmPage | None],
-    runs: Runs,
-    charge: Callable[[int], None] | None,
-) -> Body:
-    notify = window.moved.notify
+def _body(copy: Copy, at: int) -> Body:
+    mailbox, own, runs, moved = copy.mailbox, copy.own[at], copy.runs, copy.moved
+    notify = moved.notify
 
     def body(cpu: Cpu, lane: Lane) -> None:
         pagealloc, pagefree = cpu.pagealloc, cpu.pagefree
-        own: list[VmPage | None] = [None] * program.npages
-        for events in window.epochs(program, at, lane, charge):
+        for events in copy.epochs(at, lane):
             for step, page in events:
                 if step == DO_FREE:
                     pg = own[page]
@@ -225,7 +239,7 @@ def _body(
                 elif step == DO_GET:
                     pg = mailbox[page]
                     if pg is None:
-                        lane.wait_until(lambda page=page: mailbox[page] is not None, window.moved)  # type: ignore[misc]
+                        lane.wait_until(lambda page=page: mailbox[page] is not None, moved)  # type: ignore[misc]
                         pg = mailbox[page]
                     mailbox[page] = None
                     if pg is not None and pg is not _FAILED:
@@ -281,11 +295,15 @@ class Runs:
         except OutOfPages:
             return []
 
+    def begin_with(self, run: int) -> None:
+        """Let a run be there, if it can be had, before any CPU works."""
+        self._pages[run] = self._try(run)
+
     def free(self, run: int, lane: Lane) -> None:
         """Free a run, when it has been allocated."""
         if self._pages[run] is None:
             lane.wait_until(lambda: self._pages[run] is not None, self._moved)
-        pages, self._pages[run] = self._pages[run], []
+        pages, self._pages[run] = self._pages[run], None
         self._uvm.pglistfree(pages or [])
 
 

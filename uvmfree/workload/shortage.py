@@ -27,10 +27,8 @@ from uvmfree.workload.replay import (
     DO_GET,
     DO_GIVE_ZERO,
     DO_RUN_ZERO,
+    Copy,
     Plan,
-    Program,
-    Runs,
-    Window,
 )
 
 PATIENCE_S: Final = 5.0
@@ -50,12 +48,8 @@ def shortage(uvm: Uvm, plan: Plan) -> Load:
     anons = uvm.anon_memory(max(1, npages + plan.given), max(1, npages + plan.given), patience_s=PATIENCE_S)
     # Shared: one byte for each virtual page, written by the CPU that allocates; who frees elsewhere polls it.
     touched = bytearray(npages + plan.given)
-    window = Window(len(plan.programs), uvm.machine.event())
-    runs = Runs(uvm, plan.run_pages, window.moved)
-    bodies = [
-        _body(program, window, at, _Pages(anons, touched, begin, npages, window.moved), runs)
-        for at, (program, begin) in enumerate(zip(plan.programs, begins, strict=True))
-    ]
+    copy = Copy(plan, uvm)
+    bodies = [_body(copy, at, _Pages(anons, touched, begin, npages, copy.moved)) for at, begin in enumerate(begins)]
     return Load(uvm, bodies, anons)
 
 
@@ -84,9 +78,11 @@ class _Pages:
             self._anons.discard(cpu, index)
 
 
-def _body(program: Program, window: Window, at: int, pages: _Pages, runs: Runs) -> Body:
+def _body(copy: Copy, at: int, pages: _Pages) -> Body:
+    runs = copy.runs
+
     def body(cpu: Cpu, lane: Lane) -> None:
-        for events in window.epochs(program, at, lane):
+        for events in copy.epochs(at, lane):
             for step, page in events:
                 if step <= DO_ALLOC_ZERO:
                     pages.alloc(cpu, lane, pages.own + page)
