@@ -24,7 +24,7 @@ from bench.harness import TRACES, Claim, Record, driven, interleaved, main, no_g
 from uvmfree.param import Param
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.system import OBSERVER, Uvm
-from uvmfree.workload.replay import plan, replay
+from uvmfree.workload.replay import bodies, plan
 from uvmfree.workload.trace import Trace, bundled_trace, read_trace
 
 TRACE_NAMES = ("cc-j4", "fork-exec", "untar-scan")
@@ -94,7 +94,7 @@ class Bout:
         ) as uvm:
             uvm.physmem.populate()
             with no_gc():
-                done = driven(uvm, replay(uvm, self.plan).bodies)
+                done = driven(uvm, bodies(self.plan, uvm))
             found = lock_per_op(uvm)
             stats = uvm.cpu_stats()
             uvm.audit()

@@ -16,7 +16,7 @@ from functools import partial
 from bench.harness import REPETITIONS, TRACES, Claim, Record, driven, interleaved, main, no_gc, spread
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.designs import REGISTRY
-from uvmfree.workload.replay import Plan, plan, replay
+from uvmfree.workload.replay import Plan, bodies, plan
 from uvmfree.workload.trace import bundled_trace, read_trace
 
 CLAIM = Claim(
@@ -34,7 +34,7 @@ def rate(design: str, planned: Plan, stalls: list[float]) -> float:
     with boot(ncpus=ncpus, design=design) as uvm:
         uvm.physmem.populate()
         with no_gc():
-            done = driven(uvm, replay(uvm, planned).bodies)
+            done = driven(uvm, bodies(planned, uvm))
     stalls.append(100 * sum(done.stall_ns) / (ncpus * done.wall_ns))
     return (planned.allocs + planned.frees) / done.wall_ns * 1e9
 
