@@ -24,7 +24,7 @@ BLOCK_BYTES = 1 << 20  # 1 MiB: some 7,000 lines; larger blocks read no faster
 LINE_MAX_CHARS = 16384  # a page event has under 300, a stack frame with a C++ name some thousands
 SHOWN_CHARS = 100  # of a wrong line, in an error: enough to find it by, and still one line of a terminal
 
-UNPACKED_FREE_BYTES = 64 << 20
+UNPACKED_FREE_BYTES = 16 << 20
 """What any packed trace may unpack to: less is read in seconds, whatever it is."""
 
 UNPACKED_PER_PACKED = 256
@@ -164,7 +164,7 @@ class TraceFile:
         if size > size_max:
             raise TraceError(
                 f"{self.label}: unpacks to over {size_max >> 20:,} MiB, from {packed_bytes:,} bytes; if it is a "
-                "trace, --unpacked-mib lets it"
+                "trace, --unpacked-mib N lets it"
             )
 
     def _lines(self, data: bytes, line_number: int) -> list[str]:

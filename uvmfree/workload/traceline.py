@@ -46,18 +46,18 @@ _PERF_EVENT = re.compile(
     rf".*?\d{{1,10}} +{_WHEN}(?:\d{{1,20}} +)?(?:PERF_RECORD_[A-Z_]+|[a-zA-Z_][^ ]*:)(?: .*)?", re.ASCII | re.DOTALL
 )
 _FTRACE_EVENT = re.compile(rf".*?-\d{{1,10}} +{_WHEN}.+", re.ASCII | re.DOTALL)
+_EVENT_MIN_CHARS = len("a 1 [0] 1.0: b:")
 # A frame of perf, its source line (-F +srcline), and a frame of ftrace.
 _STACK_FRAME = re.compile(
-    r"\t *[0-9a-f]+(?: .*)?|  \S+(?::\d+|\[[0-9a-f]{8,16}\])(?: \([^)]*\))?|[ \t]*=> .*", re.ASCII | re.DOTALL
+    r"\t *[0-9a-f]+(?: .*)?|  \S+(?::\d+|\[[0-9a-f]{1,16}\])(?: \([^)]*\))?|[ \t]*=> .*", re.ASCII | re.DOTALL
 )
 _HEADER = re.compile(r"(?:cpus=\d+|version = \S+|CPU \d+ is empty) *", re.ASCII)  # of trace-cmd report
 
-# The ring buffer of ftrace, print_trace_line() in kernel/trace/trace.c; trace-cmd; perf script --show-lost-events;
-# perf trace. A place that does not say how many were lost counts as one.
+# Of events that were lost tell perf script --show-lost-events; the ring buffer of ftrace, print_trace_line() in
+# kernel/trace/trace.c; trace-cmd; perf trace. A place that does not say how many counts as one.
+_PERF_LOST = re.compile(r".*: +PERF_RECORD_LOST(?:_SAMPLES)? +lost +(\d{1,18}) *", re.ASCII | re.DOTALL)
 _LOST = re.compile(
-    r"CPU:\d+ \[(?:LOST (?P<ring>\d{1,18}) EVENTS|(?:(?P<cmd>\d{1,18}) )?EVENTS DROPPED)\]"
-    r"|.*: PERF_RECORD_LOST(?:_SAMPLES)? +lost +(?P<perf>\d{1,18})|LOST (?P<trace>\d{1,18}) events!?",
-    re.ASCII | re.DOTALL,
+    r"CPU:\d+ \[(?:LOST (\d{1,18}) EVENTS|(?:(\d{1,18}) )?EVENTS DROPPED)\] *|LOST (\d{1,18}) events!? *", re.ASCII
 )
 # ftrace.rst: the difference of the two is the number of entries lost because the buffer filled up.
 _BUFFER = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18}) .*", re.ASCII)
@@ -123,6 +123,11 @@ def order_of(text: str, order_max: int = ORDER_MAX) -> int:
     return order
 
 
+def _malformed(line: str) -> LineError:
+    by_ftrace = "mm_page_" in line and "kmem:" not in line
+    return LineError(f"malformed page event; {_FTRACE_HINT if by_ftrace else _PERF_HINT}")
+
+
 class OtherLines:
     """The lines between page events, each shown to `add`: counts what they say, and finds what is no trace.
 
@@ -144,27 +149,26 @@ class OtherLines:
         => Lines come in order; a number that was left out is that of a page event.
         => LineError for what is no line of a trace, and for a page event that is not as it should be.
         """
-        if line_number > self._name_ends + 1:
-            self._name = ""  # a page event had the rest of it
-        if not (line and not line.isspace()):
-            if self._name:
+        if self._name:
+            if line_number > self._name_ends + 1 or self._is_event(line):
+                self._name = ""  # an event had the rest of it
+            else:
                 self._begin_name(line_number, line)
+                return
+        if not line or line.isspace() or (line[0] == "\t" and _STACK_FRAME.fullmatch(line)):
             return
-        if _PAGE_EVENT_NAME.search(line):
-            raise self._malformed(line)
-        if lost := _LOST.fullmatch(line):
-            self.lost_events += int(next(filter(None, lost.groups()), 1))
-        if _PERF_EVENT.fullmatch(line) or _FTRACE_EVENT.fullmatch(line):
+        if self._is_event(line):
             self.ignored_events += 1
-            self._name = ""
-        elif self._name:
-            self._begin_name(line_number, line)
-        elif line.startswith("#"):
+            if lost := _PERF_LOST.fullmatch(line):
+                self.lost_events += int(lost[1])
+        elif line[0] == "#":
             if buffer := _BUFFER.fullmatch(line):
                 self.lost_events += max(0, int(buffer[2]) - int(buffer[1]))
-        elif not (lost or _STACK_FRAME.fullmatch(line) or _HEADER.fullmatch(line)):
+        elif lost := _LOST.fullmatch(line):
+            self.lost_events += int(next(filter(None, lost.groups()), 1))
+        elif not (_STACK_FRAME.fullmatch(line) or _HEADER.fullmatch(line)):
             if _PAGE_EVENT_FIELDS.search(line):
-                raise self._malformed(line)
+                raise _malformed(line)
             self._begin_name(line_number, line)
 
     def end(self, line_number: int) -> None:
@@ -172,9 +176,13 @@ class OtherLines:
         if self._name and self._name_ends == line_number:
             raise self._unknown()
 
-    def _malformed(self, line: str) -> LineError:
-        by_ftrace = "mm_page_" in line and "kmem:" not in line
-        return LineError(f"malformed page event; {_FTRACE_HINT if by_ftrace else _PERF_HINT}")
+    def _is_event(self, line: str) -> bool:
+        """Tell whether it is an event, but none of a page; LineError for one of a page, which is malformed then."""
+        if len(line) < _EVENT_MIN_CHARS:
+            return False
+        if "mm_page_" in line and _PAGE_EVENT_NAME.search(line):
+            raise _malformed(line)
+        return bool(_PERF_EVENT.fullmatch(line) or _FTRACE_EVENT.fullmatch(line))
 
     def _begin_name(self, line_number: int, line: str) -> None:
         if self._name:
