@@ -38,14 +38,15 @@ PAGE_EVENT: Final = re.compile(
     re.ASCII | re.DOTALL,
 )
 _PAGE_EVENT_NAME = re.compile(r"(?:kmem:|\d: +)mm_page_(?:alloc|free|alloc_zone_locked|pcpu_drain):", re.ASCII)
+_NAMED_PAGE_EVENT = re.compile(r"(?<![a-z_])mm_page_(?:alloc|free|alloc_zone_locked|pcpu_drain):")
 _PAGE_EVENT_FIELDS = re.compile(r"page=\S+ +pfn=\S+ +order=")
 
 _WHEN = r"(?:\([\d -]{5,12}\) +)?\[\d{1,9}\] +(?:[^ \d]\S{0,7} +)?\d{1,10}\.\d{1,9}: +"
 # Perf's own records have no colon; events of the hardware have their count before the name.
 _PERF_EVENT = re.compile(
-    rf".*?\d{{1,10}} +{_WHEN}(?:\d{{1,20}} +)?(?:PERF_RECORD_[A-Z_]+|[a-zA-Z_][^ ]*:)(?: .*)?", re.ASCII | re.DOTALL
+    rf".*?\d{{1,10}} +{_WHEN}(?:\d{{1,20}} +)?((?:PERF_RECORD_[A-Z_]+|[a-zA-Z_][^ ]*:)(?: .*)?)", re.ASCII | re.DOTALL
 )
-_FTRACE_EVENT = re.compile(rf".*?-\d{{1,10}} +{_WHEN}.+", re.ASCII | re.DOTALL)
+_FTRACE_EVENT = re.compile(rf".*?-\d{{1,10}} +{_WHEN}(.+)", re.ASCII | re.DOTALL)
 _EVENT_MIN_CHARS = len("a 1 [0] 1.0: b:")
 # A frame of perf, its source line (-F +srcline), and a frame of ftrace.
 _STACK_FRAME = re.compile(
@@ -96,7 +97,8 @@ class Whos(dict[str, tuple[str, int]]):
         if _PAGE_EVENT_FIELDS.search(head):
             raise LineError("malformed: two events in one line")
         pid = _PID.fullmatch(pid_text)
-        if pid is None and (task := _FTRACE_TASK.fullmatch(pid_text)):
+        # A PID below 0 is perf's, of ":-1"; in ftrace a task may have no name before the dash.
+        if (pid is None or not comm) and (task := _FTRACE_TASK.fullmatch(pid_text)):
             comm, pid = f"{comm} {task[1]}", _PID.fullmatch(task[2])
         if pid is None or not head.endswith(" "):
             raise LineError(f"malformed: no PID before [CPU]; {_PERF_HINT}")
@@ -180,9 +182,12 @@ class OtherLines:
         """Tell whether it is an event, but none of a page; LineError for one of a page, which is malformed then."""
         if len(line) < _EVENT_MIN_CHARS:
             return False
-        if "mm_page_" in line and _PAGE_EVENT_NAME.search(line):
+        event = _PERF_EVENT.fullmatch(line) or _FTRACE_EVENT.fullmatch(line)
+        if "mm_page_" in line and (
+            _PAGE_EVENT_NAME.search(line) or (event and _NAMED_PAGE_EVENT.search(line, event.start(1)))
+        ):
             raise _malformed(line)
-        return bool(_PERF_EVENT.fullmatch(line) or _FTRACE_EVENT.fullmatch(line))
+        return event is not None
 
     def _begin_name(self, line_number: int, line: str) -> None:
         if self._name:
