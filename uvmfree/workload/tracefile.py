@@ -69,7 +69,7 @@ class TraceFile:
             self.label = self.name = "stdin"
             if sys.stdin is None:
                 raise TraceError("stdin: closed")
-            self._raw: IO[bytes] = sys.stdin.buffer
+            self._raw = cast(io.BufferedReader, sys.stdin.buffer)
         else:
             self.label = _one_line(path)
             self.name = os.path.basename(path)
@@ -196,7 +196,7 @@ class _Joined(io.RawIOBase):
     => `taken_bytes`: how much of it was read.
     """
 
-    def __init__(self, head: bytes, tail: IO[bytes]) -> None:
+    def __init__(self, head: bytes, tail: io.BufferedReader) -> None:
         super().__init__()
         self.taken_bytes = 0
         self._head = head
@@ -208,7 +208,8 @@ class _Joined(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill the buffer from the head, then from the stream; 0 at the end."""
-        data = self._head[: len(buffer)] or self._tail.read(len(buffer))
+        # One read at a time: between two of them Python hears a Ctrl-C, inside of a longer one it would not.
+        data = self._head[: len(buffer)] or self._tail.read1(len(buffer))
         self._head = self._head[len(buffer) :]
         buffer[: len(data)] = data
         self.taken_bytes += len(data)
