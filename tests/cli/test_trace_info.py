@@ -63,6 +63,12 @@ def test_the_limit_can_be_raised(run: Run, tmp_path: Path) -> None:
     assert "unpacks to over 90 MiB" in said.err
 
 
+def test_a_limit_without_a_trace_is_refused(run: Run) -> None:
+    said = run("bench", "--workload", "pingpong", "--unpacked-mib", "5")
+    assert (said.status, said.out) == (2, "")
+    assert said.err == "uvmfree: --unpacked-mib goes with --workload trace, not with --workload pingpong\n"
+
+
 def test_a_trace_that_is_large_packed_has_no_limit(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor has one that is not packed."""
     monkeypatch.setattr(tracefile, "UNPACKED_FREE_BYTES", 100)

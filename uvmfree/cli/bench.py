@@ -105,6 +105,8 @@ def bench(
     Param(**tunables)  # what is wrong with these shows at once, not after a trace was read
     if memory is not None and npages is not None:
         raise ArgumentError("--memory and --npages both say how much RAM there is; give one")
+    if unpacked_max_bytes is not None and workload != "trace":
+        raise ArgumentError(f"--unpacked-mib goes with --workload trace, not with --workload {workload}")
     with reading(trace_file or "the trace") as tick:
         read = partial(read_trace, unpacked_max_bytes=unpacked_max_bytes, tick=tick)
         ready = by_name(workload, trace_file, by=by, ncpus=cpus, seconds=seconds, memory=memory, read=read)
