@@ -12,6 +12,7 @@ class WorkloadFacts:
     => `linux_moved_per_op`: blocks of pages that Linux's own per-CPU lists moved per page operation, where a trace
        tells.
     => `skipped`: what of a trace is not run; `note`: what a reader of its figures should know; in words, or "".
+       `lost_events`: how many the recording of it lost.
     """
 
     name: str
@@ -19,6 +20,7 @@ class WorkloadFacts:
     page_operations: int | None
     linux_moved_per_op: float | None = None
     skipped: str = ""
+    lost_events: int = 0
     note: str = ""
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.facts import WorkloadFacts
@@ -49,6 +50,7 @@ class Workload:
     linux_moved_per_op: float | None = None
     skipped: str = ""
     npages: int | None = None
+    lost_events: int = 0
     note: str = ""
     allocations: int | None = None
 
@@ -61,6 +63,7 @@ class Workload:
             page_operations=self.page_operations,
             linux_moved_per_op=self.linux_moved_per_op,
             skipped=self.skipped,
+            lost_events=self.lost_events,
             note=self.note,
         )
 
@@ -93,6 +96,7 @@ def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", memor
         # The designs' divisor, so that it can stand beside theirs.
         linux_moved_per_op=None if counts.linux_moved is None else counts.linux_moved / plan.page_operations,
         skipped=skipped,
+        lost_events=counts.lost_events,
         note=_CUT if trace.name == bundled_trace().name else "",
     )
     if memory is not None:
@@ -177,9 +181,11 @@ def by_name(
     ncpus: int | None = None,
     seconds: float | None = None,
     memory: float | None = None,
+    read: Callable[[str | Path], Trace] = read_trace,
 ) -> Workload:
     """Make the workload of a name: trace, pressure, forkexit, pingpong or handoff, with the default number of CPUs.
 
+    => `read` reads a trace; trace.py.
     => ArgumentError, TraceError; the arguments are named as the command line has them.
     """
     if ncpus is not None and not 1 <= ncpus <= 128:
@@ -187,8 +193,7 @@ def by_name(
     if seconds is not None and kind != "pressure":
         raise ArgumentError(f"--seconds goes with --workload pressure, not with --workload {kind}")
     if kind == "trace":
-        read = read_trace(trace_file or bundled_trace())
-        return from_trace(read, ncpus=ncpus, by=by or "cpu", memory=memory)
+        return from_trace(read(trace_file or bundled_trace()), ncpus=ncpus, by=by or "cpu", memory=memory)
     if by is not None:
         raise ArgumentError(f"--by goes with a trace, not with --workload {kind}")
     if memory is not None:

@@ -111,6 +111,9 @@ def notes(record: Record) -> Iterator[str]:
         yield f"On the same work Linux itself moved {facts.linux_moved_per_op:.4f} blocks of pages per op."
     if facts.skipped:
         yield f"Skipped {facts.skipped}."
+    if facts.lost_events:
+        lost = plural(facts.lost_events, "event")
+        yield f"Recording the trace lost {lost}: it lacks allocations and frees."
     each = "asked for" if facts.timed else "done"
     yield (
         f"An op is a page operation {each}: a page to allocate or to free. Peaks were sampled every "
