@@ -60,6 +60,7 @@ def test_one_design_has_no_factor_and_three_have_one() -> None:
         "fpageqlock takes the shared lock 1.0000 times per page operation, percpu 0.5000 times, third 4.0000 times: "
         "a factor of 8.0."
     )
+    assert next(verdict(made(rates=(2.0, 0.1)))).endswith(", percpu 0.1000 times: a factor of 20.")
     assert next(verdict(made(rates=(1.0, 0.0)))).endswith(", percpu 0.0000 times.")  # there is no factor of nothing
 
 

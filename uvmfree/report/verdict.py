@@ -56,7 +56,8 @@ def _shared_lock(measured: Summaries) -> str:
     factor = ""
     rates = [first, *(rate for _, rate in others)]
     if others and min(rates) >= _LEAST:
-        factor = f": a factor of {max(rates) / min(rates):,.1f}"
+        times = max(rates) / min(rates)
+        factor = f": a factor of {times:,.{0 if times >= 10 else 1}f}"
     return f"{name} takes the shared lock {first:.4f} times per page operation{more}{factor}."
 
 
