@@ -14,7 +14,16 @@ Checker = Callable[[Files], list[str]]
 
 FILE_LINES_MAX = 400
 
-LAYERS = ("param", "kern", "uvm", "workload", "measure", "report", "cli")  # each uses only what stands left
+LAYERS = (
+    "outfile",
+    "param",
+    "kern",
+    "uvm",
+    "workload",
+    "measure",
+    "report",
+    "cli",
+)  # each uses only what stands left
 MAY_USE = {layer: {*LAYERS[:i], "errors", "sim"} - {layer} for i, layer in enumerate(LAYERS)}
 MAY_USE |= {"errors": set(), "param": {"errors"}, "sim": {"errors", "param", "kern"}}
 MAY_USE["kern"] -= {"sim"}

@@ -128,7 +128,7 @@ def test_a_run_whose_process_was_killed_is_told_from_one_that_ended(tmp_path: Pa
     path = tmp_path / "counters"
     program = (
         "import os\nfrom uvmfree.measure.counterfile import CounterFile\nfrom uvmfree.param import Param\n"
-        f"CounterFile({str(path)!r}, Param())\nos._exit(0)"
+        f"CounterFile({str(path)!r}).begin(Param())\nos._exit(0)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=BOUND_S)
     said = top(str(path), "-b")

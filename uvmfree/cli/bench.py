@@ -10,8 +10,8 @@ import click
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_options
 from uvmfree.cli.output import write_json
-from uvmfree.cli.running import first_ctrl_c_asks, progress
-from uvmfree.cli.status import BROKEN, INTERRUPTED
+from uvmfree.cli.running import first_signal_asks, progress
+from uvmfree.cli.status import BROKEN
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -110,10 +110,10 @@ def bench(
     exports.check_fits(ready)
     result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]))
     with (
-        first_ctrl_c_asks() as asked,
+        first_signal_asks() as asked,
         progress(len(modes(ready)) * repetitions * len(result.designs)) as (tick, done),
     ):
-        for _ in measure(result, ready, repetitions, tick, asked, exports.counter_file):
+        for _ in measure(result, ready, repetitions, tick, asked, exports.counters):
             done()
         exports.write(result)
         if not result.interrupted:
@@ -125,7 +125,7 @@ def bench(
         _print_bench(result, vmstat, lock_format, selection)
     if result.interrupted:
         click.echo(f"uvmfree: interrupted after {len(result.runs)} runs; what was measured is above", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(asked.status)
     if false_oom := result.false_oom():
         click.echo(f"uvmfree: out of memory {false_oom} times while there was some to be had or reclaimed", err=True)
         sys.exit(BROKEN)

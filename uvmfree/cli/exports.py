@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from uvmfree.errors import ArgumentError
 if TYPE_CHECKING:
     from uvmfree.kern.eventlog import Event
     from uvmfree.kern.locktrace import Slice
+    from uvmfree.measure.counterfile import CounterFile
     from uvmfree.measure.record import Record
     from uvmfree.measure.samples import Samples
     from uvmfree.measure.workloads import Workload
@@ -62,13 +64,17 @@ def _with_exports(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         exports = Exports(json_file, pyperf_file, perfetto_file, counter_file)
         exports.check()
-        return command(exports=exports, **rest)
+        with exports.open():
+            return command(exports=exports, **rest)
 
     return with_exports
 
 
 class Exports:
-    """What is to be written where; None for what is not."""
+    """What is to be written where; None for what is not.
+
+    => `counters`: what keeps the live counters, while open() lasts.
+    """
 
     def __init__(
         self, json_file: str | None, pyperf_file: str | None, perfetto_file: str | None, counter_file: str | None
@@ -77,24 +83,38 @@ class Exports:
         self.pyperf_file = pyperf_file
         self.perfetto_file = perfetto_file
         self.counter_file = counter_file
+        self.counters: CounterFile | None = None
 
     def check(self) -> None:
         """Refuse what could not be written before anything is measured: ArgumentError, ExtraError."""
         from uvmfree.measure.extras import needs
 
-        check_writable("--json", self.json_file)
-        for option, file in (
-            ("--pyperf", self.pyperf_file),
-            ("--perfetto", self.perfetto_file),
-            ("--counters", self.counter_file),
-        ):
+        files = {"--pyperf": self.pyperf_file, "--perfetto": self.perfetto_file, "--counters": self.counter_file}
+        for option, file in files.items():
             if file == "-":
                 raise ArgumentError(f"{option} -: must be a file")
-            check_writable(option, file)
+        check_writable(("--json", self.json_file), *files.items())
+        check_writable(("--counters", self.counter_file), regular=True)
         if self.pyperf_file is not None:
             needs("pyperf", "report", "--pyperf")
         if self.perfetto_file is not None:
             needs("perfetto", "trace", "--perfetto")
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Have the live counters kept for the length of a `with` block, and say so if they could not be."""
+        if self.counter_file is None:
+            yield
+            return
+        from uvmfree.measure.counterfile import CounterFile
+
+        self.counters = CounterFile(self.counter_file)
+        try:
+            yield
+        finally:
+            self.counters.close()
+            if self.counters.problem is not None:
+                click.echo(f"uvmfree: {self.counters.problem}; the counters stand still", err=True)
 
     def check_fits(self, workload: Workload) -> None:
         """Refuse what the workload does not give: ArgumentError."""

@@ -14,8 +14,8 @@ import click
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_on_request
 from uvmfree.cli.output import write_json
-from uvmfree.cli.running import first_ctrl_c_asks
-from uvmfree.cli.status import BROKEN, INTERRUPTED
+from uvmfree.cli.running import Asked, first_signal_asks
+from uvmfree.cli.status import BROKEN
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def stress(
 ) -> None:
     """Do all that can be done to a system, at random, on all CPUs at once, with faults; audit; exit 1 if it broke."""
     # Heard from here on, and honoured where a run looks: no exception in the middle of an import, or of output.
-    with first_ctrl_c_asks() as asked:
+    with first_signal_asks() as asked:
         from uvmfree.measure.stress import Options
         from uvmfree.uvm.designs import REGISTRY
         from uvmfree.workload.faults import parse_faults
@@ -94,9 +94,7 @@ class Show:
     selection: Selection | None
 
 
-def _stress(
-    options: Options, designs: tuple[str, ...], exports: Exports, show: Show, asked: Callable[[], bool]
-) -> int:
+def _stress(options: Options, designs: tuple[str, ...], exports: Exports, show: Show, asked: Asked) -> int:
     """Run the designs, say what came of them; return the exit code."""
     from uvmfree.measure.stress import new_record
     from uvmfree.measure.stress import stress as stress_one
@@ -106,8 +104,7 @@ def _stress(
     with _progress_line(options) as tick:
         for design in record.designs:
             keep = None if timeline is None else timeline.keeper(design)
-            counters = exports.counter_file
-            runs.append(stress_one(options, design, stop=asked, tick=tick, counters=counters, keep=keep))
+            runs.append(stress_one(options, design, stop=asked, tick=tick, counters=exports.counters, keep=keep))
             if timeline is not None:
                 timeline.add(design, runs[-1].events, runs[-1].samples, runs[-1].events_dropped)
             if asked() or runs[-1].hung:
@@ -131,7 +128,7 @@ def _stress(
         os._exit(BROKEN)
     if any(run.errors for run in runs):
         return BROKEN
-    return INTERRUPTED if interrupted else 0
+    return asked.status if interrupted else 0
 
 
 def _print_document(runs: list[StressRun], selection: Selection) -> None:

@@ -6,7 +6,7 @@
 => What is missing is found out first, by perf itself, on a command that does nothing: perf, the right to trace the
    whole machine, the events. The command is not run then. The two events that tell what Linux's own per-CPU lists did
    are recorded where the kernel has them.
-=> The trace is written beside its place, read once, and renamed: a file that is there can be read.
+=> The trace is written beside its place, read once, and put there: a file that is there can be read.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from uvmfree.errors import ArgumentError, TraceError, UvmError
+from uvmfree.outfile import NEW, Outfile
 from uvmfree.workload.trace import Trace, read_trace
 
 EVENTS: Final = ("kmem:mm_page_alloc", "kmem:mm_page_free")
@@ -76,9 +77,9 @@ def record(command: Sequence[str], file: str, stop: Callable[[], bool] = lambda:
     perf = shutil.which("perf")
     if perf is None:
         raise PerfError("perf is not on PATH; it comes with the kernel's tools (linux-perf, linux-tools, perf)")
-    path = Path(file)
+    path, place = Path(file), Outfile.find("-o", file)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+        with tempfile.TemporaryDirectory(prefix=NEW, dir=place.folder) as beside:
             data, text = Path(beside, "perf.data"), Path(beside, path.name)
             events = _events(perf, data)
             exit_code, interrupted = _run([*_perf_record(perf, events, data), *command], stop)
@@ -86,7 +87,7 @@ def record(command: Sequence[str], file: str, stop: Callable[[], bool] = lambda:
             trace = _read(text, file)
             if stop() and not interrupted:
                 raise KeyboardInterrupt  # perf script has heard it too, and stopped halfway with exit code 0
-            text.replace(path)
+            place.put(str(text))
     except (PerfError, TraceError):
         if stop():
             raise KeyboardInterrupt from None
