@@ -3,11 +3,11 @@
 => As long as there is nothing to keep, Ctrl-C, SIGTERM and SIGHUP end the process at once: one line, and exit code
    128 + the signal. An exception would be printed wherever it strikes, in the middle of an import or of the
    interpreter's end. Work that is worth keeping hears them itself (cli/running.py).
-=> What comes before these lines is the interpreter's start.
+=> What comes before these lines is the interpreter's start, a few hundredths of a second that are not ours.
 """
 
+import _signal as signal  # type: ignore[import-not-found]  # `signal` makes enumerations first, for some milliseconds
 import os
-import signal
 
 
 def main() -> None:

@@ -112,7 +112,7 @@ def _stress(options: Options, designs: tuple[str, ...], exports: Exports, show: 
     record.interrupted = interrupted = asked()
     exports.write(record)
     if timeline is not None:
-        timeline.write()
+        exports.write_out(timeline)
     if show.selection is not None and show.lock_format == "json":
         _print_document(runs, show.selection)
     elif exports.json_file != "-":
