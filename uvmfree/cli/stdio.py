@@ -25,6 +25,8 @@ def guard_streams() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, mode)  # the lowest free number is this one
+    if sys.stdin is None:
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8")
     if sys.stdout is sys.__stdout__:
         sys.stdout = _guarded(_Stdout(1, "w", closefd=False), sys.stdout)
     if sys.stderr is sys.__stderr__:
