@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from uvmfree.kern.locktrace import Slice
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.host import host
 from uvmfree.measure.record import Record
