@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,28 +132,21 @@ def test_two_commands_do_not_share_a_file(path: str, tmp_path: Path) -> None:
         assert link.is_symlink()
 
 
-def test_two_commands_that_begin_at_once_do_not_share_a_file(tmp_path: Path) -> None:
-    """Where there was no file there is none to lock: of those who come together one makes it."""
+def test_of_two_commands_that_begin_at_once_one_is_told(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there was no file there is none to lock: the other one makes its own at the last moment."""
+    link, other = os.link, CounterFile(path)
 
-    def one(file: CounterFile, begin: threading.Barrier, told: list[str]) -> None:
-        begin.wait(10)
-        try:
-            file.begin(PARAM)
-        except ArgumentError as error:
-            told.append(str(error))
+    def late(source: str, place: str) -> None:
+        monkeypatch.setattr(os, "link", link)
+        other.begin(Param(npages=256, ncpus=1))
+        link(source, place)
 
-    for number in range(20):
-        files = [CounterFile(str(tmp_path / f"counters-{number}")) for _ in range(2)]
-        begin, told = threading.Barrier(2), list[str]()
-        threads = [threading.Thread(target=one, args=(file, begin, told)) for file in files]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(10)
-        for file in files:
-            file.close()
-        (said,) = told
-        assert "another run keeps its counters there" in said
+    monkeypatch.setattr(os, "link", late)
+    with pytest.raises(ArgumentError, match="another run keeps its counters there"):
+        CounterFile(path).begin(PARAM)
+    assert CounterReader(path).read().npages == 256
+    other.close()
+    assert list(Path(path).parent.iterdir()) == [Path(path)]
 
 
 @pytest.mark.parametrize("size", [0, 100, PAGE, PAGE + 100])
