@@ -149,8 +149,8 @@ def test_a_name_of_any_length_is_written_or_refused_before_the_work(
         (("--json", "a", "--perfetto", "./a"), "--perfetto ./a: is where --json writes to"),
         (("--json", "a", "--counters", "link"), "--counters link: is where --json writes to"),
         (("--pyperf", "there", "--perfetto", "hard"), "--perfetto hard: is where --pyperf writes to"),
-        (("--json", "-", "--perfetto", "/dev/stdout"), "--perfetto /dev/stdout: is where --json writes to"),
-        (("--json", "/dev/stdout", "--format", "json"), "--json /dev/stdout and --format json both write to stdout"),
+        (("--json", "-", "--perfetto", "stdout"), "--perfetto stdout: is where --json writes to"),
+        (("--json", "stdout", "--format", "json"), "--json stdout and --format json both write to stdout"),
         (("--json", "-", "--format", "json"), "--json - and --format json both write to stdout"),
         (("--json", "printed"), "--json printed: is where stdout goes to"),
         (("--counters", "null"), "--counters null: must be a file that can be replaced"),
@@ -163,6 +163,7 @@ def test_outputs_that_cannot_be_are_refused_before_the_work(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("link").symlink_to("a")
+    Path("stdout").symlink_to("/proc/self/fd/1")  # as /dev/stdout is; a link of our own, if it should be replaced
     Path("there").touch()
     os.link("there", "hard")
     os.mkfifo("fifo")
