@@ -113,6 +113,8 @@ def record(command: Sequence[str], file: str, stop: Callable[[], bool] = lambda:
                     place.put(str(text))
             except (UvmError, OSError, KeyboardInterrupt) as error:
                 if not data.exists():
+                    if stop():
+                        raise KeyboardInterrupt from None
                     raise
                 kept = _keep(data, path.parent if place.folder else Path.cwd())
                 if stop() or isinstance(error, KeyboardInterrupt):
