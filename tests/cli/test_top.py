@@ -1,5 +1,6 @@
 """`uvmfree top`: a run in another process is watched to its end, in lines, as JSON, and on a terminal."""
 
+import contextlib
 import json
 import os
 import pty
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from uvmfree.measure.top import HEADER
 
 BOUND_S = 50
 MOVING = ("allocs_per_s", "pdscans_per_s")
@@ -128,9 +131,26 @@ def test_a_run_whose_process_was_killed_is_told_from_one_that_ended(tmp_path: Pa
     path = tmp_path / "counters"
     program = (
         "import os\nfrom uvmfree.measure.counterfile import CounterFile\nfrom uvmfree.param import Param\n"
-        f"CounterFile({str(path)!r}, Param())\nos._exit(0)"
+        f"CounterFile({str(path)!r}).begin(Param())\nos._exit(0)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=BOUND_S)
     said = top(str(path), "-b")
     assert said.returncode == 1
     assert "has ended and left its run unfinished" in said.stderr
+
+
+def test_a_page_that_is_truncated_again_and_again_ends_neither_the_run_nor_top(tmp_path: Path) -> None:
+    path = tmp_path / "counters"
+    with running(tmp_path, 3600) as (counters, bench):
+        command = [*RUN, "top", counters, "-b", "-w", "0.05"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+            assert watching.stdout is not None
+            assert watching.stderr is not None
+            assert watching.stdout.readline().split() == HEADER.split()  # it has read the page
+            while watching.poll() is None:
+                os.truncate(path, 0)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    watching.wait(0.002)
+            assert watching.stderr.read() == f"uvmfree: {path}: the counter page was truncated\n"
+        bench.send_signal(signal.SIGINT)
+        assert (watching.returncode, bench.wait(BOUND_S)) == (2, 130)

@@ -12,8 +12,8 @@ import click
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_options
 from uvmfree.cli.output import write_json
-from uvmfree.cli.running import first_ctrl_c_asks, progress, reading, unpacked_option
-from uvmfree.cli.status import BROKEN, INTERRUPTED
+from uvmfree.cli.running import first_signal_asks, progress, reading, unpacked_option
+from uvmfree.cli.status import BROKEN
 from uvmfree.cli.terminal import say, say_labelled, width
 from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
@@ -117,10 +117,10 @@ def bench(
     exports.check_fits(ready)
     result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]))
     with (
-        first_ctrl_c_asks() as asked,
+        first_signal_asks() as asked,
         progress(len(modes(ready)) * repetitions * len(result.designs)) as (tick, done),
     ):
-        for _ in measure(result, ready, repetitions, tick, asked, exports.counter_file):
+        for _ in measure(result, ready, repetitions, tick, asked, exports.counters):
             done()
         exports.write(result)
         if not result.interrupted and exports.perfetto_file is not None:
@@ -134,7 +134,7 @@ def bench(
     if result.interrupted:
         runs = plural(len(result.runs), "run")
         click.echo(f"uvmfree: interrupted after {runs}; what was measured is above", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(asked.status)
     if false_oom := result.false_oom():
         times = plural(false_oom, "time")
         click.echo(f"uvmfree: out of memory {times} while there was some to be had or reclaimed", err=True)

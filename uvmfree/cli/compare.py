@@ -34,7 +34,7 @@ def compare(before: str, after: str, tolerance: float, every: bool, json_file: s
     from uvmfree.measure.compare import differences
     from uvmfree.measure.record import load
 
-    check_writable("--json", json_file)
+    check_writable(("--json", json_file))
     records = load(before), load(after)
     changes = compare_records(*records, tolerance)
     apart = list(differences(*records))

@@ -15,8 +15,8 @@ from uvmfree.cli.bench import check_designs
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_on_request
 from uvmfree.cli.output import write_json
-from uvmfree.cli.running import first_ctrl_c_asks
-from uvmfree.cli.status import BROKEN, INTERRUPTED
+from uvmfree.cli.running import Asked, first_signal_asks
+from uvmfree.cli.status import BROKEN
 from uvmfree.cli.terminal import say_labelled, width
 from uvmfree.workload.plural import plural
 
@@ -62,7 +62,7 @@ def stress(
 ) -> None:
     """Do all that can be done to a system, at random, on all CPUs at once, with faults; audit; exit 1 if it broke."""
     # Heard from here on, and honoured where a run looks: no exception in the middle of an import, or of output.
-    with first_ctrl_c_asks() as asked:
+    with first_signal_asks() as asked:
         from uvmfree.measure.stress import Options
         from uvmfree.uvm.designs import REGISTRY
         from uvmfree.workload.faults import parse_faults
@@ -95,9 +95,7 @@ class Show:
     selection: Selection | None
 
 
-def _stress(
-    options: Options, designs: tuple[str, ...], exports: Exports, show: Show, asked: Callable[[], bool]
-) -> int:
+def _stress(options: Options, designs: tuple[str, ...], exports: Exports, show: Show, asked: Asked) -> int:
     """Run the designs, say what came of them; return the exit code."""
     from uvmfree.measure.stress import new_record
     from uvmfree.measure.stress import stress as stress_one
@@ -107,8 +105,7 @@ def _stress(
     with _progress_line(options) as tick:
         for design in record.designs:
             keep = None if timeline is None else timeline.keeper(design)
-            counters = exports.counter_file
-            runs.append(stress_one(options, design, stop=asked, tick=tick, counters=counters, keep=keep))
+            runs.append(stress_one(options, design, stop=asked, tick=tick, counters=exports.counters, keep=keep))
             if timeline is not None:
                 timeline.add(design, runs[-1].events, runs[-1].samples, runs[-1].events_dropped)
             if asked() or runs[-1].hung:
@@ -116,7 +113,7 @@ def _stress(
     record.interrupted = interrupted = asked()
     exports.write(record)
     if timeline is not None:
-        timeline.write()
+        exports.write_out(timeline)
     if show.selection is not None and show.lock_format == "json":
         _print_document(record, show.selection)
     elif exports.json_file != "-":
@@ -132,7 +129,7 @@ def _stress(
         os._exit(BROKEN)
     if any(run.errors for run in runs):
         return BROKEN
-    return INTERRUPTED if interrupted else 0
+    return asked.status if interrupted else 0
 
 
 def _print_document(record: Record, selection: Selection) -> None:

@@ -11,9 +11,8 @@ import click
 
 from uvmfree.cli.bench import WORKLOADS
 from uvmfree.cli.output import check_writable, write_whole
-from uvmfree.cli.running import first_ctrl_c_asks, progress
-from uvmfree.cli.status import INTERRUPTED
-from uvmfree.errors import ArgumentError
+from uvmfree.cli.running import first_signal_asks, progress
+from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def sweep(
 
     if file == "-":
         raise ArgumentError("-o -: must be a file, so that a sweep can be gone on with")
-    check_writable("-o", file)
+    check_writable(("-o", file), regular=True)
     grid = Grid(
         workloads=workloads or ("trace",),
         ncpus=_counts(cpus),
@@ -71,14 +70,19 @@ def sweep(
     def save(grown: Sweep) -> None:
         write_whole("-o", file, json.dumps(grown.document()).encode())
 
-    with first_ctrl_c_asks() as asked, contextlib.ExitStack() as held:
+    with first_signal_asks() as asked:
         if left := done.left():
-            executor, at_once = held.enter_context(local() if scheduler is None else scheduled(scheduler))
-            tick, step = held.enter_context(progress(len(left), time_left=True))
-            tick(str(left[0]))
-            for cell in run_sweep(done, executor, save, asked, at_once):
-                step()
-                tick(str(cell))
+            try:
+                with contextlib.ExitStack() as held:
+                    executor, at_once = held.enter_context(local() if scheduler is None else scheduled(scheduler))
+                    tick, step = held.enter_context(progress(len(left), time_left=True))
+                    tick(str(left[0]))
+                    for cell in run_sweep(done, executor, save, asked, at_once):
+                        step()
+                        tick(str(cell))
+            except WorkerLostError:
+                if not asked():  # a signal to all processes ends the one that measures, too
+                    raise
         interrupted = asked() and bool(done.left())
     _print(done)
     if interrupted:
@@ -86,7 +90,7 @@ def sweep(
             f"uvmfree: interrupted; the same command goes on with the {plural(len(done.left()), 'cell')} left",
             err=True,
         )
-        sys.exit(INTERRUPTED)
+        sys.exit(asked.status)
 
 
 def _counts(cpus: str | None) -> tuple[int | None, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uvmfree.cli.running import signals_raise
 from uvmfree.cli.status import BROKEN
 from uvmfree.errors import ArgumentError, CounterFileError
 
@@ -79,7 +80,7 @@ def _live(looks: Iterator[Top]) -> None:
     """Show one look after the other on a terminal."""
     from rich.live import Live
 
-    with Live(auto_refresh=False, screen=False) as live:
+    with signals_raise(), Live(auto_refresh=False, screen=False) as live:
         try:
             for look in looks:
                 live.update(_screen(look), refresh=True)

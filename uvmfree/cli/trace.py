@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from uvmfree.cli.output import check_writable
-from uvmfree.cli.running import first_ctrl_c_asks, reading, unpacked_option
-from uvmfree.cli.status import BROKEN, INTERRUPTED
+from uvmfree.cli.running import first_signal_asks, reading, unpacked_option
+from uvmfree.cli.status import BROKEN
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -61,19 +61,19 @@ def record(file: str, command: tuple[str, ...]) -> None:
 
     if file == "-":
         raise ArgumentError("-o -: a trace is recorded into a file")
-    check_writable("-o", file)
+    check_writable(("-o", file))
     try:
-        with first_ctrl_c_asks() as asked:
+        with first_signal_asks() as asked:
             recorded = perf_record(command, file, asked)
     except RecordingInterruptedError as error:
         click.echo(f"uvmfree: interrupted; what perf recorded is kept in {error.kept}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(asked.status)
     _print_info(recorded.trace)
     for line in recorded.lost:
         click.echo(f"uvmfree: perf: {line}", err=True)
     if recorded.interrupted:
         click.echo(f"uvmfree: interrupted; {file} holds what was recorded until then", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(asked.status)
     if recorded.exit_code:
         click.echo(f"uvmfree: {command[0]} {_ended(recorded.exit_code)}; its trace is kept in {file}", err=True)
         sys.exit(BROKEN)

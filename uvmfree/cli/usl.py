@@ -30,7 +30,7 @@ def usl(records: tuple[str, ...], json_file: str | None) -> None:
     from uvmfree.measure.usl import fit, points
     from uvmfree.report.page.settings import points_of
 
-    check_writable("--json", json_file)
+    check_writable(("--json", json_file))
     loaded = [record for file in records for record in load_records(file)]
     if len(names := {record.workload.name for record in loaded}) > 1:
         raise ArgumentError(f"the records are of different workloads: {', '.join(sorted(names))}")

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import signal
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from uvmfree.errors import HangError
+from uvmfree.errors import ArgumentError, HangError
 from uvmfree.measure.bench import measure, new_record
 from uvmfree.measure.decode import decode
 from uvmfree.measure.settings import parse_settings
@@ -91,10 +92,17 @@ def measure_cell(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    """Hold this machine's lock file; HangError if it is not to be had within TURN_S."""
+    """Hold this machine's lock file; ArgumentError if it is not ours, HangError if it is held for over TURN_S."""
     path = Path(tempfile.gettempdir()) / f"uvmfree-sweep-{os.getuid()}.lock"
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        # Where everybody may make files somebody may have made this one: a link elsewhere, or something to wait for.
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ArgumentError(_not_ours(path, error.strerror)) from None
+    try:
+        there = os.fstat(file)
+        if not stat.S_ISREG(there.st_mode) or there.st_uid != os.getuid():
+            raise ArgumentError(_not_ours(path, "it is no file of this user"))
         until_s = time.monotonic() + TURN_S
         while not _locked(file) and not Worker.stop():
             if time.monotonic() > until_s:
@@ -103,6 +111,10 @@ def _turn() -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def _not_ours(path: Path, why: str | None) -> str:
+    return f"{path}: cannot be locked, so that one cell at a time is measured: {why}; remove it, or set TMPDIR"
 
 
 def _locked(file: int) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import multiprocessing
+import signal
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -25,7 +26,13 @@ def local() -> Iterator[tuple[Executor, int]]:
     => WorkerLostError if the process is ended by somebody else.
     """
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
+    # The first event starts the process that clears up behind multiprocessing. It inherits what is blocked: a
+    # terminal that hangs up would end it, and a new one would complain of what it does not know.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        stop = context.Event()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     executor = ProcessPoolExecutor(1, mp_context=context, initializer=Worker.begin, initargs=(stop,))
     try:
         yield executor, 1
