@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from uvmfree.errors import ArgumentError, ParamError, RecordError
 from uvmfree.measure.cell import Cell, measure_cell
-from uvmfree.measure.decode import decode
+from uvmfree.measure.decode import decode, shown
 from uvmfree.measure.record import Record, of_document, read_document
 from uvmfree.uvm.designs import REGISTRY
 
@@ -125,7 +125,9 @@ def sweep_of(document: Any, where: str) -> Sweep:
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise RecordError(f"{where}: is no sweep of uvmfree")
     if document.get("version") != VERSION:
-        raise RecordError(f"{where}: is a sweep of version {document.get('version')}; this uvmfree reads {VERSION}")
+        raise RecordError(
+            f"{where}: is a sweep of version {shown(document.get('version'))}; this uvmfree reads {VERSION}"
+        )
     cells, measured = document.get("cells"), document.get("measured")
     if not isinstance(cells, list) or not isinstance(measured, list):
         raise RecordError(f"{where}: is a sweep without cells")
