@@ -111,6 +111,22 @@ def points_of(records: Sequence[Record]) -> list[Point]:
     return points
 
 
+def at_once(points: Sequence[Point]) -> list[Point]:
+    """Return the points whose times of threads say something."""
+    return [point for point in points if point.record.threads_run_at_once]
+
+
+def left_out(points: Sequence[Point], what: str) -> list[str]:
+    """Say that the others' is left out, why, and how to have it; nothing where there are no others."""
+    if len(at_once(points)) == len(points):
+        return []
+    whom = "Some of these" if at_once(points) else "These"
+    return [
+        f"{whom} records were measured with the GIL: threads took turns, so {what} says nothing and "
+        "is left out. Measure with a free-threaded Python (README) to have it."
+    ]
+
+
 def label(setting: Setting, among: Sequence[Setting]) -> str:
     """Name what tells a setting from the others: "" if nothing does."""
     alike = [other for other in among if other.workload == setting.workload]
