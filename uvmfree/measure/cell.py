@@ -22,6 +22,7 @@ from uvmfree.measure.decode import decode
 from uvmfree.measure.settings import parse_settings
 from uvmfree.measure.workloads import Workload, by_name, check_fits
 from uvmfree.param import Param
+from uvmfree.workload.plural import plural
 
 TURN_S: Final = 3600.0
 """How long a cell waits for its machine; longer than any cell takes."""
@@ -57,7 +58,7 @@ class Cell:
 
     def __str__(self) -> str:
         """Return it in a few words."""
-        cpus = "" if self.ncpus is None else f", {self.ncpus} CPUs"
+        cpus = "" if self.ncpus is None else f", {plural(self.ncpus, 'CPU')}"
         return f"{self.workload}{cpus}, {self.design}" + "".join(f", {setting}" for setting in self.settings)
 
 
