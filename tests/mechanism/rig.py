@@ -11,7 +11,7 @@ from tests.kern.tasks import WAIT_S, begin, finish
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Mutex
-from uvmfree.kern.threads import OsThread, ThreadsMachine
+from uvmfree.machine.threads import OsThread, ThreadsMachine
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 
@@ -41,7 +41,7 @@ def until(true: Callable[[], object]) -> None:
     give_up_ns = machine.clock_ns() + round(WAIT_S * 1e9)
     while not true():
         assert machine.clock_ns() < give_up_ns
-        machine.pause(1000)
+        machine.sleep(50e-6)
 
 
 class MutexMachine(ThreadsMachine):

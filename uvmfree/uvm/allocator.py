@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from uvmfree.errors import ArgumentError, DoubleFree, ForeignPage
-from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.lock import LockHandle
-from uvmfree.kern.machine import Machine
 from uvmfree.kern.mutex import Mutex
+from uvmfree.machine.face import Machine
+from uvmfree.machine.words import CounterPage
 from uvmfree.param import Param
 from uvmfree.uvm.freelist import Walked
 from uvmfree.uvm.idlezero import IdleZero

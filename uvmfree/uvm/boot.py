@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from uvmfree.errors import ParamError
-from uvmfree.kern.machine import Machine
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.face import Machine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.param import Param
 from uvmfree.uvm.designs import REGISTRY
 from uvmfree.uvm.system import Uvm

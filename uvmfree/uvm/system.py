@@ -15,8 +15,8 @@ from uvmfree.errors import ArgumentError, BindError, ClosedError, HangError, Uvm
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
-from uvmfree.kern.machine import Machine, Task
 from uvmfree.kern.xcall import CLOSE_TIMEOUT_S, Xcall
+from uvmfree.machine.face import Machine, Task
 from uvmfree.param import Param
 from uvmfree.uvm.allocator import Cpu, Lwp, UvmState
 from uvmfree.uvm.anon import AnonMemory
@@ -52,7 +52,7 @@ class Uvm:
         """Boot: lay out memory, put all pages on free lists. Use boot() instead."""
         self.param = param
         self.machine = machine
-        self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize)
+        self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize, machine.ram)
         self.events = EventLog(machine.raw_lock, machine.clock_ns)
         self._counters = machine.counters(COUNTERS)
         self._players = Players(machine)
