@@ -29,6 +29,7 @@ from uvmfree.uvm.idlezero import IdleZero
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NO_QUEUE, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.physmem import PhysMem
+from uvmfree.uvm.traits import Traits
 from uvmfree.uvm.uvmexp import CpuStats, UvmExp
 
 Strat = Literal["normal", "only", "fallback"]
@@ -94,6 +95,10 @@ class Design(Protocol):
 
     tunables: frozenset[str]
     summary: str
+
+    @classmethod
+    def traits(cls, param: Param) -> Traits:
+        """Return what the design says of itself, with these tunables."""
 
     def __init__(self, state: UvmState) -> None:
         """Put all pages of `state.physmem` on free lists and fill `state.cpus`."""
