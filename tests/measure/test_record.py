@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from tests.workload.perf_lines import line
 from uvmfree.errors import RecordError
 from uvmfree.measure import record as records
+from uvmfree.measure import stress as stresses
 from uvmfree.measure import workloads
 from uvmfree.measure.bench import measure, new_record
 from uvmfree.measure.record import Record, load, of_document
 from uvmfree.measure.run import figures
+from uvmfree.measure.stress_run import StressRun
 from uvmfree.param import Param
 from uvmfree.uvm.designs import REGISTRY
 from uvmfree.workload.trace import read_trace
@@ -219,3 +221,21 @@ def test_whatever_stands_anywhere_it_is_a_record_or_one_clean_error(path: tuple[
 
 def test_the_schema_of_today_is_the_one_that_is_written(plain: dict[str, Any]) -> None:
     assert (plain["schema"], plain["version"]) == (records.SCHEMA, records.VERSION) == ("uvmfree.record", 2)
+
+
+@pytest.mark.parametrize("gone", ["injected", "survived"])
+def test_a_fault_that_does_not_say_how_often_is_refused(gone: str) -> None:
+    made = stresses.new_record(stresses.Options(ncpus=2, npages=256), ("percpu",))
+    made.stress.append(StressRun("percpu", faults={"storm": {"injected": 2, "survived": 1}}))
+    document = json.loads(json.dumps(made.document()))
+    assert of_document(document, "a.json").stress == made.stress
+    del document["stress"][0]["faults"]["storm"][gone]
+    with pytest.raises(RecordError, match=rf"^a\.json\.stress\[0\]\.faults\.storm: has no '{gone}'$"):
+        of_document(document, "a.json")
+
+
+def test_a_stress_record_without_its_length_is_refused() -> None:
+    document = json.loads(json.dumps(stresses.new_record(stresses.Options(), ("percpu",)).document()))
+    document["seconds"] = None
+    with pytest.raises(RecordError, match=r"^a\.json\.seconds: must be a number, is None$"):
+        of_document(document, "a.json")

@@ -13,6 +13,7 @@ from uvmfree.measure.record import Record
 from uvmfree.report.page.facts import caveats
 from uvmfree.report.page.scaling import scaling
 from uvmfree.report.page.settings import Source, designs_of, points_of
+from uvmfree.workload.plural import plural
 
 COUNTS = (1, 2, 3, 4, 8)
 LAWS = {"percpu": (1e6, 0.1, 0.001)}
@@ -47,7 +48,7 @@ def test_the_plot_is_shaded_from_between_the_last_that_fits_and_the_first_that_d
     shapes = [(shape["x0"], shape["x1"]) for shape in plot.layout.get("shapes", [])]
     assert shapes == ([] if edge is None else [(edge, 8.4)])
     named = [trace["name"] for trace in plot.traces if trace["name"].startswith("more threads")]
-    assert named == ([] if edge is None else [f"more threads than the {processors} processors of the host"])
+    assert named == ([] if edge is None else [f"more threads than the {plural(processors, 'processor')} of the host"])
 
 
 @pytest.mark.parametrize(("ncpus", "said"), [(2, False), (3, False), (4, True)])

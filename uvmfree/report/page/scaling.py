@@ -18,6 +18,7 @@ from uvmfree.report.page.numbers import number, spread
 from uvmfree.report.page.plot import Layout, Trace, axis, colour, layout, legend_only, plain, symbol
 from uvmfree.report.page.rows import repetitions, rows_plot, table, told
 from uvmfree.report.page.settings import Point, at_once, left_out
+from uvmfree.workload.plural import plural
 
 DASHES: Final = ("solid", "dash", "dashdot", "longdash", "dot", "longdashdot")
 UNIT: Final = "page operations per second"
@@ -102,7 +103,7 @@ def _against_cpus(workload: str, settings: Sequence[Sequence[Point]], designs: S
             fitted.append(found)
             traces.append(found.curve(designs))
     if max(point.ncpus for point in points) > (processors := _processors(points)):
-        words = f"more threads than the {processors} processors of the host"
+        words = f"more threads than the {plural(processors, 'processor')} of the host"
         traces.append(legend_only(words, symbol="square", size=14, color="var(--shade)"))
     entries = _entered(traces)
     height = _HEIGHT_PX + _ENTRY_PX * max(0, entries - _ENTRIES)

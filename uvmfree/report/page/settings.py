@@ -10,6 +10,7 @@ from uvmfree.measure.record import Record
 from uvmfree.measure.run import Run
 from uvmfree.param import Param
 from uvmfree.uvm.designs import REGISTRY
+from uvmfree.workload.plural import plural
 
 TUNABLES: Final = tuple(
     each.name for each in fields(Param) if each.name not in ("design", "ncpus", "lockstat", "npages")
@@ -34,7 +35,7 @@ class Setting:
         return cls(
             workload=record.workload.name,
             interpreter=host.interpreter,
-            host=f"{host.cpu_model}, {len(host.affinity)} processors, {host.kernel}",
+            host=f"{host.cpu_model}, {plural(len(host.affinity), 'processor')}, {host.kernel}",
             npages=record.param.npages,
             tunables=tuple((name, param[name]) for name in TUNABLES),
         )
@@ -89,7 +90,7 @@ class Point:
 
 def cpus(count: int) -> str:
     """Return a number of CPUs in words."""
-    return f"{count} CPU" + "s" * (count != 1)
+    return plural(count, "CPU")
 
 
 def changed(param: Param) -> list[tuple[str, object]]:

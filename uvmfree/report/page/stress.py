@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from uvmfree.measure.stress_run import StressRun
 from uvmfree.report.page.content import Group, Section, Table
 from uvmfree.report.page.settings import Source
+from uvmfree.workload.plural import plural
 
 
 def stressed(sources: Sequence[Source]) -> list[Section]:
@@ -19,8 +20,8 @@ def stressed(sources: Sequence[Source]) -> list[Section]:
     injected = sum(fault["injected"] for _, run in found for fault in run.faults.values())
     survived = sum(fault["survived"] for _, run in found for fault in run.faults.values())
     words: tuple[str, ...] = (
-        f"{steps:,} random operations on all CPUs at once, {injected:,} faults of which {survived:,} were survived, "
-        f"{errors or 'no'} error{'s' * (errors != 1)}.",
+        f"{plural(steps, 'random operation')} on all CPUs at once, {plural(injected, 'fault')} of which {survived:,} "
+        f"{'was' if survived == 1 else 'were'} survived, {plural(errors, 'error') if errors else 'no errors'}.",
         "Lock statistics, if they were asked for (`uvmfree stress --format`), are in the record and not drawn. The "
         "counters of a stress run are drawn over time below.",
     )
