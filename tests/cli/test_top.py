@@ -93,9 +93,10 @@ def test_lines_for_pipes_have_a_header_and_end_after_so_many(counters: str) -> N
     assert "\x1b" not in said.stdout
 
 
-def test_on_a_terminal_it_draws_a_table_of_the_cpus(counters: str) -> None:
+def on_a_terminal(*args: str) -> bytes:
+    """What `uvmfree top` draws on a terminal."""
     ours, theirs = pty.openpty()
-    shown = subprocess.Popen([*RUN, "top", counters, "-c", "2", "-w", "0.1"], stdout=theirs, stderr=subprocess.PIPE)
+    shown = subprocess.Popen([*RUN, "top", *args], stdout=theirs, stderr=subprocess.PIPE)
     os.close(theirs)
     text = b""
     while True:
@@ -109,8 +110,25 @@ def test_on_a_terminal_it_draws_a_table_of_the_cpus(counters: str) -> None:
     assert shown.wait(BOUND_S) == 0
     shown.communicate()
     os.close(ours)
+    return text
+
+
+def test_on_a_terminal_it_draws_a_table_of_the_cpus(counters: str) -> None:
+    text = on_a_terminal(counters, "-c", "2", "-w", "0.1")
     assert b"percpu" in text
     assert b"alloc/s" in text
+
+
+def test_no_escape_sequence_of_a_counter_page_gets_to_the_terminal(counters: str, tmp_path: Path) -> None:
+    page, spoilt = Path(counters).read_bytes(), tmp_path / "spoilt"
+    name, hostile = b'"design": "percpu"', rb'"design": "\u001b]0;owned\u0007"'
+    assert name in page
+    grown = page.replace(name, hostile, 1)
+    padding = grown.index(bytes(64))
+    spoilt.write_bytes(grown[:padding] + grown[padding + len(hostile) - len(name) :])
+    text = on_a_terminal(str(spoilt), "-c", "1", "-w", "0.1")
+    assert rb"\x1b]0;owned\x07, running" in text
+    assert b"\x1b]0;" not in text
 
 
 @pytest.mark.parametrize(

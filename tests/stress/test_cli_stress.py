@@ -105,6 +105,7 @@ def test_a_table_and_the_counters(run: Run) -> None:
         (("--seconds", "nan"), "--seconds nan: must be from"),
         (("--seconds", "long"), "'long' is not a valid float"),
         (("--seed", "-3"), "--seed -3: must be a whole number, 0 or more"),
+        (("--seed", str(1 << 63)), "must be less than 2**63, so that a record can keep it"),
         (("--cpus", "0"), "--cpus 0: must be from 1 to 128"),
         (("--npages", "3"), "npages=3: must be from 22"),
         (("--design", "nosuch"), "--design nosuch: must be one of fpageqlock, percpu"),

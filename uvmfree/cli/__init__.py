@@ -57,19 +57,23 @@ def main() -> NoReturn:
 
 
 def _explain(error: UvmError) -> int:
-    """Say what went wrong: bad input in one line, what should never happen with its traceback."""
+    """Say what went wrong: bad input in one line, what should never happen with its traceback.
+
+    => An error may quote a file: a terminal gets nothing from it that it would obey.
+    """
+    from uvmfree.measure.printable import printable
     from uvmfree.workload.driver import DriveError
 
     if isinstance(error, AuditError):
         for finding in error.findings:
-            click.echo(f"uvmfree: audit: {finding}", err=True)
+            click.echo(f"uvmfree: audit: {printable(finding)}", err=True)
         return BROKEN
     if isinstance(error, OutputError) and error.reader_gone:
         return READER_GONE
     if isinstance(error, DriveError | HangError | LockError | WorkerLostError | XcallError):
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
-        click.echo(f"uvmfree: {error}", err=True)
+        click.echo(f"uvmfree: {printable(str(error))}", err=True)
         return BROKEN
-    click.echo(f"uvmfree: {error}", err=True)
+    click.echo(f"uvmfree: {printable(str(error))}", err=True)
     return BAD_INPUT

@@ -95,8 +95,10 @@ def _screen(look: Top) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from uvmfree.measure.printable import printable
+
     state = "ended" if look.ended else "running"
-    head = Text(f"{look.design}, {state}; {look.npages:,} pages: {look.used:,} used, {look.free:,} free, ")
+    head = Text(f"{printable(look.design)}, {state}; {look.npages:,} pages: {look.used:,} used, {look.free:,} free, ")
     head.append(f"{look.cached:,} cached, {look.paging:,} paging; {look.waiters} waiting for pages")
     rates = Text(
         f"Per s: {look.allocs_per_s:,.0f} allocated, {look.frees_per_s:,.0f} freed, {look.hit_percent:.1f} % local; "

@@ -56,6 +56,7 @@ def record(file: str, command: tuple[str, ...]) -> None:
 
     Ctrl-C ends the recording; what was recorded until then is kept. Exit code 1 if COMMAND failed.
     """
+    from uvmfree.measure.printable import printable
     from uvmfree.workload.perfrecord import RecordingInterruptedError
     from uvmfree.workload.perfrecord import record as perf_record
 
@@ -70,7 +71,7 @@ def record(file: str, command: tuple[str, ...]) -> None:
         sys.exit(asked.status)
     _print_info(recorded.trace)
     for line in recorded.lost:
-        click.echo(f"uvmfree: perf: {line}", err=True)
+        click.echo(f"uvmfree: perf: {printable(line)}", err=True)
     if recorded.interrupted:
         click.echo(f"uvmfree: interrupted; {file} holds what was recorded until then", err=True)
         sys.exit(asked.status)
@@ -89,6 +90,8 @@ def _numbers(cpus: tuple[int, ...]) -> str:
 
 
 def _print_info(read: Trace) -> None:
+    from uvmfree.measure.printable import printable
+
     counts = read.counts
     moved, per_op = counts.linux_moved, counts.linux_moved_per_op
     rows = (
@@ -105,6 +108,6 @@ def _print_info(read: Trace) -> None:
         ("pages moved under Linux's zone lock", "not recorded" if moved is None else f"{moved:,}"),
         ("... per page operation (alloc + known free)", "not recorded" if per_op is None else f"{per_op:.3f}"),
     )
-    click.echo(read.name)
+    click.echo(printable(read.name))
     for label, value in rows:
         click.echo(f"  {label:<46}{value:>20}")

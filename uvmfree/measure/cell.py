@@ -28,6 +28,12 @@ from uvmfree.workload.plural import plural
 TURN_S: Final = 3600.0
 """How long a cell waits for its machine; longer than any cell takes."""
 
+TERMINAL: Final = (signal.SIGINT, signal.SIGHUP)
+"""What a terminal sends to all processes that it has begun: for the first of them to hear, and to end the others."""
+
+_PR_SET_PDEATHSIG: Final = 1
+"""prctl(2) of Linux."""
+
 _POLL_S: Final = 0.05
 _GIVEN: Final = {"ncpus": "--cpus", "design": "--design", "lockstat": "every cell runs with lockstat and without"}
 
@@ -72,10 +78,21 @@ class Worker:
     stop: Callable[[], bool] = staticmethod(lambda: False)
 
     @classmethod
-    def begin(cls, stop: Any) -> None:
-        """Listen to an event of the process that began this one, and leave Ctrl-C to that one."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    def begin(cls, stop: Any, parent: int) -> None:
+        """Listen to an event of the process that began this one, leave Ctrl-C to that one, and end when it ends."""
+        for number in TERMINAL:
+            signal.signal(number, signal.SIG_IGN)
+        _end_with(parent)
         cls.stop = staticmethod(stop.is_set)
+
+
+def _end_with(parent: int) -> None:
+    """Have the system end this process with its parent, which may be killed: nobody would be left to stop it."""
+    import ctypes  # for this call only
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was gone before
+        os._exit(1)
 
 
 def measure_cell(plain: Mapping[str, Any]) -> dict[str, Any]:

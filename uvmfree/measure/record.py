@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from uvmfree.errors import RecordError
-from uvmfree.measure.decode import decode
+from uvmfree.measure.decode import decode, shown
 from uvmfree.measure.facts import WorkloadFacts
 from uvmfree.measure.host import Host
 from uvmfree.measure.run import Figures, Run, figures
@@ -156,6 +156,8 @@ def read_document(file: str) -> Any:
                 f"{file}: breaks off in line {error.lineno}; it was not written or copied whole"
             ) from None
         raise RecordError(f"{file}: is no JSON document: line {error.lineno}: {error.msg}") from None
+    except ValueError:  # the only other one that the reader of JSON raises
+        raise RecordError(f"{file}: is no record: it has a whole number of thousands of digits") from None
     except RecursionError:
         raise RecordError(f"{file}: is nested too deeply to be a record") from None
 
@@ -165,13 +167,14 @@ def of_document(document: Any, where: str) -> Record:
     if not isinstance(document, dict) or "schema" not in document:
         raise RecordError(f"{where}: is no uvmfree record: it has no schema")
     version = document.get("version")
-    reader = _READERS.get((str(document["schema"]), version if type(version) is int else 0))
+    schema = document["schema"]
+    reader = _READERS.get((schema, version)) if type(schema) is str and type(version) is int else None
     if reader is None:
-        if document["schema"] == SCHEMA and type(version) is int and version > VERSION:
+        if schema == SCHEMA and type(version) is int and version > VERSION:
             raise RecordError(
-                f"{where}: is of version {version}; this uvmfree reads up to {VERSION}, use a newer one"
+                f"{where}: is of version {shown(version)}; this uvmfree reads up to {VERSION}, use a newer one"
             )
-        raise RecordError(f"{where}: is no uvmfree record: schema {document['schema']!r}, version {version!r}")
+        raise RecordError(f"{where}: is no uvmfree record: schema {shown(schema)}, version {shown(version)}")
     record = decode(Record, reader(document), where)
     check_shape(record, where)
     return record

@@ -76,6 +76,8 @@ class Options:
             raise ArgumentError(f"--seconds {self.seconds:g}: must be from {SECONDS_MIN:g} to {SECONDS_MAX:g}")
         if self.seed < 0:
             raise ArgumentError(f"--seed {self.seed}: must be a whole number, 0 or more")
+        if self.seed >> 63:
+            raise ArgumentError(f"--seed {self.seed}: must be less than 2**63, so that a record can keep it")
         if not 1 <= self.ncpus <= 128:
             raise ArgumentError(f"--cpus {self.ncpus}: must be from 1 to 128")
         self.param("percpu")
