@@ -43,7 +43,7 @@ class Uvm:
     """A system of pages, CPUs and counters.
 
     => `uvmexp`: the counters. `xcall`: cross-calls. `param`: what it was booted with. `physmem`: RAM.
-    => `pageout`, `pagedaemon`: who waits for pages, and who frees them.
+    => `pageout`, `pagedaemon`: who waits for pages, and who frees them. `design`: for tests; users do not call it.
     => `machine`: the Machine that it runs on, for those who drive it. `events`: redistributions and the daemon's
        passes, with their times.
     """
@@ -89,7 +89,7 @@ class Uvm:
             relieve=lambda: self._drainer.drain("retry"),
             check_open=self._check_open,
         )
-        self._design = design_for(param)(self._state)
+        self.design = self._design = design_for(param)(self._state)
         self.xcall: Xcall[Cpu] = Xcall(
             machine,
             param.ncpus,
