@@ -71,6 +71,10 @@ class Free(Op):
     at: int = 0
     by: By = "cpu"
 
+    @property
+    def by_cpu(self) -> bool:  # type: ignore[override]
+        return self.by == "cpu"
+
     def system(self, hands: Hands) -> Iterator[list[int]]:
         if self.by in ("list", "twice", "player"):
             yield from self._in_one_call(hands)
