@@ -84,7 +84,8 @@ class Free(Op):
             if (pg := hands.gives(self.at)) is None:
                 return
             with hands.unless_refused([pg]):
-                (calls[self.by] if self.by in calls else hands.cpu.pagefree)(pg)
+                free = hands.cpu.pagefree if self.by_cpu else calls[self.by]
+                free(pg)
             yield [pg.pfn]
 
     def _in_one_call(self, hands: Hands) -> Iterator[list[int]]:
