@@ -27,6 +27,15 @@ settings.register_profile("search", settings.get_profile("default"), derandomize
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Use two processes for the whole suite: most tests leave one processor idle. What is named runs in this one.
+
+    => Not more: tests of threads have threads of their own, as many as there are processors.
+    """
+    whole = config.args == config.getini("testpaths") and not config.option.keyword and not config.option.markexpr
+    return min(2, len(os.sched_getaffinity(0))) if whole else 0
+
+
 def pytest_report_header() -> str:
     """Name the interpreter: what a test of threads proves depends on it."""
     enabled = getattr(sys, "_is_gil_enabled", lambda: True)()

@@ -21,7 +21,7 @@ import pytest
 import uvmfree
 import uvmfree.cli
 from tests.anon.rig import until
-from uvmfree.kern.counters import CounterPage
+from uvmfree.kern.counters import Adder, CounterPage
 from uvmfree.measure import stress as measure
 from uvmfree.measure.counterfile import CounterReader
 from uvmfree.workload.faults import FAULTS
@@ -123,11 +123,8 @@ def test_what_breaks_is_reported_with_its_command(run: Run, monkeypatch: pytest.
     """R3: a counter that is wrong ends the run with exit code 1; the document is written all the same."""
     adder = CounterPage.adder
 
-    def stuck(self: CounterPage, name: str) -> object:
-        made = adder(self, name)
-        if name == "zeropages":
-            made._add = lambda n: None
-        return made
+    def stuck(self: CounterPage, name: str) -> Adder:
+        return Adder(lambda n: None, self) if name == "zeropages" else adder(self, name)
 
     monkeypatch.setattr(CounterPage, "adder", stuck)
     said = run("--seconds", "20", "--seed", "9", "--design", "percpu", *SMALL, "--json", "out.json")
