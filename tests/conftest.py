@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.threads.summary"]
+
 THREADS_END_S = 5.0
 
 # Derandomised: a change is judged by what it changed, not by the luck of the draw. `search` is for hunting:

@@ -11,7 +11,7 @@ tests/threads/observer.py watches a program.
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -179,6 +179,10 @@ class Report:
         self.looks += seen.looks
         self.reads += seen.reads
         self.widest[variant] = seen if variant not in self.widest else self.widest[variant].wider(seen)
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values, to be sent to another process."""
+        return asdict(self)
 
 
 class ProgramFailed(AssertionError):

@@ -12,7 +12,6 @@ from uvmfree.workload import load
 from uvmfree.workload.driver import DriveError, Lane, drive
 from uvmfree.workload.load import Load, pagealloc_waiting
 
-
 NEVER = {"redistribute_interval_s": 3600.0, "redistribute_min_gap_s": 3600.0}
 
 
