@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 import sysconfig
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -47,6 +48,16 @@ def pytest_report_header() -> str:
         f"interpreter: {platform.python_implementation()} {platform.python_version()}, {build}, {gil}, "
         f"{len(os.sched_getaffinity(0))} CPUs"
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have a folder for temporary files: what one process locks there must not keep another one waiting."""
+    folder = str(tmp_path_factory.mktemp("temporary"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture(autouse=True)

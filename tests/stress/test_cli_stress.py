@@ -226,7 +226,7 @@ def test_a_timeline_and_a_counter_page_of_both_designs(run: Run, tmp_path: Path)
         "perfetto.protos.perfetto.trace.perfetto_trace_pb2", reason="extra `trace` not installed"
     )
     timeline, counters = tmp_path / "t.pftrace", tmp_path / "counters"
-    args = ("--seconds", "0.3", *SMALL, "--faults", "storm", "--perfetto", str(timeline), "--counters", str(counters))
+    args = ("--seconds", "0.1", *SMALL, "--faults", "storm", "--perfetto", str(timeline), "--counters", str(counters))
     said = run(*args)
     assert (said.status, said.err) == (0, "")
     trace = pb.Trace()
