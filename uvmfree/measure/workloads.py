@@ -98,7 +98,7 @@ def handoff(ncpus: int) -> Workload:
     return Workload(
         name="handoff",
         ncpus=ncpus,
-        load=lambda uvm: Load(uvm, synthetic.handoff(ncpus, HANDOFF_PAGES)),
+        load=lambda uvm: Load(uvm, synthetic.handoff(ncpus, HANDOFF_PAGES, uvm.machine.event)),
         page_operations=2 * HANDOFF_PAGES * (ncpus // 2),
         live_pages=synthetic.PARCEL_PAGES * (synthetic.PARCELS_MAX + 2) * (ncpus // 2),
     )

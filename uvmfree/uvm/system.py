@@ -15,14 +15,13 @@ from uvmfree.errors import ArgumentError, BindError, ClosedError, HangError, Uvm
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
-from uvmfree.kern.machine import Machine, Task
 from uvmfree.kern.xcall import CLOSE_TIMEOUT_S, Xcall
+from uvmfree.machine.face import Machine, Task
 from uvmfree.param import Param
-from uvmfree.uvm.allocator import Cpu, Lwp, UvmState
+from uvmfree.uvm.allocator import Cpu, Design, Lwp, UvmState
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonmaps import AnonMaps
 from uvmfree.uvm.audit import audit
-from uvmfree.uvm.designs import design_for
 from uvmfree.uvm.drainer import Drainer
 from uvmfree.uvm.hotplug import Hotplug
 from uvmfree.uvm.idle import IdleThreads
@@ -43,16 +42,18 @@ class Uvm:
     """A system of pages, CPUs and counters.
 
     => `uvmexp`: the counters. `xcall`: cross-calls. `param`: what it was booted with. `physmem`: RAM.
-    => `pageout`, `pagedaemon`: who waits for pages, and who frees them. `design`: for tests; users do not call it.
+    => `traits`: what its design says of itself. `design`: the design, for those who test one or write one.
+    => `pageout`, `pagedaemon`: who waits for pages, and who frees them.
     => `machine`: the Machine that it runs on, for those who drive it. `events`: redistributions and the daemon's
        passes, with their times.
     """
 
-    def __init__(self, param: Param, machine: Machine) -> None:
+    def __init__(self, param: Param, machine: Machine, design: type[Design]) -> None:
         """Boot: lay out memory, put all pages on free lists. Use boot() instead."""
         self.param = param
         self.machine = machine
-        self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize)
+        self.traits = design.traits(param)
+        self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize, machine.ram)
         self.events = EventLog(machine.raw_lock, machine.clock_ns)
         self._counters = machine.counters(COUNTERS)
         self._players = Players(machine)
@@ -89,7 +90,7 @@ class Uvm:
             relieve=lambda: self._drainer.drain("retry"),
             check_open=self._check_open,
         )
-        self.design = self._design = design_for(param)(self._state)
+        self.design = self._design = design(self._state)
         self.xcall: Xcall[Cpu] = Xcall(
             machine,
             param.ncpus,
@@ -311,13 +312,10 @@ class Uvm:
     def redistributions(self) -> dict[str, int]:
         """Return how many redistributions moved pages, by cause; `rate-limited`: those that were not done for that.
 
-        => Causes: timer (P9), pressure (P10), explicit, retry (`drain_retry`), pglistalloc (P7).
+        => Causes: timer (P9), pressure (P10), explicit, retry (`drain_retry`), pglistalloc (P7); and a design's own.
         """
         return {
-            "timer": 0,
-            "pressure": 0,
-            "explicit": 0,
-            "retry": 0,
+            **dict.fromkeys(("timer", "pressure", "explicit", "retry"), 0),
             **self._design.redistributions(),
             "pglistalloc": self._pglist.drained,
             "rate-limited": self._drainer.rate_limited,
