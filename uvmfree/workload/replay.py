@@ -21,6 +21,7 @@ from typing import Final
 
 from uvmfree.errors import ArgumentError, OutOfPages
 from uvmfree.machine.face import Event
+from uvmfree.param import NCPUS_MAX
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
@@ -81,20 +82,27 @@ def plan(
 
     => `by` "cpu": each runs the events recorded on it. "task": the tasks are dealt out over `ncpus` CPUs in the
        order in which they appear.
-    => ArgumentError if there is no CPU, or the trace has more than `ncpus`, or the window is under 2 events.
+    => `ncpus` None: as many as the trace has; by task at most those that a system has.
+    => ArgumentError if there is no CPU, or the trace has more than `ncpus` or a system has, or the window is under 2
+       events.
     """
     if window < 2:
         raise ArgumentError(f"window={window}: must be at least 2 trace events")
     if by not in ("cpu", "task"):
         raise ArgumentError(f"by={by!r}: must be 'cpu' or 'task'")
+    if by == "cpu" and trace.ncpus > NCPUS_MAX:
+        raise ArgumentError(
+            f"{trace.name} was recorded on {trace.ncpus} CPUs, and a system has at most {NCPUS_MAX}; "
+            f"--by task --cpus {NCPUS_MAX} spreads its tasks over so many"
+        )
     if ncpus is None:
-        ncpus = trace.ncpus
+        ncpus = min(trace.ncpus, NCPUS_MAX)
     if ncpus < 1:
         raise ArgumentError(f"{ncpus} CPUs: there must be at least 1")
     if by == "cpu" and ncpus < trace.ncpus:
         raise ArgumentError(
             f"{ncpus} CPUs are too few: {trace.name} was recorded on {trace.ncpus}; "
-            f"by tasks it can be spread over any number"
+            f"--by task spreads its tasks over any number"
         )
     lane_of = trace.cpu if by == "cpu" else array("H", (task % ncpus for task in trace.task))
     freed_on: dict[int, int] = {
