@@ -143,7 +143,7 @@ def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("runs", 0, "samples", "cached", 1, value=[]), r"samples.cached\[1\]: must have \d+ entries, has 0"),
         (lambda d: d["runs"][0]["redistributions"].pop("timer"), r"runs\[0\].redistributions: has no 'timer'"),
         (put("runs", 0, "design", value="x"), r"runs\[0\].design: must be one of fpageqlock, percpu, is 'x'"),
-        (put("version", value=10**5000), "is of version a larger one; this uvmfree reads up to 2"),
+        (put("version", value=10**5000), "is of version a larger one; this uvmfree reads up to 3"),
         (put("runs", 0, "drive", "wall_ns", value=1 << 63), "wall_ns: must be a whole number within 64 bits"),
         (put("runs", 0, "drive", "wall_ns", value=10**5000), "wall_ns: must be a whole number within 64 bits"),
         (put("runs", 0, "drive", "wall_ns", value=0), "wall_ns: must be 1 or more, is 0"),

@@ -21,7 +21,7 @@ import pytest
 import uvmfree
 import uvmfree.cli
 from tests.anon.rig import until
-from uvmfree.machine.words import CounterPage
+from uvmfree.machine.words import Adder, CounterPage
 from uvmfree.measure import stress as measure
 from uvmfree.measure.counterfile import CounterReader
 from uvmfree.measure.host import gil_enabled
@@ -132,11 +132,8 @@ def test_what_breaks_is_reported_with_its_command(run: Run, monkeypatch: pytest.
     """R3: a counter that is wrong ends the run with exit code 1; the document is written all the same."""
     adder = CounterPage.adder
 
-    def stuck(self: CounterPage, name: str) -> object:
-        made = adder(self, name)
-        if name == "zeropages":
-            made._add = lambda n: None
-        return made
+    def stuck(self: CounterPage, name: str) -> Adder:
+        return Adder(lambda n: None, self) if name == "zeropages" else adder(self, name)
 
     monkeypatch.setattr(CounterPage, "adder", stuck)
     said = run("--seconds", "20", "--seed", "9", "--design", "percpu", *SMALL, "--json", "out.json")
@@ -238,7 +235,7 @@ def test_a_timeline_and_a_counter_page_of_both_designs(run: Run, tmp_path: Path)
         "perfetto.protos.perfetto.trace.perfetto_trace_pb2", reason="extra `trace` not installed"
     )
     timeline, counters = tmp_path / "t.pftrace", tmp_path / "counters"
-    args = ("--seconds", "0.3", *SMALL, "--faults", "storm", "--perfetto", str(timeline), "--counters", str(counters))
+    args = ("--seconds", "0.1", *SMALL, "--faults", "storm", "--perfetto", str(timeline), "--counters", str(counters))
     said = run(*args)
     assert (said.status, said.err) == (0, "")
     trace = pb.Trace()
