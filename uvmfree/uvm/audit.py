@@ -51,6 +51,8 @@ def _findings(state: UvmState, design: Design, ranged: int) -> Iterator[str]:
             if pg.pfn in at_home:
                 yield f"page {pg.pfn:#x} is being zeroed by CPU {player.index} and stands on a free list (R16)"
             at_home.add(pg.pfn)
+            if player.lost(pg):
+                yield f"page {pg.pfn:#x} is being zeroed by CPU {player.index}, and nobody is at it: it is lost (R16)"
     colormask = state.uvmexp.ncolors - 1
     freelist_of = {pfn: seg.free_list for seg in state.physmem.segments for pfn in range(seg.start, seg.end)}
     allocated = 0
