@@ -145,9 +145,6 @@ class Stress:
                 self._tick("closing")
         except BaseException as error:  # noqa: BLE001 - kept for whoever supervises the run
             self.shared.fail(self.phase, error)
-        finally:
-            for fault in self.faults:
-                fault.close()
         self._tick("over")
 
     def _play(self) -> None:
