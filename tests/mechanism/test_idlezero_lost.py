@@ -1,4 +1,4 @@
-"""Idle zeroing that is broken off from outside: the page comes back, and the audit knows one that does not (R3, R16)."""
+"""Idle zeroing that is broken off: the page comes back, and the audit knows one that does not (R3, R16)."""
 
 from collections.abc import Callable, Iterator
 

@@ -87,7 +87,7 @@ class IdleZero:
         """Zero free pages of this CPU ahead of time, while it is idle (uvm_pageidlezero, R14 to R16, P6).
 
         => Returns how many it zeroed. At once, if there are enough zeroed pages (R14) or the lock is busy (R15).
-        => Stops as soon as `runnable()`: the page at hand goes back as it came (R16). So it does if `runnable()` raises.
+        => Stops as soon as `runnable()`, or when that raises: the page at hand goes back as it came (R16).
         => Source: uvm_pageidlezero in sys/uvm/uvm_page.c.
         """
         call, done = IdleCall(), 0
