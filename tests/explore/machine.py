@@ -14,6 +14,7 @@ not explore is modelled here:
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from uvmfree.kern.lockdebug import LockDebug
@@ -180,6 +181,9 @@ class ExploreMachine:
     def me(self) -> int:
         """Number the threads in the order in which they first ask: a message then reads the same when replayed."""
         return self._ids.setdefault(threading.get_ident(), len(self._ids))
+
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def pause(self, polls: int) -> None:
         self.step()

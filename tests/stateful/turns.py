@@ -10,6 +10,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lock import RawLock
@@ -120,6 +121,9 @@ class TurnsMachine:
 
     def me(self) -> int:
         return self.current.number
+
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def pause(self, polls: int) -> None:
         self._ready.append(self.current)

@@ -33,6 +33,11 @@ class LockHandle:
         self.try_acquire = try_acquire
         self.release = release
 
+    def refuse(self, refuse: Callable[[], object]) -> None:
+        """Have every acquisition raise by `refuse` from now on; for when no other thread uses the handle."""
+        self.acquire = refuse
+        self.try_acquire = lambda: bool(refuse())
+
     def __enter__(self) -> None:
         self.acquire()
 

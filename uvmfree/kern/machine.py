@@ -8,6 +8,7 @@ Prior art: the `Engine` seam of shuttle and loom, which swap the primitives unde
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from uvmfree.kern.counters import CounterPage
@@ -55,6 +56,9 @@ class Machine(Protocol):
 
     def me(self) -> int:
         """Return a number that no other live thread of control has."""
+
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        """Keep what interrupts the calling thread out of the allocator, if anything does (kern/interrupt.py)."""
 
     def pause(self, polls: int) -> None:
         """Let other threads of control run, the longer the more often (`polls`) the caller has looked in vain."""

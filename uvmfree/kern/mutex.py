@@ -86,6 +86,22 @@ class Mutex:
             if counting is not None:
                 self._retired = list(summed([*self._retired, counting.snapshot()], by_caller=True))
 
+    def comes_free(self, timeout_s: float) -> bool:
+        """Whether nobody holds the mutex, or nobody does any more within `timeout_s`; neither counted nor checked."""
+        if not (self._raw.acquire(False) or self._raw.acquire(True, timeout_s)):
+            return False
+        self._raw.release()
+        return True
+
+    def wrest(self) -> None:
+        """Release the mutex in the place of a holder that has gone without doing so; for the end of a system."""
+        if self._debug is not None:
+            self._debug.forget(self)
+        if self._watched is not None:
+            self._watched.holder = None
+        self._raw.acquire(False)  # it may have come free just now
+        self._raw.release()
+
     def snapshot(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
         """Return what was counted since boot: one record, or one per caller; nothing without lockstat.
 
@@ -119,9 +135,9 @@ class Condvar:
         parked = self._raw_lock()
         parked.acquire()
         self._waiters.append(parked)
-        handle.release()
         signalled = False
         try:
+            handle.release()
             signalled = parked.acquire(True, -1 if timeout_s is None else max(0.0, timeout_s))
         finally:
             handle.acquire()

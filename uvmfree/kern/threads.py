@@ -9,10 +9,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
 from uvmfree.kern.counters import CounterPage
+from uvmfree.kern.interrupt import interrupts_held_back
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
@@ -89,6 +91,11 @@ class ThreadsMachine:
     def me(self) -> int:
         """Return the identity of the calling thread; it may be given again after the thread has ended."""
         return threading.get_ident()
+
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        """Hold Ctrl-C back while the main thread is inside the allocator, if Python's own handler would raise it."""
+        sleeps = (Condvar.wait.__code__, OsThread.join.__code__, ThreadsMachine.pause.__code__)
+        return interrupts_held_back(sleeps)
 
     def pause(self, polls: int) -> None:
         """Yield the processor, and with it the GIL; after SPINS polls sleep for a while."""

@@ -12,21 +12,34 @@ from contextlib import ExitStack
 
 from uvmfree.errors import AuditError
 from uvmfree.kern.lock import LockHandle
+from uvmfree.kern.mutex import Mutex
 from uvmfree.uvm.allocator import Design, UvmState
 from uvmfree.uvm.freelist import Walked
+from uvmfree.uvm.leftheld import left_held
 from uvmfree.uvm.page import ZEROS
 
 FINDINGS_MAX = 20
 """Findings listed before the audit stops: one broken list shows as thousands of wrong pages."""
 
 
-def audit(state: UvmState, design: Design, locks: Sequence[LockHandle], ranged: Callable[[], int]) -> None:
+def audit(
+    state: UvmState,
+    design: Design,
+    locks: Sequence[LockHandle],
+    mutexes: Sequence[Mutex],
+    ranged: Callable[[], int],
+) -> None:
     """Check R3: every page in exactly one place, and every counter equal to what is walked.
 
     => AuditError lists what is wrong; returns None if nothing is.
     => Takes every lock of the design, `locks`, in order; none may be held.
+    => One of the system's `mutexes` that does not come free is a finding, and the only one: nothing can be walked.
     => `ranged()`: pages handed out by ranged allocation, which no CPU counts.
     """
+    if names := left_held(mutexes):
+        raise AuditError(
+            [f"{name} is held for good: a call was broken off that had taken it, or hangs" for name in names]
+        )
     with ExitStack() as held:
         for handle in locks:
             held.enter_context(handle)

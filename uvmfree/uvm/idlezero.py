@@ -127,7 +127,7 @@ class IdleZero:
             cpu._release_free()  # it was taken over, or detached, while we waited for the lock
         try:
             cpu._zeroing.remove(pg)
-            del cpu._calls[pg.pfn]
+            cpu._calls.pop(pg.pfn, None)
             cpu._idle_put(pg, ZEROS if finished else UNKNOWN)
             if finished:
                 cpu.zeroed += 1

@@ -18,6 +18,7 @@ class Players:
         self._players: dict[int, int] = {}  # CPU -> the thread that plays it; guarded by _lock
         self._lwps: dict[int, Lwp] = {}
         self._busy: frozenset[int] = frozenset()
+        self._own: frozenset[int] = frozenset()  # the system's own threads; replaced whole under _lock
 
     def enter(self, index: int) -> None:
         """Note that the calling thread plays a CPU from now on; BindError if another does."""
@@ -39,6 +40,19 @@ class Players:
         me = self._machine.me()
         with self._lock:
             return next((index for index, thread in self._players.items() if thread == me), None)
+
+    def adopt(self) -> None:
+        """Note that the calling thread is one of the system's own, which end with it."""
+        with self._lock:
+            self._own |= {self._machine.me()}
+
+    def is_own(self) -> bool:
+        """Whether the calling thread is one of the system's own."""
+        return self._machine.me() in self._own
+
+    def forked(self) -> None:
+        """Make a lock anew in the child of a fork: who held it is not there to release it."""
+        self._lock = self._machine.raw_lock()
 
     def set_busy(self, index: int | None, busy: bool) -> None:
         """Note whether the thread that plays a CPU runs or sleeps."""
