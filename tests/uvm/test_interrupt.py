@@ -1,6 +1,6 @@
 """Ctrl-C in a program whose main thread plays a CPU: it never hangs, and with Python's handler it breaks nothing.
 
-=> At many moments, in a process of its own, since the signal is real; `pytest -m interrupts` does it for longer.
+=> At many moments, in a process of its own, since the signal is real; `pytest -m long` does it for longer.
 """
 
 import json
@@ -26,7 +26,7 @@ SHORT_S, LONG_S = 1.0, 60.0
 
 @pytest.fixture
 def seconds(request: pytest.FixtureRequest) -> float:
-    return LONG_S if "interrupts" in str(request.config.getoption("-m")) else SHORT_S
+    return LONG_S if "long" in str(request.config.getoption("-m")) else SHORT_S
 
 
 def interrupted(handler: str, design: str, kind: str, seconds: float) -> dict[str, int]:
@@ -39,7 +39,7 @@ def interrupted(handler: str, design: str, kind: str, seconds: float) -> dict[st
     return counts
 
 
-@pytest.mark.interrupts
+@pytest.mark.long
 @pytest.mark.timeout(LONG_S + 3 * HANG_S)
 @pytest.mark.parametrize("kind", ["plain", "lockstat", "lockdebug"])
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
@@ -49,7 +49,7 @@ def test_ctrl_c_breaks_nothing(design: str, kind: str, seconds: float) -> None:
     assert counts["left held"] == counts["found by audit"] == 0
 
 
-@pytest.mark.interrupts
+@pytest.mark.long
 @pytest.mark.timeout(LONG_S + 3 * HANG_S)
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_a_handler_that_raises_anywhere_hangs_nothing(design: str, seconds: float) -> None:

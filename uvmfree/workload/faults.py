@@ -20,7 +20,7 @@ from uvmfree.errors import ArgumentError, BindError, OutOfPages, XcallError
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.workload.stress_fault import Fault
 from uvmfree.workload.stress_pages import EXHAUSTION, Held, Stamper
-from uvmfree.workload.stress_shared import TICKET_S, Shared, StressError
+from uvmfree.workload.stress_shared import Shared, StressError
 
 
 class InjectedError(Exception):
@@ -53,7 +53,7 @@ class XcallFault(Fault):
             return False  # the CPU is detached
         self.note(shared, f"{type(raised).__name__} on {where}")
         try:
-            xcall.wait(ticket, TICKET_S)
+            xcall.wait(ticket, shared.ticket_s)
         except XcallError as error:
             if error.__cause__ is not raised:
                 raise StressError(
@@ -62,7 +62,7 @@ class XcallFault(Fault):
         else:
             raise StressError(f"a cross-call raised on {where}, and xc_wait() did not (R31)")
         after: list[int] = []
-        xcall.wait(xcall.broadcast(lambda cpu: after.append(cpu.index)), TICKET_S)
+        xcall.wait(xcall.broadcast(lambda cpu: after.append(cpu.index)), shared.ticket_s)
         return True
 
 
@@ -250,7 +250,7 @@ class StormFault(Fault):
             ticket = uvm.xcall.broadcast(lambda cpu: uvm.redistribute(cpu.index))
             uvm.redistribute()
             uvm.kick_pdaemon()
-            uvm.xcall.wait(ticket, TICKET_S)
+            uvm.xcall.wait(ticket, shared.ticket_s)
             rounds += 1
         self.note(shared, f"{rounds} rounds")
         return True
