@@ -80,6 +80,9 @@ class ClockLock:
                 wake.set()
         self._machine.step()
 
+    def locked(self) -> bool:
+        return self._lock.locked()
+
     def _try(self) -> bool:
         with self._machine.atomic():
             return self._lock.acquire(False)

@@ -78,6 +78,9 @@ class TurnsLock:
         else:
             self._taken = False
 
+    def locked(self) -> bool:
+        return self._taken
+
     def __enter__(self) -> bool:
         return self.acquire()
 

@@ -62,7 +62,7 @@ class _Struck:
 
     def __init__(self, machine: "StrikingMachine", name: str, lock: RawLock) -> None:
         self._machine, self._name, self._lock = machine, name, lock
-        self.release = lock.release
+        self.release, self.locked = lock.release, lock.locked
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         taken = self._lock.acquire(blocking, timeout)

@@ -65,19 +65,19 @@ class Mutex:
     def handle(self, caller: str) -> LockHandle:
         """Make a handle whose acquisitions are counted under `caller`, a name as lockstat(8) prints it."""
         raw = self._raw
-        handle = LockHandle(raw.acquire, partial(raw.acquire, False), raw.release)
+        handle = LockHandle(raw.acquire, partial(raw.acquire, False), raw.release, self)
         counting: CountingHandle | TracingHandle | None = None
         if self._lockstat:
             new = CountingHandle if self._trace is None else self._trace.handle
             counting = new(raw, self.name, caller, self._clock_ns)
-            handle = LockHandle(counting.acquire, counting.try_acquire, counting.release)
+            handle = LockHandle(counting.acquire, counting.try_acquire, counting.release, self)
         if self._watch is not None and self._watched is not None:
             wait = handle.acquire if counting is None else counting.wait
             watching = WatchingHandle(self._watched, self._watch, handle, wait, caller)
-            handle = LockHandle(watching.acquire, watching.try_acquire, watching.release)
+            handle = LockHandle(watching.acquire, watching.try_acquire, watching.release, self)
         if self._debug is not None:
             checking = CheckingHandle(self, self._debug, handle)
-            handle = LockHandle(checking.acquire, checking.try_acquire, checking.release)
+            handle = LockHandle(checking.acquire, checking.try_acquire, checking.release, self)
         if counting is not None:
             with self._registry:
                 self._counting[handle] = counting
@@ -95,8 +95,10 @@ class Mutex:
 
         => On a host, or behind a GIL, that many want, it takes longer: a turn counts as TURN_S, however late it ends.
         """
-        for _ in range(1 + round(timeout_s / TURN_S)):
-            if self._raw.acquire(False) or self._raw.acquire(True, TURN_S):
+        if not self._raw.locked():
+            return True
+        for _ in range(max(1, round(timeout_s / TURN_S))):
+            if self._raw.acquire(True, TURN_S):
                 self._raw.release()
                 return True
         return False

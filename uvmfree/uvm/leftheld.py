@@ -6,6 +6,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+from uvmfree.errors import AuditError
+from uvmfree.kern.lock import Behind, LockHandle
 from uvmfree.kern.mutex import Mutex
 
 CLOSE_LOCK_S: Final = 3.0
@@ -15,9 +17,18 @@ AUDIT_LOCK_S: Final = 10.0
 """How long audit() does: the system goes on, and a busy one may be a long time at it."""
 
 
-def left_held(mutexes: Sequence[Mutex]) -> list[str]:
-    """Return the names of the locks that do not come free within AUDIT_LOCK_S each; none may be the caller's."""
-    return [mutex.name for mutex in mutexes if not mutex.comes_free(AUDIT_LOCK_S)]
+def check(mutex: Behind) -> None:
+    """Refuse a lock that does not come free within AUDIT_LOCK_S: AuditError; it may not be the caller's."""
+    if not mutex.comes_free(AUDIT_LOCK_S):
+        raise AuditError([f"{mutex.name} is held for good: a call was broken off that had taken it, or hangs"])
+
+
+def take(handle: LockHandle) -> None:
+    """Take a lock that comes free within AUDIT_LOCK_S; else AuditError."""
+    if not handle.try_acquire():
+        if handle.mutex is not None:
+            check(handle.mutex)
+        handle.acquire()
 
 
 def wrested(mutexes: Sequence[Mutex]) -> list[str]:

@@ -35,7 +35,7 @@ class OwnThreads:
     def start(self) -> None:
         """Start all; idle threads if there are any."""
         self._xcall.start()
-        self._anon_maps.start(self._players.adopt)
+        self._anon_maps.start(lambda: self._players.set_lwp("user", own=True))
         self._daemon = self._machine.spawn("pagedaemon", self._be_pagedaemon)
         if self._idle is not None:
             self._idle.start()
@@ -65,6 +65,5 @@ class OwnThreads:
             raise UvmError(f"{task.name} died of {task.error!r}") from task.error
 
     def _be_pagedaemon(self) -> None:
-        self._players.adopt()
-        self._players.set_lwp("pagedaemon")
+        self._players.set_lwp("pagedaemon", own=True)
         self._pagedaemon.run()

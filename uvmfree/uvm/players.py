@@ -41,11 +41,6 @@ class Players:
         with self._lock:
             return next((index for index, thread in self._players.items() if thread == me), None)
 
-    def adopt(self) -> None:
-        """Note that the calling thread is one of the system's own, which end with it."""
-        with self._lock:
-            self._own |= {self._machine.me()}
-
     def is_own(self) -> bool:
         """Whether the calling thread is one of the system's own."""
         return self._machine.me() in self._own
@@ -68,9 +63,11 @@ class Players:
         """Return what kind of thread the calling one is."""
         return self._lwps.get(self._machine.me(), "user")
 
-    def set_lwp(self, lwp: Lwp) -> None:
-        """Note what kind of thread the calling one is."""
+    def set_lwp(self, lwp: Lwp, *, own: bool = False) -> None:
+        """Note what kind of thread the calling one is, and with `own` that it is one of the system's."""
         me = self._machine.me()
         with self._lock:
+            if own:
+                self._own |= {me}
             others = {thread: kind for thread, kind in self._lwps.items() if thread != me}
             self._lwps = others if lwp == "user" else {**others, me: lwp}

@@ -99,7 +99,7 @@ class Uvm(Counted):
             cpus.__getitem__,
             on_timer=self._on_timer,
             interval_s=param.redistribute_interval_s,
-            on_start=self._be_xc_thread,
+            on_start=lambda: self._players.set_lwp("kernel", own=True),
         )
         self._drainer = Drainer(self._state, self._design, self.xcall)
         self.pagedaemon = Pagedaemon(
@@ -347,10 +347,6 @@ class Uvm(Counted):
     def _on_timer(self, index: int) -> None:
         self._design.on_timer(index)
         self.pageout.wake_waiters()
-
-    def _be_xc_thread(self) -> None:
-        self._players.adopt()
-        self._players.set_lwp("kernel")
 
     def _daemon_stats(self) -> DaemonStats:
         daemon = self.pagedaemon
