@@ -92,6 +92,7 @@ def test_a_system_that_can_give_no_page_at_the_end_is_found_out(monkeypatch: pyt
     uvm = uvmfree.boot(npages=64, ncpus=2, pagesize=PAGESIZE, redistribute_interval_s=3600)
     anons = uvm.anon_memory(8, 8)
     monkeypatch.setattr(Pageout, "wait", lambda self, timeout_s=None: True)
+    monkeypatch.setattr("uvmfree.workload.load.PROBE_S", 0.05)
     with uvm:
         held = []
         while (pg := uvm.cpus[0].pagealloc(use_reserve=True)) is not None:
