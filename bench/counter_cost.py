@@ -22,7 +22,7 @@ from time import perf_counter_ns, thread_time
 from timeit import Timer
 
 from bench.harness import REPETITIONS, Claim, Record, alternating, interleaved, main, spread
-from uvmfree.kern.counters import CounterPage
+from uvmfree.machine.words import CounterPage
 from uvmfree.measure.host import gil_enabled
 
 RATIO = Claim(

@@ -23,7 +23,7 @@ from time import thread_time
 from timeit import Timer
 
 from bench.harness import REPETITIONS, Claim, Record, alternating, main, spread
-from uvmfree.kern.counters import CounterPage
+from uvmfree.machine.words import CounterPage
 from uvmfree.uvm.boot import boot
 
 CLAIM = Claim(

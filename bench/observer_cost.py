@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from time import perf_counter, process_time, thread_time
 
 from bench.harness import REPETITIONS, Claim, Record, main, no_gc, spread
-from uvmfree.kern.counters import CounterPage
+from uvmfree.machine.words import CounterPage
 from uvmfree.measure.observer import watch
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.boot import boot

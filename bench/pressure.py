@@ -102,7 +102,7 @@ def park(uvm: Uvm) -> None:
         held.append(pg)
     quiet_since_ns, woke = perf_counter_ns(), uvm.pagedaemon.pdwoke
     while perf_counter_ns() - quiet_since_ns < QUIET_NS:
-        uvm.machine.pause(1000)
+        uvm.machine.sleep(50e-6)
         if uvm.pagedaemon.pdwoke != woke:
             quiet_since_ns, woke = perf_counter_ns(), uvm.pagedaemon.pdwoke
     for pg in held:
@@ -167,7 +167,7 @@ def handoff_ms(uvm: Uvm, shots: int) -> float:
     task = uvm.machine.spawn("echo", echo)
     took_ms = []
     for _ in range(shots):
-        uvm.machine.pause(1000)  # the echo sleeps by then
+        uvm.machine.sleep(50e-6)  # the echo sleeps by then
         began_ns = perf_counter_ns()
         there.release()
         if not back.acquire(True, 10.0):

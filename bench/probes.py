@@ -22,7 +22,7 @@ from typing import Final
 
 from bench.harness import REPETITIONS, Claim, Record, interleaved, main, no_gc, spread
 from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.designs import REGISTRY
 from uvmfree.uvm.system import Uvm

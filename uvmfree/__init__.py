@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from uvmfree.uvm.boot import boot
     from uvmfree.uvm.page import Place, VmPage
     from uvmfree.uvm.system import Uvm
+    from uvmfree.uvm.traits import Traits
 
     DESIGNS: dict[str, str]
     """What boot(design=...) takes: the name of each design, with a one-line description."""
@@ -55,6 +56,7 @@ __all__ = [
     "ParamError",
     "Place",
     "TraceError",
+    "Traits",
     "Uvm",
     "UvmError",
     "VmPage",
@@ -66,6 +68,7 @@ __all__ = [
 _HOMES = {
     "Param": "uvmfree.param",
     "Place": "uvmfree.uvm.page",
+    "Traits": "uvmfree.uvm.traits",
     "Uvm": "uvmfree.uvm.system",
     "VmPage": "uvmfree.uvm.page",
     "boot": "uvmfree.uvm.boot",

@@ -16,6 +16,9 @@ SMALL_INTS: Final = 256
 """CPython keeps the integers up to 256 for ever and counts no references to them. Numbers that every CPU
 loads on its hot path (bucket, CPU) stay below, so that reading one touches no shared cache line."""
 
+NCPUS_MAX: Final = SMALL_INTS // 2
+"""CPUs of one system."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Param:
@@ -28,7 +31,8 @@ class Param:
         ncolors: colour buckets, a power of two (R1). 8 is what a 256 KiB, 8-way L2 cache asks for.
         nfreelists: freelists, numbered by priority (R10); the last has the lowest addresses, as with ISA DMA.
     Design
-        design: which allocator, a name in `uvmfree.DESIGNS`. percpu is the proposal.
+        design: which allocator, a name in `uvmfree.DESIGNS`, or the `module:Class` of one of your own. percpu is the
+            proposal.
         refill: pages that a miss takes from the global list. 1 is the proposal's letter; more is question Q15.
         hoard_max: pages that a cache may hold before half of them spill to the global list. None, no bound, is the
             proposal; question Q2.
@@ -79,7 +83,7 @@ class Param:
                 raise ParamError(f"{field.name}={value!r}: must be True or False")
             if field.type in (str, "str") and type(value) is not str:
                 raise ParamError(f"{field.name}={value!r}: must be a name")
-        _in_range("ncpus", self.ncpus, 1, SMALL_INTS // 2)
+        _in_range("ncpus", self.ncpus, 1, NCPUS_MAX)
         _in_range("nfreelists", self.nfreelists, 1, 8)
         _power_of_two("ncolors", self.ncolors, 1, SMALL_INTS // self.nfreelists)
         _power_of_two("pagesize", self.pagesize, 512, 1 << 21)

@@ -13,7 +13,7 @@ from typing import Any
 import uvmfree
 from tests.kern.tasks import WAIT_S
 from uvmfree.kern.eventlog import EventLog
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonState
@@ -42,7 +42,7 @@ def until(true: Callable[[], object]) -> None:
     give_up_ns = machine.clock_ns() + round(WAIT_S * 1e9)
     while not true():
         assert machine.clock_ns() < give_up_ns
-        machine.pause(1000)
+        machine.sleep(50e-6)
 
 
 class Rig:

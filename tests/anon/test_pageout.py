@@ -9,11 +9,11 @@ import pytest
 from tests.anon.rig import until
 from tests.kern.tasks import WAIT_S, await_event, begin, finish
 from uvmfree.errors import ClosedError, DeadlockError, HangError
-from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import UVM_PAGEOUT_LOCK
 from uvmfree.kern.mutex import Condvar
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.machine.words import CounterPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.uvmexp import Watermarks
 

@@ -10,7 +10,7 @@ import pytest
 from tests.anon.rig import PAGESIZE, io_error
 from tests.kern.tasks import WAIT_S, await_event, begin, finish
 from uvmfree.errors import ArgumentError, ClosedError, HangError
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.swap import SwapFile, SwapIO
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from uvmfree.errors import RecordError
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.measure import stress as measure
 from uvmfree.measure import workloads
 from uvmfree.measure.lockstat_layout import EVERYTHING, render

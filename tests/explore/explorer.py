@@ -31,7 +31,7 @@ SCHEDULE_S = 30.0
 
 INSTRUMENTS = (
     "errors.py", "param.py", "kern/eventlog.py", "kern/lock.py", "kern/lockdebug.py", "kern/lockrank.py",
-    "kern/threads.py", "uvm/audit.py", "uvm/boot.py", "uvm/physmem.py", "uvm/uvmexp.py",
+    "machine/threads.py", "uvm/audit.py", "uvm/boot.py", "uvm/physmem.py", "uvm/uvmexp.py",
 )  # fmt: skip
 """What has no switch points: constants, errors, checks, and what runs before there are threads."""
 

@@ -20,7 +20,7 @@ from typing import Any
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Condvar, Mutex
-from uvmfree.kern.threads import OsThread
+from uvmfree.machine.threads import MappedRam, OsThread
 
 NS = 1_000_000_000
 READINGS = 300
@@ -143,6 +143,24 @@ class SteppedAdder:
         self.operations += 1
 
 
+class SteppedEvent:
+    """An event whose sleepers look at every step that they get."""
+
+    def __init__(self, machine: "ExploreMachine") -> None:
+        self._machine = machine
+
+    def notify(self) -> None:
+        pass
+
+    def sleep_until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        due_ns = None if timeout_s is None else self._machine.clock_ns() + round(timeout_s * NS)
+        while not ready():
+            if due_ns is not None and self._machine.clock_ns() >= due_ns:
+                return False
+            self._machine.step()
+        return True
+
+
 class ExploreMachine:
     """Locks, threads and time under the explorer's control."""
 
@@ -172,8 +190,14 @@ class ExploreMachine:
     def counters(self, names: tuple[str, ...]) -> Any:
         return SteppedPage(names, self.step)
 
-    def spawn(self, name: str, body: Callable[[], None]) -> OsThread:
+    def spawn(self, name: str, body: Callable[[], None], cpu: int | None = None) -> OsThread:
         return OsThread(name, body)
+
+    def ram(self, nbytes: int) -> MappedRam:
+        return MappedRam(nbytes)
+
+    def event(self) -> "SteppedEvent":
+        return SteppedEvent(self)
 
     def clock_ns(self) -> int:
         self._readings += 1
@@ -188,7 +212,7 @@ class ExploreMachine:
     def interrupts_held_back(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def pause(self, polls: int) -> None:
+    def sleep(self, seconds: float) -> None:
         self.step()
 
     def step(self) -> None:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from uvmfree.kern.threads import OsThread
+from uvmfree.machine.threads import OsThread
 
 WAIT_S = 10.0
 """Far longer than anything here takes; a test that waits so long has failed."""

@@ -8,7 +8,7 @@ from tests.kern.tasks import WAIT_S, await_event, begin, finish, run_all
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import XCALL
 from uvmfree.kern.mutex import Condvar
-from uvmfree.kern.threads import OsThread, ThreadsMachine
+from uvmfree.machine.threads import OsThread, ThreadsMachine
 
 
 class Waiters:

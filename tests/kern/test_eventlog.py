@@ -6,7 +6,7 @@ import uvmfree
 from tests.kern.tasks import begin, finish
 from uvmfree.kern import eventlog
 from uvmfree.kern.eventlog import Event, EventLog
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 
 
 def new_log() -> tuple[EventLog, ThreadsMachine]:

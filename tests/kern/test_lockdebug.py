@@ -6,7 +6,7 @@ from tests.kern.tasks import run_all
 from uvmfree.errors import LockError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK, UVM_PAGEOUT_LOCK, XCALL, LockRank
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 
 
 class Locks:

@@ -10,7 +10,7 @@ from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.kern.locktrace import Slice
 from uvmfree.kern.mutex import Mutex
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 
 
 def new() -> tuple[ThreadsMachine, Mutex]:
@@ -67,7 +67,7 @@ def test_a_wait_is_traced_and_ends_where_the_hold_begins() -> None:
             task = begin(once)
             began_ns = machine.clock_ns()
             while machine.clock_ns() - began_ns < 1_000_000:
-                machine.pause(0)
+                machine.sleep(0)
         finish(task)
         if mutex.snapshot()[0].contended:
             break

@@ -8,7 +8,7 @@ from tests.anon.rig import until
 from tests.kern.tasks import await_event, begin, finish
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockwatch import LockState, LockWatch
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 
 
 def watching() -> tuple[ThreadsMachine, LockWatch]:

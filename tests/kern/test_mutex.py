@@ -8,7 +8,7 @@ import pytest
 from tests.kern.tasks import run_all
 from uvmfree.kern.lockrank import RANKS, UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.mutex import Mutex
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 
 
 def test_a_handle_that_counts_nothing_is_the_raw_lock() -> None:

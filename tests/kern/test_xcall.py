@@ -8,8 +8,8 @@ import pytest
 
 from tests.kern.tasks import WAIT_S, await_event, run_all
 from uvmfree.errors import ArgumentError, XcallError, XcallTimeout
-from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.kern.xcall import Ticket, Xcall
+from uvmfree.machine.threads import ThreadsMachine
 
 Make = Callable[..., "Xcall[int]"]
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.kern.tasks import WAIT_S
 from uvmfree.errors import XcallTimeout
-from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.kern.xcall import Xcall
+from uvmfree.machine.threads import ThreadsMachine
 
 
 def test_a_wait_that_timed_out_closes_no_circle() -> None:

@@ -7,8 +7,8 @@ import pytest
 from tests.kern.tasks import WAIT_S, await_event, begin, finish
 from tests.uvm.machines import HangMachine
 from uvmfree.errors import ClosedError, HangError, XcallError
-from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.kern.xcall import Ticket, Xcall
+from uvmfree.machine.threads import ThreadsMachine
 
 
 def started(ncpus: int = 1, **how: object) -> "Xcall[int]":

@@ -10,8 +10,8 @@ from tests.kern.tasks import WAIT_S, begin, finish
 from tests.mechanism.rig import until
 from tests.uvm.machines import ClockMachine, HangMachine
 from uvmfree.errors import ClosedError, HangError, XcallError, XcallTimeout
-from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.kern.xcall import Xcall
+from uvmfree.machine.threads import ThreadsMachine
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 import uvmfree
 from uvmfree.errors import ArgumentError, CounterFileError
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.measure.counterfile import CounterFile, CounterReader
 from uvmfree.measure.observer import watch
 from uvmfree.measure.top import HEADER, top

@@ -14,7 +14,7 @@ from uvmfree.errors import ArgumentError
 from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import HOLD_SAMPLE, WAIT_BUCKETS, LockStat, summed
 from uvmfree.kern.mutex import Mutex
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.measure.lockstat_layout import FORMATS, LAYOUTS, Selection, document, render
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.kern.tasks import WAIT_S
 from tests.mechanism.rig import SMALL, VARIANTS
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.param import Param
 from uvmfree.workload.stress import Plan, Stress
 

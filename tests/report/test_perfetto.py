@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import uvmfree
 from uvmfree.kern.eventlog import Event
 from uvmfree.kern.locktrace import Slice
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.measure import workloads
 from uvmfree.measure.run import Run, run
 from uvmfree.measure.samples import Samples

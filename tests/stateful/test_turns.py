@@ -45,7 +45,7 @@ def test_a_lock_is_handed_to_who_has_waited_longest(machine: TurnsMachine) -> No
     def take(name: str) -> None:
         with lock:
             got.append(name)
-            machine.pause(0)
+            machine.let_others()
 
     lock.acquire()
     for name in ("a", "b"):

@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Condvar, Mutex
+from uvmfree.machine.threads import MappedRam
+from uvmfree.machine.words import CounterPage
 
 TURNS_MAX = 10_000
 """Turns until the test's own thread has its next one: far more than anything here takes."""
@@ -88,6 +89,24 @@ class TurnsLock:
         self.release()
 
 
+class TurnsEvent:
+    """An event whose sleepers look each time that they have a turn."""
+
+    def __init__(self, machine: "TurnsMachine") -> None:
+        self._machine = machine
+
+    def notify(self) -> None:
+        pass
+
+    def sleep_until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        due_ns = None if timeout_s is None else self._machine.now_ns + round(timeout_s * NS)
+        while not ready():
+            if due_ns is not None and self._machine.now_ns >= due_ns:
+                return False
+            self._machine.let_others()
+        return True
+
+
 class TurnsMachine:
     """Locks, threads and time; the thread that makes it is the first to have a turn."""
 
@@ -128,11 +147,18 @@ class TurnsMachine:
     def interrupts_held_back(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def pause(self, polls: int) -> None:
+    def ram(self, nbytes: int) -> MappedRam:
+        return MappedRam(nbytes)
+
+    def event(self) -> "TurnsEvent":
+        return TurnsEvent(self)
+
+    def let_others(self) -> None:
+        """Give the turn to whoever is ready, and take it again after them."""
         self._ready.append(self.current)
         self._next()
 
-    def spawn(self, name: str, body: Callable[[], object]) -> Turn:
+    def spawn(self, name: str, body: Callable[[], object], cpu: int | None = None) -> Turn:
         """Make a thread that will have its first turn when others sleep."""
         turn = Turn(self, name, len(self._threads))
         turn.joiners.acquire()
@@ -147,7 +173,7 @@ class TurnsMachine:
     def settle(self) -> None:
         """Let all others run until they sleep."""
         while self._ready:
-            self.pause(0)
+            self.let_others()
 
     def advance(self, seconds: float) -> None:
         """Let time pass; whoever sleeps until a moment in between, or the last one, wakes at that moment."""

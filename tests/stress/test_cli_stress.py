@@ -21,7 +21,7 @@ import pytest
 import uvmfree
 import uvmfree.cli
 from tests.anon.rig import until
-from uvmfree.kern.counters import CounterPage
+from uvmfree.machine.words import CounterPage
 from uvmfree.measure import stress as measure
 from uvmfree.measure.counterfile import CounterReader
 from uvmfree.workload.faults import FAULTS

@@ -15,7 +15,7 @@ import uvmfree
 from tests.stress.rig import SMALL, run
 from tests.stress.test_watchdog import Clock, Jam
 from uvmfree.errors import HangError
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.measure.stress import OFTEN, OFTEN_CPUS, PER_CPU, Options, stress
 from uvmfree.measure.watchdog import Watchdog
 from uvmfree.workload.stress import Plan, Stress

@@ -4,7 +4,7 @@ import itertools
 from collections import Counter
 
 from tests.stress.rig import SMALL
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.param import Param
 from uvmfree.workload.stress import Plan, Stress
 from uvmfree.workload.stress_program import WEIGHTS, described, draw, kind_of, listing, program

@@ -13,9 +13,9 @@ import pytest
 
 from tests.stress.rig import run
 from uvmfree.cli import cli
-from uvmfree.kern.counters import Adder, CounterPage
-from uvmfree.kern.threads import ThreadsMachine
 from uvmfree.kern.xcall import Xcall
+from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.machine.words import Adder, CounterPage
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import Anon
 from uvmfree.uvm.designs.percpu import PercpuCpu
@@ -66,7 +66,7 @@ def counter_without_atomicity(patch: pytest.MonkeyPatch) -> None:
 
         def add(n: int) -> None:
             before = words[slot]
-            machine.pause(0)
+            machine.sleep(0)
             words[slot] = before + n
 
         return Adder(add, self)

@@ -30,7 +30,7 @@ from tests.threads.limits import Limits
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK, LockRank
 from uvmfree.kern.mutex import Mutex
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.page import UNKNOWN, ZEROS
 
 OBSERVER = "observer"
@@ -130,7 +130,7 @@ class SpyMachine(ThreadsMachine):
             for _ in range(LINGER_POLLS):
                 if looks() > before:
                     break
-                self.pause(0)
+                self.sleep(0)
 
 
 class Observer:
@@ -168,7 +168,7 @@ class Observer:
                 self._look_locked()
                 self._first.set()
                 if self.seen.looks % LOOKS == 0:
-                    self._machine.pause(0)
+                    self._machine.sleep(0)
         finally:
             if isinstance(self._machine, SpyMachine):
                 self._machine.looks = None

@@ -24,7 +24,7 @@ from tests.threads.limits import Limits
 from tests.threads.observer import Observer, Seen, SpyMachine
 from tests.threads.players import Desk, Player
 from tests.threads.truth import check_at_rest, quiet
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.workload.driver import Body, drive
 
 AGAIN = 20

@@ -15,14 +15,14 @@ from tests.threads import programs
 from tests.threads.limits import Limits
 from tests.threads.players import Player
 from tests.threads.programs import Program, ProgramFailed, check_programs
-from uvmfree.kern.counters import Adder
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.machine.words import Adder
 from uvmfree.param import Param
 from uvmfree.uvm.designs.fpageqlock import FpageqlockCpu
 from uvmfree.uvm.designs.percpu import PercpuCpu
 from uvmfree.uvm.page import VmPage
 
-PAUSE = ThreadsMachine().pause
+PAUSE = ThreadsMachine().sleep
 
 
 def failure(variant: str, examples: int) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.kern.tasks import await_event, begin, finish
 from tests.mechanism.rig import until
-from uvmfree.kern.counters import CounterPage
+from uvmfree.machine.words import CounterPage
 from uvmfree.uvm.uvmexp import DaemonStats, UvmExp, Watermarks
 
 BOTH_HALVES = 0x01010101_01010101

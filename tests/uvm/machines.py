@@ -4,11 +4,11 @@ import threading
 from collections.abc import Callable
 
 from tests.kern.tasks import WAIT_S
-from uvmfree.kern.counters import Adder, CounterPage
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Mutex
-from uvmfree.kern.threads import OsThread, ThreadsMachine
+from uvmfree.machine.threads import OsThread, ThreadsMachine
+from uvmfree.machine.words import Adder, CounterPage
 
 
 def _nothing() -> None:
@@ -99,7 +99,7 @@ class HangMachine(ThreadsMachine):
         super().__init__(lockdebug=lockdebug)
         self._hangs, self._short_s = hangs, short_s
 
-    def spawn(self, name: str, body: Callable[[], None]) -> OsThread:
+    def spawn(self, name: str, body: Callable[[], None], cpu: int | None = None) -> OsThread:
         if name == self._hangs:
             return super().spawn(name, body)
         thread = _SlowThread(name, body)

@@ -13,8 +13,8 @@ import pytest
 
 import uvmfree
 from tests.kern.tasks import WAIT_S
-from uvmfree.kern.counters import CounterPage
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.machine.words import CounterPage
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 

@@ -18,7 +18,7 @@ from tests.uvm.interrupting import HANG_S
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Mutex
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm import leftheld
 
 SHORT_S, LONG_S = 1.0, 60.0

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uvmfree.machine.threads import MappedRam
 from uvmfree.uvm.page import Place
 from uvmfree.uvm.physmem import PhysMem, PhysSeg, split
 
@@ -29,7 +30,7 @@ def test_the_lowest_addresses_are_on_the_last_freelist() -> None:
 
 def test_pages_have_their_colour_freelist_and_system() -> None:
     """R1: the colour is the frame number & colormask; the freelist is the segment's."""
-    physmem = PhysMem([PhysSeg(0, 3, 1), PhysSeg(8, 13, 0)], ncolors=4, pagesize=512)
+    physmem = PhysMem([PhysSeg(0, 3, 1), PhysSeg(8, 13, 0)], ncolors=4, pagesize=512, make_ram=MappedRam)
     pages = list(physmem)
     assert [pg.pfn for pg in pages] == [0, 1, 2, 8, 9, 10, 11, 12]
     assert [pg.color for pg in pages] == [0, 1, 2, 0, 1, 2, 3, 0]
@@ -41,7 +42,7 @@ def test_pages_have_their_colour_freelist_and_system() -> None:
 
 
 def test_each_page_has_bytes_of_its_own() -> None:
-    physmem = PhysMem([PhysSeg(0, 3, 0), PhysSeg(8, 10, 0)], ncolors=4, pagesize=512)
+    physmem = PhysMem([PhysSeg(0, 3, 0), PhysSeg(8, 10, 0)], ncolors=4, pagesize=512, make_ram=MappedRam)
     for pg in physmem:
         assert physmem.bytes_of(pg) == bytes(512)
         physmem.bytes_of(pg)[:] = bytes([pg.pfn + 1]) * 512
@@ -52,14 +53,14 @@ def test_each_page_has_bytes_of_its_own() -> None:
 
 
 def test_populating_leaves_zeros() -> None:
-    physmem = PhysMem(split(16, 1), ncolors=1, pagesize=4096)
+    physmem = PhysMem(split(16, 1), ncolors=1, pagesize=4096, make_ram=MappedRam)
     physmem.populate()
     assert physmem.ram() == bytes(16 * 4096)
     physmem.close()
 
 
 def test_closing_waits_for_nobody_who_still_looks() -> None:
-    physmem = PhysMem(split(16, 1), ncolors=1, pagesize=512)
+    physmem = PhysMem(split(16, 1), ncolors=1, pagesize=512, make_ram=MappedRam)
     ram = physmem.ram()
     ram[0] = 7
     physmem.close()
@@ -69,7 +70,7 @@ def test_closing_waits_for_nobody_who_still_looks() -> None:
 
 
 def test_two_memories_are_two_systems() -> None:
-    one, two = (PhysMem(split(16, 1), ncolors=1, pagesize=512) for _ in range(2))
+    one, two = (PhysMem(split(16, 1), ncolors=1, pagesize=512, make_ram=MappedRam) for _ in range(2))
     assert one.system != two.system
     one.close()
     two.close()
@@ -77,7 +78,7 @@ def test_two_memories_are_two_systems() -> None:
 
 @pytest.mark.parametrize("nfreelists", [1, 3])
 def test_a_page_says_who_and_where_it_is(nfreelists: int) -> None:
-    physmem = PhysMem(split(30, nfreelists), ncolors=4, pagesize=512)
+    physmem = PhysMem(split(30, nfreelists), ncolors=4, pagesize=512, make_ram=MappedRam)
     pg = list(physmem)[-1]
     assert repr(pg) == "<page 0x1d, color 1, freelist 0, allocated>"
     physmem.close()

@@ -9,7 +9,7 @@ import pytest
 import uvmfree
 from tests.kern.tasks import WAIT_S, await_event
 from tests.uvm.machines import HangMachine
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.workload import driver
 from uvmfree.workload.driver import Body, DriveError, Lane, StoppedError, drive
@@ -91,7 +91,7 @@ def test_an_error_stops_the_others_and_is_the_cause(uvm: uvmfree.Uvm) -> None:
             lane_pause()
         stopped.append(cpu.index)
 
-    lane_pause = lambda: uvm.machine.pause(0)  # noqa: E731
+    lane_pause = lambda: uvm.machine.sleep(0)  # noqa: E731
     with pytest.raises(DriveError, match="CPU 1 stopped the run: LookupError: no such page") as refusal:
         drive(uvm, [wait_for_ever, fails, polls])
     cause = refusal.value.__cause__

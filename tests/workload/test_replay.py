@@ -4,7 +4,6 @@
    allocation, so that a free tells which allocation it belongs to.
 """
 
-import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,100 +15,12 @@ from hypothesis import strategies as st
 
 import uvmfree
 from tests.kern.tasks import await_event
-from tests.workload.perf_lines import line, read
-from uvmfree.kern.threads import ThreadsMachine
+from tests.workload.recorder import EVENTS, NCPUS, Log, Recorder, Runs, Watching, check, recorded, run, trace_of
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Body, StoppedError, drive
-from uvmfree.workload.replay import WINDOW_EVENTS, Plan, bodies, plan
-from uvmfree.workload.trace import ALLOC, Trace, bundled_trace, read_trace
-
-NCPUS = 4
-
-
-class Log:
-    """What the recorders of one replay saw, in one order: (CPU, "alloc" or "free", number of the page, zero)."""
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[int, str, int, bool]] = []
-        self._lock = threading.Lock()
-        self._numbers = itertools.count()
-
-    def add(self, cpu: int, kind: str, page: int, zero: bool) -> None:
-        with self._lock:
-            self.entries.append((cpu, kind, page, zero))
-
-    def number(self) -> int:
-        with self._lock:
-            return next(self._numbers)
-
-
-class Recorder:
-    """Stands in for the object of a CPU; allocations whose turn is in `fails` get no page."""
-
-    def __init__(self, index: int, log: Log, fails: frozenset[int] = frozenset()) -> None:
-        self.index = index
-        self._log = log
-        self._fails = fails
-        self._turn = 0
-
-    def pagealloc(self, zero: bool = False) -> VmPage | None:
-        pg = VmPage(self._log.number(), 0, 0, "recorded")
-        self._log.add(self.index, "alloc", pg.pfn, zero)
-        self._turn += 1
-        return None if self._turn - 1 in self._fails else pg
-
-    def pagefree(self, pg: VmPage) -> None:
-        self._log.add(self.index, "free", pg.pfn, False)
-
-
-class Runs:
-    """Stands in for the system where runs of pages are concerned; those whose turn is in `fails` cannot be had."""
-
-    def __init__(self, log: Log, fails: frozenset[int] = frozenset()) -> None:
-        self._log = log
-        self._fails = fails
-        self._turns = itertools.count()
-        self.physmem: Any = self
-        self.pagesize = 4
-        self.zeroed: list[int] = []
-        self.sizes: dict[int, int] = {}
-        self.cpu_of = threading.local()
-
-    def pglistalloc(self, size: int, *, alignment: int) -> list[VmPage]:
-        assert alignment == size > 1
-        if next(self._turns) in self._fails:
-            raise uvmfree.OutOfPages("none")
-        pg = VmPage(self._log.number(), 0, 0, "recorded")
-        self.sizes[pg.pfn] = size
-        self._log.add(self.cpu_of.index, "alloc", pg.pfn, False)
-        return [pg] * size
-
-    def pglistfree(self, pages: list[VmPage]) -> None:
-        if pages:
-            assert len(pages) == self.sizes[pages[0].pfn]
-            self._log.add(self.cpu_of.index, "free", pages[0].pfn, False)
-
-    def bytes_of(self, pg: VmPage) -> bytearray:
-        self.zeroed.append(pg.pfn)
-        return bytearray(self.pagesize)
-
-
-def recorded(made: Plan, log: Log, fails: frozenset[int] = frozenset(), runs: Runs | None = None) -> list[Body]:
-    system: Any = runs or Runs(log)
-
-    def on(body: Body) -> Body:
-        def bound(cpu: Any, lane: Any) -> None:
-            system.cpu_of.index = lane.index
-            body(Recorder(lane.index, log, fails), lane)  # type: ignore[arg-type]
-
-        return bound
-
-    return [on(body) for body in bodies(made, system)]
-
-
-def run(uvm: uvmfree.Uvm, made: Plan, fails: frozenset[int] = frozenset()) -> tuple[Log, tuple[int, ...]]:
-    log = Log()
-    return log, drive(uvm, recorded(made, log, fails)).failed
+from uvmfree.workload.replay import WINDOW_EVENTS, bodies, plan
+from uvmfree.workload.trace import ALLOC, bundled_trace, read_trace
 
 
 @pytest.fixture(scope="module")
@@ -123,56 +34,6 @@ def uvm() -> Iterator[uvmfree.Uvm]:
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scratch")
-
-
-def trace_of(scratch: Path, events: list[tuple[str, int, int, dict[str, Any]]]) -> Trace:
-    """Make a trace of (event, pfn, CPU, how)."""
-    lines = [line(kind, hex(pfn), cpu=cpu, us=us, **how) for us, (kind, pfn, cpu, how) in enumerate(events)]
-    return read(scratch, "".join(lines))
-
-
-def check(trace: Trace, log: Log, window: int, lane_of: list[int]) -> None:
-    """Hold the log against the trace: each CPU's own order, free after allocation, drift within the window."""
-    every = range(len(trace.kind))
-    todo = {lane: [event for event in every if lane_of[event] == lane] for lane in range(max(lane_of) + 1)}
-    page_of: dict[int, int] = {}
-    for cpu, kind, page, zero in log.entries:
-        event = todo[cpu].pop(0)
-        assert (kind == "alloc") == (trace.kind[event] == ALLOC)
-        if kind == "alloc":
-            page_of[trace.alloc[event]] = page
-            assert zero == (trace.zero[event] and not trace.order[event])
-        else:
-            assert page_of.pop(trace.alloc[event]) == page  # it is there: the free is after its allocation
-        slowest = min((events[0] for events in todo.values() if events), default=event)
-        assert event - slowest < window
-    assert not any(todo.values())
-
-
-EVENTS = st.lists(
-    st.tuples(
-        st.sampled_from(["alloc", "alloc", "free"]),
-        st.integers(1, 8),
-        st.integers(0, NCPUS - 1),
-        st.fixed_dictionaries(
-            {
-                "order": st.sampled_from([0, 0, 0, 0, 2]),
-                "who": st.sampled_from(["cc1 7", "as 8", "ld 9", "sh 1", "sh 2"]),
-            }
-        ),
-        st.booleans(),
-    ),
-    min_size=1,
-    max_size=60,
-).map(
-    lambda events: (
-        [("alloc", 99, 0, {})]
-        + [
-            (kind, pfn, cpu, how | ({"flags": "GFP_KERNEL|__GFP_ZERO"} if zero and kind == "alloc" else {}))
-            for kind, pfn, cpu, how, zero in events
-        ]
-    )
-)
 
 
 @settings(max_examples=50)
@@ -276,7 +137,7 @@ def test_a_thread_that_is_far_ahead_waits_for_the_slowest(scratch: Path) -> None
             return super().pagealloc(zero)
 
     ahead: list[int] = []
-    any_system: Any = None
+    any_system: Any = Runs(log, machine=machine)
     lanes: list[Body] = [
         lambda cpu, lane, body=body: body(Slow(lane.index, log), lane)  # type: ignore[misc]
         for body in bodies(plan(trace, window=window), any_system)
@@ -286,20 +147,6 @@ def test_a_thread_that_is_far_ahead_waits_for_the_slowest(scratch: Path) -> None
     check(trace, log, window, list(trace.cpu))
     assert ahead == [window - 1]
     assert done.stall_ns[1] > 0
-
-
-class Watching(ThreadsMachine):
-    """Says when the thread `watched` waits for another one; it begins to be watched when it has begun to work."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waiting = threading.Event()
-        self.watched = 0
-
-    def pause(self, polls: int) -> None:
-        if self.watched == threading.get_ident():
-            self.waiting.set()
-        super().pause(polls)
 
 
 def test_tasks_are_dealt_out_in_the_order_in_which_they_appear(scratch: Path, uvm: uvmfree.Uvm) -> None:
@@ -392,8 +239,37 @@ def test_a_stopped_replay_keeps_the_count_of_what_it_did_not_get(scratch: Path) 
 
     lane: Any = Lane()
     cpu: Any = Recorder(0, Log(), fails=frozenset(range(60)))
-    any_system: Any = None
+    any_system: Any = Runs(Log())
     (body,) = bodies(plan(trace, window=8), any_system)
     with pytest.raises(StoppedError):
         body(cpu, lane)
     assert lane.failed == 3 * 4
+
+
+def test_the_recorded_gaps_pass_outside_of_the_allocator(scratch: Path) -> None:
+    """Per CPU: from the trace's first event to its first, and from each event to the next."""
+    at_us = [0, 3, 5, 5, 11]
+    cpus = [0, 1, 0, 1, 0]
+    events = [("alloc", pfn, cpu, {"us": us}) for pfn, (us, cpu) in enumerate(zip(at_us, cpus, strict=True), 1)]
+    made = plan(trace_of(scratch, events))
+    assert [list(program.gaps_ns) for program in made.programs] == [[0, 5000, 6000], [3000, 2000]]
+    charged: list[int] = []
+
+    class Charging(ThreadsMachine):
+        def charge(self, ns: int) -> None:
+            charged.append(ns)
+
+    with uvmfree.boot(Charging(), npages=64, ncpus=2, redistribute_interval_s=3600) as uvm:
+        drive(uvm, bodies(made, uvm, gaps=True))
+        assert sorted(charged) == [2000, 3000, 5000, 6000]
+        drive(uvm, bodies(made, uvm))
+        assert len(charged) == 4
+
+
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+def test_copies_of_a_trace_do_the_same_beside_each_other(design: str, scratch: Path) -> None:
+    trace = trace_of(scratch, [("alloc", 1, 0, {}), ("alloc", 2, 1, {}), ("free", 1, 1, {}), ("free", 2, 1, {})])
+    with uvmfree.boot(npages=128, ncpus=6, design=design, redistribute_interval_s=3600) as uvm:
+        drive(uvm, bodies(plan(trace), uvm, copies=3))
+        assert [(cpu.allocs, cpu.frees) for cpu in uvm.cpu_stats()] == [(1, 0), (1, 2)] * 3
+        uvm.audit()

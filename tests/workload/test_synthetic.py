@@ -1,11 +1,13 @@
 """The synthetic workloads do exactly the operations that they are asked for."""
 
 from collections import deque
+from functools import partial
 from typing import Any
 
 import pytest
 
 import uvmfree
+from uvmfree.machine.threads import PolledEvent
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import StoppedError, drive
 from uvmfree.workload.synthetic import BURST_PAGES, PARCEL_PAGES, PARCELS_MAX, handoff, pingpong
@@ -27,7 +29,7 @@ def test_pingpong_allocates_and_frees_on_every_cpu(design: str, pages: int) -> N
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_handoff_allocates_on_one_cpu_and_frees_on_the_next(design: str, pages: int) -> None:
     with uvmfree.boot(npages=4096, ncpus=4, pagesize=512, design=design, redistribute_interval_s=3600) as uvm:
-        run = drive(uvm, handoff(4, pages))
+        run = drive(uvm, handoff(4, pages, uvm.machine.event))
         assert [(stats.allocs, stats.frees) for stats in uvm.cpu_stats()] == [(pages, 0), (0, pages)] * 2
         assert run.failed == (0, 0, 0, 0)
         uvm.audit()
@@ -36,7 +38,7 @@ def test_handoff_allocates_on_one_cpu_and_frees_on_the_next(design: str, pages: 
 def test_handoff_goes_on_when_its_pages_come_back_from_the_other_cache() -> None:
     """All memory ends up in the wrong cache; the xc thread hands it back, and the waiting CPU gets it (P9)."""
     with uvmfree.boot(npages=64, ncpus=2, design="percpu", redistribute_interval_s=0.001) as uvm:
-        run = drive(uvm, handoff(2, 500))
+        run = drive(uvm, handoff(2, 500, uvm.machine.event))
         assert [(stats.allocs, stats.frees) for stats in uvm.cpu_stats()] == [(500, 0), (0, 500)]
         assert run.failed[0] >= 1
         assert run.stall_ns[0] > 0
@@ -52,7 +54,7 @@ def test_pingpong_counts_what_it_did_not_get_and_frees_what_it_did() -> None:
         uvm.audit()
 
 
-@pytest.mark.parametrize("make", [pingpong, handoff])
+@pytest.mark.parametrize("make", [pingpong, partial(handoff, make_event=PolledEvent)], ids=["pingpong", "handoff"])
 @pytest.mark.parametrize("pages", [0, -1])
 def test_a_number_of_pages_below_one_is_refused(make: Any, pages: int) -> None:
     with pytest.raises(uvmfree.ArgumentError, match=f"pages={pages}: must be at least 1"):
@@ -62,7 +64,7 @@ def test_a_number_of_pages_below_one_is_refused(make: Any, pages: int) -> None:
 @pytest.mark.parametrize("ncpus", [-2, 0, 1, 3])
 def test_cpus_that_do_not_pair_up_are_refused(ncpus: int) -> None:
     with pytest.raises(uvmfree.ArgumentError, match=f"{ncpus} CPUs do not pair up"):
-        handoff(ncpus, 10)
+        handoff(ncpus, 10, PolledEvent)
 
 
 class Stopped:
@@ -71,9 +73,11 @@ class Stopped:
     index = failed = stall_ns = 0
     stopped = True
 
-    def wait_until(self, ready: Any) -> None:
+    def wait_until(self, ready: Any, event: Any = None) -> None:
         if not ready():
             raise StoppedError("the run was stopped")
+
+    try_until = wait_until
 
 
 class Counting:
@@ -95,7 +99,7 @@ class Counting:
 def test_a_stopped_run_ends_soon_even_if_nobody_ever_has_to_wait() -> None:
     cpu, lane = Counting(), Stopped()
     (body,) = pingpong(1, 10**6)
-    giver, taker = handoff(2, 3 * PARCEL_PAGES)
+    giver, taker = handoff(2, 3 * PARCEL_PAGES, PolledEvent)
     for stopped in (body, giver):
         with pytest.raises(StoppedError):
             stopped(cpu, lane)  # type: ignore[arg-type]

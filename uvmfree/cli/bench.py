@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,7 @@ import click
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_options
 from uvmfree.cli.output import write_json
-from uvmfree.cli.running import first_ctrl_c_asks, progress
+from uvmfree.cli.running import first_ctrl_c_asks, progress, reading, unpacked_option
 from uvmfree.cli.status import BROKEN, INTERRUPTED
 from uvmfree.errors import ArgumentError
 
@@ -35,6 +36,7 @@ _GIVEN = {
 @click.option(
     "--trace", "trace_file", metavar="FILE", help="Replay this trace; '-' reads stdin. Default: the one shipped."
 )
+@unpacked_option
 @click.option(
     "--workload",
     type=click.Choice(WORKLOADS),
@@ -68,6 +70,7 @@ _GIVEN = {
 @lockstat_options
 def bench(
     trace_file: str | None,
+    unpacked_max_bytes: int | None,
     workload: str,
     by: str,
     cpus: int | None,
@@ -90,6 +93,7 @@ def bench(
     from uvmfree.measure.workloads import by_name, check_fits
     from uvmfree.param import Param
     from uvmfree.uvm.designs import REGISTRY
+    from uvmfree.workload.trace import read_trace
 
     for name in designs:
         if name not in REGISTRY:
@@ -101,7 +105,11 @@ def bench(
     Param(**tunables)  # what is wrong with these shows at once, not after a trace was read
     if memory is not None and npages is not None:
         raise ArgumentError("--memory and --npages both say how much RAM there is; give one")
-    ready = by_name(workload, trace_file, by=by, ncpus=cpus, seconds=seconds, memory=memory)
+    if unpacked_max_bytes is not None and workload != "trace":
+        raise ArgumentError(f"--unpacked-mib goes with --workload trace, not with --workload {workload}")
+    with reading(trace_file or "the trace") as tick:
+        read = partial(read_trace, unpacked_max_bytes=unpacked_max_bytes, tick=tick)
+        ready = by_name(workload, trace_file, by=by, ncpus=cpus, seconds=seconds, memory=memory, read=read)
     if npages is None:
         npages = ready.npages or Param().npages
     param = Param(**tunables, npages=npages, ncpus=ready.ncpus)

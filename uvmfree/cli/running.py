@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
+
+import click
 
 
 @contextlib.contextmanager
@@ -49,3 +52,31 @@ def progress(total: int, *, time_left: bool = False) -> Iterator[tuple[Any, Any]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         job = bar.add_task("", total=total)
         yield (lambda what: bar.update(job, description=what), lambda: bar.advance(job))
+
+
+def unpacked_option(command: Any) -> Any:
+    """Add the option that says how large a packed trace may be."""
+    return click.option(
+        "--unpacked-mib",
+        "unpacked_max_bytes",
+        type=click.IntRange(1, 1 << 24),
+        callback=lambda context, option, mib: mib and mib << 20,
+        metavar="N",
+        help="A packed trace may unpack to N MiB. Default: 16, or 256 times its size if that is more.",
+    )(command)
+
+
+@contextlib.contextmanager
+def reading(file: str) -> Iterator[Callable[[int], None] | None]:
+    """Show on stderr, if that is a terminal, how much of a trace was read; yield what tells it the bytes, or None."""
+    if not (sys.stderr and sys.stderr.isatty()):
+        yield None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), DownloadColumn(True), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        job = shown.add_task(f"reading {escape(file)}", total=None)
+        yield lambda size: shown.update(job, completed=size)

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from uvmfree.errors import ArgumentError, ClosedError, HangError, XcallError, XcallTimeout
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import XCALL
-from uvmfree.kern.machine import Machine, Task
+from uvmfree.machine.face import Machine, Task
 
 C = TypeVar("C")
 """What a called function is given: the CPU that it runs on."""
@@ -83,7 +83,7 @@ class Xcall(Generic[C]):
     def start(self) -> None:
         """Start the threads; calls queued before run now."""
         self._tasks = [
-            self._machine.spawn(f"xc/{index}", lambda index=index: self._xc_thread(index))  # type: ignore[misc]
+            self._machine.spawn(f"xc/{index}", lambda index=index: self._xc_thread(index), index)  # type: ignore[misc]
             for index in range(len(self._queues))
         ]
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from uvmfree.kern.locktrace import Slice
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.host import host
 from uvmfree.measure.record import Record

@@ -1,7 +1,7 @@
 """The counter file: a running system's counters where another process can read them, as one reads a kernel's.
 
     page 0           the header: JSON, then zeros; its last two words say how the run is getting on
-    page 1           the counter page itself (kern/counters.py): the words that the CPUs update
+    page 1           the counter page itself (machine/words.py): the words that the CPUs update
     page 2 and on    words that the observer publishes: a line of the system, then one for each CPU
 
 => A reader maps the file, takes no lock, asks nothing of the run, and cannot slow it down. Words are whole, and may
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from uvmfree.errors import ArgumentError, CounterFileError
-from uvmfree.kern.counters import LINE
+from uvmfree.machine.words import LINE
 from uvmfree.param import Param
 from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import COUNTERS

@@ -9,7 +9,7 @@ class WorkloadFacts:
 
     => `page_operations`: allocations and frees that a run asks for; None where it has a length in time instead.
     => `linux_moved_per_op`: pages that Linux's own per-CPU lists moved per page operation, where a trace tells.
-    => `skipped`: what of a trace is not run, in words, or "".
+    => `skipped`: what of a trace is not run, in words, or "". `lost_events`: how many the recording of it lost.
     """
 
     name: str
@@ -17,6 +17,7 @@ class WorkloadFacts:
     page_operations: int | None
     linux_moved_per_op: float | None = None
     skipped: str = ""
+    lost_events: int = 0
 
     @property
     def timed(self) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from uvmfree.kern.eventlog import Event
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
-from uvmfree.kern.machine import Machine
+from uvmfree.machine.face import Machine
 from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.observer import Seen, watch
 from uvmfree.measure.samples import Samples

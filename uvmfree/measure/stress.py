@@ -18,7 +18,7 @@ from typing import Any, Final
 from uvmfree.errors import ArgumentError
 from uvmfree.kern.lockstat import LockStat, summed
 from uvmfree.kern.locktrace import Slice
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.facts import WorkloadFacts
 from uvmfree.measure.host import host

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from uvmfree.kern.lockwatch import LockState
-from uvmfree.kern.threads import ThreadStack
+from uvmfree.machine.threads import ThreadStack
 
 PATIENCE_S: Final = 5.0
 """Without any progress for so long a run hangs: fifty times the longest stall, and longer than an access waits."""

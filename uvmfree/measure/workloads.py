@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.facts import WorkloadFacts
@@ -42,11 +43,14 @@ class Workload:
     linux_moved_per_op: float | None = None
     skipped: str = ""
     npages: int | None = None
+    lost_events: int = 0
 
     @property
     def facts(self) -> WorkloadFacts:
         """What a record keeps of it."""
-        return WorkloadFacts(self.name, self.ncpus, self.page_operations, self.linux_moved_per_op, self.skipped)
+        return WorkloadFacts(
+            self.name, self.ncpus, self.page_operations, self.linux_moved_per_op, self.skipped, self.lost_events
+        )
 
 
 def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", memory: float | None = None) -> Workload:
@@ -69,6 +73,7 @@ def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", memor
             page_operations=plan.allocs + plan.frees,
             live_pages=plan.run_live_peak,
             skipped=skipped,
+            lost_events=counts.lost_events,
             npages=int(plan.live_peak * memory),
         )
     return Workload(
@@ -79,6 +84,7 @@ def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", memor
         live_pages=plan.live_peak,
         linux_moved_per_op=counts.linux_moved_per_op,
         skipped=skipped,
+        lost_events=counts.lost_events,
     )
 
 
@@ -98,7 +104,7 @@ def handoff(ncpus: int) -> Workload:
     return Workload(
         name="handoff",
         ncpus=ncpus,
-        load=lambda uvm: Load(uvm, synthetic.handoff(ncpus, HANDOFF_PAGES)),
+        load=lambda uvm: Load(uvm, synthetic.handoff(ncpus, HANDOFF_PAGES, uvm.machine.event)),
         page_operations=2 * HANDOFF_PAGES * (ncpus // 2),
         live_pages=synthetic.PARCEL_PAGES * (synthetic.PARCELS_MAX + 2) * (ncpus // 2),
     )
@@ -147,9 +153,11 @@ def by_name(
     ncpus: int | None = None,
     seconds: float | None = None,
     memory: float | None = None,
+    read: Callable[[str | Path], Trace] = read_trace,
 ) -> Workload:
     """Make the workload of a name: trace, pressure, forkexit, pingpong or handoff, with the default number of CPUs.
 
+    => `read` reads a trace; trace.py.
     => ArgumentError, TraceError; the arguments are named as the command line has them.
     """
     if ncpus is not None and not 1 <= ncpus <= 128:
@@ -157,7 +165,7 @@ def by_name(
     if seconds is not None and kind != "pressure":
         raise ArgumentError(f"--seconds goes with --workload pressure, not with --workload {kind}")
     if kind == "trace":
-        return from_trace(read_trace(trace_file or bundled_trace()), ncpus=ncpus, by=by, memory=memory)
+        return from_trace(read(trace_file or bundled_trace()), ncpus=ncpus, by=by, memory=memory)
     if memory is not None:
         raise ArgumentError(f"--memory goes with a trace, not with --workload {kind}")
     if trace_file is not None:

@@ -94,6 +94,8 @@ def notes(record: Record) -> Iterator[str]:
     yield f"Medians [min-max] of {done} repetitions, designs interleaved. {_where(record.host)}"
     if record.workload.skipped:
         yield f"Of the trace, {record.workload.skipped} were skipped."
+    if record.workload.lost_events:
+        yield f"Recording the trace lost {record.workload.lost_events:,} events: it lacks allocations and frees."
     every_ms = 1e3 * interval_s(gil=record.host.gil)
     yield (
         "Wait share is the time that threads waited for page locks, of the time they were not stalled. Gaps, "

@@ -18,17 +18,18 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from uvmfree.errors import ArgumentError, DoubleFree, ForeignPage
-from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.lock import LockHandle
-from uvmfree.kern.machine import Machine
 from uvmfree.kern.mutex import Mutex
+from uvmfree.machine.face import Machine
+from uvmfree.machine.words import CounterPage
 from uvmfree.param import Param
 from uvmfree.uvm.freelist import Walked
 from uvmfree.uvm.idlezero import IdleZero
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NO_QUEUE, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.physmem import PhysMem
+from uvmfree.uvm.traits import Traits
 from uvmfree.uvm.uvmexp import CpuStats, UvmExp
 
 Strat = Literal["normal", "only", "fallback"]
@@ -89,6 +90,10 @@ class Design(Protocol):
     """An allocator design: `fpageqlock`, `percpu`, and what comes after them."""
 
     summary: str
+
+    @classmethod
+    def traits(cls, param: Param) -> Traits:
+        """Return what the design says of itself, with these tunables."""
 
     def __init__(self, state: UvmState) -> None:
         """Put all pages of `state.physmem` on free lists and fill `state.cpus`."""

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from uvmfree.errors import ArgumentError, AuditError, BindError, ClosedError, HangError, OutOfPages
 from uvmfree.kern.lockrank import UVM_PAGEQLOCK
-from uvmfree.kern.machine import Machine
+from uvmfree.machine.face import Machine
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.anonpage import BUSY, Anon, AnonState, AnonStats, Counts, SwapReadError, findings
 from uvmfree.uvm.page import PG_CLEAN, VmPage

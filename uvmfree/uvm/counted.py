@@ -36,13 +36,10 @@ class Counted:
     def redistributions(self) -> dict[str, int]:
         """Return how many redistributions moved pages, by cause; `rate-limited`: those that were not done for that.
 
-        => Causes: timer (P9), pressure (P10), explicit, retry (`drain_retry`), pglistalloc (P7).
+        => Causes: timer (P9), pressure (P10), explicit, retry (`drain_retry`), pglistalloc (P7); and a design's own.
         """
         return {
-            "timer": 0,
-            "pressure": 0,
-            "explicit": 0,
-            "retry": 0,
+            **dict.fromkeys(("timer", "pressure", "explicit", "retry"), 0),
             **self._design.redistributions(),
             "pglistalloc": self._pglist.drained,
             "rate-limited": self._drainer.rate_limited,

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from uvmfree.errors import BindError
 from uvmfree.kern.lock import RawLock
-from uvmfree.kern.machine import Machine, Task
+from uvmfree.machine.face import Machine, Task
 from uvmfree.uvm.allocator import Cpu
 
 
@@ -43,7 +43,7 @@ class IdleThreads:
     def start(self) -> None:
         """Start the threads."""
         self._tasks = [
-            self._machine.spawn(f"idle/{index}", lambda index=index: self._idle(index))  # type: ignore[misc]
+            self._machine.spawn(f"idle/{index}", lambda index=index: self._idle(index), index)  # type: ignore[misc]
             for index in range(len(self._over))
         ]
 

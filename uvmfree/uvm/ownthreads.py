@@ -4,8 +4,8 @@
 """
 
 from uvmfree.errors import DeadlockError, HangError, UvmError
-from uvmfree.kern.machine import Machine, Task
 from uvmfree.kern.xcall import CLOSE_TIMEOUT_S, Xcall
+from uvmfree.machine.face import Machine, Task
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.anonmaps import AnonMaps
 from uvmfree.uvm.idle import IdleThreads

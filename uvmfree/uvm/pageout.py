@@ -16,9 +16,9 @@ from collections.abc import Callable
 from typing import Final
 
 from uvmfree.errors import ClosedError, DeadlockError, HangError
-from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.lockrank import UVM_PAGEOUT_LOCK
-from uvmfree.kern.machine import Machine
+from uvmfree.machine.face import Machine
+from uvmfree.machine.words import CounterPage
 from uvmfree.uvm.uvmexp import Watermarks
 
 WAIT_BUCKETS: Final = 40
@@ -56,6 +56,7 @@ class Pageout:
         self._daemon_handle = self.mutex.handle("uvm_pageout")
         self._pages = machine.condvar()  # waiters sleep here
         self._daemon = machine.condvar()  # the daemon sleeps here
+        self.arrived = machine.event()  # happens after each pageout, for those who wait until nothing is on its way
         self.needs_scan: Callable[[], bool] = lambda: False
         self._kicked = False
         self._daemon_waits = False  # in wait(), where a kick does not reach it
@@ -153,6 +154,7 @@ class Pageout:
                     self._wake()  # nothing else would
             else:
                 self._wake()
+        self.arrived.notify()
 
     def daemon_sleep(self) -> bool:
         """Let the daemon sleep until it is needed (R19); False when the system closes."""

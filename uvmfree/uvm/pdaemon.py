@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from uvmfree.kern.eventlog import EventLog
-from uvmfree.kern.machine import Machine
+from uvmfree.machine.face import Machine
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.uvmexp import Watermarks
 

@@ -1,20 +1,20 @@
 """Physical memory: the segments that RAM consists of, its pages, and their bytes.
 
-RAM is an anonymous mapping, so that a page has real bytes: zeroing one costs what zeroing costs, and a page
-that is handed to two owners can be caught by what they write. Memory that nobody touches is not committed.
+A page has real bytes, which the Machine holds: zeroing one costs what zeroing costs, and a page that is handed to
+two owners can be caught by what they write.
 
 Source: uvm_physseg in sys/uvm/uvm_physseg.c of NetBSD 9.
 """
 
 import gc
 import itertools
-import mmap
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from uvmfree.errors import ClosedError
+from uvmfree.machine.face import Ram
 from uvmfree.uvm.page import VmPage
 
 
@@ -40,14 +40,16 @@ def split(npages: int, nfreelists: int) -> tuple[PhysSeg, ...]:
 
 
 class PhysMem:
-    """The pages of a system and the mapping that holds their bytes.
+    """The pages of a system and the RAM that holds their bytes.
 
     => Segments are in ascending order, do not overlap, and start at frame 0 or above.
-    => `system` is the token that every page of it carries.
+    => `make_ram(nbytes)` makes the RAM (Machine.ram). `system` is the token that every page of it carries.
     => All is immutable after boot, but for the bytes: those belong to the page's holder.
     """
 
-    def __init__(self, segments: Sequence[PhysSeg], ncolors: int, pagesize: int) -> None:
+    def __init__(
+        self, segments: Sequence[PhysSeg], ncolors: int, pagesize: int, make_ram: Callable[[int], Ram]
+    ) -> None:
         self.segments = tuple(segments)
         self.pagesize = pagesize
         self.system = sys.intern(f"uvm {secrets.token_hex(8)}")
@@ -65,12 +67,8 @@ class PhysMem:
         finally:
             if collecting:
                 gc.enable()
-        # Holes between segments are mapped too, which costs address space only: a frame's offset needs no search.
-        nframes = self.segments[-1].end
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-        # Everybody gets a view made from the mapping: slices of one view share a count of views, which the
-        # free-threaded 3.13 does not keep atomically. Nor is the mapping closed: it goes with its last view.
-        self._ram: mmap.mmap | None = mmap.mmap(-1, nframes * pagesize, flags=flags)
+        # Holes between segments are there too, which costs address space only: a frame's offset needs no search.
+        self._ram: Ram | None = make_ram(self.segments[-1].end * pagesize)
 
     @property
     def npages(self) -> int:
@@ -97,7 +95,7 @@ class PhysMem:
         ram = self._ram
         if ram is None:
             raise ClosedError("the memory of this system was given back; boot() another")
-        return memoryview(ram)
+        return ram.view()
 
     def bytes_of(self, pg: VmPage) -> memoryview:
         """Return a private view of the bytes of a page; only its holder may write to them."""

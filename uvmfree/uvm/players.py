@@ -5,7 +5,7 @@
 """
 
 from uvmfree.errors import BindError
-from uvmfree.kern.machine import Machine
+from uvmfree.machine.face import Machine
 from uvmfree.uvm.allocator import Lwp
 
 

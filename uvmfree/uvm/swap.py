@@ -18,7 +18,7 @@ from typing import Final
 
 from uvmfree.errors import ArgumentError, ClosedError, HangError
 from uvmfree.kern.lockrank import SWAPIO
-from uvmfree.kern.machine import Machine, Task
+from uvmfree.machine.face import Machine, Task
 
 CLOSE_TIMEOUT_S: Final = 10.0
 """Thousands of page writes to a slow disk; a thread that needs longer hangs."""

@@ -14,15 +14,14 @@ from typing import Any, Final
 from uvmfree.errors import ArgumentError, BindError, ClosedError, ForkError, HangError
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
-from uvmfree.kern.machine import Machine
 from uvmfree.kern.xcall import Xcall
+from uvmfree.machine.face import Machine
 from uvmfree.param import Param
-from uvmfree.uvm.allocator import Cpu, Lwp, UvmState
+from uvmfree.uvm.allocator import Cpu, Design, Lwp, UvmState
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonmaps import AnonMaps
 from uvmfree.uvm.audit import audit
 from uvmfree.uvm.counted import Counted
-from uvmfree.uvm.designs import design_for
 from uvmfree.uvm.drainer import Drainer
 from uvmfree.uvm.fork import stopped_in_children
 from uvmfree.uvm.hotplug import Hotplug
@@ -46,16 +45,18 @@ class Uvm(Counted):
     """A system of pages, CPUs and counters.
 
     => `uvmexp`: the counters. `xcall`: cross-calls. `param`: what it was booted with. `physmem`: RAM.
+    => `traits`: what its design says of itself. `design`: the design, for those who test one or write one.
     => `pageout`, `pagedaemon`: who waits for pages, and who frees them.
     => `machine`: the Machine that it runs on, for those who drive it. `events`: redistributions and the daemon's
        passes, with their times.
     """
 
-    def __init__(self, param: Param, machine: Machine) -> None:
+    def __init__(self, param: Param, machine: Machine, design: type[Design]) -> None:
         """Boot: lay out memory, put all pages on free lists. Use boot() instead."""
         self.param = param
         self.machine = machine
-        self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize)
+        self.traits = design.traits(param)
+        self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize, machine.ram)
         self.events = EventLog(machine.raw_lock, machine.clock_ns)
         self._counters = machine.counters(COUNTERS)
         self._players = Players(machine)
@@ -92,7 +93,7 @@ class Uvm(Counted):
             relieve=lambda: self._drainer.drain("retry"),
             check_open=self._check_open,
         )
-        self._design = design_for(param)(self._state)
+        self.design = self._design = design(self._state)
         self.xcall: Xcall[Cpu] = Xcall(
             machine,
             param.ncpus,

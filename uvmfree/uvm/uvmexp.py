@@ -1,6 +1,6 @@
 """The counters of a system and its watermarks: what `struct uvmexp` is to a kernel.
 
-`free`, `zeropages`, `paging` and `pdpending` live on the counter page (kern/counters.py) and are read without any
+`free`, `zeropages`, `paging` and `pdpending` live on the counter page (machine/words.py) and are read without any
 lock (P1). What one CPU counts, it counts for itself in plain integers; a snapshot adds them up.
 
 Source: struct uvmexp and struct uvmexp_sysctl in sys/uvm/uvm_extern.h; uvmpd_tune in sys/uvm/uvm_pdaemon.c.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from uvmfree.kern.counters import CounterPage
+from uvmfree.machine.words import CounterPage
 
 COUNTERS: Final = ("free", "zeropages", "paging", "pdpending")
 """The counters that more than one CPU updates; one cache line each on the counter page."""

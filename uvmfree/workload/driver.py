@@ -9,10 +9,11 @@ driver binds a thread to each CPU, lets all begin at once, and joins them whatev
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from uvmfree.errors import ArgumentError, HangError, UvmError
-from uvmfree.kern.machine import Machine, Task
+from uvmfree.machine.face import Event, Machine, Task
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.system import Uvm
 
@@ -22,12 +23,12 @@ STILL_S: Final = 30.0
 JOIN_S: Final = 10.0
 """How long a thread may take to notice that the run was stopped."""
 
-_TICK_S: Final = 0.05
-"""How often the waiting main thread looks up, so that Ctrl-C is heard: signals interrupt no lock wait for long."""
+RETRY_S: Final = 50e-6
+"""Time between two tries of what may work at any moment: a wakeup of a sleeping thread takes about as long."""
 
 
 class StoppedError(UvmError):
-    """A run was stopped from outside before its work was done."""
+    """A run was stopped from outside before its work was done, or its time is up."""
 
 
 class DriveError(UvmError):
@@ -39,36 +40,66 @@ class Lane:
 
     => Written by its own thread only; read by the driver after the thread has ended. `stopped` is the exception.
     => `stall_ns`: time spent waiting for other bodies. `failed`: allocations that returned None.
+    => `until_ns`: when the run ends, on the machine's clock; 0 where it ends with its work.
     """
 
-    __slots__ = ("_machine", "_run", "began_ns", "ended_ns", "failed", "index", "stall_ns")
+    __slots__ = ("_machine", "_run", "began_ns", "ended_ns", "failed", "index", "sleeps_on", "stall_ns", "until_ns")
 
     def __init__(self, index: int, run: "_Run", machine: Machine) -> None:
         self.index = index
         self._run = run
         self._machine = machine
-        self.stall_ns = self.failed = self.began_ns = self.ended_ns = 0
+        self.stall_ns = self.failed = self.began_ns = self.ended_ns = self.until_ns = 0
+        # Read by who stops the run, without a lock: a body that has just begun to sleep looks once more by itself.
+        self.sleeps_on: Event | None = None
 
     @property
     def stopped(self) -> bool:
-        """Whether the run was stopped; to be asked now and then. A stale answer delays the stop, no more."""
-        return self._run.stopped
+        """Whether the run was stopped, or its time is up; asked now and then. A stale answer delays the stop."""
+        return self._run.stopped or (self.until_ns > 0 and self._machine.clock_ns() >= self.until_ns)
 
-    def wait_until(self, ready: Callable[[], bool]) -> None:
-        """Poll until `ready()`, letting others run; the time counts as stall.
+    def wait_until(self, ready: Callable[[], bool], event: Event | None = None) -> None:
+        """Sleep until `ready()`, looked at when `event` happens, by default the run's own; the time counts as stall.
 
-        => StoppedError if the run was stopped meanwhile, HangError after STILL_S seconds.
+        => StoppedError if the run was stopped meanwhile, or its time is up; HangError after STILL_S seconds.
+        """
+        began_ns = self._machine.clock_ns()
+        wait_s = min(STILL_S, (self.until_ns - began_ns) / 1e9) if self.until_ns else STILL_S
+        is_ready = False
+
+        def look() -> bool:
+            nonlocal is_ready
+            is_ready = ready()
+            return is_ready or self._run.stopped
+
+        self.sleeps_on = event or self._run.event
+        try:
+            looked = self.sleeps_on.sleep_until(look, wait_s)
+        finally:
+            self.sleeps_on = None
+            self.stall_ns += self._machine.clock_ns() - began_ns
+        if not looked and wait_s >= STILL_S:
+            raise HangError(f"CPU {self.index} has waited {STILL_S:.0f} s for another CPU")
+        if not is_ready:
+            raise StoppedError("the run was stopped")
+
+    def notify(self) -> None:
+        """Let those who wait for the run's own event look again."""
+        self._run.event.notify()
+
+    def try_until(self, done: Callable[[], bool]) -> None:
+        """Try again and again, RETRY_S apart, until `done()`: for what no event announces; the time counts as stall.
+
+        => StoppedError, HangError as in wait_until.
         """
         began_ns = self._machine.clock_ns()
         try:
-            polls = 0
-            while not ready():
+            while not done():
                 if self._run.stopped:
                     raise StoppedError("the run was stopped")
-                self._machine.pause(polls)
-                polls += 1
                 if self._machine.clock_ns() - began_ns > STILL_S * 1e9:
-                    raise HangError(f"CPU {self.index} has waited {STILL_S:.0f} s for another CPU")
+                    raise HangError(f"CPU {self.index} has tried for {STILL_S:.0f} s")
+                self._machine.sleep(RETRY_S)
         finally:
             self.stall_ns += self._machine.clock_ns() - began_ns
 
@@ -93,27 +124,39 @@ class Drive:
 class _Run:
     """The state that the threads of a run share."""
 
-    def __init__(self, machine: Machine, threads: int) -> None:
-        self.stopped = False  # only ever goes from False to True; polled
+    def __init__(self, machine: Machine, bodies: int) -> None:
+        self.stopped = False  # only ever goes from False to True; read without a lock: a stale answer delays the stop
+        self.event = machine.event()
+        self.lanes = [Lane(index, self, machine) for index in range(bodies)]
         self.lock = machine.raw_lock()
-        self.to_start = threads  # guarded by lock
+        self.to_start = bodies + 1  # guarded by lock
         self.first_error: tuple[int, BaseException] | None = None  # guarded by lock
 
     def arrive(self) -> None:
         """Note that one more thread is ready to begin."""
         with self.lock:
             self.to_start -= 1
+        self.event.notify()
+
+    def stop(self) -> None:
+        """Let every body end soon, also one that sleeps."""
+        self.stopped = True
+        for lane in self.lanes:
+            if (event := lane.sleeps_on) is not None:
+                event.notify()
 
     def fail(self, index: int, error: BaseException) -> None:
         """Note an error and stop the run; the first one stays."""
         with self.lock:
             if self.first_error is None:
                 self.first_error = (index, error)
-        self.stopped = True
+        self.stop()
 
 
-def drive(uvm: Uvm, bodies: Sequence[Body], stop: Callable[[], bool] = lambda: False) -> Drive:
-    """Run one body on each CPU, from CPU 0 on, to their ends.
+def drive(
+    uvm: Uvm, bodies: Sequence[Body], stop: Callable[[], bool] = lambda: False, *, seconds: float | None = None
+) -> Drive:
+    """Run one body on each CPU, from CPU 0 on, to their ends, or for so many seconds of the machine's clock.
 
     => DriveError if a body raised; the others were stopped and joined, and the cause has the traceback.
     => ArgumentError for no bodies, or more than CPUs.
@@ -122,8 +165,8 @@ def drive(uvm: Uvm, bodies: Sequence[Body], stop: Callable[[], bool] = lambda: F
     if not 1 <= len(bodies) <= uvm.param.ncpus:
         raise ArgumentError(f"{len(bodies)} bodies: there are CPUs for 1 to {uvm.param.ncpus}")
     machine = uvm.machine
-    run = _Run(machine, len(bodies) + 1)
-    lanes = [Lane(index, run, machine) for index in range(len(bodies))]
+    run = _Run(machine, len(bodies))
+    lanes = run.lanes
 
     def thread(lane: Lane, body: Body) -> None:
         try:
@@ -132,6 +175,8 @@ def drive(uvm: Uvm, bodies: Sequence[Body], stop: Callable[[], bool] = lambda: F
                 lane.wait_until(lambda: not run.to_start)
                 lane.stall_ns = 0
                 lane.began_ns = machine.clock_ns()
+                if seconds is not None:
+                    lane.until_ns = lane.began_ns + round(seconds * 1e9)
                 try:
                     body(cpu, lane)
                 finally:
@@ -145,13 +190,12 @@ def drive(uvm: Uvm, bodies: Sequence[Body], stop: Callable[[], bool] = lambda: F
     interrupted = False
     try:
         for lane, body in zip(lanes, bodies, strict=True):
-            tasks.append(machine.spawn(f"cpu/{lane.index}", lambda lane=lane, body=body: thread(lane, body)))  # type: ignore[misc]
+            tasks.append(machine.spawn(f"cpu/{lane.index}", partial(thread, lane, body), lane.index))
         run.arrive()  # the last to arrive: nothing begins before this thread is here to stop it
-        while not interrupted and not all(task.join(_TICK_S) for task in tasks):
-            interrupted = stop()
+        interrupted = not machine.wait_for(tasks, stop)
     except KeyboardInterrupt:
         interrupted = True
-    run.stopped = True
+    run.stop()
     late = [task.name for task in tasks if not task.join(JOIN_S)]
     if run.first_error is not None:
         index, error = run.first_error

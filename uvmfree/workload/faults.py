@@ -20,7 +20,7 @@ from uvmfree.errors import ArgumentError, BindError, OutOfPages, XcallError
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.workload.stress_fault import Fault
 from uvmfree.workload.stress_pages import EXHAUSTION, Held, Stamper
-from uvmfree.workload.stress_shared import Shared, StressError
+from uvmfree.workload.stress_shared import LOOK_S, Shared, StressError
 
 
 class InjectedError(Exception):
@@ -110,20 +110,16 @@ class StallFault(Fault):
         for mutex in mutexes:
             setattr(mutex, hook, stall)
         try:
-            polls = 0
             until_ns = shared.machine.clock_ns() + round(self.ARMED_S * 1e9)
             while not held and not shared.stopped and shared.machine.clock_ns() < until_ns:
-                shared.machine.pause(polls)
-                polls += 1
+                shared.machine.sleep(LOOK_S)
         finally:
             for mutex in mutexes:
                 setattr(mutex, hook, None)
         if struck.acquire(False):
             return False  # nobody came by, and nobody will be stalled now
-        polls = 0
         while len(held) < 2:
-            shared.machine.pause(polls)
-            polls += 1
+            shared.machine.sleep(LOOK_S)
         self.note(shared, f"CPU {index} stood still with {', '.join(held[0]) or 'no lock'} held")
         if held[0]:
             self.inside += 1

@@ -44,13 +44,9 @@ class Load:
         => By then there is something to be had on every CPU: pages are free, or cached, or can be reclaimed.
         => HangError if pages stay on their way to swap. For when no thread plays a CPU.
         """
-        machine, uvm = self._uvm.machine, self._uvm
-        began_ns, polls = machine.clock_ns(), 0
-        while uvm.uvmexp.paging:
-            machine.pause(polls)
-            polls += 1
-            if machine.clock_ns() - began_ns > STILL_S * 1e9:
-                raise HangError(f"{uvm.uvmexp.paging} pages have been on their way to swap for {STILL_S:.0f} s")
+        uvm = self._uvm
+        if not uvm.pageout.arrived.sleep_until(lambda: not uvm.uvmexp.paging, STILL_S):
+            raise HangError(f"{uvm.uvmexp.paging} pages have been on their way to swap for {STILL_S:.0f} s")
         failed = 0
         if self.anons is not None:
             for cpu in uvm.cpus:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from uvmfree.errors import ArgumentError, OutOfPages
+from uvmfree.machine.face import Event
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.page import VmPage
@@ -103,20 +104,23 @@ def forkexit(uvm: Uvm, rounds: int) -> Load:
         raise ArgumentError(f"rounds={rounds}: must be at least 1")
     # Shared: a CPU's entry is written by it, when its burst is there, and taken by CPU 0.
     bursts: list[list[VmPage] | None] = [None] * uvm.param.ncpus
-    return Load(uvm, [_child(uvm, bursts, rounds) for _ in bursts])
+    moved = [uvm.machine.event() for _ in bursts]
+    return Load(uvm, [_child(uvm, bursts, moved, rounds) for _ in bursts])
 
 
-def _child(uvm: Uvm, bursts: list[list[VmPage] | None], rounds: int) -> Body:
+def _child(uvm: Uvm, bursts: list[list[VmPage] | None], moved: list[Event], rounds: int) -> Body:
     def body(cpu: Cpu, lane: Lane) -> None:
         mine = lane.index
         for _ in range(rounds):
             # CPU 0 has taken the last burst; until then the parent has not ended the child.
-            lane.wait_until(lambda: bursts[mine] is None)
+            lane.wait_until(lambda: bursts[mine] is None, moved[mine])
             bursts[mine] = [pagealloc_waiting(uvm, cpu, lane, zero=True) for _ in range(BURST_PAGES)]
+            moved[mine].notify()
             if mine == 0:
                 for index in range(len(bursts)):
-                    lane.wait_until(_there(bursts, index))
+                    lane.wait_until(_there(bursts, index), moved[index])
                     burst, bursts[index] = bursts[index], None
+                    moved[index].notify()
                     for pg in burst or []:
                         cpu.pagefree(pg)
 

@@ -15,11 +15,13 @@ stall, reported apart from lock waits.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from uvmfree.errors import ArgumentError, OutOfPages
+from uvmfree.machine.face import Event
+from uvmfree.param import NCPUS_MAX
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
@@ -40,12 +42,15 @@ _FAILED: Final = VmPage(-1, 0, 0, "no page")
 class Program:
     """What one CPU does: `steps[i]` says what, `pages[i]` with which page; `epochs[e]` is where epoch e ends.
 
+    => `gaps_ns[i]`: time on this CPU from the event before, or from the trace's first event, to this one.
+
     => Pages are numbered from 0: per CPU where they stay (`npages` of them), over all CPUs where they are given. Runs
        of pages are numbered on their own, over all CPUs.
     """
 
     steps: array[int]
     pages: array[int]
+    gaps_ns: array[int]
     epochs: array[int]
     npages: int
 
@@ -68,25 +73,36 @@ class Plan:
     run_live_peak: int
 
 
-def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int = WINDOW_EVENTS) -> Plan:
+def plan(
+    trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int = WINDOW_EVENTS, loop: bool = False
+) -> Plan:
     """Divide a trace's events among CPUs.
+
+    => `loop`: what is live at the trace's end is freed there, by the CPU that allocated it: the plan can begin again.
 
     => `by` "cpu": each runs the events recorded on it. "task": the tasks are dealt out over `ncpus` CPUs in the
        order in which they appear.
-    => ArgumentError if there is no CPU, or the trace has more than `ncpus`, or the window is under 2 events.
+    => `ncpus` None: as many as the trace has; by task at most those that a system has.
+    => ArgumentError if there is no CPU, or the trace has more than `ncpus` or a system has, or the window is under 2
+       events.
     """
     if window < 2:
         raise ArgumentError(f"window={window}: must be at least 2 trace events")
     if by not in ("cpu", "task"):
         raise ArgumentError(f"by={by!r}: must be 'cpu' or 'task'")
+    if by == "cpu" and trace.ncpus > NCPUS_MAX:
+        raise ArgumentError(
+            f"{trace.name} was recorded on {trace.ncpus} CPUs, and a system has at most {NCPUS_MAX}; "
+            f"--by task --cpus {NCPUS_MAX} spreads its tasks over so many"
+        )
     if ncpus is None:
-        ncpus = trace.ncpus
+        ncpus = min(trace.ncpus, NCPUS_MAX)
     if ncpus < 1:
         raise ArgumentError(f"{ncpus} CPUs: there must be at least 1")
     if by == "cpu" and ncpus < trace.ncpus:
         raise ArgumentError(
             f"{ncpus} CPUs are too few: {trace.name} was recorded on {trace.ncpus}; "
-            f"by tasks it can be spread over any number"
+            f"--by task spreads its tasks over any number"
         )
     lane_of = trace.cpu if by == "cpu" else array("H", (task % ncpus for task in trace.task))
     freed_on: dict[int, int] = {
@@ -98,12 +114,13 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
     given_from: set[int] = set()
     epoch_events = window // 2
     given = allocs = frees = live = live_peak = run_live = run_live_peak = 0
-    columns = zip(trace.kind, trace.alloc, lane_of, trace.order, trace.zero, strict=True)
-    for event, (kind, alloc, lane, order, zero) in enumerate(columns):
+    columns = zip(trace.kind, trace.alloc, lane_of, trace.order, trace.zero, trace.time_ns, strict=True)
+    for event, (kind, alloc, lane, order, zero, time_ns) in enumerate(columns):
         if event % epoch_events == 0 and event:
             for builder in builders:
                 builder.end_epoch()
         builder = builders[lane]
+        builder.at(time_ns - trace.time_ns[0])
         if kind == ALLOC:
             allocs += 1
             live += 1 << order
@@ -129,50 +146,94 @@ def plan(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int
             run_live -= 1 << order if order else 0
             step = DO_FREE_RUN if order else DO_GET if alloc in given_from else DO_FREE
             builder.add(step, number[alloc])
+    if loop:
+        columns = zip(trace.kind, trace.alloc, lane_of, trace.order, strict=True)
+        for lane, alloc, order in [
+            (at, one, k) for kind, one, at, k in columns if kind == ALLOC and one not in freed_on
+        ]:
+            frees += 1
+            builders[lane].at(trace.time_ns[-1] - trace.time_ns[0])
+            builders[lane].add(DO_FREE_RUN if order else DO_FREE, number[alloc])
     for builder in builders:
         builder.end_epoch()
     programs = tuple(builder.program() for builder in builders)
     return Plan(programs, given, tuple(run_pages), allocs, frees, live_peak, run_live_peak)
 
 
-def bodies(plan: Plan, uvm: Uvm) -> list[Body]:
-    """Make one body per CPU that replays a plan once; `uvm` is the system whose CPUs they will play."""
-    ncpus = len(plan.programs)
-    # Shared: each entry is written once, by the CPU that allocates, and then read by the one that frees.
-    mailbox: list[VmPage | None] = [None] * plan.given
-    finished = new_finished(ncpus)
-    runs = Runs(uvm, plan.run_pages)
-    return [_body(program, finished, mailbox, runs) for program in plan.programs]
+def bodies(plan: Plan, uvm: Uvm, *, copies: int = 1, gaps: bool = False) -> list[Body]:
+    """Make the bodies that replay a plan once; `uvm` is the system whose CPUs they will play.
 
-
-def new_finished(ncpus: int) -> array[int]:
-    """Make the table of how many epochs each CPU has finished.
-
-    => Shared: one word each, written by its own thread, polled by others at the end of an epoch; a stale value makes
-       a thread wait one poll longer.
+    => `copies`: so many replays beside each other, each on CPUs and with pages of its own.
+    => `gaps`: the time between two recorded events passes outside of the allocator (Machine.charge).
     """
-    return array("q", [0] * ncpus)
+    return [body for _ in range(copies) for body in Copy(plan, uvm, gaps=gaps).bodies()]
 
 
-def epochs(program: Program, finished: array[int], lane: Lane) -> Iterator[Iterator[tuple[int, int]]]:
-    """Yield the steps and pages of each epoch of a program, as soon as the slowest CPU is near enough."""
-    begin = 0
-    for epoch, end in enumerate(program.epochs):
-        # Two epochs are a window: the slowest thread is in this epoch or the one before.
-        if min(finished) < epoch - 1:
-            lane.wait_until(lambda epoch=epoch: min(finished) >= epoch - 1)  # type: ignore[misc]
-        elif lane.stopped:
-            raise StoppedError("the run was stopped")
-        yield zip(program.steps[begin:end], program.pages[begin:end], strict=True)
-        begin = end
-        finished[lane.index] = epoch + 1
+class Copy:
+    """One replay of a plan: what its CPUs hold, share, and wait for.
+
+    => `finished`: epochs that each CPU has ended. One word each, written by its own thread, read by others at the end
+       of an epoch without a lock; a stale value makes one look again. `moved` happens when it changes, or what is
+       below does.
+    => `mailbox`: the pages that are given. Each entry is written by the CPU that allocates, and then taken by the one
+       that frees. `own[i]`: the pages that stay on CPU i; its own thread's.
+    => `loops`: whether the plan begins again at its end, until the run's time is up; it begins at `epoch`.
+    """
+
+    def __init__(self, plan: Plan, uvm: Uvm, *, gaps: bool = False, loops: bool = False, epoch: int = 0) -> None:
+        self.plan = plan
+        self.moved = uvm.machine.event()
+        self.mailbox: list[VmPage | None] = [None] * plan.given
+        self.own: list[list[VmPage | None]] = [[None] * program.npages for program in plan.programs]
+        self.runs = Runs(uvm, plan.run_pages, self.moved)
+        self.finished = array("q", [epoch] * len(plan.programs))
+        self._charge = uvm.machine.charge if gaps else None
+        self._loops = loops
+
+    def bodies(self) -> list[Body]:
+        """Return a body for each CPU."""
+        return [_body(self, at) for at in range(len(self.plan.programs))]
+
+    def epochs(self, at: int, lane: Lane) -> Iterator[Iterable[tuple[int, int]]]:
+        """Yield the steps and pages of each epoch of CPU `at`, when the slowest CPU is near enough.
+
+        => StoppedError if the run is stopped, or its time is up.
+        """
+        program, finished = self.plan.programs[at], self.finished
+        nepochs, epoch = len(program.epochs), finished[at]
+        while self._loops or epoch < nepochs:
+            # Two epochs are a window: the slowest thread is in this epoch or the one before.
+            if min(finished) < epoch - 1:
+                lane.wait_until(lambda epoch=epoch: min(finished) >= epoch - 1, self.moved)  # type: ignore[misc]
+            elif lane.stopped:
+                raise StoppedError("the run was stopped")
+            number = epoch % nepochs
+            part = slice(program.epochs[number - 1] if number else 0, program.epochs[number])
+            steps = zip(program.steps[part], program.pages[part], strict=True)
+            yield steps if self._charge is None else _paced(steps, program.gaps_ns[part], self._charge, lane)
+            epoch += 1
+            finished[at] = epoch
+            self.moved.notify()
 
 
-def _body(program: Program, finished: array[int], mailbox: list[VmPage | None], runs: Runs) -> Body:
+def _paced(
+    steps: Iterable[tuple[int, int]], gaps_ns: array[int], charge: Callable[[int], None], lane: Lane
+) -> Iterator[tuple[int, int]]:
+    for step, gap_ns in zip(steps, gaps_ns, strict=True):
+        if gap_ns:
+            charge(gap_ns)
+            if lane.stopped:
+                raise StoppedError("the run was stopped")
+        yield step
+
+
+def _body(copy: Copy, at: int) -> Body:
+    mailbox, own, runs, moved = copy.mailbox, copy.own[at], copy.runs, copy.moved
+    notify = moved.notify
+
     def body(cpu: Cpu, lane: Lane) -> None:
         pagealloc, pagefree = cpu.pagealloc, cpu.pagefree
-        own: list[VmPage | None] = [None] * program.npages
-        for events in epochs(program, finished, lane):
+        for events in copy.epochs(at, lane):
             for step, page in events:
                 if step == DO_FREE:
                     pg = own[page]
@@ -186,7 +247,7 @@ def _body(program: Program, finished: array[int], mailbox: list[VmPage | None], 
                 elif step == DO_GET:
                     pg = mailbox[page]
                     if pg is None:
-                        lane.wait_until(lambda page=page: mailbox[page] is not None)  # type: ignore[misc]
+                        lane.wait_until(lambda page=page: mailbox[page] is not None, moved)  # type: ignore[misc]
                         pg = mailbox[page]
                     mailbox[page] = None
                     if pg is not None and pg is not _FAILED:
@@ -197,6 +258,7 @@ def _body(program: Program, finished: array[int], mailbox: list[VmPage | None], 
                         lane.failed += 1
                         pg = _FAILED
                     mailbox[page] = pg
+                    notify()
                 elif step == DO_FREE_RUN:
                     runs.free(page, lane)
                 else:
@@ -212,8 +274,9 @@ class Runs:
        an empty list is a run that could not be had.
     """
 
-    def __init__(self, uvm: Uvm, run_pages: tuple[int, ...]) -> None:
+    def __init__(self, uvm: Uvm, run_pages: tuple[int, ...], moved: Event) -> None:
         self._uvm = uvm
+        self._moved = moved
         self._run_pages = run_pages
         self._pages: list[list[VmPage] | None] = [None] * len(run_pages)
 
@@ -231,6 +294,7 @@ class Runs:
             for pg in pages:
                 self._uvm.physmem.bytes_of(pg)[:] = bytes(self._uvm.physmem.pagesize)
         self._pages[run] = pages
+        self._moved.notify()
 
     def _try(self, run: int) -> list[VmPage]:
         npages = self._run_pages[run]
@@ -239,11 +303,15 @@ class Runs:
         except OutOfPages:
             return []
 
+    def begin_with(self, run: int) -> None:
+        """Let a run be there, if it can be had, before any CPU works."""
+        self._pages[run] = self._try(run)
+
     def free(self, run: int, lane: Lane) -> None:
         """Free a run, when it has been allocated."""
         if self._pages[run] is None:
-            lane.wait_until(lambda: self._pages[run] is not None)
-        pages, self._pages[run] = self._pages[run], []
+            lane.wait_until(lambda: self._pages[run] is not None, self._moved)
+        pages, self._pages[run] = self._pages[run], None
         self._uvm.pglistfree(pages or [])
 
 
@@ -252,7 +320,14 @@ class _Builder:
 
     def __init__(self) -> None:
         self._steps, self._pages, self._epochs = array("B"), array("I"), array("I")
+        self._gaps_ns = array("Q")
+        self._now_ns = 0
         self.npages = 0
+
+    def at(self, now_ns: int) -> None:
+        """Note when the step that is added next was recorded."""
+        self._gaps_ns.append(now_ns - self._now_ns)
+        self._now_ns = now_ns
 
     def add(self, step: int, page: int) -> None:
         self._steps.append(step)
@@ -262,4 +337,4 @@ class _Builder:
         self._epochs.append(len(self._steps))
 
     def program(self) -> Program:
-        return Program(self._steps, self._pages, self._epochs, self.npages)
+        return Program(self._steps, self._pages, self._gaps_ns, self._epochs, self.npages)

@@ -11,10 +11,10 @@ for it, so it comes back from swap no more: what is measured is how memory is fo
    and its free is skipped.
 """
 
-from array import array
 from typing import Final
 
 from uvmfree.errors import OutOfPages
+from uvmfree.machine.face import Event
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.system import Uvm
@@ -27,11 +27,8 @@ from uvmfree.workload.replay import (
     DO_GET,
     DO_GIVE_ZERO,
     DO_RUN_ZERO,
+    Copy,
     Plan,
-    Program,
-    Runs,
-    epochs,
-    new_finished,
 )
 
 PATIENCE_S: Final = 5.0
@@ -51,20 +48,16 @@ def shortage(uvm: Uvm, plan: Plan) -> Load:
     anons = uvm.anon_memory(max(1, npages + plan.given), max(1, npages + plan.given), patience_s=PATIENCE_S)
     # Shared: one byte for each virtual page, written by the CPU that allocates; who frees elsewhere polls it.
     touched = bytearray(npages + plan.given)
-    finished = new_finished(len(plan.programs))
-    runs = Runs(uvm, plan.run_pages)
-    bodies = [
-        _body(program, finished, _Pages(anons, touched, begin, npages), runs)
-        for program, begin in zip(plan.programs, begins, strict=True)
-    ]
+    copy = Copy(plan, uvm)
+    bodies = [_body(copy, at, _Pages(anons, touched, begin, npages, copy.moved)) for at, begin in enumerate(begins)]
     return Load(uvm, bodies, anons)
 
 
 class _Pages:
     """The virtual pages as one CPU numbers them: its own from `own` on, those given away from `given` on."""
 
-    def __init__(self, anons: AnonMemory, touched: bytearray, own: int, given: int) -> None:
-        self._anons, self._touched = anons, touched
+    def __init__(self, anons: AnonMemory, touched: bytearray, own: int, given: int, moved: Event) -> None:
+        self._anons, self._touched, self._moved = anons, touched, moved
         self.own, self.given = own, given
 
     def alloc(self, cpu: Cpu, lane: Lane, index: int) -> None:
@@ -75,18 +68,21 @@ class _Pages:
         except OutOfPages:
             lane.failed += 1
             self._touched[index] = _FAILED
+        self._moved.notify()
 
     def free(self, cpu: Cpu, lane: Lane, index: int) -> None:
         """Discard a page, when it has been touched."""
         if not self._touched[index]:
-            lane.wait_until(lambda: bool(self._touched[index]))
+            lane.wait_until(lambda: bool(self._touched[index]), self._moved)
         if self._touched[index] == _TOUCHED:
             self._anons.discard(cpu, index)
 
 
-def _body(program: Program, finished: "array[int]", pages: _Pages, runs: Runs) -> Body:
+def _body(copy: Copy, at: int, pages: _Pages) -> Body:
+    runs = copy.runs
+
     def body(cpu: Cpu, lane: Lane) -> None:
-        for events in epochs(program, finished, lane):
+        for events in copy.epochs(at, lane):
             for step, page in events:
                 if step <= DO_ALLOC_ZERO:
                     pages.alloc(cpu, lane, pages.own + page)

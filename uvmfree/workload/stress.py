@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from uvmfree.errors import HangError
 from uvmfree.kern.lockwatch import LockWatch
-from uvmfree.kern.machine import Machine, Task
+from uvmfree.machine.face import Machine, Task
 from uvmfree.param import Param
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonStats
@@ -26,7 +26,7 @@ from uvmfree.workload.stress_fault import Fault
 from uvmfree.workload.stress_pages import TRAY, Held, Stamper
 from uvmfree.workload.stress_player import Player
 from uvmfree.workload.stress_program import KINDS
-from uvmfree.workload.stress_shared import NAP_S, Shared, StressError
+from uvmfree.workload.stress_shared import LOOK_S, NAP_S, Shared, StressError
 
 MAP_OF_RAM: Final = 1.25
 """The anon map's size, in RAM sizes: with what the CPUs hold, a third more than there is."""
@@ -237,14 +237,12 @@ class Stress:
             self._empty(anons)
         self._tick("waiting for pages on their way")
         until_ns = uvm.machine.clock_ns() + round(SETTLE_S * 1e9)
-        polls = 0
         while (missing := uvm.param.npages - uvm.uvmexp.free - sum(uvm.cached_pages())) or uvm.uvmexp.paging:
             if uvm.machine.clock_ns() > until_ns:
                 raise StressError(
                     f"{missing} pages are missing, {uvm.uvmexp.paging} on their way to swap, at the end"
                 )
-            uvm.machine.pause(polls)
-            polls += 1
+            uvm.machine.sleep(LOOK_S)
         self._tick("the last audit")
         uvm.audit()
 

@@ -19,6 +19,9 @@ from uvmfree.workload.stress_pages import LOOSE, XCALL, Held, Stamper
 NAP_S: Final = 0.02
 """How often a sleeping thread of the run looks whether it is over."""
 
+LOOK_S: Final = 0.0001
+"""How often a thread looks that waits for what no event announces."""
+
 TICKET_S: Final = 10.0
 TICKET_CPUS: Final = 8
 """How long a cross-call may take: a hundred times the longest stall; with more CPUs longer, as each xc thread has to

@@ -7,9 +7,11 @@ Prior art: page_fault and malloc cases of will-it-scale; producer and consumer b
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from uvmfree.errors import ArgumentError
+from uvmfree.machine.face import Event
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Body, Lane, StoppedError
@@ -46,10 +48,10 @@ def pingpong(ncpus: int, pages: int) -> list[Body]:
     return [body] * ncpus
 
 
-def handoff(ncpus: int, pages: int) -> list[Body]:
+def handoff(ncpus: int, pages: int, make_event: Callable[[], Event]) -> list[Body]:
     """Make bodies in pairs: CPU 0 allocates `pages` pages and CPU 1 frees them, CPU 2 and CPU 3 the same, ...
 
-    => ArgumentError for an odd number of CPUs.
+    => `make_event()` makes an event of the machine that they run on. ArgumentError for an odd number of CPUs.
     => Where no page is to be had the allocating CPU waits for one, which counts as stall and as a failure.
     """
     _at_least_one("pages", pages)
@@ -59,11 +61,12 @@ def handoff(ncpus: int, pages: int) -> list[Body]:
     for _ in range(ncpus // 2):
         # Shared by the two CPUs of a pair; deque.append and popleft are documented to be safe from two threads.
         parcels: deque[list[VmPage]] = deque()
-        bodies += [_giver(parcels, pages), _taker(parcels, pages)]
+        moved = make_event()
+        bodies += [_giver(parcels, moved, pages), _taker(parcels, moved, pages)]
     return bodies
 
 
-def _giver(parcels: deque[list[VmPage]], pages: int) -> Body:
+def _giver(parcels: deque[list[VmPage]], moved: Event, pages: int) -> Body:
     def body(cpu: Cpu, lane: Lane) -> None:
         parcel: list[VmPage] = []
 
@@ -77,25 +80,28 @@ def _giver(parcels: deque[list[VmPage]], pages: int) -> Body:
             for _ in range(min(PARCEL_PAGES, pages - begin)):
                 if not got_one():
                     lane.failed += 1
-                    lane.wait_until(got_one)
+                    lane.try_until(got_one)
             if len(parcels) >= PARCELS_MAX:
-                lane.wait_until(lambda: len(parcels) < PARCELS_MAX)
+                lane.wait_until(lambda: len(parcels) < PARCELS_MAX, moved)
             elif lane.stopped:
                 raise StoppedError("the run was stopped")
             parcels.append(parcel[:])
+            moved.notify()
             parcel.clear()
 
     return body
 
 
-def _taker(parcels: deque[list[VmPage]], pages: int) -> Body:
+def _taker(parcels: deque[list[VmPage]], moved: Event, pages: int) -> Body:
     def body(cpu: Cpu, lane: Lane) -> None:
         for _ in range(0, pages, PARCEL_PAGES):
             if not parcels:
-                lane.wait_until(lambda: bool(parcels))
+                lane.wait_until(lambda: bool(parcels), moved)
             elif lane.stopped:
                 raise StoppedError("the run was stopped")
-            for pg in parcels.popleft():
+            parcel = parcels.popleft()
+            moved.notify()
+            for pg in parcel:
                 cpu.pagefree(pg)
 
     return body

@@ -2,8 +2,8 @@
 
 import pytest
 
-from uvmfree.kern.counters import CounterPage
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.machine.words import CounterPage
 
 
 def test_the_short_way_is_taken_where_nobody_asks_for_the_other() -> None:

@@ -4,16 +4,16 @@ This is the one module that imports `threading`. On a free-threaded interpreter 
 the GIL they take turns, and what is measured then is how often a lock is taken and waited for, not speed.
 """
 
+import mmap
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
-from uvmfree.kern.counters import CounterPage
 from uvmfree.kern.interrupt import interrupts_held_back
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
@@ -21,9 +21,14 @@ from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
+from uvmfree.machine.face import Task
+from uvmfree.machine.words import CounterPage
 
 SPINS: Final = 200
 """Polls before a waiting thread sleeps: about the 50 us for which it sleeps then, so it never wastes over half."""
+
+_STOP_S: Final = 0.05
+"""How often a thread that waits for others asks whether to stop: signals interrupt no wait for a lock."""
 
 
 def _thread_name() -> str:
@@ -36,8 +41,10 @@ class ThreadsMachine:
     => `lockstat`: mutexes count (kern/lockstat.py). `lockdebug`: mutexes check (kern/lockdebug.py). `lockwatch`: they
        say who holds and who waits for them (kern/lockwatch.py), and the attribute is where to ask. `locktrace`: what
        lockstat counts is kept too, with its times (kern/locktrace.py), and the attribute is where it is. `counters`:
-       where the counter page stands, if others are to read it (kern/counters.py); for one system only.
+       where the counter page stands, if others are to read it (machine/words.py); for one system only.
     """
+
+    name = "threads"
 
     def __init__(
         self,
@@ -76,13 +83,28 @@ class ThreadsMachine:
         """Make a condition variable whose waiters sleep on a `threading.Lock` each."""
         return Condvar(threading.Lock)
 
+    def event(self) -> "PolledEvent":
+        """Make an event whose sleepers look by themselves."""
+        return PolledEvent()
+
     def counters(self, names: tuple[str, ...]) -> CounterPage:
         """Make a page of zeroed counters."""
         return CounterPage(names, shared=self._shared_counters)
 
-    def spawn(self, name: str, body: Callable[[], None]) -> "OsThread":
-        """Start an OS thread that runs `body`."""
+    def ram(self, nbytes: int) -> "MappedRam":
+        """Map memory of this process's own."""
+        return MappedRam(nbytes)
+
+    def spawn(self, name: str, body: Callable[[], None], cpu: int | None = None) -> "OsThread":
+        """Start an OS thread that runs `body`; the host decides on which processor."""
         return OsThread(name, body)
+
+    def wait_for(self, tasks: Sequence[Task], stop: Callable[[], bool]) -> bool:
+        """Join the threads, and ask between two looks whether to stop."""
+        while not all(task.join(_STOP_S) for task in tasks):
+            if stop():
+                return False
+        return True
 
     def clock_ns(self) -> int:
         """Return `time.perf_counter_ns()`."""
@@ -94,12 +116,15 @@ class ThreadsMachine:
 
     def interrupts_held_back(self) -> AbstractContextManager[None]:
         """Hold Ctrl-C back while the main thread is inside the allocator, if Python's own handler would raise it."""
-        sleeps = (Condvar.wait.__code__, OsThread.join.__code__, ThreadsMachine.pause.__code__)
-        return interrupts_held_back(sleeps)
+        sleeps = (Condvar.wait, PolledEvent.sleep_until, OsThread.join, ThreadsMachine.sleep)
+        return interrupts_held_back(tuple(function.__code__ for function in sleeps))
 
-    def pause(self, polls: int) -> None:
-        """Yield the processor, and with it the GIL; after SPINS polls sleep for a while."""
-        time.sleep(0 if polls < SPINS else 50e-6)
+    def sleep(self, seconds: float) -> None:
+        """Sleep, as the host's clock has it."""
+        time.sleep(seconds)
+
+    def charge(self, ns: int) -> None:
+        """Do nothing: on this machine work takes the time that it takes."""
 
     def stacks(self) -> tuple["ThreadStack", ...]:
         """Return what every thread of this process is doing, by name; for the report of a hang."""
@@ -108,6 +133,43 @@ class ThreadsMachine:
             ThreadStack(ident, names.get(ident, "not ours"), tuple(traceback.format_stack(frame)))
             for ident, frame in sys._current_frames().items()
         )
+
+
+class PolledEvent:
+    """An event whose sleepers look again and again: what they wait for may be made true without a word to anybody.
+
+    => After SPINS looks a sleeper gives its processor up for 50 us at a time.
+    """
+
+    def notify(self) -> None:
+        """Do nothing: the sleepers look by themselves."""
+
+    def sleep_until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """Poll until `ready()`, yielding the processor, and with it the GIL; False if the time ran out before."""
+        give_up_s = None if timeout_s is None else time.monotonic() + timeout_s
+        polls = 0
+        while not ready():
+            if give_up_s is not None and time.monotonic() > give_up_s:
+                return False
+            time.sleep(0 if polls < SPINS else 50e-6)
+            polls += 1
+        return True
+
+
+class MappedRam:
+    """An anonymous mapping: what nobody touches is not committed.
+
+    => Everybody gets a view made from the mapping: slices of one view share a count of views, which the free-threaded
+       3.13 does not keep atomically. Nor is the mapping closed: it goes with its last view.
+    """
+
+    def __init__(self, nbytes: int) -> None:
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+        self._map = mmap.mmap(-1, nbytes, flags=flags)
+
+    def view(self) -> memoryview:
+        """Return a private view of all of it."""
+        return memoryview(self._map)
 
 
 @dataclass(frozen=True, slots=True)

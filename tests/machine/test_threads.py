@@ -1,12 +1,13 @@
 """The real Machine: its threads keep the error that ended them, and its waits are bounded."""
 
+import itertools
 import signal
 import threading
 
 import pytest
 
 from tests.kern.tasks import WAIT_S, await_event, begin
-from uvmfree.kern.threads import SPINS, ThreadsMachine
+from uvmfree.machine.threads import ThreadsMachine
 
 
 def test_a_task_keeps_the_error_that_ended_it() -> None:
@@ -80,9 +81,42 @@ def test_two_threads_have_two_identities() -> None:
     assert len(set(seen)) == 2
 
 
-def test_time_goes_on_and_a_pause_ends() -> None:
+def test_time_goes_on_and_a_sleep_ends() -> None:
     machine = ThreadsMachine()
     before_ns = machine.clock_ns()
-    machine.pause(0)
-    machine.pause(SPINS)
-    assert machine.clock_ns() > before_ns
+    machine.sleep(0.001)
+    assert machine.clock_ns() - before_ns >= 1_000_000
+
+
+def test_who_sleeps_on_an_event_sees_what_came_true_whether_told_or_not() -> None:
+    event, true, seen = ThreadsMachine().event(), threading.Event(), list[bool]()
+    task = begin(lambda: seen.append(event.sleep_until(true.is_set)))
+    true.set()
+    assert task.join(WAIT_S)
+    assert seen == [True]
+
+
+def test_a_sleep_on_an_event_ends_with_its_time() -> None:
+    machine = ThreadsMachine()
+    looks = itertools.count()
+    before_ns = machine.clock_ns()
+    assert not machine.event().sleep_until(lambda: next(looks) < 0, 0.001)
+    assert machine.clock_ns() - before_ns >= 1_000_000
+    assert next(looks) > 1
+
+
+def test_waiting_for_threads_ends_with_them_or_when_it_is_to_stop() -> None:
+    machine, go, asked = ThreadsMachine(), threading.Event(), itertools.count()
+    tasks = [machine.spawn(f"task {number}", go.wait) for number in range(2)]
+    assert not machine.wait_for(tasks, lambda: next(asked) == 1)
+    go.set()
+    assert machine.wait_for(tasks, lambda: False)
+    assert all(task.join(0) for task in tasks)
+
+
+def test_ram_is_zeroed_and_every_view_is_of_the_same_bytes() -> None:
+    ram = ThreadsMachine().ram(8192)
+    one, two = ram.view(), ram.view()
+    assert bytes(one) == bytes(8192)
+    one[5] = 7
+    assert two[5] == 7

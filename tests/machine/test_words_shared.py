@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from uvmfree.kern import counters
-from uvmfree.kern.counters import CounterPage
+from uvmfree.machine import words
+from uvmfree.machine.words import CounterPage
 
 
 class Between:
@@ -28,13 +28,13 @@ class Between:
         return add
 
 
-MACHINE_ADD = counters._MachineAdd
+MACHINE_ADD = words._MachineAdd
 
 
 @pytest.fixture
 def between(monkeypatch: pytest.MonkeyPatch) -> Between:
     made = Between()
-    monkeypatch.setattr(counters, "_MachineAdd", made.machine_add)
+    monkeypatch.setattr(words, "_MachineAdd", made.machine_add)
     return made
 
 

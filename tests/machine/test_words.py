@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.kern.tasks import run_all
-from uvmfree.kern import counters
-from uvmfree.kern.counters import LINE, CounterPage
-from uvmfree.kern.threads import ThreadsMachine
+from uvmfree.machine import words
+from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.machine.words import LINE, CounterPage
 
 THREADS = 8
 ADDS = 1000
@@ -129,7 +129,7 @@ def test_a_short_way_that_does_not_add_is_not_taken(monkeypatch: pytest.MonkeyPa
     def wrong(pointer: int) -> Any:
         return lambda *arguments: None
 
-    monkeypatch.setattr(counters, "_MachineAdd", wrong)
+    monkeypatch.setattr(words, "_MachineAdd", wrong)
     page = CounterPage(("free",))
     assert not page.direct
     page.adder("free").add(4)

@@ -1,5 +1,6 @@
-"""Puts free pages on ZEROS queues, as idle zeroing will: the one helper here that reaches behind the public face.
+"""Puts free pages on ZEROS queues where they stand, as idle zeroing does with those that it chooses.
 
+=> It reaches behind the public face, and knows the two designs by name: it is for tests of those two.
 => Through the lists' own methods, so that audit() must be content with the result.
 """
 
@@ -14,7 +15,7 @@ def zero_free_page(uvm: uvmfree.Uvm, pg: VmPage) -> None:
     uvm.physmem.bytes_of(pg)[:] = bytes(uvm.param.pagesize)
     if pg.zeroed:
         return
-    design: Any = uvm._design
+    design: Any = uvm.design
     counters = uvm._state.counters
     if uvm.param.design == "fpageqlock":
         cpu: Any = uvm.cpus[cast("int", pg.owner)]

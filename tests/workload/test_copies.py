@@ -1,0 +1,96 @@
+"""Copies of a trace: they begin anywhere with what is live there, go round, and end with their time."""
+
+from pathlib import Path
+
+import pytest
+
+import uvmfree
+from tests.workload.recorder import trace_of
+from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.workload.copies import copies
+from uvmfree.workload.driver import drive
+from uvmfree.workload.replay import Plan, bodies, plan
+from uvmfree.workload.trace import Trace
+
+SECONDS = 0.05
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+    """Pages that stay, pages that change CPUs, a run, and two pages that are live at the end."""
+    events = []
+    for pfn in range(1, 25):
+        events.append(("alloc", pfn, pfn % 2, {}))
+        if pfn > 4:
+            events.append(("free", pfn - 4, (pfn // 3) % 2, {}))
+        if pfn in (6, 15):
+            events.append(("alloc", 64, 0, {"order": 2}))
+        if pfn in (12, 20):
+            events.append(("free", 64, 1, {"order": 2}))
+    return trace_of(tmp_path_factory.mktemp("copies"), events)
+
+
+@pytest.fixture(scope="module")
+def looped(trace: Trace) -> Plan:
+    return plan(trace, window=4, loop=True)
+
+
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+def test_a_plan_that_loops_leaves_nothing_behind(design: str, looped: Plan) -> None:
+    assert looped.allocs == looped.frees
+    with uvmfree.boot(npages=64, ncpus=2, design=design, redistribute_interval_s=3600) as uvm:
+        drive(uvm, bodies(looped, uvm))
+        uvm.audit()
+        uvm.redistribute()
+        assert uvm.uvmexp.free == 64
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+def test_copies_go_round_until_their_time_is_up(design: str, seed: int, looped: Plan) -> None:
+    """No page is freed that was not there, none is lost, and what is live stays below the trace's peak."""
+    machine = ThreadsMachine()
+    with uvmfree.boot(machine, npages=256, ncpus=6, design=design, redistribute_interval_s=3600) as uvm:
+        drove = drive(uvm, copies(uvm, looped, 3, seed).bodies, seconds=SECONDS)
+        uvm.audit()
+        assert drove.wall_ns >= SECONDS * 1e9
+        assert drove.failed == (0,) * 6
+        assert not drove.interrupted
+        ops = [cpu.allocs + cpu.frees for cpu in uvm.cpu_stats()]
+        assert min(ops) > 2 * (looped.allocs + looped.frees)
+        uvm.redistribute()
+        assert 256 - uvm.uvmexp.free <= 3 * looped.live_peak
+
+
+def test_copies_begin_at_places_of_their_own_with_what_is_live_there(looped: Plan) -> None:
+    with uvmfree.boot(npages=4096, ncpus=40, design="fpageqlock") as uvm:
+        live = [4096 - uvm.uvmexp.free]
+        for seed in range(5):
+            copies(uvm, looped, 20, seed)
+            live.append(4096 - uvm.uvmexp.free - sum(live))
+        assert live[0] == 0
+        assert all(0 < pages < 20 * looped.live_peak for pages in live[1:])
+        assert len(set(live[1:])) > 1
+
+
+def test_too_short_a_trace_and_too_little_memory_are_refused(trace: Trace, looped: Plan) -> None:
+    with uvmfree.boot(npages=32, ncpus=6) as uvm:
+        with pytest.raises(uvmfree.ArgumentError, match="half windows: 1, at least 4"):
+            copies(uvm, plan(trace, window=100, loop=True), 3, 1)
+        with pytest.raises(uvmfree.ArgumentError, match="npages=32: the pages that are live when the copies begin"):
+            copies(uvm, looped, 3, 1)
+
+
+def test_a_run_on_the_clock_ends_while_a_partner_waits(tmp_path: Path) -> None:
+    """Who has nothing to do until another CPU gives it a page sleeps until the end, and no error comes of it."""
+    events = [("alloc", pfn, 0, {}) for pfn in range(1, 40)] + [("free", pfn, 1, {}) for pfn in range(1, 40)]
+    made = plan(trace_of(tmp_path, events), window=4, loop=True)
+
+    class Slow(ThreadsMachine):
+        def charge(self, ns: int) -> None:
+            self.sleep(0.02)
+
+    with uvmfree.boot(Slow(), npages=256, ncpus=2, redistribute_interval_s=3600) as uvm:
+        drove = drive(uvm, copies(uvm, made, 1, 3).bodies, seconds=SECONDS)
+        assert not any(drove.failed)
+        uvm.audit()

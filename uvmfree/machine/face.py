@@ -1,0 +1,101 @@
+"""The Machine: all that the allocator may ask of the world.
+
+The allocator never imports `threading`. What it needs of locks, threads, memory and time it gets from a Machine, so
+that the same code runs on real threads (`machine/threads.py`), in virtual time on more CPUs than the host has, or
+under a scheduler that decides every step. A primitive reached around the Machine is a defect.
+
+Prior art: the `Engine` seam of shuttle and loom, which swap the primitives under unchanged code.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from uvmfree.kern.lock import RawLock
+from uvmfree.kern.lockrank import LockRank
+from uvmfree.kern.mutex import Condvar, Mutex
+from uvmfree.machine.words import CounterPage
+
+
+class Task(Protocol):
+    """A thread of control that a Machine started.
+
+    => `error` is the exception that ended it, or None. Read it after `join` returned True.
+    """
+
+    name: str
+    error: BaseException | None
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for its end, at most `timeout_s` seconds; return whether it has ended."""
+
+
+class Event(Protocol):
+    """Something that may have happened: sleepers look at a condition of their own again each time it does.
+
+    => Holds no state: whoever makes a condition true does so first, and then calls `notify`. No wakeup is lost.
+    => Source: tsleep(9), wakeup(9).
+    """
+
+    def notify(self) -> None:
+        """Let all who sleep on it look again; costs nothing on machines whose sleepers look by themselves."""
+
+    def sleep_until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """Sleep until `ready()`; return False if `timeout_s` ran out before."""
+
+
+class Ram(Protocol):
+    """The bytes of all pages, zeroed; what is stored there costs what storing costs on the machine."""
+
+    def view(self) -> memoryview:
+        """Return a private view of all of it."""
+
+
+class Machine(Protocol):
+    """What a design may use: mutexes, condition variables, events, counters, tasks, memory, a clock.
+
+    => `name`: what kind of machine it is, as records and tables call it.
+    """
+
+    name: str
+    lockstat: bool
+    lockdebug: bool
+
+    def raw_lock(self) -> RawLock:
+        """Make a lock without name and rank, for a leaf that is held for a few operations and never nested."""
+
+    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
+        """Make a mutex of this rank; `index` tells apart those of one rank, as in `uvm_cpu[3]`."""
+
+    def condvar(self) -> Condvar:
+        """Make a condition variable; whichever lock its users hold guards its waiters."""
+
+    def event(self) -> Event:
+        """Make an event, for those who wait without a lock."""
+
+    def counters(self, names: tuple[str, ...]) -> CounterPage:
+        """Make a page of zeroed 64-bit counters, one to a cache line."""
+
+    def ram(self, nbytes: int) -> Ram:
+        """Make RAM."""
+
+    def spawn(self, name: str, body: Callable[[], None], cpu: int | None = None) -> Task:
+        """Start a task that runs `body` to its end; `cpu`: the simulated CPU that it is bound to, if it is to one."""
+
+    def wait_for(self, tasks: Sequence[Task], stop: Callable[[], bool]) -> bool:
+        """Wait until all these tasks have ended; False as soon as `stop()` is true, which is asked now and then."""
+
+    def clock_ns(self) -> int:
+        """Return a monotonic time in nanoseconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, doing nothing; others run."""
+
+    def charge(self, ns: int) -> None:
+        """Let the caller's CPU be busy with work that is not simulated; real threads do their own work."""
+
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        """Keep what interrupts the calling thread out of the allocator, if anything does (kern/interrupt.py)."""
+
+    def me(self) -> int:
+        """Return a number that no other live thread of control has."""
