@@ -22,6 +22,10 @@ class ClosedError(UvmError):
     """The system was closed before, or while, it was asked for something."""
 
 
+class ForkError(ClosedError):
+    """The system belongs to a parent process, and this is a child that fork() made of it."""
+
+
 class BindError(UvmError):
     """A CPU is played by another thread, or its object was left behind by a later run_on()."""
 

@@ -10,9 +10,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
+from uvmfree.kern.interrupt import interrupts_held_back
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
@@ -108,6 +110,11 @@ class ThreadsMachine:
     def me(self) -> int:
         """Return the identity of the calling thread; it may be given again after the thread has ended."""
         return threading.get_ident()
+
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        """Hold Ctrl-C back while the main thread is inside the allocator, if Python's own handler would raise it."""
+        sleeps = (Condvar.wait, PolledEvent.sleep_until, OsThread.join, ThreadsMachine.sleep)
+        return interrupts_held_back(tuple(function.__code__ for function in sleeps))
 
     def sleep(self, seconds: float) -> None:
         """Sleep, as the host's clock has it."""

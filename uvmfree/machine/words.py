@@ -42,7 +42,8 @@ class CounterPage:
         if len(names) * LINE * 8 > mmap.PAGESIZE:
             raise ValueError(f"{len(names)} counters do not fit a page of {mmap.PAGESIZE} bytes")
         self.names = names
-        self._page = mmap.mmap(-1, mmap.PAGESIZE)
+        # Private: what a child process of fork() writes to it, the parent does not see.
+        self._page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._words = memoryview(self._page).cast("q")
         self._slots = {name: line * LINE for line, name in enumerate(names)}
         self._views = ExitStack()

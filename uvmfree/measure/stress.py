@@ -48,6 +48,10 @@ OFTEN: Final[dict[str, Any]] = {
 }
 """Tunables of a stress run where they differ from Param's: all that happens by itself happens, and often."""
 
+PER_CPU: Final = ("idle_interval_s", "redistribute_interval_s")
+OFTEN_CPUS: Final = 8
+"""What each CPU does by itself; beyond so many CPUs each does it less often, or that would be all they do."""
+
 SWITCH_S: Final = 1e-4
 """How long a thread may keep the GIL, where there is one: a fiftieth of the default, for as many more orders."""
 
@@ -86,7 +90,9 @@ class Options:
         """Return the tunables of a system of that design."""
         given = parse_settings(self.settings, given=GIVEN)
         here = {"npages": self.npages, "ncpus": self.ncpus, "design": design, "lockstat": self.lockstat}
-        return Param(**OFTEN | given | here)
+        many = max(1.0, self.ncpus / OFTEN_CPUS)
+        often = {name: value * many if name in PER_CPU else value for name, value in OFTEN.items()}
+        return Param(**often | given | here)
 
     def command(self, design: str) -> str:
         """Return the command line that runs one design with these options."""
@@ -139,7 +145,7 @@ def stress(
             yield
         observed.append((observation, _locks(run.uvm)))
 
-    watchdog = Watchdog(machine.clock_ns, run.progress, run.each, patience_s)
+    watchdog = Watchdog(machine.clock_ns, run.progress, run.each, patience_s, 2 * _TICK_S)
     hang: list[str] = []
     with _switching_often():
         began_ns = machine.clock_ns()

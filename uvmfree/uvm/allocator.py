@@ -204,13 +204,14 @@ class Cpu(IdleZero):
         self.cpuhit = self.cpumiss = self.colormiss = self.zerohit = self.zeromiss = 0
         self.zeroed = self.zeroaborts = 0
         self._zeroing = PageList(Place.ZEROING, index, NO_QUEUE)
+        self._calls = {}
         if before is not None:
             self.nextcolor = before.nextcolor & self._colormask  # pages may have been recoloured while it was away
             self.frees, self.filled, self.drained = before.frees, before.filled, before.drained
             self.cpuhit, self.cpumiss, self.colormiss = before.cpuhit, before.cpumiss, before.colormiss
             self.zerohit, self.zeromiss = before.zerohit, before.zeromiss
             self.zeroed, self.zeroaborts = before.zeroed, before.zeroaborts
-            self._zeroing = before._zeroing
+            self._zeroing, self._calls = before._zeroing, before._calls
             self._free.operations = before._free.operations
             self._zeropages.operations = before._zeropages.operations
 
