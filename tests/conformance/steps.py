@@ -1,10 +1,19 @@
 """Steps that many tests of the designs take."""
 
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 import uvmfree
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import PG_BUSY, PG_CLEAN, PG_FAKE, PG_ZERO, Place, VmPage
+
+
+def asks(claim: Callable[[uvmfree.Traits], object]) -> pytest.MarkDecorator:
+    """Mark a test as being about the designs alone of whose traits the claim is true."""
+    return pytest.mark.asks(claim=claim)
+
 
 FLAGS = {"BUSY": PG_BUSY, "CLEAN": PG_CLEAN, "FAKE": PG_FAKE, "ZERO": PG_ZERO}
 
@@ -17,10 +26,27 @@ def take(cpu: Cpu, **how: Any) -> VmPage:
 
 
 def take_all(cpu: Cpu, **how: Any) -> list[VmPage]:
-    """Allocate until there is no page more."""
-    pages = list(iter(lambda: cpu.pagealloc(**how), None))
-    assert len({pg.pfn for pg in pages}) == len(pages)
-    return pages
+    """Allocate until there is no page more; ends at once if a page comes out twice."""
+    pages: dict[int, VmPage] = {}
+    while (pg := cpu.pagealloc(**how)) is not None:
+        assert pg.pfn not in pages, f"{pg!r} went out twice"
+        pages[pg.pfn] = pg
+    return list(pages.values())
+
+
+def by_frame(uvm: uvmfree.Uvm, npages: int) -> list[VmPage]:
+    """Allocate so many pages past all caches, the lowest frames of freelist 0 first."""
+    return uvm.pglistalloc(npages, nsegs=npages)
+
+
+def all_free(uvm: uvmfree.Uvm) -> int:
+    """Count the free pages, with those in caches."""
+    return uvm.uvmexp.free + (cached(uvm) if uvm.traits.free == "store" else 0)
+
+
+def cached(uvm: uvmfree.Uvm) -> int:
+    """Count the pages in all caches."""
+    return sum(uvm.cached_pages())
 
 
 def free_all(cpu: Cpu, pages: list[VmPage]) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from uvmfree.errors import RecordError
 from uvmfree.measure.decode import decode
 from uvmfree.measure.host import Host
-from uvmfree.measure.scale import Case, Point, measured
+from uvmfree.measure.scale import Case, Point, measured_here
 
 SCHEMA: Final = "uvmfree.scale"
 VERSION: Final = 1
@@ -115,7 +115,7 @@ def fill(curve: Curve, cases: Sequence[Case], executor: Executor, at_once: int, 
                 curve.interrupted = True
                 return
             while waiting and len(under_way) < at_once:
-                under_way.add(executor.submit(measured, waiting.pop(0)))
+                under_way.add(executor.submit(measured_here, waiting.pop(0)))
             done, under_way = wait(under_way, timeout=_TICK_S, return_when=FIRST_COMPLETED)
             for future in done:
                 point = future.result()

@@ -17,6 +17,7 @@ from typing import Any, Final
 from uvmfree.errors import ArgumentError
 from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.measure.cell import Worker
 from uvmfree.measure.settings import parse_settings
 from uvmfree.param import Param
 from uvmfree.uvm.boot import boot
@@ -208,6 +209,11 @@ def measured(case: Case, stop: Callable[[], bool] = lambda: False) -> Point | No
     with uvm:
         drove = drive(uvm, [meter.started_by(load.bodies[0]), *load.bodies[1:]], stop)
         return None if drove.interrupted else meter.point(case, sum(drove.failed))
+
+
+def measured_here(case: Case) -> Point | None:
+    """Run a case in a process that measures (measure/executors.py), which is told there when to give up."""
+    return measured(case, Worker.stop)
 
 
 @dataclass(frozen=True, slots=True)

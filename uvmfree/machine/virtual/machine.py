@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TypeVar
 
 from uvmfree.errors import ParamError
@@ -213,6 +214,10 @@ class VirtualMachine:
         """Let time pass in work of the strand's own, with the jitter of such work."""
         scheduler = self.scheduler
         scheduler.now += round(ns * scheduler.current.jitter())
+
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        """Do nothing: an interrupt reaches the main strand where it waits, and no other (virtual/interrupt.py)."""
+        return nullcontext()
 
     def me(self) -> int:
         """Return the number of the running strand."""
