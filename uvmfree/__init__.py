@@ -8,8 +8,6 @@ with uvmfree.boot(npages=4096, ncpus=2, design="percpu") as uvm, uvm.run_on(0) a
     uvm.audit()
 """
 
-from typing import TYPE_CHECKING, Any
-
 from uvmfree.errors import (
     ArgumentError,
     AuditError,
@@ -29,7 +27,10 @@ from uvmfree.errors import (
     XcallTimeout,
 )
 
+TYPE_CHECKING = False  # type checkers take it for true; importing `typing` would take longer than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from uvmfree.param import Param
     from uvmfree.uvm.boot import boot
     from uvmfree.uvm.page import Place, VmPage
@@ -77,7 +78,7 @@ _HOMES = {
 second, which a command line that only prints its help should not."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
     if name == "DESIGNS":

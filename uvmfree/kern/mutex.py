@@ -137,6 +137,11 @@ class Condvar:
         self._raw_lock = raw_lock
         self._waiters: deque[RawLock] = deque()  # guarded by the mutex
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody sleeps here who was not signalled; with the mutex held."""
+        return bool(self._waiters)
+
     def wait(self, handle: LockHandle, timeout_s: float | None = None) -> bool:
         """Drop the mutex, sleep until signalled or for `timeout_s`, take the mutex again.
 

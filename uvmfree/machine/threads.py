@@ -40,8 +40,7 @@ class ThreadsMachine:
 
     => `lockstat`: mutexes count (kern/lockstat.py). `lockdebug`: mutexes check (kern/lockdebug.py). `lockwatch`: they
        say who holds and who waits for them (kern/lockwatch.py), and the attribute is where to ask. `locktrace`: what
-       lockstat counts is kept too, with its times (kern/locktrace.py), and the attribute is where it is. `counters`:
-       where the counter page stands, if others are to read it (machine/words.py); for one system only.
+       lockstat counts is kept too, with its times (kern/locktrace.py), and the attribute is where it is.
     """
 
     name = "threads"
@@ -53,10 +52,8 @@ class ThreadsMachine:
         lockdebug: bool = False,
         lockwatch: bool = False,
         locktrace: bool = False,
-        counters: tuple[int, int] | None = None,
     ) -> None:
         self.lockstat = lockstat
-        self._shared_counters = counters
         self.lockdebug = lockdebug
         self.lockwatch = LockWatch(threading.Lock, threading.get_ident) if lockwatch else None
         self.locktrace = LockTrace(threading.Lock, _thread_name) if locktrace else None
@@ -89,7 +86,7 @@ class ThreadsMachine:
 
     def counters(self, names: tuple[str, ...]) -> CounterPage:
         """Make a page of zeroed counters."""
-        return CounterPage(names, shared=self._shared_counters)
+        return CounterPage(names)
 
     def ram(self, nbytes: int) -> "MappedRam":
         """Map memory of this process's own."""

@@ -29,13 +29,6 @@ _RELAXED: Final = int(atomics.MemoryOrder.RELAXED)
 # each is a class of its own, and the free-threaded 3.13 never lets go of a class that was made while threads run.
 _MachineAdd: Final = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
 
-_MAP_FIXED: Final = 0x10  # Linux and the BSDs agree; the module mmap has no name for it
-_READ_WRITE: Final = mmap.PROT_READ | mmap.PROT_WRITE
-_PRIVATE: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED
-_mmap: Final = ctypes.CDLL(None, use_errno=True).mmap
-_mmap.restype = ctypes.c_void_p
-_mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_size_t)
-
 
 class CounterPage:
     """Named 64-bit counters on one shared page.
@@ -44,23 +37,13 @@ class CounterPage:
     => `close()` releases the atomic views, which otherwise keep the page mapped.
     """
 
-    def __init__(
-        self, names: tuple[str, ...], *, public_calls: bool = False, shared: tuple[int, int] | None = None
-    ) -> None:
-        """Map the page; with `public_calls` every update goes through the documented call of `atomics`.
-
-        => `shared`: a file descriptor and an offset in whole pages, where the page stands for others to read; it has
-           to be zeros there. Without it the page is this process's own.
-        """
+    def __init__(self, names: tuple[str, ...], *, public_calls: bool = False) -> None:
+        """Map the page; with `public_calls` every update goes through the documented call of `atomics`."""
         if len(names) * LINE * 8 > mmap.PAGESIZE:
             raise ValueError(f"{len(names)} counters do not fit a page of {mmap.PAGESIZE} bytes")
         self.names = names
-        self._shared = shared is not None
-        if shared is None:
-            # Private: what a child process of fork() writes to it, the parent does not see.
-            self._page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        else:
-            self._page = mmap.mmap(shared[0], mmap.PAGESIZE, offset=shared[1])
+        # Private: what a child process of fork() writes to it, the parent does not see.
+        self._page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._words = memoryview(self._page).cast("q")
         self._slots = {name: line * LINE for line, name in enumerate(names)}
         self._views = ExitStack()
@@ -96,18 +79,6 @@ class CounterPage:
     def direct(self) -> bool:
         """Whether updates take the short way to the machine code."""
         return self._direct
-
-    def part(self) -> None:
-        """Leave a page that stands in a file to the parent, and go on with a copy at the same address; after a fork.
-
-        => Whatever the child holds of the page, views and updaters, is of the copy from now on.
-        """
-        if self._shared:
-            now = bytes(self._page)
-            address = ctypes.addressof(ctypes.c_char.from_buffer(self._page))
-            if _mmap(address, mmap.PAGESIZE, _READ_WRITE, _PRIVATE, -1, 0) != address:
-                raise OSError(ctypes.get_errno(), "the counter page could not be parted from the parent's")
-            self._page[:] = now
 
     def close(self) -> None:
         """Release the atomic views; idempotent. Plain reads go on working on what was last there."""

@@ -87,8 +87,13 @@ def cpu_handles(mutex: Mutex) -> CpuHandles:
 
 
 class Design(Protocol):
-    """An allocator design: `fpageqlock`, `percpu`, and what comes after them."""
+    """An allocator design: `fpageqlock`, `percpu`, and what comes after them.
 
+    => `tunables`: fields of Param that decide what it does, beside those that every system has; the others change
+       nothing. `summary`: the design in a line.
+    """
+
+    tunables: frozenset[str]
     summary: str
 
     @classmethod

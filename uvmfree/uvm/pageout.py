@@ -188,6 +188,11 @@ class Pageout:
             self._daemon.broadcast()
             self._wake()
 
+    @property
+    def daemon_rests(self) -> bool:
+        """Whether the pagedaemon sleeps and nobody has asked for it; exact with `mutex` held."""
+        return self._daemon.awaited and not self._kicked
+
     def _wake(self) -> None:
         """Wake all waiters; with the lock held."""
         if self.waiters:

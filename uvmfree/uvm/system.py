@@ -185,7 +185,6 @@ class Uvm(Counted):
             cpu.stop(self._check_open)
         for part in (self.xcall, self.pageout, self._anon_maps):
             part.refuse(self._check_open)
-        self._counters.part()
 
     @property
     def cpus(self) -> Sequence[Cpu]:

@@ -1,17 +1,15 @@
 """What is done to a system as a whole, and what it does by itself: CPUs and colours, idle CPUs, time, want, calls."""
 
-from contextlib import nullcontext
-from typing import Any
-
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import multiple, rule
+from hypothesis.stateful import rule
 
 import uvmfree
-from tests.stateful.beside import CPU, LWP, NCPUS, NPAGES, Beside
-from tests.stateful.page_rules import PLAIN
-from tests.stateful.ranged import Ranged
-from uvmfree.uvm.allocator import Cpu
+from tests.model.beside import CPU, LWP, NCPUS, NPAGES, Beside
+from tests.model.page_operations import Alloc, How, Run
+from tests.model.ranged import Ranged
+from tests.model.system_operations import Ask, Attach, Detach, PageoutDone, PageoutStart, Recolor, Redistribute, Wait
+from uvmfree.uvm.allocator import Cpu, Lwp
 from uvmfree.uvm.page import VmPage
 
 HANDS_BACK = st.sampled_from(["one", "all", "time", "time", "played"])
@@ -31,30 +29,15 @@ class SystemRules(Beside):
         """Q13: give pages so many colours, while a CPU is `away` or not; for 0, detach a CPU or bring it back."""
         if ncolors == 0 or away:
             self.hotplug(cpu)
-        if ncolors == 3:
-            with pytest.raises(uvmfree.ArgumentError):
-                self.uvm.recolor(ncolors)
-        elif ncolors:
-            self.uvm.recolor(ncolors)
-            self.model.recolor(ncolors)
-            if away:
+        if ncolors:
+            self.do(Recolor(ncolors))
+            if away and ncolors != 3:
                 self.hotplug(cpu)
 
     def hotplug(self, cpu: int) -> None:
-        if cpu not in self.model.attached:
-            with pytest.raises(uvmfree.BindError):
-                self.uvm.detach(cpu)
-            self.uvm.attach(cpu)
-            self.model.attach(cpu)
-            return
-        with pytest.raises(uvmfree.ArgumentError):
-            self.uvm.attach(cpu)
-        if len(self.model.attached) > 1:
-            self.uvm.detach(cpu)
-            self.model.detach(cpu)
-        else:
-            with pytest.raises(uvmfree.ArgumentError):
-                self.uvm.detach(cpu)
+        """Ask for what is so already, which is refused, and for the change."""
+        for op in (Attach(cpu), Detach(cpu)) if cpu in self.model.attached else (Detach(cpu), Attach(cpu)):
+            self.do(op)
 
     # Idle CPUs.
 
@@ -67,16 +50,17 @@ class SystemRules(Beside):
         if cpu not in self.model.attached:
             return
         if npages:
-            self.pagefree(cpu, self.pglistalloc(Ranged(npages, 0, None, 1, 0, npages)))
+            self.filled(cpu, npages)
         steps = self.model.pageidlezero(cpu)
         answers: list[bool] = []
 
         def runnable() -> bool:
             in_hand = steps.send(answers[-1]) if answers else next(steps)
             if in_hand is not None:
-                assert self.page[in_hand].place is uvmfree.Place.ZEROING
+                page = self.page[in_hand]
+                assert page.place is uvmfree.Place.ZEROING
                 if len(answers) == at and at < polls:
-                    self.happens(meanwhile, cpu, self.page[in_hand])
+                    self.happens(meanwhile, cpu, page)
             answers.append(len(answers) >= polls)
             return answers[-1]
 
@@ -99,17 +83,17 @@ class SystemRules(Beside):
         elif what == "take":
             free = len(self.model.free_pages())  # all but the one in hand (R28)
             for npages in (free + 1, max(1, free)):
-                self.pagefree(cpu, self.pglistalloc(Ranged(npages, 0, None, 1, 0, npages)))
-            self.pagefree(cpu, self.pglistalloc(Ranged(2, in_hand.pfn & ~1, in_hand.pfn | 1, 1, 0, 1)))
+                self.filled(cpu, npages)
+            self.do(Run(Ranged(2, in_hand.pfn & ~1, in_hand.pfn | 1, 1, 0, 1)))
         elif what == "detach":
             self.hotplug(cpu)
         elif what == "take_over":
-            with self.playing(cpu, "user"):
+            with self.uvm.run_on(cpu):
                 pass
         elif what == "recolor":
             self.change(2 * self.model.ncolors % 15, cpu, away=False)
         elif what == "redistribute":
-            self.redistribute(cpu)
+            self.do(Redistribute(cpu))
         elif what == "advance":
             self.advance(1.0)
         self.check()
@@ -120,56 +104,59 @@ class SystemRules(Beside):
     def hand_back(self, what: str, cpu: int, seconds: float) -> None:
         """P8; P9 and R15: as time passes xc threads look after their caches, and a CPU that nobody plays is idle."""
         if what == "one":
-            self.redistribute(cpu)
+            self.do(Redistribute(cpu))
         elif what == "all":
-            self.redistribute(None)
-        else:
-            with self.playing(cpu, "user") if what == "played" and cpu in self.model.attached else nullcontext():
+            self.do(Redistribute())
+        elif what == "played" and cpu in self.model.attached:
+            self.model.playing = cpu
+            with self.uvm.run_on(cpu):
                 self.advance(seconds)
+            self.model.playing = None
+        else:
+            self.advance(seconds)
 
     # Want.
 
     @rule(what=WANT, timeout_s=st.sampled_from([0, 0.7, 2.0]), cpu=CPU, lwp=LWP, npages=st.integers(0, 20))
-    def want(self, what: str, timeout_s: float, cpu: int, lwp: str, npages: int) -> None:
+    def want(self, what: str, timeout_s: float, cpu: int, lwp: Lwp, npages: int) -> None:
         """R17 to R22: somebody kicks the daemon or waits for pages, a pageout begins or is done."""
         if what == "kick":
-            self.uvm.kick_pdaemon()
-            self.model.kick()
+            self.do(Ask("kick"))
         elif what == "wait":
             self.wait(timeout_s, cpu, lwp)
         elif what == "sleep":
             self.sleep()
-        elif what == "start" or not self.pageouts:
-            self.pageout_start(npages)
         else:
-            self.pageout_done()
-        self.settle()
+            self.do(PageoutStart(npages) if what == "start" or not self.table.in_flight else PageoutDone())
 
-    @rule(target=Beside.runs, cpu=CPU, npages=st.integers(0, 20), freed=st.integers(0, 40), done=st.booleans())
-    def starve(self, cpu: int, npages: int, freed: int, done: bool) -> Any:
+    @rule(cpu=CPU, npages=st.integers(0, 20), freed=st.integers(0, 40), done=st.booleans())
+    def starve(self, cpu: int, npages: int, freed: int, done: bool) -> None:
         """R18, R22: all is used up and some of it is being paged out, so that who waits for pages does wait.
 
         => Then some pages are `freed`, which wakes nobody (R13), and the pageout is `done`.
         """
-        self.pageout_start(npages)
-        pages = self.alloc_up_to(NPAGES, cpu, "kernel", PLAIN)
+        self.do(PageoutStart(npages))
+        before = self.nheld
+        if not self.refused_where_it_is_away(cpu):
+            self.do(Alloc(NPAGES), cpu, "kernel", enough=True)
         self.sleep()
-        self.pagefree(cpu, pages[:freed])
+        self.free(cpu, min(freed, self.nheld - before), before)
         if done:
-            self.pageout_done()
-        return pages[freed:] if pages[freed:] else multiple()
+            self.do(PageoutDone())
 
-    def wait(self, timeout_s: float, cpu: int, lwp: str) -> None:
+    def wait(self, timeout_s: float, cpu: int, lwp: Lwp) -> None:
         """The player of a CPU waits for a while, and the CPU is idle meanwhile."""
         if cpu not in self.model.attached:
             return
-        with self.playing(cpu, lwp):
+        hands = self.table.hands[cpu]
+        hands.lwp = lwp
+        with hands.playing():
             if lwp == "pagedaemon" and self.model.paging == 0:
                 with pytest.raises(uvmfree.UvmError, match="nothing is being paged out"):
                     self.uvm.wait(timeout_s)
             else:
-                self.model.playing = None
-                assert self.uvm.wait(timeout_s) is self.model.wait(round(timeout_s * 1e9))
+                self.do(Wait(timeout_s))
+        self.settle()
 
     def sleep(self) -> None:
         """A thread that plays no CPU waits without end."""
@@ -177,17 +164,6 @@ class SystemRules(Beside):
             self.sleepers.append(self.machine.spawn("sleeper", lambda: self.woken.append(self.uvm.wait())))
             self.model.begin_wait()
             self.settle()
-
-    def pageout_start(self, npages: int) -> None:
-        self.uvm.pageout.start(npages)
-        self.model.start(npages)
-        self.pageouts.append(npages)
-
-    def pageout_done(self) -> None:
-        npages = self.pageouts.pop()
-        self.uvm.pageout.done(npages)
-        self.model.done(npages)
-        self.settle()
 
     # Cross-calls.
 
@@ -227,7 +203,7 @@ class SystemRules(Beside):
         for cpu, number, pfn in ran:
             assert last[cpu] < number  # in order
             last[cpu] = number
-            assert pfn == self.model.alloc(cpu, "kernel", **PLAIN | {"zero": zero})
+            assert pfn == self.model.alloc(cpu, "kernel", **How(zero=zero)._asdict())
             if pfn is not None:
                 self.model.free(cpu, pfn)
         self.settle()

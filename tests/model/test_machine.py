@@ -1,6 +1,6 @@
 """Each design and each variant beside its model: any calls, one at a time, on any of four CPUs.
 
-=> For longer: pytest --hypothesis-profile=search --timeout=0 tests/stateful
+=> For longer: pytest --hypothesis-profile=search --timeout=0 tests/model
 """
 
 import zlib
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.stateful.machine import VARIANTS, machine_for
+from tests.model.machine import VARIANTS, machine_for
 
 SHRINK_S = 400
 """Hypothesis gives up shrinking a failure after five minutes; a run that finds none takes a few seconds."""

@@ -5,24 +5,26 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import consumes, multiple, rule
+from hypothesis.stateful import rule
 
 import uvmfree
-from tests.stateful.beside import CPU, LWP, NPAGES, Beside
-from tests.stateful.ranged import Ranged
+from tests.model.beside import CPU, LWP, NPAGES, Beside
+from tests.model.page_operations import Alloc, By, How, IdleZero, Run
+from tests.model.ranged import Ranged
+from uvmfree.uvm.allocator import Lwp
 from uvmfree.uvm.page import VmPage
 
-HOW = st.fixed_dictionaries(
-    {
-        "zero": st.booleans(),
-        "use_reserve": st.sampled_from([False, False, True]),
-        "strat": st.sampled_from(["normal", "normal", "only", "fallback"]),
-        "free_list": st.integers(0, 2),
-        "color": st.sampled_from([None, None, None, 0, 3, 5, -1, 1 << 40]),
-    }
+HOW = st.builds(
+    How,
+    zero=st.booleans(),
+    use_reserve=st.sampled_from([False, False, True]),
+    strat=st.sampled_from(["normal", "normal", "only", "fallback"]),
+    free_list=st.integers(0, 2),
+    color=st.sampled_from([None, None, None, 0, 3, 5, -1, 1 << 40]),
 )
-BY = st.sampled_from(["cpu", "cpu", "player", "list", "twice"])
-PLAIN: dict[str, Any] = {"zero": False, "use_reserve": False, "strat": "normal", "free_list": 0, "color": None}
+BY: st.SearchStrategy[By] = st.sampled_from(["cpu", "cpu", "player", "list", "twice"])
+WHICH = st.integers(0, NPAGES - 1)
+"""Which of the pages in hand, counted round from the oldest."""
 RANGED = st.builds(
     lambda size, low, span, alignment, boundary, nsegs: Ranged(
         size, low, span and low + alignment + span, alignment, boundary if boundary >= size else 0, nsegs
@@ -57,36 +59,32 @@ STRANGERS: list[Any] = [VmPage(0, 0, 0, "another system"), None, 17]
 
 
 class PageRules(Beside):
-    """Pages that are held are drawn from Bundles."""
+    """What is held is held by all: any CPU frees any of it."""
 
-    pages, runs = Beside.pages, Beside.runs
-
-    @rule(target=pages, cpu=CPU, lwp=LWP, how=HOW, later=st.booleans())
-    def alloc(self, cpu: int, lwp: str, how: dict[str, Any], later: bool) -> Any:
+    @rule(cpu=CPU, lwp=LWP, how=HOW, later=st.booleans())
+    def alloc(self, cpu: int, lwp: Lwp, how: How, later: bool) -> None:
         """Now, or when a drain would not be limited any more (Q5, Q11)."""
+        self.alloc_many(1, cpu, lwp, how, later)
+
+    @rule(npages=st.integers(2, 40), cpu=CPU, lwp=LWP, how=HOW, later=st.booleans())
+    def alloc_many(self, npages: int, cpu: int, lwp: Lwp, how: How, later: bool) -> None:
         self.advance(self.uvm.param.redistribute_min_gap_s if later else 0)
-        return multiple(*self.alloc_up_to(1, cpu, lwp, how))
+        if not self.refused_where_it_is_away(cpu):
+            self.do(Alloc(npages, how), cpu, lwp, enough=True)
 
-    @rule(target=runs, npages=st.integers(2, 40), cpu=CPU, lwp=LWP, how=HOW, later=st.booleans())
-    def alloc_many(self, npages: int, cpu: int, lwp: str, how: dict[str, Any], later: bool) -> Any:
-        self.advance(self.uvm.param.redistribute_min_gap_s if later else 0)
-        pages = self.alloc_up_to(npages, cpu, lwp, how)
-        return pages if pages else multiple()
-
-    @rule(page=consumes(pages), cpu=CPU, by=BY)
-    def free(self, page: VmPage, cpu: int, by: str) -> None:
-        self.pagefree(cpu, [page], by)
-
-    @rule(run=consumes(runs), cpu=CPU, by=BY)
-    def free_many(self, run: list[VmPage], cpu: int, by: str) -> None:
-        self.pagefree(cpu, run, by)
+    @rule(npages=st.sampled_from([1, 1, 1, 4, 12, 40]), at=WHICH, cpu=CPU, by=BY)
+    def free_some(self, npages: int, at: int, cpu: int, by: By) -> None:
+        self.free(cpu, npages, at, by)
 
     @rule(npages=st.integers(1, 24), cpu=CPU, to=CPU, how=HOW, zeroed=st.booleans(), by=BY)
-    def use(self, npages: int, cpu: int, to: int, how: dict[str, Any], zeroed: bool, by: str) -> None:
+    def use(self, npages: int, cpu: int, to: int, how: How, zeroed: bool, by: By) -> None:
         """Q1: allocate on one CPU, free on another, or on the same; with pages that were zeroed ahead, or without."""
-        if zeroed and cpu in self.model.attached:
-            assert self.uvm.cpus[cpu].pageidlezero() == self.model.idle(cpu)
-        self.pagefree(to, self.alloc_up_to(npages, cpu, "user", how), by)
+        if self.refused_where_it_is_away(cpu):
+            return
+        if zeroed:
+            self.do(IdleZero(), cpu)
+        before = self.nheld
+        self.free(to, self.do(Alloc(npages, how), cpu, enough=True), before, by)
 
     @rule(
         cpu=CPU,
@@ -97,15 +95,16 @@ class PageRules(Beside):
         ranged=st.sampled_from(WRONG_RANGED),
     )
     def be_refused(
-        self, cpu: int, lwp: str, which: int, stranger: Any, how: dict[str, Any], ranged: dict[str, Any]
+        self, cpu: int, lwp: Lwp, which: int, stranger: Any, how: dict[str, Any], ranged: dict[str, Any]
     ) -> None:
         """R10, R13, R25, and an object of a CPU that another thread has taken over: nothing changes."""
         with pytest.raises(uvmfree.ArgumentError):
             self.uvm.pglistalloc(**ranged)
         if cpu not in self.model.attached:
             return
-        before, held, free = self.uvm.cpus[cpu], list(self.stamps), sorted(self.model.free_pages())
-        with self.playing(cpu, lwp) as player:
+        hands, before, free = self.table.hands[cpu], self.uvm.cpus[cpu], sorted(self.model.free_pages())
+        hands.lwp = lwp
+        with hands.playing() as player:
             with pytest.raises(uvmfree.BindError), self.uvm.run_on(cpu):
                 pass
             with pytest.raises(uvmfree.ArgumentError):
@@ -118,12 +117,11 @@ class PageRules(Beside):
                     with pytest.raises(uvmfree.DoubleFree, match=hex(pg.pfn)):
                         call(pg)
         calls: list[Callable[[], object]] = [before.pagealloc, before.pageidlezero]
-        calls += [lambda pfn=pfn: before.pagefree(self.page[pfn]) for pfn in held[:1]]  # type: ignore[misc]
+        calls += [lambda pg=pg: before.pagefree(pg) for pg in list(hands.held)[:1]]  # type: ignore[misc]
         for refused in calls:
             with pytest.raises(uvmfree.BindError):
                 refused()
 
-    @rule(target=runs, asked=RANGED, waitok=st.booleans())
-    def alloc_ranged(self, asked: Ranged, waitok: bool) -> Any:
-        pages = self.pglistalloc(asked, waitok=waitok)
-        return pages if pages else multiple()
+    @rule(asked=RANGED, waitok=st.booleans())
+    def alloc_ranged(self, asked: Ranged, waitok: bool) -> None:
+        self.do(Run(asked, waitok))

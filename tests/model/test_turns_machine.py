@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stateful.turns import NS, TurnsMachine
+from tests.model.turns import NS, TurnsMachine
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Generator
 from typing import NamedTuple
 
-from tests.stateful.pageout import PageoutModel
-from tests.stateful.ranged import Ranged
+from tests.model.pageout import PageoutModel
+from tests.model.ranged import Ranged
 from uvmfree.param import Param
 
 GLOBAL = -1
@@ -273,6 +273,19 @@ class Model(PageoutModel):
         self.settle()
 
     # What can be looked at.
+
+    def arrange(self, places: dict[int, tuple[str, int | None, bool]]) -> None:
+        """Let every page stand where a system at rest says that it does, in no particular order."""
+        self.lists.clear()
+        self.zeroing.clear()
+        for pfn, (place, owner, zeroed) in places.items():
+            if place == "ZEROING":
+                assert owner is not None
+                self.zeroing[pfn] = owner
+            elif place != "ALLOCATED":
+                on = GLOBAL if owner is None else owner
+                for each in {on, GLOBAL if place == "GLOBAL" else on}:
+                    self.lists[self.where(each, pfn, zeroed)].append(pfn)
 
     def counters(self) -> list[dict[str, int]]:
         """Return what each CPU's statistics must be."""

@@ -41,3 +41,13 @@ class Ranged(NamedTuple):
                 hints[segment] = found[-1] + 1
                 return found
         return []
+
+
+def scattered(npages: int, low: int = 0) -> Ranged:
+    """Ask for any pages."""
+    return Ranged(npages, low, None, 1, 0, npages)
+
+
+def one_run(npages: int, low: int = 0) -> Ranged:
+    """Ask for a run of pages."""
+    return Ranged(npages, low, None, 1, 0, 1)

@@ -1,6 +1,6 @@
 """What is different in the two designs, as models: where a free page stands, and what that costs in counters."""
 
-from tests.stateful.model import GLOBAL, Asked, Found, Model, Where
+from tests.model.model import GLOBAL, Asked, Found, Model, Where
 from uvmfree.param import Param
 
 

@@ -29,16 +29,17 @@ IDLE_MAX = 20
 class Scene:
     """One run of a model: made, played by a thread for each part of the program, checked.
 
-    => `PARTS`: for each thread the operations that it may do: names of methods, called with the thread's number.
+    => `PARTS`: for each thread the operations that it may do: words, each a method, called with the thread's
+       number.
     """
 
     PARTS: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     machine: ExploreMachine
 
-    def do(self, thread: int, op: str) -> None:
+    def do(self, thread: int, word: str) -> None:
         """Do one operation of a thread's part."""
-        getattr(self, op)(thread)
+        getattr(self, word)(thread)
 
     def begin(self) -> None:
         """Start the threads of the system itself, if it has any."""

@@ -22,7 +22,7 @@ from uvmfree.uvm.designs.percpu import PercpuCpu
 from uvmfree.uvm.freelist import GlobalFreelist
 from uvmfree.uvm.page import UNKNOWN, ZEROS, PageList, VmPage
 
-SECONDS = 20
+SECONDS = 40
 """Far more than any of them needs: a run ends with the first finding."""
 
 

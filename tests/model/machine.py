@@ -6,8 +6,8 @@
 from typing import Any
 
 from tests.mechanism.rig import VARIANTS as PLAIN
-from tests.stateful.page_rules import PageRules
-from tests.stateful.system_rules import SystemRules
+from tests.model.page_rules import PageRules
+from tests.model.system_rules import SystemRules
 
 VARIANTS: dict[str, dict[str, Any]] = {
     **PLAIN,
