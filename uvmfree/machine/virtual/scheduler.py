@@ -184,12 +184,19 @@ class Scheduler:
         """Let a strand's CPU go on with whom it had stopped."""
         place = strand.place
         place.busy_until = max(place.busy_until, now)
+        below, strand.below = strand.below, None
         if place.top is strand:
-            below, strand.below = strand.below, None
             place.top = below
             if below is not None and below.aside:
                 below.aside = False
                 self.push(now, below)
+            return
+        # It was stopped itself while it came for a lock, and spins: who stopped it now stops whom it had stopped.
+        above = place.top
+        while above is not None and above.below is not strand:
+            above = above.below
+        if above is not None:
+            above.below = below
 
     def _pop(self) -> tuple[int, int, Strand | Spun]:
         if not self._heap:
@@ -254,7 +261,8 @@ class Scheduler:
                     target.aside, target.ticket = True, 0
                     entry = self._pop()
                     continue
-                target.below, place.top = place.top, target
+                # It has the CPU, though it may have to wait for the end of what that has done already.
+                target.below, place.top, target.fresh = place.top, target, False
             if clock < place.busy_until:
                 self.push(place.busy_until, target)
                 entry = self._pop()
