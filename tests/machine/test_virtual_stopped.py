@@ -1,4 +1,4 @@
-"""Strands of one CPU that stop each other: whoever was stopped goes on in the end, in whatever order the others leave."""
+"""Strands of one CPU that stop each other: who was stopped goes on in the end, in whatever order the others leave."""
 
 from collections.abc import Callable
 from typing import Any

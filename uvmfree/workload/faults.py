@@ -20,7 +20,7 @@ from uvmfree.errors import ArgumentError, BindError, OutOfPages, XcallError
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.workload.stress_fault import Fault
 from uvmfree.workload.stress_pages import EXHAUSTION, Held, Stamper
-from uvmfree.workload.stress_shared import LOOK_S, Shared, StressError
+from uvmfree.workload.stress_shared import Shared, StressError
 
 
 class InjectedError(Exception):
@@ -102,24 +102,22 @@ class StallFault(Fault):
         def stall() -> None:
             if shared.machine.me() == player.thread and struck.acquire(False):
                 held.append(watch.held_by(shared.machine.me()))
-                asleep = shared.machine.raw_lock()
-                asleep.acquire()
-                asleep.acquire(True, self.STALL_S)
+                shared.machine.sleep(shared.ns(self.STALL_S) / 1e9)
                 held.append(())  # it is over
 
         for mutex in mutexes:
             setattr(mutex, hook, stall)
         try:
-            until_ns = shared.machine.clock_ns() + round(self.ARMED_S * 1e9)
+            until_ns = shared.machine.clock_ns() + shared.ns(self.ARMED_S)
             while not held and not shared.stopped and shared.machine.clock_ns() < until_ns:
-                shared.machine.sleep(LOOK_S)
+                shared.look()
         finally:
             for mutex in mutexes:
                 setattr(mutex, hook, None)
         if struck.acquire(False):
             return False  # nobody came by, and nobody will be stalled now
         while len(held) < 2:
-            shared.machine.sleep(LOOK_S)
+            shared.look()
         self.note(shared, f"CPU {index} stood still with {', '.join(held[0]) or 'no lock'} held")
         if held[0]:
             self.inside += 1
@@ -207,7 +205,7 @@ class ExhaustionFault(Fault):
         uvm, stamper = shared.uvm, Stamper(shared.uvm)
         low, high = self.HELD_S
         held_s = low + (high - low) * self._bits(16) / (1 << 16)
-        until_ns = shared.machine.clock_ns() + round(held_s * 1e9)
+        until_ns = shared.machine.clock_ns() + shared.ns(held_s)
         taken: list[Held] = []
         self.note(shared, f"all memory is taken for {held_s:.1f} s")
         try:
@@ -240,7 +238,7 @@ class StormFault(Fault):
     def inject(self, shared: Shared) -> bool:
         """Hand all caches back, kick, and have every xc thread do so too, as fast as it goes."""
         uvm = shared.uvm
-        until_ns = shared.machine.clock_ns() + (10 + self._bits(5)) * 1_000_000
+        until_ns = shared.machine.clock_ns() + shared.ns((10 + self._bits(5)) / 1000)
         rounds = 0
         while not shared.stopped and shared.machine.clock_ns() < until_ns:
             ticket = uvm.xcall.broadcast(lambda cpu: uvm.redistribute(cpu.index))

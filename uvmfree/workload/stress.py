@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -26,7 +27,7 @@ from uvmfree.workload.stress_fault import Fault
 from uvmfree.workload.stress_pages import TRAY, Held, Stamper
 from uvmfree.workload.stress_player import Player
 from uvmfree.workload.stress_program import KINDS
-from uvmfree.workload.stress_shared import LOOK_S, NAP_S, Shared, StressError
+from uvmfree.workload.stress_shared import AS_THREADS, NAP_S, Pace, Shared, StressError
 
 MAP_OF_RAM: Final = 1.25
 """The anon map's size, in RAM sizes: with what the CPUs hold, a third more than there is."""
@@ -58,6 +59,7 @@ class Plan:
     """What to do: the same plan makes the same programs.
 
     => `faults`: names of FAULTS. `seconds`: how long; the run ends earlier when every CPU has done `steps`.
+    => `pace`: how dense it is, on a machine whose time is not the host's.
     """
 
     param: Param
@@ -65,6 +67,7 @@ class Plan:
     seconds: float
     faults: tuple[str, ...] = ()
     steps: int | None = None
+    pace: Pace = AS_THREADS
 
 
 class Stress:
@@ -85,11 +88,13 @@ class Stress:
         for fault in self.faults:
             how |= fault.anon_memory()
         virtual = max(2, int(param.npages * MAP_OF_RAM))
-        anons = [self.uvm.anon_memory(virtual, virtual, patience_s=PATIENCE_S, **how)]
+        patience_s = PATIENCE_S / plan.pace.rate
+        how["pwrite"], how["pread"] = self._disk(how.get("pwrite", os.pwrite)), self._disk(os.pread)
+        anons = [self.uvm.anon_memory(virtual, virtual, patience_s=patience_s, **how)]
         if any(isinstance(fault, SwapwriteFault) for fault in self.faults):
             small = max(2, param.npages // SMALL_MAP)
-            anons.append(self.uvm.anon_memory(small, small // SMALL_SWAP, patience_s=PATIENCE_S))
-        self.shared = Shared(self.uvm, watch, plan.seed, anons)
+            anons.append(self.uvm.anon_memory(small, small // SMALL_SWAP, patience_s=patience_s))
+        self.shared = Shared(self.uvm, watch, plan.seed, anons, plan.pace)
         self.players = [Player(self.shared, index) for index in range(param.ncpus)]
         self.shared.players += self.players
         self.uvmexp: UvmExpSnapshot | None = None
@@ -97,6 +102,18 @@ class Stress:
         self.wall_ns = 0
         self.phase = "starting"
         self._ticks = 0  # written by the run's thread
+
+    def _disk(self, transfer: Callable[..., Any]) -> Callable[..., Any]:
+        """Have a transfer to or from swap take its time, where the host's own takes none."""
+        seconds, sleep = self.plan.pace.disk_s, self.uvm.machine.sleep
+        if not seconds:
+            return transfer
+
+        def slow(*arguments: Any) -> Any:
+            sleep(seconds)
+            return transfer(*arguments)
+
+        return slow
 
     def stop(self) -> None:
         """End the run early."""
@@ -153,7 +170,11 @@ class Stress:
         self._tick(RUNNING)
         began_ns = shared.began_ns = machine.clock_ns()
         players = [
-            machine.spawn(f"cpu/{player.index}", self._guarded(f"CPU {player.index}", player, self.plan.steps))
+            machine.spawn(
+                f"cpu/{player.index}",
+                self._guarded(f"CPU {player.index}", player, self.plan.steps),
+                player.index,
+            )
             for player in self.players
         ]
         faults = [machine.spawn(f"fault/{fault.name}", self._guarded_fault(fault)) for fault in self.faults]
@@ -173,8 +194,9 @@ class Stress:
     def _conduct(self, players: Sequence[Task], until_ns: int) -> None:
         """Wait until the run is over; audit under way."""
         machine, shared = self.uvm.machine, self.shared
-        next_ns = machine.clock_ns() + round(AUDIT_S * 1e9)
-        while not shared.nap(min(NAP_S, max(0.0, (until_ns - machine.clock_ns()) / 1e9))):
+        between_ns = shared.ns(AUDIT_S)
+        next_ns = machine.clock_ns() + between_ns
+        while not shared.nap(min(NAP_S, max(0.0, (until_ns - machine.clock_ns()) / shared.ns(1)))):
             now_ns = machine.clock_ns()
             if now_ns >= until_ns or all(task.join(0.0) for task in players):
                 return
@@ -183,7 +205,7 @@ class Stress:
                 for anons in shared.anons:
                     anons.audit()
                 took_ns = machine.clock_ns() - now_ns
-                next_ns = now_ns + max(round(AUDIT_S * 1e9), AUDIT_SHARE * took_ns)
+                next_ns = now_ns + max(between_ns, AUDIT_SHARE * took_ns)
 
     def _guarded(self, who: str, player: Player, steps: int | None) -> Callable[[], None]:
         def body() -> None:
@@ -205,15 +227,15 @@ class Stress:
 
     def _join(self, tasks: Sequence[Task]) -> None:
         """Wait for threads that have been told; HangError if they do not come."""
-        counted_s = 0.0
+        counted_ns, nap_ns = 0, self.shared.ns(NAP_S)
         while late := [task for task in tasks if not task.join(0.0)]:
-            if counted_s > JOIN_S:
+            if counted_ns > self.shared.ns(JOIN_S):
                 names = ", ".join(task.name for task in late)
-                raise HangError(f"{names} did not end within {JOIN_S:.0f} s of being stopped")
+                raise HangError(f"{names} did not end within {self.shared.ns(JOIN_S) / 1e9:g} s of being stopped")
             began_ns = self.uvm.machine.clock_ns()
-            late[0].join(NAP_S)
+            late[0].join(nap_ns / 1e9)
             # As in measure/watchdog.py: a turn that comes late counts for no more than it was to take.
-            counted_s += min(2 * NAP_S, (self.uvm.machine.clock_ns() - began_ns) / 1e9)
+            counted_ns += min(2 * nap_ns, self.uvm.machine.clock_ns() - began_ns)
 
     def _let_go(self) -> None:
         """Give everything back, and check that everything is there."""
@@ -236,13 +258,13 @@ class Stress:
         for anons in shared.anons:
             self._empty(anons)
         self._tick("waiting for pages on their way")
-        until_ns = uvm.machine.clock_ns() + round(SETTLE_S * 1e9)
+        until_ns = uvm.machine.clock_ns() + shared.ns(SETTLE_S)
         while (missing := uvm.param.npages - uvm.uvmexp.free - sum(uvm.cached_pages())) or uvm.uvmexp.paging:
             if uvm.machine.clock_ns() > until_ns:
                 raise StressError(
                     f"{missing} pages are missing, {uvm.uvmexp.paging} on their way to swap, at the end"
                 )
-            uvm.machine.sleep(LOOK_S)
+            shared.look()
         self._tick("the last audit")
         uvm.audit()
 

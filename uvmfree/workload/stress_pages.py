@@ -32,7 +32,8 @@ class Stamper:
     __slots__ = ("_last", "_pagesize", "_ram", "_zeros")
 
     def __init__(self, uvm: Uvm) -> None:
-        self._ram = uvm.physmem.ram()
+        # The bytes themselves: stamps are the test's own, and cost nothing where storing to RAM takes time.
+        self._ram = uvm.physmem.ram()[:]
         self._pagesize = uvm.physmem.pagesize
         self._last = self._pagesize - STAMP.size
         self._zeros = bytes(self._pagesize)

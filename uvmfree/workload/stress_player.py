@@ -22,7 +22,7 @@ LAST: Final = 256
 two, so that the place in the ring is a mask."""
 
 BATCH: Final = 32
-LOOK_NS: Final = 10_000_000
+LOOK_S: Final = 0.01
 """Steps, and time, between two looks at whether the run is over: on a free-threaded interpreter a look at what all
 threads share is dear, and a step that waits for pages may take seconds."""
 
@@ -72,7 +72,7 @@ class Player:
         self.owner, self._version = CPU0 + index, 0
         # One CPU in four is a kernel thread's, which may use the kernel reserve (R5).
         self._lwp: Lwp = "kernel" if index % 4 == 1 else "user"
-        self._tray = shared.trays[index]
+        self._tray, self._wait_s = shared.trays[index], shared.ns(WAIT_S) / 1e9
         self._cpu: Cpu
         self._stamper: Stamper
         self._ops: tuple[Callable[[int], object], ...] = (
@@ -89,7 +89,7 @@ class Player:
             self._pglistfree,
             self._idle_zero,
             self._redistribute,
-            lambda how: self.uvm.wait(WAIT_S),
+            lambda how: self.uvm.wait(self._wait_s),
             lambda how: self.uvm.kick_pdaemon(),
             self._xcall,
             self._xc_wait,
@@ -105,6 +105,9 @@ class Player:
         self._stamper = Stamper(self.uvm)
         bits = draw(self.shared.seed, self.index)
         while not self.shared.stopped and self.done != steps:
+            if rest_s := self.shared.rest_s():
+                self.shared.machine.sleep(rest_s)
+                continue
             try:
                 with self.uvm.run_on(self.index, self._lwp) as cpu:
                     self._cpu = cpu
@@ -123,21 +126,17 @@ class Player:
         return sorted((operation for operation in self.ring if operation is not None), key=lambda one: int(one[0]))
 
     def _work(self, bits: Callable[[int], int], steps: int | None) -> None:
-        shared, ops, ring, counts, clock_ns = (
-            self.shared,
-            self._ops,
-            self.ring,
-            self.counts,
-            self.shared.machine.clock_ns,
-        )
-        done = self.done
-        while not shared.stopped and done != steps:
-            look_ns = clock_ns() + LOOK_NS
+        shared, ops, ring, counts = self.shared, self._ops, self.ring, self.counts
+        clock_ns, charge, step_ns = shared.machine.clock_ns, shared.machine.charge, shared.pace.step_ns
+        done, often_ns = self.done, shared.ns(LOOK_S)
+        while not shared.stopped and done != steps and not shared.rest_s():
+            look_ns = clock_ns() + often_ns
             for _ in range(BATCH if steps is None else min(BATCH, steps - done)):
                 step, now_ns = bits(64), clock_ns()
                 kind = TABLE[step & MASK]
                 operation: Operation = [done, now_ns, step, UNDER_WAY]
                 ring[done % LAST] = operation
+                charge(step_ns)
                 operation[3] = ops[kind](step >> KIND_BITS)
                 counts[kind] += 1
                 done += 1
@@ -257,7 +256,7 @@ class Player:
                 alignment=1 << (how >> 3 & 1),
                 boundary=16 if how >> 4 & 3 == 0 else 0,
                 waitok=how >> 6 & 3 == 0,
-                timeout_s=WAIT_S,
+                timeout_s=self._wait_s,
             )
         except OutOfPages:
             self.out_of_pages += 1

@@ -7,6 +7,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from uvmfree.errors import BindError, UvmError
@@ -32,6 +33,29 @@ STARVED_STEPS_S: Final = 100.0
 of what one does that has a processor to itself."""
 
 
+BURST_S: Final = 0.2
+"""How long all CPUs are at work together between two rests, in a run that has rests: some thousand steps of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How dense a run is, and what the host's time does not give a machine of another time.
+
+    => `rate`: how many times as much happens in a second as on threads. All times that the parts of a run state are
+       those of threads; Shared makes them the machine's.
+    => `busy`: the share of the time in which CPUs are at work, all together; they rest in between.
+    => `step_ns`: a CPU's own work for each step. `disk_s`: what a transfer to or from swap takes.
+    """
+
+    rate: float = 1.0
+    busy: float = 1.0
+    step_ns: int = 0
+    disk_s: float = 0.0
+
+
+AS_THREADS: Final = Pace()
+
+
 class StressError(UvmError):
     """Something answered otherwise than its contract says; names it."""
 
@@ -54,19 +78,22 @@ class Shared:
     => `anons`: the anon maps that all CPUs access. `players`: by CPU; complete before any thread starts.
        `watch`: the locks of the system.
     => A Reclaimer: the pagedaemon takes pages off `loose`.
+    => Times are those of threads, and become the machine's in `nap()`, `look()` and `ns()` (Pace).
     """
 
-    def __init__(self, uvm: Uvm, watch: LockWatch, seed: int, anons: Sequence[AnonMemory]) -> None:
+    def __init__(
+        self, uvm: Uvm, watch: LockWatch, seed: int, anons: Sequence[AnonMemory], pace: Pace = AS_THREADS
+    ) -> None:
         self.uvm, self.watch = uvm, watch
         self.machine = uvm.machine
-        self.seed = seed
+        self.seed, self.pace = seed, pace
         self.anons = tuple(anons)
         self.players: list[Plays] = []
         self.trays: tuple[deque[Held], ...] = tuple(deque() for _ in range(uvm.param.ncpus))
         self.loose: deque[Held] = deque()
         self.stopped = False
         self.began_ns = self.machine.clock_ns()  # stored once more when the CPUs begin, before their threads
-        self.ticket_s = TICKET_S * max(1.0, uvm.param.ncpus / TICKET_CPUS)
+        self.ticket_s = TICKET_S * max(1.0, uvm.param.ncpus / TICKET_CPUS) / self.pace.rate
         self._lock = uvm.machine.raw_lock()  # a leaf
         self._failures: list[tuple[str, BaseException]] = []  # guarded by it
         uvm.pagedaemon.add_reclaimer(self)
@@ -84,12 +111,28 @@ class Shared:
 
     def nap(self, seconds: float) -> bool:
         """Sleep for a time, or until the run is over; whether it is."""
-        until_ns = self.machine.clock_ns() + round(seconds * 1e9)
-        held = self.machine.raw_lock()
-        held.acquire()
-        while not self.stopped and (left_ns := until_ns - self.machine.clock_ns()) > 0:
-            held.acquire(True, min(NAP_S, left_ns / 1e9))
+        machine, nap_ns = self.machine, self.ns(NAP_S)
+        until_ns = machine.clock_ns() + self.ns(seconds)
+        while not self.stopped and (left_ns := until_ns - machine.clock_ns()) > 0:
+            machine.sleep(min(nap_ns, left_ns) / 1e9)
         return self.stopped
+
+    def ns(self, seconds: float) -> int:
+        """Return how long a time of threads is on this machine, in nanoseconds."""
+        return round(seconds * 1e9 / self.pace.rate)
+
+    def look(self) -> None:
+        """Sleep until it is time to look again at what no event announces."""
+        self.machine.sleep(LOOK_S / self.pace.rate)
+
+    def rest_s(self) -> float:
+        """Return how long the CPUs are to rest now."""
+        if self.pace.busy == 1:
+            return 0.0
+        burst_ns = self.ns(BURST_S * self.pace.busy)
+        period_ns = round(burst_ns / self.pace.busy)
+        into_ns = (self.machine.clock_ns() - self.began_ns) % period_ns
+        return 0.0 if into_ns < burst_ns else (period_ns - into_ns) / 1e9
 
     def all_go_on(self) -> bool:
         """Wait until every CPU has done a step more; False if the run is over first. For whoever disturbed them."""
@@ -102,7 +145,9 @@ class Shared:
     def starved(self) -> bool:
         """Whether CPUs get so little done that what takes long is late; what hangs is found at the end."""
         began_s = (self.machine.clock_ns() - self.began_ns) / 1e9
-        return sum(player.done for player in self.players) < STARVED_STEPS_S * began_s * len(self.players)
+        return sum(player.done for player in self.players) < STARVED_STEPS_S * self.pace.rate * began_s * len(
+            self.players
+        )
 
     def needs_scan(self) -> bool:
         """Whether the daemon should scan though memory is not short: no."""
