@@ -28,6 +28,7 @@ from uvmfree.errors import (
 )
 
 if TYPE_CHECKING:
+    from uvmfree.machine.virtual.machine import VirtualMachine
     from uvmfree.param import Param
     from uvmfree.uvm.boot import boot
     from uvmfree.uvm.page import Place, VmPage
@@ -53,6 +54,7 @@ __all__ = [
     "TraceError",
     "Uvm",
     "UvmError",
+    "VirtualMachine",
     "VmPage",
     "XcallError",
     "XcallTimeout",
@@ -63,6 +65,7 @@ _HOMES = {
     "Param": "uvmfree.param",
     "Place": "uvmfree.uvm.page",
     "Uvm": "uvmfree.uvm.system",
+    "VirtualMachine": "uvmfree.machine.virtual.machine",
     "VmPage": "uvmfree.uvm.page",
     "boot": "uvmfree.uvm.boot",
 }

@@ -1,10 +1,28 @@
 """Steps that many tests of the designs take."""
 
+import threading
 from typing import Any
 
 import uvmfree
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import PG_BUSY, PG_CLEAN, PG_FAKE, PG_ZERO, Place, VmPage
+
+
+def running(uvm: uvmfree.Uvm) -> str:
+    """Return the name of the thread, or the strand, that calls."""
+    machine = uvm.machine
+    if isinstance(machine, uvmfree.VirtualMachine):
+        return str(machine.scheduler.current.name)
+    return threading.current_thread().name
+
+
+def alive(uvm: uvmfree.Uvm) -> list[str]:
+    """Return the names of all threads, or strands, that have not ended."""
+    machine = uvm.machine
+    if isinstance(machine, uvmfree.VirtualMachine):
+        return [strand.name for strand in machine.scheduler.strands.values()]
+    return [thread.name for thread in threading.enumerate()]
+
 
 FLAGS = {"BUSY": PG_BUSY, "CLEAN": PG_CLEAN, "FAKE": PG_FAKE, "ZERO": PG_ZERO}
 
