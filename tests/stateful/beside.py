@@ -17,7 +17,8 @@ import uvmfree
 from tests.stateful.designs import MODELS
 from tests.stateful.model import Model
 from tests.stateful.ranged import Ranged
-from tests.stateful.turns import Turn, TurnsMachine
+from tests.stateful.turns import TurnsMachine
+from tests.stateful.virtual import VirtualTurns
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, PG_CLEAN, VmPage
 
@@ -42,6 +43,7 @@ class Beside(RuleBasedStateMachine):
     """The state, and how a step is taken; the rules are in rules.py and machine.py."""
 
     variant: dict[str, Any]
+    turns: type[TurnsMachine] | type[VirtualTurns] = TurnsMachine
 
     pages = Bundle("pages")  # one page each, held
     runs = Bundle("runs")  # a list of pages each, held
@@ -55,7 +57,7 @@ class Beside(RuleBasedStateMachine):
     )
     def boot(self, ncolors: int, nfreelists: int, spread: list[tuple[int, int]], held: int) -> Any:
         """Boot, let pages be freed here and there, and others be held: caches are full, memory is short."""
-        self.machine = TurnsMachine()
+        self.machine = self.turns()
         tunables = BOOT | {"ncolors": ncolors, "nfreelists": nfreelists} | self.variant
         self.uvm = uvmfree.boot(self.machine, **tunables)
         self.model: Model = MODELS[self.uvm.param.design](self.uvm.param)
@@ -64,7 +66,7 @@ class Beside(RuleBasedStateMachine):
         ram[:] = b"\xff" * len(ram)  # nobody has zeroed anything yet
         self.stamps: dict[int, bytes] = {}  # of each page that is held
         self.stamp = 0
-        self.sleepers: list[Turn] = []
+        self.sleepers: list[Any] = []
         self.woken: list[bool] = []
         self.pageouts: list[int] = []  # begun, of so many pages each
         self.uvm.__enter__()

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import cast
 
 from uvmfree.machine.costs import CHARGES, OTHER, OUTSIDE_TIME, Costs
 from uvmfree.machine.virtual.jitter import Jitter
-from uvmfree.machine.virtual.lines import Lines, Touched
+from uvmfree.machine.virtual.lines import Lines
 from uvmfree.machine.virtual.policies import CLOSED, Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
 
@@ -152,10 +151,10 @@ def _release(
 
     def release() -> None:
         ns = hold_ns + lines * lock.move
-        guarded = cast("Touched | None", lock.guarded)
+        guarded = lock.guarded
         if guarded is None:
             ns += page_ns
-        elif page_ns:
+        else:
             ns += pages.touched(guarded, page_ns, item_ns)
         scheduler.now = lock.free_at = scheduler.now + ns
         lock.holder = None

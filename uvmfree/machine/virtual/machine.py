@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from uvmfree.errors import ParamError
 from uvmfree.kern.lock import RawLock
@@ -23,7 +23,7 @@ from uvmfree.machine.face import Task
 from uvmfree.machine.virtual.checked import Journal
 from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.jitter import Jitter
-from uvmfree.machine.virtual.lines import Lines, VirtualRam, VirtualWords
+from uvmfree.machine.virtual.lines import Lines, Touched, VirtualRam, VirtualWords
 from uvmfree.machine.virtual.locks import Prices
 from uvmfree.machine.virtual.policies import POLICIES, Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
@@ -236,5 +236,7 @@ class VirtualMutex(Mutex):
         return taken if self._journal is None else self._journal.checked(self._lock, caller, taken)
 
     def guards(self, touched: object) -> None:
-        """Let a hold cost what the list says that it touched."""
-        self._lock.guarded = touched
+        """Let a hold cost what the list says was touched from now on."""
+        guarded = cast("Touched", touched)
+        guarded.pages_touched = guarded.items_touched = 0
+        self._lock.guarded = guarded
