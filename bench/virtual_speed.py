@@ -1,6 +1,6 @@
 """Claims: the virtual machine switches strands in 1 us, and plays 80,000 to a million page operations a second.
 
-How: local bursts with 1,000 ns of work outside of each pair, as many operations for every number of CPUs, in processor
+How: local bursts with 1,000 ns of work outside of each pair, as many operations for each number of CPUs, in processor
 time of the host. `fpageqlock` is the dear case: each operation takes the shared lock, and with 16 CPUs most of them
 wait for it. A local hit of `percpu` is the cheap one. A switch is half of a ping-pong between two strands.
 
