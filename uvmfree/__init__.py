@@ -8,15 +8,15 @@ with uvmfree.boot(npages=4096, ncpus=2, design="percpu") as uvm, uvm.run_on(0) a
     uvm.audit()
 """
 
-from typing import TYPE_CHECKING, Any
-
 from uvmfree.errors import (
     ArgumentError,
     AuditError,
     BindError,
     ClosedError,
+    DeadlockError,
     DoubleFree,
     ForeignPage,
+    ForkError,
     HangError,
     LockError,
     OutOfPages,
@@ -27,12 +27,16 @@ from uvmfree.errors import (
     XcallTimeout,
 )
 
+TYPE_CHECKING = False  # type checkers take it for true; importing `typing` would take longer than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from uvmfree.machine.virtual.machine import VirtualMachine
     from uvmfree.param import Param
     from uvmfree.uvm.boot import boot
     from uvmfree.uvm.page import Place, VmPage
     from uvmfree.uvm.system import Uvm
+    from uvmfree.uvm.traits import Traits
 
     DESIGNS: dict[str, str]
     """What boot(design=...) takes: the name of each design, with a one-line description."""
@@ -43,8 +47,10 @@ __all__ = [
     "AuditError",
     "BindError",
     "ClosedError",
+    "DeadlockError",
     "DoubleFree",
     "ForeignPage",
+    "ForkError",
     "HangError",
     "LockError",
     "OutOfPages",
@@ -52,6 +58,7 @@ __all__ = [
     "ParamError",
     "Place",
     "TraceError",
+    "Traits",
     "Uvm",
     "UvmError",
     "VirtualMachine",
@@ -64,6 +71,7 @@ __all__ = [
 _HOMES = {
     "Param": "uvmfree.param",
     "Place": "uvmfree.uvm.page",
+    "Traits": "uvmfree.uvm.traits",
     "Uvm": "uvmfree.uvm.system",
     "VirtualMachine": "uvmfree.machine.virtual.machine",
     "VmPage": "uvmfree.uvm.page",
@@ -73,7 +81,7 @@ _HOMES = {
 second, which a command line that only prints its help should not."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
     if name == "DESIGNS":

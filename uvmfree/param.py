@@ -17,7 +17,7 @@ SMALL_INTS: Final = 256
 loads on its hot path (a bucket's) stay below, so that reading one touches no shared cache line."""
 
 NCPUS_MAX: Final = 512
-"""More than any machine of two sockets has. A CPU's own number may be above SMALL_INTS: only that CPU loads it."""
+"""CPUs of one system. A CPU's own number may be above SMALL_INTS: only that CPU loads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,8 @@ class Param:
         ncolors: colour buckets, a power of two (R1). 8 is what a 256 KiB, 8-way L2 cache asks for.
         nfreelists: freelists, numbered by priority (R10); the last has the lowest addresses, as with ISA DMA.
     Design
-        design: which allocator, a name in `uvmfree.DESIGNS`. percpu is the proposal.
+        design: which allocator, a name in `uvmfree.DESIGNS`, or the `module:Class` of one of your own. percpu is the
+            proposal.
         refill: pages that a miss takes from the global list. 1 is the proposal's letter; more is question Q15.
         hoard_max: pages that a cache may hold before half of them spill to the global list. None, no bound, is the
             proposal; question Q2.

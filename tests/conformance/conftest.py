@@ -1,46 +1,122 @@
-"""What every test of this folder is run over: each design, with plain and with checked locks."""
+"""What every test of this folder is run over: designs, each with the traits that it claims, and checked locks.
+
+=> A test asks for `boot` and, if it is about what only some designs claim, is marked by `asks()`. It is then made for
+   those alone.
+=> `pytest tests/conformance --design module:Class` runs the same tests for one design, of this package or another.
+"""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 import uvmfree
+from uvmfree.uvm.designs import design_for
 
 Boot = Callable[..., uvmfree.Uvm]
 
+SMALL: dict[str, Any] = {"npages": 64, "ncpus": 2, "ncolors": 4, "redistribute_interval_s": 3600}
+"""A system that does nothing by itself for as long as a test takes.
 
-@pytest.fixture(params=list(uvmfree.DESIGNS))
-def design(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(params=["", "lockdebug", "virtual"])
-def machine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+=> `npages`, here or in a test, is for a design that moves single pages. One that moves n at once gets n times as
+   many, so that there are as many moves in a system.
+"""
 
 
-@pytest.fixture
-def boot(design: str, machine: str) -> Iterator[Boot]:
-    """Boot small systems of one design; each that is still open is audited and closed after the test."""
+@dataclass(frozen=True)
+class Contender:
+    """A design with its options, as it is named in a test's id."""
+
+    design: str
+    options: dict[str, Any] = field(default_factory=dict)
+    lockdebug: bool = False
+    virtual: bool = False
+
+    @property
+    def name(self) -> str:
+        options = [f"{name}={value}" for name, value in self.options.items()]
+        return "-".join(
+            [self.design.rpartition(":")[2], *options, *["lockdebug"] * self.lockdebug, *["virtual"] * self.virtual]
+        )
+
+    def traits(self, **tunables: Any) -> uvmfree.Traits:
+        param = uvmfree.Param(**SMALL | tunables | self.options | {"design": self.design})
+        return design_for(param).traits(param)
+
+    def boot(self, *machine: Any, **tunables: Any) -> uvmfree.Uvm:
+        npages = tunables.get("npages", SMALL["npages"]) * self.traits().refill
+        told = {"npages": npages, "design": self.design, "lockdebug": self.lockdebug}
+        if self.virtual and not machine:
+            ncpus, lockstat = tunables.get("ncpus", SMALL["ncpus"]), tunables.get("lockstat", False)
+            machine = (uvmfree.VirtualMachine(ncpus=ncpus, lockstat=lockstat, lockdebug=self.lockdebug, check=True),)
+        return uvmfree.boot(*machine, **SMALL | tunables | self.options | told)
+
+
+LINUX_LIKE = Contender("tests.conformance.linux_like:LinuxLike", lockdebug=True)
+XNU_LIKE = Contender("tests.conformance.xnu_like:XnuLike", lockdebug=True)
+
+CONTENDERS = [
+    *[Contender(design, lockdebug=checked) for design in uvmfree.DESIGNS for checked in (False, True)],
+    *[Contender(design, lockdebug=True, virtual=True) for design in uvmfree.DESIGNS],
+    Contender("percpu", {"search": "colour", "count_cached": True}, lockdebug=True),
+    Contender("percpu", {"refill": 4, "hoard_max": 8, "drain_retry": True}, lockdebug=True),
+    LINUX_LIKE,
+    XNU_LIKE,
+]
+"""Every design as it is, with plain and with checked locks, and in virtual time; the proposal with options; two that
+are like neither."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--design", action="append", help="run the contract's tests for this design; may be repeated")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "asks(claim): made for the designs alone of whose traits the claim is true")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make each test for the designs that it is about."""
+    if "contender" not in metafunc.fixturenames:
+        return
+    named = metafunc.config.getoption("--design", default=None)
+    contenders = [Contender(name, lockdebug=True) for name in named] if named else CONTENDERS
+    claims = [mark.kwargs["claim"] for mark in metafunc.definition.iter_markers("asks")]
+    asked = [each for each in contenders if all(claim(each.traits()) for claim in claims)]
+    if named and not asked:
+        metafunc.parametrize("contender", [pytest.param(named[0], marks=pytest.mark.skip("claims nothing of it"))])
+        return
+    metafunc.parametrize("contender", asked, ids=lambda each: each.name)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is no test of the design that was named: the tests of the suite itself."""
+    if config.getoption("--design", default=None):
+        items[:] = [item for item in items if "contender" in getattr(item, "fixturenames", ())]
+
+
+@contextmanager
+def booting(contender: Contender) -> Iterator[Boot]:
+    """Boot small systems of one design; each that is still open is audited and closed afterwards."""
     booted: list[uvmfree.Uvm] = []
 
-    def boot(**tunables: Any) -> uvmfree.Uvm:
-        small = {"npages": 64, "ncpus": 2, "ncolors": 4, "redistribute_interval_s": 3600}
-        how: dict[str, Any] = {**small, **tunables, "design": design, "lockdebug": bool(machine)}
-        if machine == "virtual":
-            how["machine"] = uvmfree.VirtualMachine(
-                ncpus=how["ncpus"], lockstat=how.get("lockstat", False), lockdebug=True, check=True
-            )
-        booted.append(uvmfree.boot(**how))
+    def boot(*machine: Any, **tunables: Any) -> uvmfree.Uvm:
+        booted.append(contender.boot(*machine, **tunables))
         return booted[-1]
 
-    yield boot
     try:
+        yield boot
         for uvm in booted:
             with suppress(uvmfree.ClosedError):
                 uvm.audit()
     finally:
         for uvm in booted:
             uvm.close()
+
+
+@pytest.fixture
+def boot(contender: Contender) -> Iterator[Boot]:
+    with booting(contender) as boot:
+        yield boot

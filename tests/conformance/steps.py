@@ -1,9 +1,13 @@
 """Steps that many tests of the designs take."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 import uvmfree
+from tests.kern.tasks import begin, void
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import PG_BUSY, PG_CLEAN, PG_FAKE, PG_ZERO, Place, VmPage
 
@@ -16,12 +20,24 @@ def running(uvm: uvmfree.Uvm) -> str:
     return threading.current_thread().name
 
 
+def begin_on(uvm: uvmfree.Uvm, body: Callable[[], object], cpu: int | None = None) -> Any:
+    """Start a thread, or a strand of that CPU."""
+    if isinstance(uvm.machine, uvmfree.VirtualMachine):
+        return uvm.machine.spawn("body", lambda: void(body()), cpu)
+    return begin(body)
+
+
 def alive(uvm: uvmfree.Uvm) -> list[str]:
     """Return the names of all threads, or strands, that have not ended."""
     machine = uvm.machine
     if isinstance(machine, uvmfree.VirtualMachine):
         return [strand.name for strand in machine.scheduler.strands.values()]
     return [thread.name for thread in threading.enumerate()]
+
+
+def asks(claim: Callable[[uvmfree.Traits], object]) -> pytest.MarkDecorator:
+    """Mark a test as being about the designs alone of whose traits the claim is true."""
+    return pytest.mark.asks(claim=claim)
 
 
 FLAGS = {"BUSY": PG_BUSY, "CLEAN": PG_CLEAN, "FAKE": PG_FAKE, "ZERO": PG_ZERO}
@@ -35,10 +51,27 @@ def take(cpu: Cpu, **how: Any) -> VmPage:
 
 
 def take_all(cpu: Cpu, **how: Any) -> list[VmPage]:
-    """Allocate until there is no page more."""
-    pages = list(iter(lambda: cpu.pagealloc(**how), None))
-    assert len({pg.pfn for pg in pages}) == len(pages)
-    return pages
+    """Allocate until there is no page more; ends at once if a page comes out twice."""
+    pages: dict[int, VmPage] = {}
+    while (pg := cpu.pagealloc(**how)) is not None:
+        assert pg.pfn not in pages, f"{pg!r} went out twice"
+        pages[pg.pfn] = pg
+    return list(pages.values())
+
+
+def by_frame(uvm: uvmfree.Uvm, npages: int) -> list[VmPage]:
+    """Allocate so many pages past all caches, the lowest frames of freelist 0 first."""
+    return uvm.pglistalloc(npages, nsegs=npages)
+
+
+def all_free(uvm: uvmfree.Uvm) -> int:
+    """Count the free pages, with those in caches."""
+    return uvm.uvmexp.free + (cached(uvm) if uvm.traits.free == "store" else 0)
+
+
+def cached(uvm: uvmfree.Uvm) -> int:
+    """Count the pages in all caches."""
+    return sum(uvm.cached_pages())
 
 
 def free_all(cpu: Cpu, pages: list[VmPage]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 import uvmfree
 from tests.conformance.conftest import Boot
-from tests.conformance.steps import counted, free_all, take
+from tests.conformance.steps import all_free, counted, free_all, take
 from tests.kern.tasks import await_event, begin, finish, run_all
 from uvmfree.uvm.allocator import Cpu
 
@@ -17,7 +17,7 @@ def test_the_thread_that_plays_a_cpu_gets_its_object(boot: Boot) -> None:
     with uvm.run_on(1) as cpu:
         assert cpu.index == 1
         assert uvm.cpus[1] is cpu
-        assert take(cpu).color == 0
+        assert take(cpu).color == 0 or not uvm.traits.colors
     assert uvm.cpus[1] is cpu
     assert [each.index for each in uvm.cpus] == [0, 1, 2]
 
@@ -72,18 +72,21 @@ def test_an_object_that_was_left_behind_is_refused(boot: Boot) -> None:
 def test_counts_pages_and_the_next_colour_outlive_a_player(boot: Boot) -> None:
     """R3 and R7: what a CPU has does not hang on the thread that plays it."""
     uvm = boot(npages=128, lockstat=True)
+    nextcolor = 0
     for round_ in range(4):
         with uvm.run_on(0) as cpu:
-            assert cpu.nextcolor == round_
+            assert cpu.nextcolor == nextcolor
+            assert nextcolor == round_ or not uvm.traits.colors or uvm.traits.refill > 1
             pages = [take(cpu, zero=True) for _ in range(5)]
             free_all(cpu, pages[:4])
             assert cpu.stats().allocs == 5 * (round_ + 1)
+            nextcolor = cpu.nextcolor
             uvm.audit()
             if round_ == 2:
                 uvm.redistribute(0)
     stats = uvm.cpu_stats()[0]
     assert (stats.allocs, stats.frees, stats.zerohit + stats.zeromiss) == (20, 16, 20)
-    assert uvm.uvmexp.free + sum(uvm.cached_pages()) == 124
+    assert all_free(uvm) == uvm.param.npages - 4
     freed = [record.acquired for record in uvm.lockstat(by_caller=True) if record.caller == "uvm_pagefree"]
     assert sum(freed) == 16
 
@@ -120,7 +123,7 @@ def test_a_closed_system_refuses_everything(boot: Boot) -> None:
     uvm = boot()
     with uvm:
         held = take(uvm.cpus[0])
-        cpu = uvm.cpus[0]
+        cpu, free = uvm.cpus[0], uvm.uvmexp.free
     calls: list[Any] = [
         lambda: cpu.pagealloc(),
         lambda: cpu.pagealloc(color=0),
@@ -137,7 +140,8 @@ def test_a_closed_system_refuses_everything(boot: Boot) -> None:
         with pytest.raises(uvmfree.ClosedError):
             call()
     uvm.close()
-    assert uvm.uvmexp.free == 63
+    assert uvm.uvmexp.free == free
+    assert free == uvm.param.npages - 1 or uvm.traits.refill > 1
     assert uvm.cpu_stats()[0].allocs == 1
 
 
@@ -153,6 +157,5 @@ def test_locks_that_count_nothing_say_so(boot: Boot) -> None:
     with pytest.raises(uvmfree.ArgumentError, match="lockstat=True"):
         boot().lockstat()
     names = [record.name for record in boot(lockstat=True).lockstat()]
-    always = {"uvm_fpageqlock", "uvm_pageout_lock", "xcall"}
-    assert always <= set(names) <= always | {"uvm_cpu[0]", "uvm_cpu[1]"}
+    assert {"uvm_pageout_lock", "xcall"} <= set(names)
     assert len(set(names)) == len(names)

@@ -1,10 +1,13 @@
 """A CPU that is detached, or whose system is closed, between the check of run_on() and the binding itself (Q13)."""
 
+from collections import Counter
+
 import pytest
 
 import uvmfree
-from tests.mechanism.rig import SMALL, own_lock, settle
+from tests.mechanism.rig import SMALL, MutexMachine, own_lock, settle
 from tests.uvm.machines import InterposingMachine
+from uvmfree.uvm.page import UNKNOWN, ZEROS
 
 
 @pytest.mark.parametrize("end", ["detach", "close"])
@@ -30,8 +33,9 @@ def test_whoever_takes_over_a_cpu_the_moment_it_stops_is_told(design: str, end: 
 def test_a_player_that_has_gone_leaves_its_counts_and_nothing_else() -> None:
     """R11: what was counted stays, however often a CPU is taken over; the handles of those who left are let go."""
     for design in uvmfree.DESIGNS:
-        with uvmfree.boot(**SMALL | {"design": design, "lockstat": True}) as uvm:
-            mutexes = [uvm._state.fpageqlock, *uvm._state.cpu_mutexes]
+        machine = MutexMachine(lockstat=True)
+        with uvmfree.boot(machine, **SMALL | {"design": design, "lockstat": True}) as uvm:
+            mutexes = [machine.made[name] for name in ("uvm_fpageqlock", "uvm_cpu[0]", "uvm_cpu[1]")]
             before = [len(mutex._counting) for mutex in mutexes]
             for _ in range(7):
                 with uvm.run_on(1) as cpu:
@@ -64,22 +68,24 @@ def test_a_cpu_has_as_many_lists_as_there_are_colours_whoever_plays_it(design: s
         uvm.recolor(ncolors)
         with uvm.run_on(1):
             pass
-        for cpu in uvm.cpus:
-            assert [[len(row) for row in queue] for queue in cpu.lists] == [[ncolors] * 2] * 2  # type: ignore[attr-defined]
+        lists = Counter(
+            (each.owner, each.queue, each.free_list) for each in uvm.design.walk() if each.owner is not None
+        )
+        assert lists == {(cpu, queue, row): ncolors for cpu in (0, 1) for queue in (UNKNOWN, ZEROS) for row in (0, 1)}
     uvm.close()
 
 
 def test_the_table_of_causes_does_not_grow() -> None:
     """P9: a reader without a lock may walk it while the first redistribution of a cause is counted."""
     uvm = uvmfree.boot(**SMALL | {"design": "percpu"})
-    causes = uvm._design._causes  # type: ignore[attr-defined]
+    causes = uvm.design._causes  # type: ignore[attr-defined]
     before = [set(counts) for counts in causes]
     for cause in ("timer", "pressure", "explicit", "retry"):
         pg = uvm.cpus[1].pagealloc()
         assert pg is not None
         uvm.cpus[1].pagefree(pg)
-        assert uvm._design.redistribute(1, cause) == 1
-        assert uvm._design.redistribute(1, cause) == 0
+        assert uvm.design.redistribute(1, cause) == 1
+        assert uvm.design.redistribute(1, cause) == 0
     assert [set(counts) for counts in causes] == before
     assert list(causes[1].values()) == [1, 1, 1, 1]
     uvm.close()

@@ -6,9 +6,9 @@ import pytest
 
 import uvmfree
 from tests.conformance.steps import free_all, take, take_all
-from tests.conformance.zeros import zero_free_pages
 from tests.mechanism.rig import SMALL, Boot, free_globally, free_on, settle, take_everything
 from tests.uvm.machines import InterposingMachine
+from tests.uvm.zeros import zero_free_pages
 from uvmfree.uvm.page import Place
 
 

@@ -71,5 +71,5 @@ def test_an_event_begins_before_it_ends() -> None:
     events: tuple[Event, ...] = uvm.events.snapshot()
     assert len(events) == 3
     for event in events:
-        assert 1000 < event.began_ns < event.ended_ns <= uvm._state.machine.clock_ns()
+        assert 1000 < event.began_ns < event.ended_ns <= uvm.machine.clock_ns()
     uvm.close()

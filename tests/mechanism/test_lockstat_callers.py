@@ -56,4 +56,4 @@ def free_globally_by_frame(uvm: uvmfree.Uvm) -> None:
     """Take all pages, and free them as the daemon does: past the caches, each accounted to some CPU."""
     pages: list[VmPage] = take_everything(uvm)
     for pg in pages:
-        uvm._design.pagefree_global(pg)
+        uvm.design.pagefree_global(pg)

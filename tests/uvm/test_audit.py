@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import uvmfree
-from tests.conformance.zeros import zero_free_page
+from tests.uvm.zeros import zero_free_page
 from uvmfree.uvm.audit import FINDINGS_MAX
 from uvmfree.uvm.page import PG_ZERO, UNKNOWN, ZEROS, PageList, Place, VmPage
 

@@ -10,9 +10,9 @@ from uvmfree.uvm.page import UNKNOWN, ZEROS
 
 
 def found(sick: Sick, corrupt: Callable[[Sick], object]) -> list[str]:
-    assert list(sick.uvm._design.findings()) == []
+    assert list(sick.uvm.design.findings()) == []
     corrupt(sick)
-    return list(sick.uvm._design.findings())
+    return list(sick.uvm.design.findings())
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
@@ -93,7 +93,7 @@ def test_a_page_on_one_of_two_lists_is_named_with_the_list_that_it_is_on() -> No
 def test_every_list_is_walked_under_its_name(design: str, lists: dict[str, int | None]) -> None:
     """R3: as a finding names it; today's global list is the one that its pages do not name."""
     sick = Sick(design)
-    walked = list(sick.uvm._design.walk())
+    walked = list(sick.uvm.design.walk())
     assert {each.where: each.owner for each in walked} == lists
     away = {"the global list"} if design == "fpageqlock" else set()
     assert {each.where for each in walked if not each.home} == away

@@ -29,6 +29,7 @@ from uvmfree.uvm.idlezero import IdleZero
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NO_QUEUE, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.physmem import PhysMem
+from uvmfree.uvm.traits import Traits
 from uvmfree.uvm.uvmexp import CpuStats, UvmExp
 
 Strat = Literal["normal", "only", "fallback"]
@@ -86,9 +87,18 @@ def cpu_handles(mutex: Mutex) -> CpuHandles:
 
 
 class Design(Protocol):
-    """An allocator design: `fpageqlock`, `percpu`, and what comes after them."""
+    """An allocator design: `fpageqlock`, `percpu`, and what comes after them.
 
+    => `tunables`: fields of Param that decide what it does, beside those that every system has; the others change
+       nothing. `summary`: the design in a line.
+    """
+
+    tunables: frozenset[str]
     summary: str
+
+    @classmethod
+    def traits(cls, param: Param) -> Traits:
+        """Return what the design says of itself, with these tunables."""
 
     def __init__(self, state: UvmState) -> None:
         """Put all pages of `state.physmem` on free lists and fill `state.cpus`."""
@@ -194,13 +204,14 @@ class Cpu(IdleZero):
         self.cpuhit = self.cpumiss = self.colormiss = self.zerohit = self.zeromiss = 0
         self.zeroed = self.zeroaborts = 0
         self._zeroing = PageList(Place.ZEROING, index, NO_QUEUE)
+        self._calls = {}
         if before is not None:
             self.nextcolor = before.nextcolor & self._colormask  # pages may have been recoloured while it was away
             self.frees, self.filled, self.drained = before.frees, before.filled, before.drained
             self.cpuhit, self.cpumiss, self.colormiss = before.cpuhit, before.cpumiss, before.colormiss
             self.zerohit, self.zeromiss = before.zerohit, before.zeromiss
             self.zeroed, self.zeroaborts = before.zeroed, before.zeroaborts
-            self._zeroing = before._zeroing
+            self._zeroing, self._calls = before._zeroing, before._calls
             self._free.operations = before._free.operations
             self._zeropages.operations = before._zeropages.operations
 

@@ -8,7 +8,7 @@ from uvmfree.errors import ParamError
 from uvmfree.machine.face import Machine
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.param import Param
-from uvmfree.uvm.designs import REGISTRY
+from uvmfree.uvm.designs import REGISTRY, design_for
 from uvmfree.uvm.system import Uvm
 
 
@@ -24,11 +24,10 @@ def boot(machine: Machine | None = None, **tunables: Any) -> Uvm:
         unknown = ", ".join(sorted(set(tunables) - set(Param.__dataclass_fields__)))
         known = ", ".join(Param.__dataclass_fields__)
         raise ParamError(f"no tunable is called {unknown}; there are {known}") from None
-    if param.design not in REGISTRY:
-        raise ParamError(f"design={param.design!r}: must be one of {', '.join(REGISTRY)}")
+    design = design_for(param)
     if machine is None:
         machine = ThreadsMachine(lockstat=param.lockstat, lockdebug=param.lockdebug)
-    return Uvm(param, machine)
+    return Uvm(param, machine, design)
 
 
 def designs() -> dict[str, str]:

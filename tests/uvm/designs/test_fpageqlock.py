@@ -1,5 +1,6 @@
 """Today's allocator: every free page on two lists, one lock for all, the order of the search."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,8 +8,8 @@ import pytest
 
 import uvmfree
 from tests.conformance.steps import free_all, take, take_all
-from tests.conformance.zeros import zero_free_pages
-from uvmfree.uvm.page import Place
+from tests.uvm.zeros import zero_free_pages
+from uvmfree.uvm.page import UNKNOWN, ZEROS, Place
 
 
 @pytest.fixture
@@ -75,8 +76,9 @@ def test_every_free_page_counts_and_stands_on_the_list_of_whoever_freed_it(uvm: 
     assert uvm.uvmexp.free == 59
     assert uvm.uvmexp.zeropages == 4
     assert {pg.place for pg in pages[:15]} == {Place.GLOBAL}
-    cpus: list[Any] = list(uvm.cpus)
-    assert [cpu.npages for cpu in cpus] == [[44, 0], [11, 4]]
+    own = [(each.owner, each.queue) for each in uvm.design.walk() for _ in each.real if each.owner is not None]
+    assert Counter(own) == {(0, UNKNOWN): 44, (1, UNKNOWN): 11, (1, ZEROS): 4}
+    uvm.audit()  # what a CPU counts is what its lists hold
     assert uvm.redistribute() == 0
     assert uvm.cached_pages() == (0, 0)
 
@@ -96,11 +98,12 @@ def test_one_lock_is_taken_once_for_each_operation(uvm: uvmfree.Uvm) -> None:
 def test_lists_do_not_grow_while_pages_go_round_and_round() -> None:
     """What leaves a list by way of its other list leaves a ghost; ghosts are swept."""
     with uvmfree.boot(npages=512, ncpus=2, ncolors=1, design="fpageqlock") as uvm:
-        cpus: list[Any] = list(uvm.cpus)
+        cpus = uvm.cpus
         pages = [take(cpus[0]) for _ in range(400)]
         for round_ in range(10):
             free_all(cpus[round_ % 2], pages[::-1] if round_ % 3 else pages)
             pages = [take(cpus[1 - round_ % 2]) for _ in range(400)]
             uvm.audit()
-        lists = [cpus[0].lists[0][0][0], cpus[1].lists[0][0][0], uvm._design._global[0][0][0]]  # type: ignore[attr-defined]
+        lists = [each.pages for each in uvm.design.walk() if each.queue == UNKNOWN]
+        assert len(lists) == 3
         assert all(len(pages) <= 2 * 512 for pages in lists)

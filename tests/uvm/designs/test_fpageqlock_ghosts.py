@@ -10,9 +10,6 @@ import pytest
 import uvmfree
 from tests.conformance.steps import free_all, take, take_all
 from tests.mechanism.rig import SMALL
-from uvmfree.uvm.allocator import Cpu
-from uvmfree.uvm.designs.fpageqlock import FpageqlockCpu
-from uvmfree.uvm.freelist import each
 from uvmfree.uvm.page import VmPage
 
 WAYS: dict[str, Callable[[uvmfree.Uvm, VmPage], object]] = {
@@ -26,7 +23,7 @@ WAYS: dict[str, Callable[[uvmfree.Uvm, VmPage], object]] = {
 
 def ghosts(uvm: uvmfree.Uvm) -> int:
     """Count the ghosts on all lists, by what the lists say and by what stands there."""
-    walked = list(uvm._design.walk())
+    walked = list(uvm.design.walk())
     assert sum(each.pages.ghosts for each in walked) == sum(len(each.pages) - len(each.real) for each in walked)
     return sum(each.pages.ghosts for each in walked)
 
@@ -37,7 +34,7 @@ def test_what_goes_out_at_the_head_leaves_no_ghost(way: str) -> None:
     uvm = uvmfree.boot(**SMALL | {"design": "fpageqlock", "ncolors": 1})
     assert ghosts(uvm) == 0
     for _ in range(20):
-        warmest = next(pages[-1] for _, _, _, pages in each(lists_of(uvm.cpus[0])) if pages)
+        warmest = next(each.pages[-1] for each in uvm.design.walk() if each.owner == 0 and each.pages)
         WAYS[way](uvm, warmest)
         assert warmest.list is None
         assert ghosts(uvm) == 0
@@ -70,8 +67,3 @@ def test_from_the_middle_a_ghost_is_left_on_the_list_that_it_is_the_middle_of() 
         assert ghosts(uvm) == 10 + count
     uvm.audit()
     uvm.close()
-
-
-def lists_of(cpu: Cpu) -> list[list[list[list[VmPage]]]]:
-    assert isinstance(cpu, FpageqlockCpu)
-    return cpu.lists  # type: ignore[return-value]

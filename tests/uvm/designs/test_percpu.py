@@ -1,15 +1,16 @@
 """The proposal: what a local hit costs, what a miss fetches, and how pages are handed back."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 import uvmfree
 from tests.conformance.steps import free_all, take, take_all
-from tests.conformance.zeros import zero_free_pages
 from tests.kern.tasks import WAIT_S
 from tests.uvm.machines import ClockMachine, CounterMachine
-from uvmfree.uvm.page import UNKNOWN, ZEROS, Place
+from tests.uvm.zeros import zero_free_pages
+from uvmfree.uvm.page import Place
 
 
 def boot(machine: Any = None, **tunables: Any) -> uvmfree.Uvm:
@@ -242,8 +243,7 @@ def test_a_batch_takes_from_both_queues_and_counts_zeroed_pages() -> None:
     assert take(cpu, zero=True).pfn < 8
     assert uvm.uvmexp.zeropages == 0
     assert uvm.uvmexp.free == 52
-    assert sum(len(pages) for row in cpu.lists[ZEROS] for pages in row) == 7
-    assert sum(len(pages) for row in cpu.lists[UNKNOWN] for pages in row) == 4
+    assert Counter(pg.zeroed for pg in uvm.physmem if pg.owner == 0) == {True: 7, False: 4}
     uvm.audit()
     assert [take(cpu, zero=True).pfn < 8 for _ in range(8)] == [True] * 7 + [False]
     uvm.redistribute()

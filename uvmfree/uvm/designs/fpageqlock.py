@@ -23,11 +23,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+from uvmfree.param import Param
 from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles
 from uvmfree.uvm.designs.fpageqlock_rest import FpageqlockAtRest, left
 from uvmfree.uvm.freelist import Lists, cpu_lists
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.refuse import NoLists, left_behind
+from uvmfree.uvm.traits import Traits
 
 
 class FpageqlockCpu(Cpu):
@@ -280,7 +282,25 @@ class FpageqlockCpu(Cpu):
 class Fpageqlock(FpageqlockAtRest):
     """The design of today: one lock, every free page on the global list and on one CPU's."""
 
+    tunables: frozenset[str] = frozenset()
     summary = "today: one lock, each free page on the global list and on that of the CPU which freed it"
+
+    @classmethod
+    def traits(cls, param: Param) -> Traits:
+        """All free pages are on the global list, and so is every question."""
+        return Traits(
+            colors="system",
+            zeros=True,
+            lifo=True,
+            freed="both",
+            bound=0,
+            refill=1,
+            idle=0,
+            causes=frozenset(),
+            free="all",
+            short="all",
+            gate="system",
+        )
 
     def __init__(self, state: UvmState) -> None:
         """Free every page from CPU 0, as uvm_page_init does on the boot CPU."""

@@ -14,9 +14,11 @@ from typing import Final, Protocol, cast
 
 from uvmfree.errors import ClosedError
 from uvmfree.kern.lock import LockHandle
+from uvmfree.param import Param
 from uvmfree.uvm.allocator import UvmState
 from uvmfree.uvm.freelist import GlobalFreelist, Lists, Walked, each, real_entries
 from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
+from uvmfree.uvm.traits import Traits
 
 CAUSES: Final = ("timer", "pressure", "explicit", "retry")
 """Why caches are handed back. Each is a key of a count from the start: no reader without a lock sees a table grow."""
@@ -54,12 +56,43 @@ class PercpuAtRest:
        list until settle(), are guarded by uvm_fpageqlock.
     """
 
+    # Some by way of the drainer, and of what the system counts as free.
+    tunables = frozenset(
+        (
+            "refill",
+            "hoard_max",
+            "search",
+            "drain_retry",
+            "count_cached",
+            "remote_drain",
+            "redistribute_interval_s",
+            "redistribute_min_gap_s",
+        )
+    )
+
     def __init__(self, state: UvmState) -> None:
         self._state = state
         self._global = GlobalFreelist(state.param.nfreelists, state.param.ncolors)
         self._unsettled = [0] * NQUEUES
         self._stopping = self.all_locks("uvm_close")
         *self._free_handles, self._free_fpageqlock = self.all_locks("uvm_pagefree")
+
+    @classmethod
+    def traits(cls, param: Param) -> Traits:
+        """The proposal's letter, and what the options make of it."""
+        return Traits(
+            colors="system" if param.search == "colour" else "cache",
+            zeros=True,
+            lifo=True,
+            freed="cache",
+            bound=param.hoard_max,
+            refill=param.refill,
+            idle=0,
+            causes=frozenset(CAUSES if param.drain_retry else set(CAUSES) - {"retry"}) | {"pglistalloc"},
+            free="store",
+            short="all" if param.count_cached else "store",
+            gate="store",
+        )
 
     def global_free(self) -> int:
         """Pages on the global list."""

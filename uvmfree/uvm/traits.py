@@ -1,0 +1,50 @@
+"""What a design says of itself where designs honestly differ; the contract's tests hold it to that.
+
+A rule of the contract binds every design. Where it leaves a choice open, a design declares which choice is its own,
+and tests/conformance asks for that one: what is claimed is tested to the page, what is not claimed for what it means.
+
+Prior art: the trait `Alloc` of LLFree, which one suite runs over several allocators.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """The choices of one design with one set of tunables.
+
+    Order
+        colors: where a search looks for its start colour (R7, R9). "system": in the CPU's list and in the store,
+            before the next colour. "cache": all of the CPU's list, then the store; colours rotate in each (Q9).
+            None: pages of all colours are one; the wish for a colour is heard, counted (R11) and not granted.
+        zeros: whether pages that are known to be zero are kept apart (R8) and made ahead of time (R14 to R16).
+        lifo: whether a CPU gets back first what it freed last (R2), as far as that is with it still.
+    Caches
+        freed: where a page stands that a CPU has freed (R13). "both": on that CPU's list and in the store, so that no
+            page is cached. "cache": with that CPU and nowhere else (P5). "store": in the store, owned by no CPU.
+        bound: most pages that one CPU's cache holds between two calls; None: there is no bound (Q2).
+        refill: most pages that an allocation takes from the store; all but one of them stay with the CPU (Q15).
+        idle: pages that the timer leaves in the cache of an idle CPU (P9): 0 is a flush, more is a decay. None: it
+            leaves everything.
+        causes: why pages go from a cache to the store, beside the bound, as redistributions() calls it (P8 to P10).
+    Counting
+        free: what uvmexp.free counts (R3). "store": what is cached is not free. "all": it is.
+        short: what is counted when it is decided to wake the daemon or a waiter (R17, Q3); the same two.
+        gate: where the reserves are asked (R6). "system": before any page is taken. "store": at a miss; what a cache
+            holds is its CPU's, whatever is left elsewhere (Q7).
+    """
+
+    colors: Literal["system", "cache"] | None
+    zeros: bool
+    lifo: bool
+    freed: Literal["both", "cache", "store"]
+    bound: int | None
+    refill: int
+    idle: int | None
+    causes: frozenset[str]
+    free: Literal["store", "all"]
+    short: Literal["store", "all"]
+    gate: Literal["system", "store"]
