@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import cast
 
 from uvmfree.machine.costs import CHARGES, OTHER, OUTSIDE_TIME, Costs
 from uvmfree.machine.virtual.jitter import Jitter
-from uvmfree.machine.virtual.lines import Lines, Touched
+from uvmfree.machine.virtual.lines import Lines
 from uvmfree.machine.virtual.policies import CLOSED, Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
 
@@ -25,14 +24,14 @@ from uvmfree.machine.virtual.scheduler import Scheduler
 class Taken:
     """A lock as one caller takes it: the face of `threading.Lock`."""
 
-    __slots__ = ("_lock", "acquire", "release")
+    __slots__ = ("acquire", "lock", "release")
 
     def __init__(self, lock: Fifo, acquire: Callable[..., bool], release: Callable[[], None]) -> None:
-        self._lock, self.acquire, self.release = lock, acquire, release
+        self.lock, self.acquire, self.release = lock, acquire, release
 
     def locked(self) -> bool:
-        """Whether somebody has it now."""
-        return self._lock.holder is not None
+        """Whether anybody holds the lock, in the order of events."""
+        return self.lock.holder is not None
 
     def __enter__(self) -> bool:
         return self.acquire()
@@ -156,10 +155,10 @@ def _release(
 
     def release() -> None:
         ns = hold_ns + lines * lock.move
-        guarded = cast("Touched | None", lock.guarded)
+        guarded = lock.guarded
         if guarded is None:
             ns += page_ns
-        elif page_ns:
+        else:
             ns += pages.touched(guarded, page_ns, item_ns)
         scheduler.now = lock.free_at = scheduler.now + ns
         lock.holder = None
