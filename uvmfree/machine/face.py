@@ -9,10 +9,13 @@ Prior art: the `Engine` seam of shuttle and loom, which swap the primitives unde
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockrank import LockRank
+from uvmfree.kern.locktrace import LockTrace
+from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.words import CounterPage
 
@@ -104,3 +107,25 @@ class Machine(Protocol):
 
     def me(self) -> int:
         """Return a number that no other live thread of control has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What one thread of control does: its number as `me()` gives it, its name, its frames, the innermost last."""
+
+    ident: int
+    name: str
+    frames: tuple[str, ...]
+
+
+class WatchedMachine(Machine, Protocol):
+    """A Machine that can be asked what everybody is doing, for the report of a hang.
+
+    => `lockwatch`: who holds and who waits for its mutexes. `locktrace`: what they traced. None if not asked for.
+    """
+
+    lockwatch: LockWatch | None
+    locktrace: LockTrace | None
+
+    def stacks(self) -> tuple[Stack, ...]:
+        """Return what every thread of control is doing."""

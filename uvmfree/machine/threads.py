@@ -11,7 +11,6 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from uvmfree.kern.interrupt import interrupts_held_back
@@ -21,7 +20,7 @@ from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
-from uvmfree.machine.face import Task
+from uvmfree.machine.face import Stack, Task
 from uvmfree.machine.words import CounterPage
 
 T = TypeVar("T")
@@ -129,11 +128,11 @@ class ThreadsMachine:
     def charge(self, ns: int) -> None:
         """Do nothing: on this machine work takes the time that it takes."""
 
-    def stacks(self) -> tuple["ThreadStack", ...]:
+    def stacks(self) -> tuple[Stack, ...]:
         """Return what every thread of this process is doing, by name; for the report of a hang."""
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         return tuple(
-            ThreadStack(ident, names.get(ident, "not ours"), tuple(traceback.format_stack(frame)))
+            Stack(ident, names.get(ident, "not ours"), tuple(traceback.format_stack(frame)))
             for ident, frame in sys._current_frames().items()
         )
 
@@ -173,15 +172,6 @@ class MappedRam:
     def view(self) -> memoryview:
         """Return a private view of all of it."""
         return memoryview(self._map)
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadStack:
-    """One thread: its identity as `me()` gives it, its name, and its frames as text, the innermost last."""
-
-    ident: int
-    name: str
-    frames: tuple[str, ...]
 
 
 class OsThread:

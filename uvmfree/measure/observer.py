@@ -105,19 +105,20 @@ class Observation:
 
 
 @contextmanager
-def watch(uvm: Uvm, counterfile: CounterFile | None = None) -> Iterator[Observation]:
+def watch(uvm: Uvm, counterfile: CounterFile | None = None, every_s: float | None = None) -> Iterator[Observation]:
     """Observe a system for the length of a `with` block, and once more at its end.
 
-    => `counterfile`: where others can see what is observed; the caller closes it.
+    => `counterfile`: where others can see what is observed; the caller closes it. `every_s`: how often.
     => HangError if the observer does not end.
     """
     observation = Observation(uvm, counterfile)
     over = uvm.machine.raw_lock()
     over.acquire()
 
+    between_s = interval_s(gil=gil_enabled()) if every_s is None else every_s
+
     def body() -> None:
-        every_s = interval_s(gil=gil_enabled())
-        while not over.acquire(True, every_s):
+        while not over.acquire(True, between_s):
             observation.look(uvm)
 
     task = uvm.machine.spawn("observer", body)

@@ -1,7 +1,7 @@
 """Stress runs: options, one supervised run for each design, their records, and the document of all of them.
 
-=> The thread that calls takes none of the system's locks: it hears Ctrl-C, shows progress and is the watchdog, while
-   the run has a thread of its own. A run that hangs is left as it is; its threads end with the process.
+=> The thread that calls takes none of the system's locks: it hears Ctrl-C and shows progress, while the run and the
+   watchdog have threads of their own. A run that hangs is left as it is; its threads end with the process.
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ import gc
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from uvmfree.errors import ArgumentError
+from uvmfree.errors import ArgumentError, DeadlockError
 from uvmfree.kern.lockstat import LockStat, summed
 from uvmfree.kern.locktrace import Slice
-from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.machine.face import WatchedMachine
 from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.facts import WorkloadFacts
-from uvmfree.measure.host import host
-from uvmfree.measure.observer import Observation, watch
+from uvmfree.measure.host import gil_enabled, host
+from uvmfree.measure.observer import Observation, interval_s, watch
 from uvmfree.measure.record import Record
 from uvmfree.measure.settings import parse_settings
+from uvmfree.measure.stress_digest import digest, order
 from uvmfree.measure.stress_failure import causes, tail, whole, written
+from uvmfree.measure.stress_machine import THREADS, Kind, Virtual
 from uvmfree.measure.stress_run import StressRun
 from uvmfree.measure.watchdog import PATIENCE_S, Watchdog, lock_lines, stack_lines
 from uvmfree.param import Param
@@ -34,7 +37,7 @@ from uvmfree.workload.faults import FAULTS
 from uvmfree.workload.stress import Plan, Stress
 from uvmfree.workload.stress_fault import Fault
 
-SECONDS_MIN, SECONDS_MAX = 0.1, 7 * 86400.0
+SECONDS_MAX = 7 * 86400.0
 
 GIVEN: Final = {"npages": "--npages", "ncpus": "--cpus", "design": "--design", "lockstat": "--format"}
 """Tunables that --set does not set, and what does."""
@@ -48,6 +51,9 @@ OFTEN: Final[dict[str, Any]] = {
 }
 """Tunables of a stress run where they differ from Param's: all that happens by itself happens, and often."""
 
+TIMERS: Final = tuple(name for name in OFTEN if name.endswith("_s"))
+"""Those that are times."""
+
 PER_CPU: Final = ("idle_interval_s", "redistribute_interval_s")
 OFTEN_CPUS: Final = 8
 """What each CPU does by itself; beyond so many CPUs each does it less often, or that would be all they do."""
@@ -56,7 +62,13 @@ SWITCH_S: Final = 1e-4
 """How long a thread may keep the GIL, where there is one: a fiftieth of the default, for as many more orders."""
 
 _TICK_S: Final = 0.05
-"""How often the supervising thread looks up."""
+"""How often the watchdog looks up."""
+
+OBSERVED_S: Final = 0.2
+"""How often a system in virtual time is looked at: a hundred times in a run of 20 ms."""
+
+TIMER_S_MIN: Final = 0.001
+"""The shortest interval that a system does anything at by itself (Param)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +77,7 @@ class Options:
 
     => `settings`: tunables as NAME=VALUE. `faults`: names. The same options and design make the same programs.
     => `lockstat`: the locks count. It changes no program, but slows every lock down.
+    => `machine`: what it runs on. `seconds` are that machine's.
     """
 
     seconds: float = 10.0
@@ -74,10 +87,12 @@ class Options:
     faults: tuple[str, ...] = tuple(FAULTS)
     settings: tuple[str, ...] = ()
     lockstat: bool = False
+    machine: Kind = THREADS
 
     def __post_init__(self) -> None:
-        if not SECONDS_MIN <= self.seconds <= SECONDS_MAX:
-            raise ArgumentError(f"--seconds {self.seconds:g}: must be from {SECONDS_MIN:g} to {SECONDS_MAX:g}")
+        least = self.machine.seconds_min
+        if not least <= self.seconds <= SECONDS_MAX:
+            raise ArgumentError(f"--seconds {self.seconds:g}: must be from {least:g} to {SECONDS_MAX:g}")
         if self.seed < 0:
             raise ArgumentError(f"--seed {self.seed}: must be a whole number, 0 or more")
         if self.seed >> 63:
@@ -92,6 +107,8 @@ class Options:
         here = {"npages": self.npages, "ncpus": self.ncpus, "design": design, "lockstat": self.lockstat}
         many = max(1.0, self.ncpus / OFTEN_CPUS)
         often = {name: value * many if name in PER_CPU else value for name, value in OFTEN.items()}
+        for name in TIMERS:
+            often[name] = max(TIMER_S_MIN, often[name] / self.machine.pace.rate)
         return Param(**often | given | here)
 
     def command(self, design: str) -> str:
@@ -102,6 +119,7 @@ class Options:
             words += ["--set", setting]
         if self.lockstat:
             words += ["--format", "netbsd"]
+        words += self.machine.words()
         return shlex.join(map(str, words))
 
 
@@ -127,42 +145,53 @@ def stress(
     param = replace(options.param(design), lockstat=options.lockstat or traced)
     if counters is not None:
         counters.begin(param)
-    machine = ThreadsMachine(
-        lockstat=param.lockstat,
-        lockdebug=param.lockdebug,
-        lockwatch=True,
-        locktrace=traced,
-    )
+    virtual, pace = isinstance(options.machine, Virtual), options.machine.pace
+    machine = options.machine.make(param, options.seed, traced=traced)
     assert machine.lockwatch is not None
-    plan = Plan(param=param, seed=options.seed, seconds=options.seconds, faults=options.faults)
+    plan = Plan(param=param, seed=options.seed, seconds=options.seconds, faults=options.faults, pace=pace)
     run = Stress(plan, machine, machine.lockwatch, more)
-    record = StressRun(design, options.command(design), lockstat=param.lockstat)
-    observed: list[tuple[Observation, tuple[LockStat, ...]]] = []
+    record = StressRun(design, options.command(design), lockstat=param.lockstat, machine=options.machine.described())
+    observed: list[tuple[Observation, tuple[LockStat, ...], str]] = []
 
     @contextmanager
     def observe() -> Iterator[None]:
-        with watch(run.uvm, counters) as observation:
+        every_s = OBSERVED_S / pace.rate if virtual else interval_s(gil=gil_enabled())
+        with watch(run.uvm, counters, every_s) as observation:
             yield
-        observed.append((observation, _locks(run.uvm)))
+        observed.append((observation, _locks(run.uvm), order(run) if virtual else ""))
 
-    watchdog = Watchdog(machine.clock_ns, run.progress, run.each, patience_s, 2 * _TICK_S)
+    def look() -> bool:
+        """Look up from waiting, now and then by the host's clock."""
+        elapsed_s = (machine.clock_ns() - began_ns) / 1e9
+        tick(run, elapsed_s)
+        _measure_memory(record, elapsed_s < options.seconds / 10)
+        if not record.interrupted and stop():
+            record.interrupted = True
+            run.stop()
+        return False
+
     hang: list[str] = []
     with _switching_often():
-        began_ns = machine.clock_ns()
+        began_ns, began_s = machine.clock_ns(), time.perf_counter()
         task = machine.spawn("stress", lambda: run.run(observe))
-        while not task.join(_TICK_S):
-            elapsed_s = (machine.clock_ns() - began_ns) / 1e9
-            tick(run, elapsed_s)
-            _measure_memory(record, elapsed_s < options.seconds / 10)
-            if not record.interrupted and stop():
-                record.interrupted = True
-                run.stop()
-            if (still := watchdog.still()) is not None:
-                hang = _hang(still, machine)
-                record.hung = True
-                run.stop()
-                break
-        now_ns = machine.clock_ns()
+        tick_s = _TICK_S / pace.rate
+        watchdog = Watchdog(machine.clock_ns, run.progress, run.each, patience_s / pace.rate, 2 * tick_s)
+
+        def guard() -> None:
+            while not task.join(tick_s):
+                if (still := watchdog.still()) is not None:
+                    hang.extend(_hang(still, machine))
+                    return
+
+        # The watchdog is waited for, and not the run: so a hang ends the waiting at the moment at which it is found.
+        try:
+            machine.wait_for([machine.spawn("watchdog", guard)], look)
+        except DeadlockError as error:
+            hang.append(str(error))
+        now_ns, record.host_s = machine.clock_ns(), time.perf_counter() - began_s
+    if hang:
+        record.hung = True
+        run.stop()
     gc.collect()
     _measure_memory(record, early=False)
     record.wall_s = (run.wall_ns or now_ns - began_ns) / 1e9
@@ -172,8 +201,10 @@ def stress(
         fault.name: {"injected": fault.injected, "survived": fault.survived} | fault.details() for fault in run.faults
     }
     if observed:
-        observation, record.locks = observed[0]
+        observation, record.locks, order_of_pages = observed[0]
         record.seen, record.samples = observation.seen, observation.samples.samples()
+        if virtual:
+            record.digest = digest(run, order_of_pages)
     record.events, record.events_dropped = run.uvm.events.snapshot(), run.uvm.events.dropped
     if keep is not None and machine.locktrace is not None and not record.hung:
         keep(machine.locktrace.slices(), machine.locktrace.dropped())
@@ -206,7 +237,7 @@ def new_record(options: Options, designs: tuple[str, ...], command: tuple[str, .
     )
 
 
-def _hang(still: str, machine: ThreadsMachine) -> list[str]:
+def _hang(still: str, machine: WatchedMachine) -> list[str]:
     """Return what everybody is doing: locks first, since the stacks are of threads that may be running."""
     assert machine.lockwatch is not None
     states = machine.lockwatch.states()

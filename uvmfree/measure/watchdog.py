@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from uvmfree.kern.lockwatch import LockState
-from uvmfree.machine.threads import ThreadStack
+from uvmfree.machine.face import Stack
 
 PATIENCE_S: Final = 5.0
 """Without any progress for so long a run hangs: fifty times the longest stall, and longer than an access waits."""
@@ -80,7 +80,7 @@ def lock_lines(states: Sequence[LockState], names: dict[int, str]) -> Iterator[s
         yield f"{state.name}: held by {holder}; waiting: {waiters}"
 
 
-def stack_lines(stacks: Sequence[ThreadStack]) -> Iterator[str]:
+def stack_lines(stacks: Sequence[Stack]) -> Iterator[str]:
     """Yield the lines of every thread's stack, the outermost frame first."""
     for stack in sorted(stacks, key=lambda stack: stack.name):
         yield f"thread {stack.name} ({stack.ident}):"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from uvmfree.errors import ParamError
-from uvmfree.machine.face import Machine
+from uvmfree.machine.face import Machine, WatchedMachine
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.param import Param
 from uvmfree.uvm.designs import REGISTRY, design_for
@@ -26,8 +26,13 @@ def boot(machine: Machine | None = None, **tunables: Any) -> Uvm:
         raise ParamError(f"no tunable is called {unknown}; there are {known}") from None
     design = design_for(param)
     if machine is None:
-        machine = ThreadsMachine(lockstat=param.lockstat, lockdebug=param.lockdebug)
+        machine = threads(lockstat=param.lockstat, lockdebug=param.lockdebug)
     return Uvm(param, machine, design)
+
+
+def threads(**instruments: bool) -> WatchedMachine:
+    """Make the machine that systems run on by default: the host's threads (machine/threads.py)."""
+    return ThreadsMachine(**instruments)
 
 
 def designs() -> dict[str, str]:

@@ -77,6 +77,10 @@ class Counted:
         """Return how many pages stand in each CPU's cache, by walking the lists' lengths without a lock."""
         return tuple(cpu.cached_pages() for cpu in self._state.cpus)
 
+    def free_frames(self) -> list[list[int]]:
+        """Return the frame numbers on each free list, head last, without a lock; exact at rest."""
+        return [[pg.pfn for pg in walked.real] for walked in self._design.walk()]
+
     def _mutexes(self) -> tuple[Mutex, ...]:
         """Return all locks of the system that have a rank."""
         state = self._state

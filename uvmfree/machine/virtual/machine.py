@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TypeVar, cast
@@ -20,7 +21,7 @@ from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.costs import Costs, costs_for
-from uvmfree.machine.face import Task
+from uvmfree.machine.face import Stack, Task
 from uvmfree.machine.virtual.checked import Journal
 from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.jitter import Jitter
@@ -41,8 +42,8 @@ TICK_NS_MAX: Final = 100_000_000
 TICK_HOST_S: Final = 0.05
 """How often it shall ask by the host's clock. Ticks become longer or shorter for that; no other strand sees them."""
 
-LOOKS: Final = 16
-"""How often it is looked, within the time allowed, whether a lock has come free."""
+FIRST_LOOK_S: Final = 1e-6
+"""How long after it was found held it is first looked whether a lock has come free; each time after twice as long."""
 
 _UNFINISHED: Final[set[Scheduler]] = set()
 """Schedulers with strands that have not ended: collected, a greenlet would run on in the middle of another run."""
@@ -226,6 +227,15 @@ class VirtualMachine:
         """Return the number of the running strand."""
         return self.scheduler.current.number
 
+    def stacks(self) -> tuple[Stack, ...]:
+        """Return what every strand is doing, but for the one that asks."""
+        frames = [(strand, self._kind.frame(strand)) for strand in self.scheduler.strands.values()]
+        return tuple(
+            Stack(strand.number, strand.name, tuple(traceback.format_stack(frame)))
+            for strand, frame in frames
+            if frame is not None and strand is not self.scheduler.current
+        )
+
 
 class VirtualMutex(Mutex):
     """A mutex whose handles charge their caller."""
@@ -246,11 +256,13 @@ class VirtualMutex(Mutex):
 
     def comes_free(self, timeout_s: float) -> bool:
         """Whether nobody holds the mutex, or nobody does any more within `timeout_s`; neither counted nor checked."""
-        for _ in range(LOOKS):
-            if self._lock.holder is None:
-                return True
-            self._sleep(timeout_s / LOOKS)
-        return self._lock.holder is None
+        left_s, nap_s = timeout_s, FIRST_LOOK_S
+        while self._lock.holder is not None:
+            if left_s <= 0:
+                return False
+            self._sleep(min(nap_s, left_s))
+            left_s, nap_s = left_s - nap_s, 2 * nap_s
+        return True
 
     def wrest(self) -> None:
         """Release the mutex in the place of a holder that has gone without doing so; for the end of a system."""

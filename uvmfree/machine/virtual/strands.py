@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
 from typing import Any, Final, Literal, Protocol
 
 MISSING: Final = (
@@ -110,6 +111,9 @@ class Kind(Protocol):
 
     name: str
 
+    def frame(self, strand: Strand) -> FrameType | None:
+        """Return where a strand is; None if it runs, or has not begun."""
+
     def thread_ident(self, strand: Strand) -> int:
         """Return the OS thread that plays a strand."""
 
@@ -131,6 +135,11 @@ class Greenlets:
         self._greenlet = greenlet.greenlet
         self._root = greenlet.getcurrent()
         self._ident = threading.get_ident()
+
+    def frame(self, strand: Strand) -> FrameType | None:
+        """Return where its greenlet was left."""
+        frame: FrameType | None = strand.own.gr_frame
+        return frame
 
     def thread_ident(self, strand: Strand) -> int:
         """Return the thread that made the machine."""
@@ -164,6 +173,10 @@ class Batons:
 
     def __init__(self) -> None:
         self._idents: dict[int, int] = {}  # each written once, by its strand, before it can be asked for
+
+    def frame(self, strand: Strand) -> FrameType | None:
+        """Return where its thread is."""
+        return sys._current_frames().get(self._idents.get(strand.number, 0))
 
     def thread_ident(self, strand: Strand) -> int:
         """Return the strand's own thread."""

@@ -1,0 +1,126 @@
+"""The machine of a stress run, as the command line names it: the host's threads, or CPUs in virtual time.
+
+=> In virtual time a run is a function of its options: the same command is the same run, to the byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from uvmfree.errors import ArgumentError, ParamError
+from uvmfree.machine.costs import DEFAULT, Costs, costs_for
+from uvmfree.machine.face import WatchedMachine
+from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.param import Param
+from uvmfree.uvm.boot import threads
+from uvmfree.workload.stress_shared import AS_THREADS, Pace
+
+RATE: Final = 200.0
+"""How many times as much happens in a second as on threads: a step takes a microsecond or two, where one of Python's
+takes some hundred."""
+
+STEP_NS: Final = 1000
+"""A CPU's own work between two operations: a page fault around an allocation (machine/costs.py, page_fault)."""
+
+DISK_S: Final = 20e-6
+"""What a page's way to or from swap takes: assumed, of a fast SSD."""
+
+BUSY_MIN: Final = 0.01
+"""Percent of the time in which CPUs are at work, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Threads of this process, in the host's time."""
+
+    pace = AS_THREADS
+    seconds_min = 0.1
+
+    def words(self) -> tuple[str, ...]:
+        """Return how the command line names it."""
+        return ()
+
+    def described(self) -> str:
+        """Return it in a few words; nothing, as it goes without saying."""
+        return ""
+
+    def make(self, param: Param, seed: int, *, traced: bool) -> WatchedMachine:
+        """Make the machine of one run."""
+        return threads(lockstat=param.lockstat, lockdebug=param.lockdebug, lockwatch=True, locktrace=traced)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Virtual:
+    """CPUs in virtual time; ArgumentError or ParamError where that makes no sense.
+
+    => `costs`: the name of a set, or a TOML file. `changes`: single costs as NAME=NS. `lock`: the policy.
+    => `busy`: percent of the time in which the CPUs are at work, all together. `strands`: as VirtualMachine has it.
+    """
+
+    costs: str = DEFAULT
+    changes: tuple[str, ...] = ()
+    lock: str = "ttas"
+    busy: float = 100.0
+    strands: str | None = None
+
+    seconds_min = 0.001
+
+    def __post_init__(self) -> None:
+        if not BUSY_MIN <= self.busy <= 100:
+            raise ArgumentError(f"--busy {self.busy:g}: must be from {BUSY_MIN:g} to 100 percent of the time")
+        self.table()
+        VirtualMachine(ncpus=1, lock=self.lock, strands=self.strands)
+
+    def table(self) -> Costs:
+        """Return the costs."""
+        figures: dict[str, float] = {}
+        for change in self.changes:
+            name, equals, value = change.partition("=")
+            try:
+                figures[name] = float(value)
+            except ValueError:
+                raise ParamError(f"--cost {change}: must be NAME=NUMBER") from None
+            if not equals:
+                raise ParamError(f"--cost {change}: must be NAME=NUMBER")
+        if self.costs.endswith(".toml"):
+            return costs_for(file=self.costs).with_figures(figures, "--cost")
+        return costs_for(self.costs).with_figures(figures, "--cost")
+
+    @property
+    def pace(self) -> Pace:
+        """How dense a run is."""
+        busy = self.busy / 100
+        return Pace(rate=RATE * busy, busy=busy, step_ns=STEP_NS, disk_s=DISK_S)
+
+    def words(self) -> tuple[str, ...]:
+        """Return how the command line names it; which kind of strand plays it changes nothing."""
+        changes = tuple(word for change in self.changes for word in ("--cost", change))
+        busy = () if self.busy == 100 else ("--busy", f"{self.busy:g}")
+        return ("--machine", "virtual", "--costs", self.costs, *changes, "--lock", self.lock, *busy)
+
+    def described(self) -> str:
+        """Return it in a few words."""
+        changed = "".join(f", {change}" for change in self.changes)
+        return f"virtual: costs {self.costs}{changed}, lock {self.lock}, {self.busy:g} % busy"
+
+    def make(self, param: Param, seed: int, *, traced: bool) -> VirtualMachine:
+        """Make the machine of one run; each shared step in the strict order of time."""
+        return VirtualMachine(
+            ncpus=param.ncpus,
+            costs=self.table(),
+            lock=self.lock,
+            seed=seed,
+            quantum_ns=0,
+            strands=self.strands,
+            lockstat=param.lockstat,
+            lockdebug=param.lockdebug,
+            lockwatch=True,
+            locktrace=traced,
+        )
+
+
+Kind = Threads | Virtual
+"""A kind of machine."""
+
+THREADS: Final = Threads()
