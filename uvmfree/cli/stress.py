@@ -14,10 +14,13 @@ import click
 from uvmfree.cli.bench import check_designs
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_on_request
+from uvmfree.cli.machine import machine_of, machine_options
 from uvmfree.cli.output import write_json
 from uvmfree.cli.running import Asked, first_signal_asks
 from uvmfree.cli.status import BROKEN
+from uvmfree.cli.stress_seeds import stress_seeds
 from uvmfree.cli.terminal import say_labelled, width
+from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
@@ -28,8 +31,16 @@ if TYPE_CHECKING:
     from uvmfree.workload.stress import Stress
 
 
+THREADS_S, VIRTUAL_S = 10.0, 0.02
+"""How long a design is stressed by default: in virtual time some ten thousand operations of each CPU."""
+
+
 @click.command()
-@click.option("--seconds", type=float, default=10.0, show_default=True, help="How long each design is stressed.")
+@click.option(
+    "--seconds",
+    type=float,
+    help=f"How long each design is stressed, in the machine's time. Default: 10; virtual: {VIRTUAL_S}.",
+)
 @click.option("--seed", type=int, metavar="N", help="Makes the programs of the CPUs. Default: another in each run.")
 @click.option("--cpus", type=int, metavar="N", default=4, show_default=True, help="Simulated CPUs.")
 @click.option("--design", "designs", multiple=True, metavar="NAME", help="May be repeated. Default: all, in turn.")
@@ -45,10 +56,13 @@ if TYPE_CHECKING:
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a tunable (see Param); may be repeated."
 )
 @click.option("--vmstat", is_flag=True, help="Print each design's counters as `vmstat -s` does.")
+@click.option("--seeds", metavar="FROM-TO", help="Virtual: one run for each of these seeds, the designs in turn.")
+@click.option("--scheduler", metavar="ADDRESS", help="With --seeds: let the workers of this dask scheduler run them.")
+@machine_options
 @export_options(pyperf=False)
 @lockstat_on_request
 def stress(
-    seconds: float,
+    seconds: float | None,
     seed: int | None,
     cpus: int,
     designs: tuple[str, ...],
@@ -56,6 +70,13 @@ def stress(
     faults: str,
     settings: tuple[str, ...],
     vmstat: bool,
+    seeds: str | None,
+    scheduler: str | None,
+    kind: str,
+    costs: str | None,
+    changes: tuple[str, ...],
+    lock: str | None,
+    busy: float | None,
     exports: Exports,
     lock_format: str,
     selection: Selection | None,
@@ -69,19 +90,33 @@ def stress(
 
         check_designs(designs, REGISTRY)
         check_one_document(exports.json_file, lock_format)
+        machine = machine_of(kind, costs, changes, lock, busy)
         options = Options(
-            seconds=seconds,
+            seconds=(VIRTUAL_S if kind == "virtual" else THREADS_S) if seconds is None else seconds,
             seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
             ncpus=cpus,
             npages=npages,
             faults=parse_faults(faults),
             settings=settings,
             lockstat=selection is not None,
+            machine=machine,
         )
         if selection is not None:
             selection.check(cpus)
-        show = Show(vmstat, lock_format, selection)
-        status = _stress(options, designs or tuple(REGISTRY), exports, show, asked)
+        if seeds is None and scheduler is not None:
+            raise ArgumentError("--scheduler: goes with --seeds")
+        if seeds is None:
+            show = Show(vmstat, lock_format, selection)
+            status = _stress(options, designs or tuple(REGISTRY), exports, show, asked)
+        else:
+            if (
+                seed is not None
+                or vmstat
+                or selection is not None
+                or any((exports.json_file, exports.perfetto_file, exports.counter_file))
+            ):
+                raise ArgumentError("--seeds: keeps no record; give one --seed for that")
+            status = stress_seeds(options, designs or tuple(REGISTRY), seeds, scheduler, asked)
     if status:
         sys.exit(status)
 
@@ -136,7 +171,12 @@ def _print_document(record: Record, selection: Selection) -> None:
     from uvmfree.measure.lockstat_layout import document
 
     locks = {run.design: (run.locks, run.wall_s) for run in record.stress}
-    write_json("--format json", "-", document(locks, selection, waits=record.threads_run_at_once))
+    write_json("--format json", "-", document(locks, selection, waits=_times_count(record)))
+
+
+def _times_count(record: Record) -> bool:
+    """Whether waits and times say something: in virtual time always."""
+    return record.threads_run_at_once or any(run.machine for run in record.stress)
 
 
 def _print_runs(options: Options, record: Record, show: Show) -> None:
@@ -145,13 +185,17 @@ def _print_runs(options: Options, record: Record, show: Show) -> None:
     from uvmfree.report.stress_table import stress_table
 
     faults = ",".join(options.faults) or "none"
-    say_labelled(setting(record, f"stress, seed {options.seed}, {options.seconds:g} s, faults {faults}"))
+    at_once = _times_count(record)
+    said = dict(setting(record, f"stress, seed {options.seed}, {options.seconds:g} s, faults {faults}"))
+    if virtual := options.machine.described():
+        said["machine"] = virtual
+    say_labelled(said.items())
     click.echo()
-    for line in stress_table(record.stress, width(), rates=record.threads_run_at_once):
+    for line in stress_table(record.stress, width(), rates=at_once):
         click.echo(line)
     for run in record.stress:
         if show.selection is not None:
-            _print_locks(run, show.lock_format, show.selection, waits=record.threads_run_at_once)
+            _print_locks(run, show.lock_format, show.selection, waits=at_once)
         if show.vmstat and run.uvmexp is not None:
             click.echo(f"\n{run.design}, vmstat -s when the CPUs had stopped")
             for line in vmstat_s(run.uvmexp):

@@ -21,7 +21,12 @@ def stress_table(runs: Sequence[StressRun], width: int, *, rates: bool) -> Itera
     def row(label: str, cell: Callable[[StressRun], str]) -> None:
         rows.append(Row(label, [Cell(cell(run)) for run in runs]))
 
-    row("seconds", lambda run: f"{run.wall_s:.1f}")
+    if runs[0].machine:
+        row("virtual seconds", lambda run: f"{run.wall_s:.3f}")
+        row("... per second of the host", lambda run: f"{run.wall_s / run.host_s:.3f}" if run.host_s else "-")
+        row("digest of the run", lambda run: run.digest or "-")
+    else:
+        row("seconds", lambda run: f"{run.wall_s:.1f}")
     row("operations", lambda run: f"{run.steps:,}")
     if rates:
         row("... per second", lambda run: f"{run.steps_per_s:,.0f}")
