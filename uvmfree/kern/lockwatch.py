@@ -74,6 +74,10 @@ class LockWatch:
         """Return the mutexes of this name."""
         return tuple(watched for watched in self._watched if watched.name == name)
 
+    def watched(self) -> tuple[Watched, ...]:
+        """Return all mutexes, in the order in which they were made."""
+        return self._watched
+
     def states(self) -> tuple[LockState, ...]:
         """Return the state of every mutex, in the order in which they were made."""
         return tuple(watched.state() for watched in self._watched)

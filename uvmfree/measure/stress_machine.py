@@ -91,7 +91,7 @@ class Virtual:
     def pace(self) -> Pace:
         """How dense a run is."""
         busy = self.busy / 100
-        return Pace(rate=RATE * busy, busy=busy, step_ns=STEP_NS, disk_s=DISK_S)
+        return Pace(rate=RATE * busy, busy=busy, step_ns=STEP_NS, disk_s=DISK_S, preempts=True)
 
     def words(self) -> tuple[str, ...]:
         """Return how the command line names it; which kind of strand plays it changes nothing."""

@@ -105,6 +105,7 @@ class StallFault(Fault):
                 shared.machine.sleep(shared.ns(self.STALL_S) / 1e9)
                 held.append(())  # it is over
 
+        before = [getattr(mutex, hook) for mutex in mutexes]
         for mutex in mutexes:
             setattr(mutex, hook, stall)
         try:
@@ -112,8 +113,8 @@ class StallFault(Fault):
             while not held and not shared.stopped and shared.machine.clock_ns() < until_ns:
                 shared.look()
         finally:
-            for mutex in mutexes:
-                setattr(mutex, hook, None)
+            for mutex, hooked in zip(mutexes, before, strict=True):
+                setattr(mutex, hook, hooked)
         if struck.acquire(False):
             return False  # nobody came by, and nobody will be stalled now
         while len(held) < 2:

@@ -26,6 +26,7 @@ from uvmfree.workload.faults import FAULTS, SwapwriteFault
 from uvmfree.workload.stress_fault import Fault
 from uvmfree.workload.stress_pages import TRAY, Held, Stamper
 from uvmfree.workload.stress_player import Player
+from uvmfree.workload.stress_preempt import preempt
 from uvmfree.workload.stress_program import KINDS
 from uvmfree.workload.stress_shared import AS_THREADS, NAP_S, Pace, Shared, StressError
 
@@ -97,6 +98,8 @@ class Stress:
         self.shared = Shared(self.uvm, watch, plan.seed, anons, plan.pace)
         self.players = [Player(self.shared, index) for index in range(param.ncpus)]
         self.shared.players += self.players
+        if plan.pace.preempts:
+            preempt(machine, watch, plan.seed)
         self.uvmexp: UvmExpSnapshot | None = None
         self.anons: tuple[AnonStats, ...] = ()
         self.wall_ns = 0
