@@ -129,3 +129,6 @@ class WatchedMachine(Machine, Protocol):
 
     def stacks(self) -> tuple[Stack, ...]:
         """Return what every thread of control is doing."""
+
+    def abandon(self) -> None:
+        """End all tasks that hang, if the machine can."""

@@ -136,6 +136,9 @@ class ThreadsMachine:
             for ident, frame in sys._current_frames().items()
         )
 
+    def abandon(self) -> None:
+        """Do nothing: nobody can end a thread; those that hang end with the process."""
+
 
 class PolledEvent:
     """An event whose sleepers look again and again: what they wait for may be made true without a word to anybody.

@@ -217,6 +217,8 @@ def stress(
             f"uvmfree-stress-{design}-{options.seed}.txt", list(whole(run, record.command, now_ns, hang))
         )
         record.report = (*(hang or causes(run.shared.failures())), *tail(run, now_ns))
+    if record.hung:
+        machine.abandon()
     return record
 
 

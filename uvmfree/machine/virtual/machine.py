@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Final, TypeVar, cast
 
-from uvmfree.errors import ParamError
+from uvmfree.errors import HangError, ParamError
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
@@ -44,6 +44,9 @@ TICK_HOST_S: Final = 0.05
 
 FIRST_LOOK_S: Final = 1e-6
 """How long after it was found held it is first looked whether a lock has come free; each time after twice as long."""
+
+ABANDONED_WAITS: Final = 1000
+"""Parts of a second in which strands that were given up may still put in order what they hold."""
 
 _UNFINISHED: Final[set[Scheduler]] = set()
 """Schedulers with strands that have not ended: collected, a greenlet would run on in the middle of another run."""
@@ -235,6 +238,16 @@ class VirtualMachine:
             for strand, frame in frames
             if frame is not None and strand is not self.scheduler.current
         )
+
+    def abandon(self) -> None:
+        """Raise an error wherever a strand waits, until all have ended."""
+        scheduler = self.scheduler
+        scheduler.abandon(HangError("the run hangs, and was given up"))
+        for _ in range(ABANDONED_WAITS):
+            with suppress(HangError):
+                scheduler.sleep(NS // ABANDONED_WAITS)
+            if len(scheduler.strands) == 1:
+                return
 
 
 class VirtualMutex(Mutex):
