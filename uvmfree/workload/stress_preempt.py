@@ -1,7 +1,8 @@
 """Preemption: a CPU's thread that is held up for a moment where it has just taken or just dropped a lock.
 
 In virtual time a thread goes on from one shared step to the next as if nothing could come between. So a wakeup that
-is sent between a release and what follows would never be seen; an interrupt, or another thread of the CPU, makes it so.
+is sent between a release and what follows would never be seen; an interrupt, or another thread of the CPU, makes it
+so.
 
 => For machines on which one strand runs at a time: all draw from one stream, in the order in which they run.
 => Where it strikes is a function of the seed. Needs a lockwatch, whose hooks it uses (kern/lockwatch.py).
