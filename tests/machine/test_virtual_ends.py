@@ -178,3 +178,27 @@ print("fine")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("fine\n", "")
+
+
+def test_what_hangs_can_be_given_up(machine: Any) -> None:
+    """One sleeps for ever, one keeps a lock for ever, one waits for that; a fourth ticks, so that it is no deadlock."""
+    event, mutex = machine.event(), machine.mutex(BIG)
+
+    def holder() -> None:
+        with mutex.handle("holder"):
+            event.sleep_until(lambda: False)
+
+    def ticker() -> None:
+        while True:
+            machine.sleep(1e-6)
+
+    bodies = [lambda: event.sleep_until(lambda: False), holder, lambda: mutex.handle("waiter").acquire(), ticker]
+    tasks = [machine.spawn(f"s{number}", body, 0) for number, body in enumerate(bodies)]
+    machine.sleep(1e-3)
+    stacks = {stack.name: "".join(stack.frames) for stack in machine.stacks()}
+    assert set(stacks) == {"s0", "s1", "s2", "s3"}
+    assert "in holder" in stacks["s1"]
+    machine.abandon()
+    for task in tasks:
+        assert task.join(0.0)
+        assert isinstance(task.error, HangError)
