@@ -34,6 +34,7 @@ IDS = {
     "lockstat_cost.py": ["lockstat-cost-percent"],
     "observer_cost.py": ["observer-cost-percent"],
     "counter_cost.py": ["counter-over-lock-pair", "counter-over-lock-2cpu"],
+    "seeds.py": ["seeds-failures", "seeds-virtual-s-per-s"],
     "startup.py": ["startup-import-ms", "startup-help-ms"],
     "pressure.py": [
         "pressure-longest-sleep-beside-free-ms",
@@ -55,7 +56,8 @@ IDS = {
         *["q13-ms"] * 6,
     ],
 }
-COUNTS = {"local-hit-shared-locks", "local-hit-atomics", "pressure-false-oom"}  # judged in a smoke run too: no timing
+# Judged in a smoke run, too: no timing.
+COUNTS = {"local-hit-shared-locks", "local-hit-atomics", "pressure-false-oom", "seeds-failures"}
 PARALLEL = {"scaling-2cpu", "percpu-over-fpageqlock-2cpu", "counter-over-lock-2cpu"}
 BETWEEN = {
     "boot-bytes-per-page": (100, 400),

@@ -181,7 +181,7 @@ print("fine")
 
 
 def test_what_hangs_can_be_given_up(machine: Any) -> None:
-    """One sleeps for ever, one keeps a lock for ever, one waits for that; a fourth ticks, so that it is no deadlock."""
+    """One sleeps for ever, one keeps a lock, one waits for that; a fourth ticks, so that it is no deadlock."""
     event, mutex = machine.event(), machine.mutex(BIG)
 
     def holder() -> None:

@@ -1,0 +1,208 @@
+"""Stress in virtual time: what seeds find in the product, and in how many they find a seeded bug of concurrency.
+
+    ./run python bench/seeds.py --seeds 1-10000        plays seeds of 20 ms, the designs in turn: nothing may be found
+    ./run python bench/seeds.py --bugs                 hunts each seeded bug three ways: by seeds in virtual time, by
+                                                       explored schedules (PCT; Python 3.12 or later), on threads
+    ./run python bench/seeds.py                        plays seeds 1-400, and keeps nothing
+    ./run python bench/seeds.py --write                writes both to docs/results/, and the table of docs/virtual.md
+
+=> `--seeds` and `--bugs` keep what they measured in docs/results/seeds.json and docs/results/seed-bugs.json: command,
+   date, host, interpreter. `--only TEXT` hunts the bugs of that name, and keeps what was measured of the others.
+=> Seeds, and hunts, go to all processors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+from bench.harness import Claim, Record, host, table, write, write_json
+from tests.stress.hunt import NAMES, WAYS
+from uvmfree.measure.executors import local
+from uvmfree.measure.host import host as host_facts
+from uvmfree.measure.seeds import Seeds, parse_seeds, play_seeds
+from uvmfree.measure.stress import Options
+from uvmfree.measure.stress_machine import Virtual
+from uvmfree.uvm.designs import REGISTRY
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+RESULTS: Final = ROOT / "docs" / "results"
+SEEDS_FILE, BUGS_FILE = RESULTS / "seeds.json", RESULTS / "seed-bugs.json"
+DOC: Final = ROOT / "docs" / "virtual.md"
+BEGIN, END = "<!-- bench/seeds.py -->", "<!-- end -->"
+
+SECONDS: Final = 0.02
+MOST: Final[Mapping[str, float]] = {"virtual": 20, "schedules": 3000, "threads": 10}
+"""How many seeds, schedules and seconds a hunt has."""
+
+UNITS: Final[Mapping[str, str]] = {"virtual": "seeds", "schedules": "schedules", "threads": "s"}
+
+HUNT_S: Final = 600
+"""How long one hunt may take on the host."""
+
+FAILURES = Claim("seeds-failures", "failures that seeds found in the product", "seeds", 0)
+PACE = Claim("seeds-virtual-s-per-s", "virtual seconds in a second of one process, 4 CPUs all at work", "s/s", None)
+
+
+def main() -> int:
+    """Do what was asked for; exit codes as of all scripts here."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", metavar="FROM-TO", help="play these seeds")
+    parser.add_argument("--bugs", action="store_true", help="hunt the seeded bugs")
+    parser.add_argument("--only", default="", metavar="TEXT", help="with --bugs: those of such a name")
+    parser.add_argument("--missing", action="store_true", help="with --bugs: those that were not measured yet")
+    parser.add_argument("--way", action="append", choices=WAYS, help="with --bugs: in this way; may be repeated")
+    parser.add_argument("--write", action="store_true", help="write the tables")
+    parser.add_argument("--smoke", action="store_true", help="four seeds, kept nowhere")
+    parser.add_argument("--values", action="store_true", help="in FILE, the value of each repetition, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the claims' records to FILE")
+    args = parser.parse_args()
+    if args.json is not None and (args.json.is_dir() or not args.json.parent.is_dir()):
+        parser.error(f"--json {args.json}: not a file in a folder that exists")
+    print(host())
+    records: list[Record] = []
+    try:
+        if args.seeds or not (args.bugs or args.write):
+            few = "1-4" if args.smoke else "1-400"
+            records = _seeds(args.seeds or few, keep=args.seeds is not None)
+            print(table(records))
+        if args.bugs:
+            _bugs(args.only, tuple(args.way or WAYS), missing=args.missing)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    if args.write:
+        written()
+    if args.json is not None:
+        write(args.json, records, values=args.values)
+    return int(any(record.holds is False for record in records))
+
+
+def _seeds(text: str, *, keep: bool) -> list[Record]:
+    """Play seeds over all processors; keep what came of them."""
+    wanted, seen = parse_seeds(text), Seeds()
+    options, designs = Options(seconds=SECONDS, machine=Virtual()), tuple(REGISTRY)
+    began_s = perf_counter()
+    with local(min(len(wanted), len(os.sched_getaffinity(0)))) as (executor, processes):
+        for run in play_seeds(seen, wanted, options, designs, executor, processes, lambda: False):
+            if sys.stderr.isatty():
+                print(f"\r\033[K{run.design}, seed {seen.last}", end="", file=sys.stderr, flush=True)
+    if seen.failure is not None:
+        print("\n".join(("", *seen.failure.errors, f"again: {seen.failure.command}")), file=sys.stderr)
+    figures = {name: getattr(seen, name) for name in ("runs", "steps", "injected", "virtual_s", "host_s", "last")}
+    if keep:
+        kept = _about(f"--seeds {text}") | figures | {"wall_s": perf_counter() - began_s, "processes": processes}
+        kept |= {"seeds": text, "designs": designs, "seconds": SECONDS, "machine": options.machine.described()}
+        _keep(SEEDS_FILE, kept | {"failure": seen.failure.command if seen.failure else None})
+    return [
+        FAILURES.record([int(seen.failure is not None)], judged=True),
+        PACE.record([seen.virtual_s / seen.host_s], judged=False),
+    ]
+
+
+def _bugs(only: str, ways: tuple[str, ...], *, missing: bool) -> None:
+    """Hunt bugs, each in a process of its own; keep each result as it comes."""
+    kept = json.loads(BUGS_FILE.read_text()) if BUGS_FILE.exists() else {"bugs": {}}
+    kept |= _about("--bugs") | {"most": dict(MOST), "seconds": SECONDS}
+    hunts = [(name, way) for name in NAMES if only in name for way in ways]
+    if missing:
+        hunts = [(name, way) for name, way in hunts if way not in kept["bugs"].get(name, {})]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
+        for (name, way), found in zip(hunts, executor.map(_hunted, hunts), strict=True):
+            kept["bugs"].setdefault(name, {})[way] = found
+            _keep(BUGS_FILE, kept)
+            print(f"{name}, {way}: {found}", flush=True)
+
+
+def _hunted(hunt: tuple[str, str]) -> dict[str, Any]:
+    """Run one hunt."""
+    name, way = hunt
+    command = [sys.executable, "-m", "tests.stress.hunt", name, way, str(MOST[way])]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HUNT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return {"why": f"not over in {HUNT_S} s"}
+    if done.returncode != 0:
+        return {"why": (done.stderr.strip().splitlines() or ["ended"])[-1]}
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _about(what: str) -> dict[str, Any]:
+    return {"command": f"./run python bench/seeds.py {what}", "host": asdict(host_facts())}
+
+
+def _keep(file: Path, document: object) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    write_json(file, document)
+
+
+def written() -> None:
+    """Write the tables from what was kept: to files of their own, and into the page."""
+    parts = []
+    for file, lines in ((SEEDS_FILE, _seed_lines), (BUGS_FILE, _bug_lines)):
+        if file.exists():
+            text = "\n".join(lines(json.loads(file.read_text()))) + "\n"
+            file.with_suffix(".md").write_text(text)
+            parts.append(text)
+    before, _, rest = DOC.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOC.write_text(f"{before}{BEGIN}\n" + "\n".join(parts) + f"{END}{after}")
+
+
+def _seed_lines(kept: Mapping[str, Any]) -> Iterator[str]:
+    found = "found nothing" if kept["failure"] is None else f"found `{kept['failure']}`"
+    yield (f"Seeds {kept['seeds']} {found}: {kept['runs']:,} runs of {kept['seconds']} s of kernel time on 4 CPUs,")
+    yield f"{', '.join(kept['designs'])} in turn, all faults."
+    yield ""
+    yield "| operations | faults | virtual s | host s, all processes | virtual s a host s |"
+    yield "|---|---|---|---|---|"
+    yield (
+        f"| {kept['steps']:,} | {kept['injected']:,} | {kept['virtual_s']:.1f} | {kept['host_s']:.0f} "
+        f"| {kept['virtual_s'] / kept['host_s']:.4f} |"
+    )
+    yield ""
+    yield from _source(kept)
+
+
+def _bug_lines(kept: Mapping[str, Any]) -> Iterator[str]:
+    most, bugs = kept["most"], kept["bugs"]
+    counts = {way: sum("after" in found.get(way, {}) for found in bugs.values()) for way in WAYS}
+    yield f"Of {len(bugs)} seeded bugs, found by seeds in virtual time: {counts['virtual']}; by explored schedules:"
+    yield f"{counts['schedules']}; by one run on threads: {counts['threads']}."
+    yield ""
+    yield "| seeded bug | virtual, seeds | schedules (PCT) | threads, s |"
+    yield "|---|---|---|---|"
+    for name, found in bugs.items():
+        cells = " | ".join(_cell(found.get(way, {}), most[way]) for way in WAYS)
+        yield f"| {name.replace('_', ' ')} | {cells} |"
+    yield ""
+    yield from _source(kept)
+
+
+def _cell(found: Mapping[str, Any], most: float) -> str:
+    if "after" in found:
+        return f"{found['after']:g}"
+    return found.get("why") or (f"not in {most:g}" if "found" in found else "-")
+
+
+def _source(kept: Mapping[str, Any]) -> Iterator[str]:
+    host = kept["host"]
+    yield f"`{kept['command']}`, {host['date'][:10]}; {len(host['affinity'])} processors, {host['kernel']};"
+    yield f"{host['interpreter']}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
