@@ -10,6 +10,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
@@ -78,6 +79,9 @@ class TurnsLock:
         else:
             self._taken = False
 
+    def locked(self) -> bool:
+        return self._taken
+
     def __enter__(self) -> bool:
         return self.acquire()
 
@@ -139,6 +143,9 @@ class TurnsMachine:
 
     def me(self) -> int:
         return self.current.number
+
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def ram(self, nbytes: int) -> MappedRam:
         return MappedRam(nbytes)

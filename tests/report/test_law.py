@@ -69,7 +69,7 @@ def test_the_curve_is_drawn_and_its_parameters_are_listed() -> None:
         peak = math.sqrt((1 - sigma) / kappa)
         assert float(found[3].partition(",")[0]) == pytest.approx(peak, rel=1e-2)
         assert float(found[4].replace(",", "")) == pytest.approx(law(peak, lam, sigma, kappa), rel=1e-3)
-        assert found[5:] == ["1.000", "8, 16", "off"]
+        assert found[5:] == ["1.000", "8, 16"]
     assert [row[3].endswith("extrapolated") for row in rows(drawn).values()] == [False, True]
     assert "fpageqlock: sigma 0.3000, kappa 0.020000, peak at 5.9 CPUs; percpu: sigma 0.0300, kappa" in drawn.says
 
@@ -85,22 +85,23 @@ def test_it_is_fitted_to_what_is_plotted() -> None:
     assert [curve["y"][0], curve["y"][-1]] == pytest.approx([line["y"][0], line["y"][-1]], rel=1e-3)
 
 
-@pytest.mark.usefixtures("_scipy")
-def test_with_the_gil_it_is_marked() -> None:
-    alone = plot(measured(gil=True))
-    curve = alone.traces[names(alone).index("law, percpu, no measure of scaling")]
-    assert curve["opacity"] < 1
-    assert alone.says.endswith("With the GIL on it says nothing about scaling.")
-    assert alone.tables[1].caption.endswith("with the GIL on it says nothing about scaling")
-    assert rows(alone)["percpu"][-1] == "on"
+def test_with_the_gil_there_is_none() -> None:
+    alone = section(measured(gil=True))
+    assert not alone.groups
+    assert not [line for line in alone.words if "fitted" in line or "linear" in line]
+    assert alone.words[0].startswith("These records were measured with the GIL: threads took turns")
 
 
 @pytest.mark.usefixtures("_scipy")
-def test_beside_lines_without_the_gil_those_with_it_have_no_curve() -> None:
-    drawn = plot([*measured(), *measured(gil=True)])
-    assert [name for name in names(drawn) if name.startswith("law")] == ["law, fpageqlock", "law, percpu"]
-    assert [row[-1] for row in drawn.tables[1].rows if len(row) > 1] == ["off", "off", "on", "on"]
-    assert "with the GIL" not in drawn.says.partition("By the law")[2]
+def test_beside_lines_without_the_gil_those_with_it_have_none() -> None:
+    both, free = [*measured(), *measured(gil=True)], measured()
+    assert len(section(both).groups) == 1
+    assert [len(trace["x"]) for trace in plot(both).traces] == [len(trace["x"]) for trace in plot(free).traces]
+    assert [row for row in plot(both).tables[1].rows if len(row) > 1] == [
+        row for row in plot(free).tables[1].rows if len(row) > 1
+    ]
+    assert "Some of these records were measured with the GIL" in " ".join(section(both).words)
+    assert "GIL" not in " ".join(section(free).words)
 
 
 @pytest.mark.usefixtures("_scipy")

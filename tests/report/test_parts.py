@@ -35,6 +35,12 @@ def test_whatever_stands_in_a_text_comes_out_as_text(said: str, named: str) -> N
     assert "".join(str(each) for each in seen[1:]) == said
 
 
+def test_control_characters_are_no_part_of_a_document() -> None:
+    """And a page on stdout may be a terminal's."""
+    made = tag("p", "a\x1b[2J\x9b\tb\nc\r\x00", aria_label="\x07")
+    assert made == '<p aria-label="\ufffd">a\ufffd[2J\ufffd\tb\nc\ufffd\ufffd</p>'
+
+
 def test_html_is_not_escaped_twice() -> None:
     inner = tag("b", "a < b", class_="x", open=True, hidden=False)
     assert inner == '<b class="x" open>a &lt; b</b>'

@@ -94,6 +94,7 @@ def test_a_system_that_can_give_no_page_at_the_end_is_found_out(monkeypatch: pyt
     )
     anons = uvm.anon_memory(8, 8)
     monkeypatch.setattr(Pageout, "wait", lambda self, timeout_s=None: True)
+    monkeypatch.setattr("uvmfree.workload.load.PROBE_S", 0.05)
     with uvm:
         held = []
         while (pg := uvm.cpus[0].pagealloc(use_reserve=True)) is not None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from uvmfree.cli.output import check_writable
-from uvmfree.cli.running import first_ctrl_c_asks, reading, unpacked_option
-from uvmfree.cli.status import BROKEN, INTERRUPTED
+from uvmfree.cli.running import first_signal_asks, reading, unpacked_option
+from uvmfree.cli.status import BROKEN
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -56,24 +56,25 @@ def record(file: str, command: tuple[str, ...]) -> None:
 
     Ctrl-C ends the recording; what was recorded until then is kept. Exit code 1 if COMMAND failed.
     """
+    from uvmfree.measure.printable import printable
     from uvmfree.workload.perfrecord import RecordingInterruptedError
     from uvmfree.workload.perfrecord import record as perf_record
 
     if file == "-":
         raise ArgumentError("-o -: a trace is recorded into a file")
-    check_writable("-o", file)
+    check_writable(("-o", file))
     try:
-        with first_ctrl_c_asks() as asked:
+        with first_signal_asks() as asked:
             recorded = perf_record(command, file, asked)
     except RecordingInterruptedError as error:
         click.echo(f"uvmfree: interrupted; what perf recorded is kept in {error.kept}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(asked.status)
     _print_info(recorded.trace)
     for line in recorded.lost:
-        click.echo(f"uvmfree: perf: {line}", err=True)
+        click.echo(f"uvmfree: perf: {printable(line)}", err=True)
     if recorded.interrupted:
         click.echo(f"uvmfree: interrupted; {file} holds what was recorded until then", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(asked.status)
     if recorded.exit_code:
         click.echo(f"uvmfree: {command[0]} {_ended(recorded.exit_code)}; its trace is kept in {file}", err=True)
         sys.exit(BROKEN)
@@ -89,6 +90,8 @@ def _numbers(cpus: tuple[int, ...]) -> str:
 
 
 def _print_info(read: Trace) -> None:
+    from uvmfree.measure.printable import printable
+
     counts = read.counts
     moved, per_op = counts.linux_moved, counts.linux_moved_per_op
     rows = (
@@ -105,6 +108,6 @@ def _print_info(read: Trace) -> None:
         ("pages moved under Linux's zone lock", "not recorded" if moved is None else f"{moved:,}"),
         ("... per page operation (alloc + known free)", "not recorded" if per_op is None else f"{per_op:.3f}"),
     )
-    click.echo(read.name)
+    click.echo(printable(read.name))
     for label, value in rows:
         click.echo(f"  {label:<46}{value:>20}")

@@ -176,6 +176,11 @@ class Pageout:
             self._died = error
             self._wake()
 
+    def refuse(self, refuse: Callable[[], object]) -> None:
+        """Have every call raise by `refuse` from now on, without a lock; for the child of a fork."""
+        for handle in (self._wait_handle, self._kick_handle, self._done_handle, self._daemon_handle):
+            handle.refuse(refuse)
+
     def close(self) -> None:
         """Wake the daemon so that it ends, and all waiters, who get ClosedError; idempotent."""
         with self._daemon_handle:

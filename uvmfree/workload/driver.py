@@ -39,7 +39,7 @@ class Lane:
     """What one body has of the run: a place to wait, and its own accounts.
 
     => Written by its own thread only; read by the driver after the thread has ended. `stopped` is the exception.
-    => `stall_ns`: time spent waiting for other bodies. `failed`: allocations that returned None.
+    => `stall_ns`: time spent waiting for other bodies. `failed`: allocations of a page that returned None.
     => `until_ns`: when the run ends, on the machine's clock; 0 where it ends with its work.
     """
 

@@ -16,8 +16,9 @@ from uvmfree.workload.driver import STILL_S, Body, Lane, StoppedError
 WAIT_S: Final = 0.25
 """How long one uvm_wait may last before the caller tries again: the longest that a sleep beside free pages may be."""
 
-PROBES: Final = 20
-"""Waits after which an allocation at rest counts as failed: 5 s, far beyond any pageout."""
+PROBE_S: Final = 5.0
+"""Time after which an allocation at rest counts as failed, far beyond any pageout. Not a number of waits: as long as
+the daemon may not drain the caches again (redistribute_min_gap_s), dozens end in vain within milliseconds."""
 
 
 class Load:
@@ -85,10 +86,10 @@ def pagealloc_waiting(uvm: Uvm, cpu: Cpu, lane: Lane, zero: bool = False) -> VmP
 
 
 def _probe(uvm: Uvm, cpu: Cpu) -> VmPage | None:
-    """Allocate a page, waiting a bounded number of times."""
-    for _ in range(PROBES):
-        pg = cpu.pagealloc()
-        if pg is not None:
-            return pg
+    """Allocate a page, waiting for one for a bounded time."""
+    give_up_ns = uvm.machine.clock_ns() + round(PROBE_S * 1e9)
+    pg = cpu.pagealloc()
+    while pg is None and uvm.machine.clock_ns() < give_up_ns:
         uvm.wait(WAIT_S)
-    return cpu.pagealloc()
+        pg = cpu.pagealloc()
+    return pg

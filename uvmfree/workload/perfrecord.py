@@ -6,7 +6,7 @@
 => What is missing is found out first, by perf itself, on a command that does nothing: perf, the right to trace the
    whole machine, the events. The command is not run then. The two events that tell what Linux's own per-CPU lists did
    are recorded where the kernel has them.
-=> The trace is written beside its place, read once, and renamed: a file that is there can be read.
+=> The trace is written beside its place, read once, and put there: a file that is there can be read.
 => A recording is never lost once it is whole: where it cannot be made a trace of, perf's own data is left in the
    trace's folder, and the error tells its name.
 """
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from uvmfree.errors import ArgumentError, TraceError, UvmError
+from uvmfree.outfile import NEW, Outfile
 from uvmfree.workload.trace import Trace, read_trace
 
 EVENTS: Final = ("kmem:mm_page_alloc", "kmem:mm_page_free")
@@ -92,9 +93,9 @@ def record(command: Sequence[str], file: str, stop: Callable[[], bool] = lambda:
     perf = shutil.which("perf")
     if perf is None:
         raise PerfError("perf is not on PATH; it comes with the kernel's tools (linux-perf, linux-tools, perf)")
-    path = Path(file)
+    path, place = Path(file), Outfile.find("-o", file)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+        with tempfile.TemporaryDirectory(prefix=NEW, dir=place.folder) as beside:
             data, text = Path(beside, "perf.data"), Path(beside, path.name)
             try:
                 events = _events(perf, data)
@@ -109,17 +110,19 @@ def record(command: Sequence[str], file: str, stop: Callable[[], bool] = lambda:
                 trace = _read(text, file)
                 halfway = stop() and not interrupted  # perf script has heard it too, and stopped with exit code 0
                 if not halfway:
-                    text.replace(path)
+                    place.put(str(text))
             except (UvmError, OSError, KeyboardInterrupt) as error:
                 if not data.exists():
+                    if stop():
+                        raise KeyboardInterrupt from None
                     raise
-                kept = _keep(data, path.parent)
+                kept = _keep(data, path.parent if place.folder else Path.cwd())
                 if stop() or isinstance(error, KeyboardInterrupt):
                     raise RecordingInterruptedError(kept) from None
                 what = f"-o {file}: {error.strerror}" if isinstance(error, OSError) else error
                 raise PerfError(f"{what}; what perf recorded is kept in {kept}") from error
             if halfway:
-                raise RecordingInterruptedError(_keep(data, path.parent))
+                raise RecordingInterruptedError(_keep(data, path.parent if place.folder else Path.cwd()))
     except OSError as error:
         raise ArgumentError(f"-o {file}: {error.strerror}") from None
     return Recorded(replace(trace, name=path.name), exit_code, interrupted, lost)
@@ -131,7 +134,8 @@ def _keep(data: Path, folder: Path) -> Path:
         kept = folder / (f"perf.data.{number}" if number else "perf.data")
         if not os.path.lexists(kept):
             break
-    return data.rename(kept)
+    shutil.move(data, kept)
+    return kept
 
 
 def _perf_record(perf: str, events: Sequence[str], data: Path) -> list[str]:

@@ -26,6 +26,8 @@ from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane, StoppedError
+from uvmfree.workload.load import Load
+from uvmfree.workload.plural import plural
 from uvmfree.workload.trace import ALLOC, Trace
 
 WINDOW_EVENTS: Final = 1024
@@ -60,7 +62,7 @@ class Plan:
     """A trace, made ready for a number of CPUs.
 
     => `given`: pages that are given to another CPU. `run_pages[r]`: pages of run r.
-    => `allocs`, `frees`: operations in it; that on a run is one.
+    => `allocs`, `frees`: operations in it; that on a run is one. `page_operations`: each page of a run counted.
     => `live_peak`, `run_live_peak`: the most pages that are live at once, and in runs, in the order of the trace.
     """
 
@@ -69,6 +71,7 @@ class Plan:
     run_pages: tuple[int, ...]
     allocs: int
     frees: int
+    page_operations: int
     live_peak: int
     run_live_peak: int
 
@@ -98,10 +101,10 @@ def plan(
     if ncpus is None:
         ncpus = min(trace.ncpus, NCPUS_MAX)
     if ncpus < 1:
-        raise ArgumentError(f"{ncpus} CPUs: there must be at least 1")
+        raise ArgumentError(f"{plural(ncpus, 'CPU')}: there must be at least 1")
     if by == "cpu" and ncpus < trace.ncpus:
         raise ArgumentError(
-            f"{ncpus} CPUs are too few: {trace.name} was recorded on {trace.ncpus}; "
+            f"{plural(ncpus, 'CPU')}: too few, since {trace.name} was recorded on {trace.ncpus}; "
             f"--by task spreads its tasks over any number"
         )
     lane_of = trace.cpu if by == "cpu" else array("H", (task % ncpus for task in trace.task))
@@ -113,7 +116,7 @@ def plan(
     run_pages: list[int] = []
     given_from: set[int] = set()
     epoch_events = window // 2
-    given = allocs = frees = live = live_peak = run_live = run_live_peak = 0
+    given = allocs = frees = page_operations = live = live_peak = run_live = run_live_peak = 0
     columns = zip(trace.kind, trace.alloc, lane_of, trace.order, trace.zero, trace.time_ns, strict=True)
     for event, (kind, alloc, lane, order, zero, time_ns) in enumerate(columns):
         if event % epoch_events == 0 and event:
@@ -121,6 +124,7 @@ def plan(
                 builder.end_epoch()
         builder = builders[lane]
         builder.at(time_ns - trace.time_ns[0])
+        page_operations += 1 << order
         if kind == ALLOC:
             allocs += 1
             live += 1 << order
@@ -152,12 +156,19 @@ def plan(
             (at, one, k) for kind, one, at, k in columns if kind == ALLOC and one not in freed_on
         ]:
             frees += 1
+            page_operations += 1 << order
             builders[lane].at(trace.time_ns[-1] - trace.time_ns[0])
             builders[lane].add(DO_FREE_RUN if order else DO_FREE, number[alloc])
     for builder in builders:
         builder.end_epoch()
     programs = tuple(builder.program() for builder in builders)
-    return Plan(programs, given, tuple(run_pages), allocs, frees, live_peak, run_live_peak)
+    return Plan(programs, given, tuple(run_pages), allocs, frees, page_operations, live_peak, run_live_peak)
+
+
+def replay(uvm: Uvm, plan: Plan) -> Load:
+    """Make the load that replays a plan once; it counts the runs that were asked for, met and failed."""
+    copy = Copy(plan, uvm)
+    return Load(uvm, copy.bodies(), counts=copy.runs.counts)
 
 
 def bodies(plan: Plan, uvm: Uvm, *, copies: int = 1, gaps: bool = False) -> list[Body]:
@@ -262,7 +273,7 @@ def _body(copy: Copy, at: int) -> Body:
                 elif step == DO_FREE_RUN:
                     runs.free(page, lane)
                 else:
-                    runs.alloc(page, lane, zero=step == DO_RUN_ZERO)
+                    runs.alloc(page, zero=step == DO_RUN_ZERO)
 
     return body
 
@@ -271,7 +282,8 @@ class Runs:
     """The runs of pages of a replay, allocated on one CPU and freed there or elsewhere.
 
     => Shared: each entry of `_pages` is written once, by the CPU that allocates, and then read by the one that frees;
-       an empty list is a run that could not be had.
+       an empty list is a run that could not be had. `_asked` and `_met` count for each run; they are written by the
+       CPU that allocates it, and read after all were joined.
     """
 
     def __init__(self, uvm: Uvm, run_pages: tuple[int, ...], moved: Event) -> None:
@@ -279,8 +291,15 @@ class Runs:
         self._moved = moved
         self._run_pages = run_pages
         self._pages: list[list[VmPage] | None] = [None] * len(run_pages)
+        self._asked, self._met = (array("Q", bytes(8 * len(run_pages))) for _ in range(2))
 
-    def alloc(self, run: int, lane: Lane, *, zero: bool, wait_s: float = 0.0) -> None:
+    def counts(self) -> dict[str, int]:
+        """Return how many runs were asked for, met and failed, and the pages of those met; after a replay."""
+        asked, met = sum(self._asked), sum(self._met)
+        pages = sum(npages * times for npages, times in zip(self._run_pages, self._met, strict=True))
+        return {"runs_asked": asked, "runs_met": met, "runs_failed": asked - met, "runs_pages": pages}
+
+    def alloc(self, run: int, *, zero: bool, wait_s: float = 0.0) -> None:
         """Allocate a run; pglistalloc leaves the zeroing to its caller.
 
         => With `wait_s`, one that is not to be had is asked for once more, after a wait for pages.
@@ -289,7 +308,8 @@ class Runs:
         if not pages and wait_s:
             self._uvm.wait(wait_s)
             pages = self._try(run)
-        lane.failed += not pages
+        self._asked[run] += 1
+        self._met[run] += bool(pages)
         if zero:
             for pg in pages:
                 self._uvm.physmem.bytes_of(pg)[:] = bytes(self._uvm.physmem.pagesize)
