@@ -61,6 +61,7 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="with --bugs: those of such a name")
     parser.add_argument("--missing", action="store_true", help="with --bugs: those that were not measured yet")
     parser.add_argument("--way", action="append", choices=WAYS, help="with --bugs: in this way; may be repeated")
+    parser.add_argument("--most", type=int, default=MOST["virtual"], metavar="N", help="with --bugs: seeds for each")
     parser.add_argument("--write", action="store_true", help="write the tables")
     parser.add_argument("--smoke", action="store_true", help="four seeds, kept nowhere")
     parser.add_argument("--values", action="store_true", help="in FILE, the value of each repetition, too")
@@ -76,7 +77,7 @@ def main() -> int:
             records = _seeds(args.seeds or few, keep=args.seeds is not None)
             print(table(records))
         if args.bugs:
-            _bugs(args.only, tuple(args.way or WAYS), missing=args.missing)
+            _bugs(args.only, tuple(args.way or WAYS), {**MOST, "virtual": args.most}, missing=args.missing)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -109,24 +110,24 @@ def _seeds(text: str, *, keep: bool) -> list[Record]:
     ]
 
 
-def _bugs(only: str, ways: tuple[str, ...], *, missing: bool) -> None:
+def _bugs(only: str, ways: tuple[str, ...], most: Mapping[str, float], *, missing: bool) -> None:
     """Hunt bugs, each in a process of its own; keep each result as it comes."""
     kept = json.loads(BUGS_FILE.read_text()) if BUGS_FILE.exists() else {"bugs": {}}
-    kept |= _about("--bugs") | {"most": dict(MOST), "seconds": SECONDS}
-    hunts = [(name, way) for name in NAMES if only in name for way in ways]
+    kept |= _about("--bugs") | {"most": most, "seconds": SECONDS}
+    hunts = [(name, way, most[way]) for name in NAMES if only in name for way in ways]
     if missing:
-        hunts = [(name, way) for name, way in hunts if way not in kept["bugs"].get(name, {})]
+        hunts = [hunt for hunt in hunts if hunt[1] not in kept["bugs"].get(hunt[0], {})]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
-        for (name, way), found in zip(hunts, executor.map(_hunted, hunts), strict=True):
+        for (name, way, _), found in zip(hunts, executor.map(_hunted, hunts), strict=True):
             kept["bugs"].setdefault(name, {})[way] = found
             _keep(BUGS_FILE, kept)
             print(f"{name}, {way}: {found}", flush=True)
 
 
-def _hunted(hunt: tuple[str, str]) -> dict[str, Any]:
+def _hunted(hunt: tuple[str, str, float]) -> dict[str, Any]:
     """Run one hunt."""
-    name, way = hunt
-    command = [sys.executable, "-m", "tests.stress.hunt", name, way, str(MOST[way])]
+    name, way, most = hunt
+    command = [sys.executable, "-m", "tests.stress.hunt", name, way, str(most)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     try:
         done = subprocess.run(
