@@ -110,6 +110,7 @@ def scale(
         for point in fill(curve, cases, executor, at_once, asked):
             step()
             tick(f"{point.case.label}, {point.case.ncpus} CPUs")
+    curve.points.sort(key=lambda point: cases.index(point.case))
     if json_file is not None:
         write_json("--json", json_file, curve.document())
     if json_file != "-":
