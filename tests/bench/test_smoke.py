@@ -17,6 +17,13 @@ SCRIPT_S = 60  # bound for one script on a busy machine; alone the longest takes
 
 IDS = {
     "floor.py": ["floor-ratio"],
+    "virtual_speed.py": [
+        "virtual-switch",
+        "virtual-fpageqlock-16",
+        "virtual-fpageqlock-256",
+        "virtual-local-hits",
+        "virtual-event-growth",
+    ],
     "local_hit.py": ["local-hit-shared-locks", "local-hit-atomics"],
     "scaling.py": ["scaling-2cpu", "percpu-over-fpageqlock-2cpu"],
     "contention.py": ["global-lock-per-op-ratio"] * 4,  # refill 1 and 32, each as booted and paced
