@@ -14,7 +14,10 @@ PAGES_MAX: Final = 1 << 26
 
 SMALL_INTS: Final = 256
 """CPython keeps the integers up to 256 for ever and counts no references to them. Numbers that every CPU
-loads on its hot path (bucket, CPU) stay below, so that reading one touches no shared cache line."""
+loads on its hot path (a bucket's) stay below, so that reading one touches no shared cache line."""
+
+NCPUS_MAX: Final = 512
+"""More than any machine of two sockets has. A CPU's own number may be above SMALL_INTS: only that CPU loads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ class Param:
                 raise ParamError(f"{field.name}={value!r}: must be True or False")
             if field.type in (str, "str") and type(value) is not str:
                 raise ParamError(f"{field.name}={value!r}: must be a name")
-        _in_range("ncpus", self.ncpus, 1, SMALL_INTS // 2)
+        _in_range("ncpus", self.ncpus, 1, NCPUS_MAX)
         _in_range("nfreelists", self.nfreelists, 1, 8)
         _power_of_two("ncolors", self.ncolors, 1, SMALL_INTS // self.nfreelists)
         _power_of_two("pagesize", self.pagesize, 512, 1 << 21)

@@ -60,7 +60,7 @@ class Mutex:
 
     def handle(self, caller: str) -> LockHandle:
         """Make a handle whose acquisitions are counted under `caller`, a name as lockstat(8) prints it."""
-        raw = self._raw
+        raw = self.raw_for(caller)
         handle = LockHandle(raw.acquire, partial(raw.acquire, False), raw.release)
         counting: CountingHandle | TracingHandle | None = None
         if self._lockstat:
@@ -78,6 +78,13 @@ class Mutex:
             with self._registry:
                 self._counting[handle] = counting
         return handle
+
+    def raw_for(self, caller: str) -> RawLock:
+        """Return the lock as this caller takes it: a Machine may charge callers differently."""
+        return self._raw
+
+    def guards(self, touched: object) -> None:
+        """Note which list the mutex guards, for a Machine that charges what is touched under it (uvm/freelist.py)."""
 
     def retire(self, handle: LockHandle) -> None:
         """Fold the counts of a handle that is no longer used into the mutex's own."""

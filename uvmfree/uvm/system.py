@@ -53,7 +53,13 @@ class Uvm:
         self.param = param
         self.machine = machine
         self.traits = design.traits(param)
-        self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize, machine.ram)
+        self.physmem = PhysMem(
+            split(param.npages, param.nfreelists),
+            param.ncolors,
+            param.pagesize,
+            machine.ram,
+            machine.lined(VmPage, "list"),
+        )
         self.events = EventLog(machine.raw_lock, machine.clock_ns)
         self._counters = machine.counters(COUNTERS)
         self._players = Players(machine)
