@@ -3,7 +3,7 @@
 => Made before the system starts its threads, since an anon map has to be (Uvm.anon_memory).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from uvmfree.errors import HangError
@@ -12,6 +12,7 @@ from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import STILL_S, Body, Lane, StoppedError
+from uvmfree.workload.thinking import PageCpu
 
 WAIT_S: Final = 0.25
 """How long one uvm_wait may last before the caller tries again: the longest that a sleep beside free pages may be."""
@@ -30,7 +31,7 @@ class Load:
     def __init__(
         self,
         uvm: Uvm,
-        bodies: list[Body],
+        bodies: Sequence[Body],
         anons: AnonMemory | None = None,
         counts: Callable[[], dict[str, int]] = dict,
     ) -> None:
@@ -64,7 +65,7 @@ class Load:
             self.anons.audit()
 
 
-def pagealloc_waiting(uvm: Uvm, cpu: Cpu, lane: Lane, zero: bool = False) -> VmPage:
+def pagealloc_waiting(uvm: Uvm, cpu: PageCpu, lane: Lane, zero: bool = False) -> VmPage:
     """Allocate a page; where none is to be had wait for one, as a fault does (uvm_fault, R18).
 
     => Each failure counts in `lane.failed`, the time in `lane.stall_ns`. StoppedError, or HangError after STILL_S.
