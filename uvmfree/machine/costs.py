@@ -98,6 +98,11 @@ class Costs:
     name: str
     figures: Mapping[str, Figure] = field(repr=False)
 
+    def __post_init__(self) -> None:
+        missing = sorted(set(SETS[DEFAULT]) - set(self.figures))
+        if missing:
+            raise ParamError(f"costs={self.name!r}: has no {', '.join(missing)}")
+
     def ns(self, name: str) -> int:
         """Return a time in whole nanoseconds; an empty name is 0."""
         return round(self.figures[name].value) if name else 0
@@ -137,9 +142,6 @@ def costs_for(name: str = "xeon-2s", file: Path | str | None = None, **figures: 
         name = base or name
     if name not in SETS:
         raise ParamError(f"costs={name!r}: must be one of {', '.join(sorted(SETS))}")
-    missing = sorted(set(SETS[DEFAULT]) - set(SETS[name]))
-    if missing:
-        raise ParamError(f"costs={name!r}: has no {', '.join(missing)}")
     costs = Costs(name, SETS[name]).with_figures(changes, str(file))
     return costs.with_figures(figures, "--cost") if figures else costs
 

@@ -1,7 +1,7 @@
 """The virtual Machine: N CPUs in deterministic virtual time, for the same allocator that runs on real threads.
 
 => The same seed is the same run, in whatever process and with whatever kind of strand.
-=> Time passes where a cost is charged (machine/costs.py), and by `charge()` and `sleep()`; Python's own does not count.
+=> Time passes where a cost is charged (machine/costs.py), by `charge()` and by `sleep()`; Python's does not count.
 => It belongs to the OS thread that made it, whose strand is `main`, of no CPU.
 """
 
@@ -20,6 +20,7 @@ from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.face import Task
+from uvmfree.machine.virtual.checked import Journal
 from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.jitter import Jitter
 from uvmfree.machine.virtual.lines import Lines, VirtualRam, VirtualWords
@@ -28,15 +29,16 @@ from uvmfree.machine.virtual.policies import POLICIES, Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
 from uvmfree.machine.virtual.strands import Place, Strand, kind_named
 from uvmfree.machine.virtual.topology import moves
+from uvmfree.machine.virtual.watchdog import watch
 from uvmfree.param import NCPUS_MAX
 
 T = TypeVar("T")
 
 TICK_NS: Final = 100_000
-"""How often a strand that waits for tasks first asks whether to stop, in virtual time: a hundred steps of each CPU."""
+"""How often who waits for tasks first asks whether to stop, in virtual time: a hundred steps of each CPU."""
 TICK_NS_MAX: Final = 100_000_000
 TICK_HOST_S: Final = 0.05
-"""How often it shall ask by the host's clock. Ticks are made longer or shorter for that; no other strand sees them."""
+"""How often it shall ask by the host's clock. Ticks become longer or shorter for that; no other strand sees them."""
 
 _UNFINISHED: Final[set[Scheduler]] = set()
 """Schedulers with strands that have not ended: collected, a greenlet would run on in the middle of another run."""
@@ -47,6 +49,7 @@ class VirtualMachine:
 
     => `costs`: the name of a set, or a table. `lock`: the policy of shared locks. `seed`: of the jitter.
     => `quantum_ns`: how far a CPU may run ahead on its own lock; 0 is strict. `strands`: "greenlet" or "baton".
+    => `hang_s`: how long, by the host's clock, a strand may run without a shared step.
     => `check`: assert the invariants of the scheduler, and keep a `journal` (virtual/checked.py); slow.
     => `lockstat`, `lockdebug`, `lockwatch`, `locktrace`: as on threads. ParamError names what is wrong.
     """
@@ -62,6 +65,7 @@ class VirtualMachine:
         seed: int = 1,
         quantum_ns: int = 1000,
         strands: str | None = None,
+        hang_s: float = 60.0,
         check: bool = False,
         lockstat: bool = False,
         lockdebug: bool = False,
@@ -85,13 +89,14 @@ class VirtualMachine:
         self.strands = kind.name
         table = moves(self.costs, ncpus)
         self._jitter = Jitter(seed, self.costs.count("jitter_percent"))
-        self._kind = kind
+        self._kind, self._hang_s = kind, hang_s
         self._places = [Place() for _ in range(ncpus)]
         self._made = 0
         main = Strand(self, "main", 0, -1, Place(), self._jitter.factors("main"))
         self.scheduler = Scheduler(kind, main, quantum_ns, check=check)
         self._lines = Lines(self.scheduler, table)
         self._prices = Prices(self.scheduler, self.costs, self._jitter, self._lines)
+        self.journal = Journal(self.scheduler) if check else None
         self._wakeup_ns = self.costs.ns("wakeup")
         self.lockstat, self.lockdebug = lockstat, lockdebug
         self.lockwatch = LockWatch(self.raw_lock, self.me) if lockwatch else None
@@ -147,11 +152,13 @@ class VirtualMachine:
         strand = Strand(self, name, self._made, -1 if cpu is None else cpu, place, factors)
         scheduler.strands[strand.number] = strand
         _UNFINISHED.add(scheduler)
+        if scheduler.over.is_set():
+            scheduler.over.clear()
+            watch(scheduler, self._hang_s)
 
         def life() -> Strand:
             try:
-                if strand.pending is not None:
-                    raise strand.pending
+                strand.raise_pending()
                 body()
             except BaseException as error:  # noqa: BLE001  # kept for whoever joins; nothing is swallowed
                 strand.error = error
@@ -190,6 +197,10 @@ class VirtualMachine:
                     return False
         return True
 
+    def thread_ident(self, strand: Strand) -> int:
+        """Return the OS thread that plays a strand."""
+        return self._kind.thread_ident(strand)
+
     def clock_ns(self) -> int:
         """Return the clock of the running strand."""
         return self.scheduler.now
@@ -214,14 +225,15 @@ class VirtualMutex(Mutex):
     def __init__(self, machine: VirtualMachine, rank: LockRank, index: int | None, **instruments: Any) -> None:
         super().__init__(rank, index, **instruments)
         policy = Fifo if index is not None else POLICIES[machine.lock]
-        self._prices = machine._prices
+        self._prices, self._journal = machine._prices, machine.journal
         self._lock = policy(machine.scheduler, self.name, machine.costs)
         if index is not None and index < machine.ncpus:
             self._lock.cpu = self._lock.open_to = index
 
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it."""
-        return self._prices.taken(self._lock, self.rank.name, caller, self.index)
+        taken = self._prices.taken(self._lock, self.rank.name, caller, self.index)
+        return taken if self._journal is None else self._journal.checked(self._lock, caller, taken)
 
     def guards(self, touched: object) -> None:
         """Let a hold cost what the list says that it touched."""

@@ -226,7 +226,7 @@ class Ttas(Fifo):
         else:
             winner = self._old.pop(bisect_left(self._old, (clock % self._max_ns, -1)))[2]
         self.crowd -= 1
-        self.holder = winner
+        self.holder, winner.awaits = winner, None
         return winner
 
     def _first_look(self, from_ns: int) -> int:

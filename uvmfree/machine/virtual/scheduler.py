@@ -6,7 +6,7 @@ in the order of their virtual times, ties in the order in which strands came, an
 
 Invariants; those marked (c) are asserted with `check`, the others follow from what is asserted:
 
-=> At a shared step no strand that could run has a smaller clock (c).
+=> At a shared step no strand that could run has a smaller clock; who is run next is never one of the past (c).
 => No strand's clock goes back (c).
 => The holds of one lock do not overlap in virtual time (c; virtual/checked.py).
 => Strands of one CPU do not run at the same virtual time (c), so that no CPU is used more than 100 %.
@@ -21,14 +21,11 @@ Prior art: the event heap of SimPy; the clock order of parallel discrete event s
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from heapq import heappop, heappush, heapreplace
 from typing import Any, Final, Literal, Protocol
 
 from uvmfree.errors import DeadlockError
+from uvmfree.machine.virtual.interrupt import Over, interruptible
 from uvmfree.machine.virtual.strands import Kind, Strand
 
 NEVER: Final = 1 << 62
@@ -57,12 +54,15 @@ class Scheduler:
     => `now`, `current`, `cpu`: the clock of the strand that runs, the strand, its CPU's number or -1.
     => `head`: a time up to which the running strand goes first. `limit`: `head` and the quantum.
     => All of it is touched by the running strand only. `interrupted` is the exception: a signal's handler sets it.
+    => `over` is set as long as there is no strand but the main one; for the watchdog's thread.
     """
 
     __slots__ = (
+        "__weakref__",
         "_heap",
         "_idle_ticks",
         "_number",
+        "_popped",
         "check",
         "cpu",
         "current",
@@ -71,21 +71,28 @@ class Scheduler:
         "limit",
         "main",
         "now",
+        "over",
         "quantum",
         "strands",
     )
 
     def __init__(self, kind: Kind, main: Strand, quantum_ns: int, *, check: bool) -> None:
-        self.now = self._number = self._idle_ticks = 0
+        self.now = self._number = self._idle_ticks = self._popped = 0
         self.quantum, self.check = quantum_ns, check
         self._heap: list[tuple[int, int, Strand | Spun]] = []
         self.head = self.limit = NEVER
         self.main = self.current = main
         self.cpu = main.cpu
         self.interrupted = False
+        self.over = Over()
         self.strands: dict[int, Strand] = {main.number: main}
         main.place.top = main
         kind.adopt(main)
+
+    @property
+    def steps(self) -> int:
+        """How many entries the heap has had: it rises as long as shared steps are made."""
+        return self._number
 
     def sync(self) -> None:
         """Let every strand with a smaller clock go first; the caller has seen that now > head."""
@@ -96,14 +103,14 @@ class Scheduler:
         if self.main.pending is not None and current is self.main:
             self._raise_pending()
         if self.check:
-            assert all(entry[0] >= self.now for entry in self._heap), "a smaller clock has been passed over"
+            assert all(entry[0] >= self.now for entry in self._heap), "a smaller clock was passed over"
 
     def wake(self, strand: Strand, at_ns: int) -> None:
         """Let a waiting strand go on at a time that has not passed."""
-        strand.woken = strand.fresh = True
+        strand.woken, strand.awaits = True, None
         self.push(at_ns, strand)
 
-    def arrive(self, lock: Spun) -> bool:
+    def arrive(self, lock: Any) -> bool:
         """As sync(), before a spinlock is taken; True if the strand came to spin and has got the lock since."""
         current = self.current
         current.arrives = lock
@@ -133,7 +140,7 @@ class Scheduler:
             self.push(max(deadline_ns, self.now), current)
         self._leave(current, self.now)
         if current is self.main:
-            with self._interruptible():
+            with interruptible(self):
                 self._dispatch(current, self._pop())
         else:
             self._dispatch(current, self._pop())
@@ -146,6 +153,8 @@ class Scheduler:
         """Take a strand out for good; return the one that runs next."""
         strand.over, strand.ticket = True, 0
         del self.strands[strand.number]
+        if len(self.strands) == 1:
+            self.over.set()
         for joiner in strand.joiners:
             self.wake(joiner, self.now)
         self._leave(strand, self.now)
@@ -160,7 +169,7 @@ class Scheduler:
         for strand in (*(one for one in self.strands.values() if one is not self.main), self.main):
             strand.place.top = strand.below = None
             strand.aside = False
-            strand.pending = error
+            strand.pending, strand.fresh = error, True
             self.wake(strand, self.now)
 
     def waits(self) -> str:
@@ -240,16 +249,16 @@ class Scheduler:
                     self._leave(target, clock)
                 entry = self._pop()
                 continue
-            if clock < place.busy_until:
-                self.push(place.busy_until, target)
-                entry = self._pop()
-                continue
             if place.top is not target:
                 if not target.fresh:
                     target.aside, target.ticket = True, 0
                     entry = self._pop()
                     continue
                 target.below, place.top = place.top, target
+            if clock < place.busy_until:
+                self.push(place.busy_until, target)
+                entry = self._pop()
+                continue
             break
         if target is self.main and not target.woken and not heap:
             self._idle_ticks += 1
@@ -261,31 +270,14 @@ class Scheduler:
             self._idle_ticks = 0
         if self.check:
             assert clock >= place.busy_until, f"{target.name} runs while its CPU runs another strand"
+            assert clock >= self._popped, f"{target.name} goes first at {clock} ns, which has passed"
+            assert place.top is target, f"{target.name} runs though its CPU runs {place.top}"
+            self._popped = clock
         target.fresh = False
         self.now, self.current, self.cpu = clock, target, target.cpu
         self.head = heap[0][0] if heap else NEVER
         self.limit = self.head + self.quantum
         return target
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """While the main strand waits, let Ctrl-C reach it and not whoever runs."""
-        handler: Callable[..., Any] = signal.default_int_handler
-        if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) != handler:
-            yield
-            return
-
-        def interrupt(*_: object) -> None:
-            # The second one is raised at once, in a strand that comes to no shared step.
-            signal.signal(signal.SIGINT, handler)
-            self.interrupted = True
-            self.head = self.limit = -1
-
-        signal.signal(signal.SIGINT, interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, handler)
 
 
 def _said(awaits: object) -> str:

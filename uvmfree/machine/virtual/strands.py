@@ -88,6 +88,15 @@ class Strand:
         """Wait for its end, at most so many virtual seconds; return whether it has ended."""
         return bool(self.machine.join(self, timeout_s))
 
+    def raise_pending(self) -> None:
+        """Raise what was sent to the strand, if anything was."""
+        if self.pending is not None:
+            raise self.pending
+
+    def thread_ident(self) -> int:
+        """Return the OS thread that plays it."""
+        return int(self.machine.thread_ident(self))
+
     def __repr__(self) -> str:
         return f"<strand {self.name}>"
 
@@ -100,6 +109,9 @@ class Kind(Protocol):
     """A way to play strands."""
 
     name: str
+
+    def thread_ident(self, strand: Strand) -> int:
+        """Return the OS thread that plays a strand."""
 
     def adopt(self, strand: Strand) -> None:
         """Make `strand` the one that is running: the thread of control that made the machine."""
@@ -118,6 +130,11 @@ class Greenlets:
 
         self._greenlet = greenlet.greenlet
         self._root = greenlet.getcurrent()
+        self._ident = threading.get_ident()
+
+    def thread_ident(self, strand: Strand) -> int:
+        """Return the thread that made the machine."""
+        return self._ident
 
     def adopt(self, strand: Strand) -> None:
         """Take the greenlet that is running."""
@@ -145,6 +162,13 @@ class Batons:
 
     name = "baton"
 
+    def __init__(self) -> None:
+        self._idents: dict[int, int] = {}  # each written once, by its strand, before it can be asked for
+
+    def thread_ident(self, strand: Strand) -> int:
+        """Return the strand's own thread."""
+        return self._idents[strand.number]
+
     def adopt(self, strand: Strand) -> None:
         """Give the strand a baton, which somebody else has."""
         baton = threading.Lock()
@@ -158,6 +182,7 @@ class Batons:
 
         def run() -> None:
             strand.own.acquire()
+            self._idents[strand.number] = threading.get_ident()
             life().own.release()
 
         threading.Thread(target=run, name=strand.name, daemon=True).start()
