@@ -16,6 +16,7 @@ import click
 
 from uvmfree.cli.bench import bench
 from uvmfree.cli.compare import compare
+from uvmfree.cli.costs import costs
 from uvmfree.cli.report import report
 from uvmfree.cli.status import BAD_INPUT, BROKEN, INTERRUPTED
 from uvmfree.cli.stress import stress
@@ -32,7 +33,7 @@ def cli() -> None:
     """NetBSD's page allocator before and after splitting uvm_fpageqlock, on real threads and real page traffic."""
 
 
-for command in (bench, compare, report, stress, sweep, top, trace, usl):
+for command in (bench, compare, costs, report, stress, sweep, top, trace, usl):
     cli.add_command(command)
 
 
