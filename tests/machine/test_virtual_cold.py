@@ -19,7 +19,7 @@ class Struct:
 
 
 def took(cold_after_pages: int, others: int, *, by: int = 0) -> int:
-    """What it takes CPU `by` to touch a page that CPU 0 touched before it touched `others` other pages, twice each."""
+    """What it takes CPU `by` to touch a page that CPU 0 touched before `others` other pages, those twice each."""
     costs = costs_for(line_memory=MEMORY_NS, cold_after_pages=cold_after_pages, jitter_percent=0)
     machine = VirtualMachine(ncpus=2, costs=costs)
     page = machine.lined(Struct, "list")

@@ -45,6 +45,7 @@ def table(name: str, changes: Iterable[str] = ()) -> Costs:
     """
     from uvmfree.machine.costs import DEFAULT, costs_for
 
+    file: Path | None = None
     figures: dict[str, float] = {}
     for change in changes:
         cost, equals, text = change.partition("=")
@@ -57,8 +58,9 @@ def table(name: str, changes: Iterable[str] = ()) -> Costs:
         except ValueError:
             raise ParamError(f"--cost {change}: must be a number") from None
     if name.endswith(".toml"):
-        return costs_for(DEFAULT, Path(name), **figures)
-    return costs_for(name, **figures)
+        name, file = DEFAULT, Path(name)
+    one = costs_for(name, file)
+    return one.with_figures(figures, "--cost") if figures else one
 
 
 def _summary(one: Costs) -> str:

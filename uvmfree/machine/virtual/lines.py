@@ -74,10 +74,10 @@ class Lines:
         scheduler = self._scheduler
 
         def store(one: Any, value: object) -> None:
-            cpu = scheduler.cpu
             try:
-                if cpu >= 0:
-                    scheduler.now += self._fetched(one, cpu)
+                last: int = one.line
+                if scheduler.cpu >= 0:
+                    scheduler.now += self._fetched(one, last, scheduler.cpu)
             except AttributeError:
                 one.line, one.stored = -1, 0
             put(one, value)
@@ -85,9 +85,9 @@ class Lines:
         slots = {"__slots__": ("line", "stored"), "__doc__": cls.__doc__, field: property(get, store)}
         return type(cls.__name__, (cls,), slots)
 
-    def _fetched(self, one: Any, cpu: int) -> int:
-        """Bring a page's line to a CPU's cache; return what that takes."""
-        last, stores = one.line, self._stores
+    def _fetched(self, one: Any, last: int, cpu: int) -> int:
+        """Bring a page's line from where it was last to a CPU's cache; return what that takes."""
+        stores = self._stores
         if last >= 0 and stores[last] - one.stored > self._keeps:
             last = -1
         stores[cpu] += 1
@@ -101,7 +101,7 @@ class Lines:
         if guarded.taken:
             cpu = self._scheduler.cpu
             if cpu >= 0 and self._keeps:
-                ns += sum(self._fetched(one, cpu) for batch in guarded.taken for one in batch)
+                ns += sum(self._fetched(one, one.line, cpu) for batch in guarded.taken for one in batch)
             elif cpu >= 0:
                 for batch in guarded.taken:
                     for one in batch:
