@@ -175,6 +175,7 @@ def _over(base: Mapping[str, Figure], **figures: tuple[float, str]) -> dict[str,
 _C2C_XEON = "c2c: Ice Lake 51 / 108, Cascade Lake 47 / 135, Broadwell 44 / 118"
 _C2C_MILAN = "c2c: Milan 23 in a complex, 107 across, 197 to the other socket"
 _L1 = "a locked operation on a line in L1: 18 to 20 cycles"
+_NATIVE = "bench/native.py on an AMD EPYC (Zen 4) host of two processors"
 _ASSUMED = "assumed"
 
 _XEON: Final = _over(
@@ -252,6 +253,22 @@ SETS: Final[Mapping[str, Mapping[str, Figure]]] = {
         global_alloc=(300, "assumed: from pairs of 1,161 on CPython 3.11"),
         global_free=(250, "assumed: as global_alloc"),
         page_moved=(60, _ASSUMED),
+    ),
+    "this-host": _over(
+        _XEON,
+        sockets=(1, "the host"),
+        socket_cores=(2, "the host: two processors"),
+        complex_cores=(2, "the host: two cores, one L3"),
+        core_threads=(1, "the host"),
+        line_complex=(52, _NATIVE),
+        line_socket=(52, "as line_complex"),
+        line_remote=(52, "as line_complex"),
+        line_memory=(177, f"{_NATIVE}: pointers through 512 MB of structs of 64 bytes; L3 32 MB"),
+        lock_acquire=(1.6, f"{_NATIVE}: three quarters of a pair"),
+        lock_release=(0.5, f"{_NATIVE}: a quarter of a pair"),
+        atomic=(2.1, _NATIVE),
+        spin_pause=(24.4, _NATIVE),
+        zero_page=(136, f"{_NATIVE}: memset, 64 MB one page after the other"),
     ),
 }
 """The shipped sets, by name."""
