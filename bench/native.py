@@ -1,6 +1,6 @@
 """Claim: the virtual machine tells what two threads of native code do, from what one thread does.
 
-bench/native/steps.c measures what a line transfer, a lock pair, an atomic add, PAUSE, a page of zeros, a struct that
+bench/native.c measures what a line transfer, a lock pair, an atomic add, PAUSE, a page of zeros, a struct that
 no cache holds and a wakeup cost on this host. It runs the lock and list steps of the two designs: one lock around
 everything (fpageqlock); a list and a lock for each thread, filled from the global one (percpu). The virtual machine
 then plays the same steps on two CPUs.
@@ -36,7 +36,7 @@ from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
 
-SOURCE: Final = Path(__file__).resolve().parent / "native" / "steps.c"
+SOURCE: Final = Path(__file__).resolve().with_suffix(".c")
 
 LOCKS: Final = ("ttas", "ticket", "mcs")
 

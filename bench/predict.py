@@ -176,10 +176,10 @@ def analysis(smoke: bool, full: dict[str, Any]) -> list[Record]:
     off = [abs(100 * (seen / said - 1)) for seen, said in waits.values()]
     return [
         MD1.record([max(off)], judged=not smoke),
-        SATURATES.record([max(abs(100 * (rates["mcs", n] / most - 1)) for n in (32, 128))], judged=True),
-        FLAT.record([rates["mcs", 128] / rates["mcs", 8]], judged=True),
-        FALLS.record([rates["ticket", 128] / rates["ticket", 8]], judged=True),
-        HALF.record([abs(100 * (found / said - 1))], judged=True),
+        SATURATES.record([max(abs(100 * (rates["mcs", n] / most - 1)) for n in (32, 128))], judged=not smoke),
+        FLAT.record([rates["mcs", 128] / rates["mcs", 8]], judged=not smoke),
+        FALLS.record([rates["ticket", 128] / rates["ticket", 8]], judged=not smoke),
+        HALF.record([abs(100 * (found / said - 1))], judged=not smoke),
     ]
 
 

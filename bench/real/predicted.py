@@ -1,8 +1,8 @@
 """This project's own runs on two processors, predicted from one CPU and from a bare lock between two threads.
 
 Fitted on one CPU: a lock pair; the hold of the shared lock; a miss; for each design and workload the work outside of
-the lock. Fitted on two: the transfer of a line, so that a bare lock comes out as measured. The price of waking a sleeper
-is that of `python-here`. Predicted: throughput and waiting of two CPUs.
+the lock. Fitted on two: the transfer of a line, so that a bare lock comes out as measured. The price of waking a
+sleeper is that of `python-here`. Predicted: throughput and waiting of two CPUs.
 """
 
 import json

@@ -175,7 +175,7 @@ def _over(base: Mapping[str, Figure], **figures: tuple[float, str]) -> dict[str,
 _C2C_XEON = "c2c: Ice Lake 51 / 108, Cascade Lake 47 / 135, Broadwell 44 / 118"
 _C2C_MILAN = "c2c: Milan 23 in a complex, 107 across, 197 to the other socket"
 _L1 = "a locked operation on a line in L1: 18 to 20 cycles"
-_NATIVE = "bench/native.py on an AMD EPYC (Zen 4) host of two processors"
+_NATIVE = "bench/native.py on a busy host, an AMD EPYC (Zen 4) of two processors"
 _ASSUMED = "assumed"
 
 _XEON: Final = _over(
@@ -260,7 +260,7 @@ SETS: Final[Mapping[str, Mapping[str, Figure]]] = {
         socket_cores=(2, "the host: two processors"),
         complex_cores=(2, "the host: two cores, one L3"),
         core_threads=(1, "the host"),
-        line_complex=(52, _NATIVE),
+        line_complex=(52, "measured there by a ping-pong of compare-and-swap, idle; 108 with the host busy"),
         line_socket=(52, "as line_complex"),
         line_remote=(52, "as line_complex"),
         line_memory=(177, f"{_NATIVE}: pointers through 512 MB of structs of 64 bytes; L3 32 MB"),

@@ -681,13 +681,13 @@ main(int argc, char **argv)
 	calibrate();
 	load.percpu = strcmp(argv[2], "percpu") == 0;
 	load.kind = (enum kind)kind;
-	load.threads = number(argv[4], 2) == 2 ? 2 : 1;
+	load.threads = (int)number(argv[4], 2);
 	load.hold = (uint64_t)((double)number(argv[5], 1000000) * loops_per_ns);
 	load.outside = (uint64_t)((double)number(argv[6], 1000000) * loops_per_ns);
 	load.refill = (unsigned)number(argv[7], 256);
 	load.burst = (unsigned)number(argv[8], BURST_MAX);
-	if (load.refill == 0 || load.burst == 0) {
-		fprintf(stderr, "steps: REFILL and BURST must be at least 1\n");
+	if (load.threads == 0 || load.refill == 0 || load.burst == 0) {
+		fprintf(stderr, "steps: THREADS, REFILL and BURST must be at least 1\n");
 		return 2;
 	}
 	run();
