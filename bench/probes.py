@@ -82,14 +82,14 @@ def reserves() -> list[Record]:
     ]
 
 
-def contiguous(repetitions: int) -> list[Record]:
+def contiguous(shots: int, repetitions: int) -> list[Record]:
     """Q8: a run of pages under all locks, or after handing every cache back; and what the caches keep."""
     names = ("every lock", "drain first")
     left: dict[str, list[float]] = {name: [] for name in names}
 
     def once(name: str) -> float:
         took = []
-        for _ in range(SHOTS):
+        for _ in range(shots):
             fill(uvm)
             began_ns = perf_counter_ns()
             if name == "drain first":
@@ -149,7 +149,7 @@ def idle(seconds: float, repetitions: int) -> list[Record]:
     )
 
 
-def splice_holds(repetitions: int) -> list[Record]:
+def splice_holds(shots: int) -> list[Record]:
     """Q12: how long a redistribution of CPU 0 holds the global lock."""
     found: dict[str, list[float]] = {}
     for pages in (1_000, 10_000, 30_000):
@@ -157,7 +157,7 @@ def splice_holds(repetitions: int) -> list[Record]:
         assert machine.locktrace is not None
         uvm = boot(machine, npages=NPAGES, ncpus=2, lockstat=True)
         with no_gc():
-            for _ in range(SHOTS * repetitions):
+            for _ in range(shots):
                 fill(uvm, pages)
                 uvm.redistribute(0)
         held = [
@@ -194,13 +194,13 @@ def hotplug(repetitions: int) -> list[Record]:
 
 def bench(smoke: bool) -> list[Record]:
     """Ask one question after the other."""
-    repetitions = 1 if smoke else REPETITIONS
+    repetitions, shots = (1, 1) if smoke else (REPETITIONS, SHOTS)
     return [
         *reserves(),
-        *contiguous(repetitions),
+        *contiguous(shots, repetitions),
         *colours(1_000 if smoke else PAIRS, repetitions),
         *idle(0.1 if smoke else IDLE_S, repetitions),
-        *splice_holds(repetitions),
+        *splice_holds(shots * repetitions),
         *hotplug(repetitions),
     ]
 

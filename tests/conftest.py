@@ -4,12 +4,15 @@ import os
 import platform
 import sys
 import sysconfig
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["tests.threads.summary"]
 
 THREADS_END_S = 5.0
 
@@ -27,6 +30,15 @@ settings.register_profile("search", settings.get_profile("default"), derandomize
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Use two processes for the whole suite: most tests leave one processor idle. What is named runs in this one.
+
+    => Not more: tests of threads have threads of their own, as many as there are processors.
+    """
+    whole = config.args == config.getini("testpaths") and not config.option.keyword and not config.option.markexpr
+    return min(2, len(os.sched_getaffinity(0))) if whole else 0
+
+
 def pytest_report_header() -> str:
     """Name the interpreter: what a test of threads proves depends on it."""
     enabled = getattr(sys, "_is_gil_enabled", lambda: True)()
@@ -36,6 +48,16 @@ def pytest_report_header() -> str:
         f"interpreter: {platform.python_implementation()} {platform.python_version()}, {build}, {gil}, "
         f"{len(os.sched_getaffinity(0))} CPUs"
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have a folder for temporary files: what one process locks there must not keep another one waiting."""
+    folder = str(tmp_path_factory.mktemp("temporary"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -68,11 +68,11 @@ def test_a_bench_prints_a_table_and_writes_its_raw_values(run: Run, trace: str, 
     file = tmp_path / "out.json"
     said = run("bench", "--trace", trace, *QUICK, "--json", str(file), "--vmstat")
     assert (said.status, said.err) == (0, "")
-    assert "small.perf on 2 CPUs, 65,536 pages of RAM" in said.out
-    assert "page operations" in said.out
+    assert "workload:    small.perf, 2 CPUs\ntunables:    npages=65536, others at their defaults\n" in said.out
+    assert "page operations asked for" in said.out
     assert "    65536 pages managed\n" in said.out
     assert "waits for pages" not in said.out  # nobody waited: no row of noughts
-    assert "faults" not in said.out
+    assert "faults per second" not in said.out
     assert "\x1b" not in said.out
     document = json.loads(file.read_text())
     assert document["interrupted"] is False
@@ -130,7 +130,7 @@ def test_tunables_reach_the_system(run: Run, trace: str) -> None:
         (["bench", "--npages", "3"], "npages=3"),
         (["bench", "--npages", "300"], "give at least"),
         (["bench", "--cpus", "0"], "--cpus 0"),
-        (["bench", "--cpus", "1"], "1 CPUs are too few"),
+        (["bench", "--cpus", "1"], "1 CPU: too few"),
         (["bench", "--refill", "0"], "refill=0"),
         (["bench", "--set", "hoard_max"], "NAME=VALUE"),
         (["bench", "--set", "hoard=3"], "no tunable is called hoard"),
@@ -139,7 +139,10 @@ def test_tunables_reach_the_system(run: Run, trace: str) -> None:
         (["bench", "--set", "redistribute_interval_s=nan"], "redistribute_interval_s=nan"),
         (["bench", "--set", "npages=3"], "--npages"),
         (["bench", "--set", "refill=3", "--refill", "2"], "--refill"),
-        (["bench", "--set", "lockstat=true"], "lockstat"),
+        (["bench", "--set", "lockstat=true"], "lockstat=true: every repetition runs with lockstat and without"),
+        (["bench", "--workload", "pingpong", "--by", "task"], "--by goes with a trace, not with --workload pingpong"),
+        (["bench", "--workload", "pressure", "--by", "cpu"], "--by goes with a trace, not with --workload pressure"),
+        (["bench", "--design", "percpu", "--design", "percpu"], "--design percpu: is given twice"),
         (["bench", "--seconds", "1"], "--seconds goes with --workload pressure"),
         (["bench", "--workload", "pressure", "--seconds", "0"], "--seconds 0"),
         (["bench", "--workload", "pressure", "--seconds", "nan"], "--seconds nan"),
@@ -230,7 +233,7 @@ def test_ctrl_c_keeps_what_was_measured_and_says_so(
     said = run("bench", "--workload", "pingpong", "--repetitions", "5", "--json", str(file))
     assert said.status == 130
     assert "interrupted after 2 runs" in said.err
-    assert "stand-in on 1 CPUs" in said.out
+    assert "stand-in, 1 CPU\n" in said.out
     document = json.loads(file.read_text())
     assert document["interrupted"] is True
     assert len(document["runs"]) == 2

@@ -15,6 +15,7 @@ Checker = Callable[[Files], list[str]]
 FILE_LINES_MAX = 400
 
 LAYERS = (
+    "outfile",
     "param",
     "kern",
     "machine",

@@ -8,15 +8,15 @@ with uvmfree.boot(npages=4096, ncpus=2, design="percpu") as uvm, uvm.run_on(0) a
     uvm.audit()
 """
 
-from typing import TYPE_CHECKING, Any
-
 from uvmfree.errors import (
     ArgumentError,
     AuditError,
     BindError,
     ClosedError,
+    DeadlockError,
     DoubleFree,
     ForeignPage,
+    ForkError,
     HangError,
     LockError,
     OutOfPages,
@@ -27,7 +27,10 @@ from uvmfree.errors import (
     XcallTimeout,
 )
 
+TYPE_CHECKING = False  # type checkers take it for true; importing `typing` would take longer than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from uvmfree.param import Param
     from uvmfree.uvm.boot import boot
     from uvmfree.uvm.page import Place, VmPage
@@ -43,8 +46,10 @@ __all__ = [
     "AuditError",
     "BindError",
     "ClosedError",
+    "DeadlockError",
     "DoubleFree",
     "ForeignPage",
+    "ForkError",
     "HangError",
     "LockError",
     "OutOfPages",
@@ -73,7 +78,7 @@ _HOMES = {
 second, which a command line that only prints its help should not."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
     if name == "DESIGNS":

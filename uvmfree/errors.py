@@ -22,6 +22,10 @@ class ClosedError(UvmError):
     """The system was closed before, or while, it was asked for something."""
 
 
+class ForkError(ClosedError):
+    """The system belongs to a parent process, and this is a child that fork() made of it."""
+
+
 class BindError(UvmError):
     """A CPU is played by another thread, or its object was left behind by a later run_on()."""
 
@@ -85,3 +89,11 @@ class WorkerLostError(UvmError):
 
 class CounterFileError(UvmError):
     """The counter page of a run is not there, has vanished, or is something else; names the file."""
+
+
+class OutputError(UvmError):
+    """stdout cannot be written to; says why. `reader_gone`: it is a pipe whose other end was closed."""
+
+    def __init__(self, why: str, *, reader_gone: bool = False) -> None:
+        self.reader_gone = reader_gone
+        super().__init__(f"stdout: {why}")

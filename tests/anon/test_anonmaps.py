@@ -41,20 +41,20 @@ def test_a_page_that_the_daemon_frees_counts_as_free_at_once(design: str) -> Non
         free = uvm.uvmexp.free
         for pg in pages:
             assert pg is not None
-            uvm._design.pagefree_global(pg)
+            uvm.design.pagefree_global(pg)
         assert uvm.uvmexp.free == free + 8
         uvm.audit()
         with pytest.raises(uvmfree.DoubleFree):
-            uvm._design.pagefree_global(pages[0])  # type: ignore[arg-type]
+            uvm.design.pagefree_global(pages[0])  # type: ignore[arg-type]
         other = uvmfree.boot(npages=64, ncpus=2, pagesize=PAGESIZE)
         pg = other.cpus[0].pagealloc()
         with pytest.raises(uvmfree.ForeignPage):
-            uvm._design.pagefree_global(pg)  # type: ignore[arg-type]
+            uvm.design.pagefree_global(pg)  # type: ignore[arg-type]
         other.close()
         uvm.detach(0)
         pg = uvm.cpus[1].pagealloc()
         assert pg is not None
-        uvm._design.pagefree_global(pg)
+        uvm.design.pagefree_global(pg)
         uvm.audit()
 
 

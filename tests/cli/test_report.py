@@ -87,7 +87,7 @@ def test_without_plotly_the_extra_is_named(run: Run, tmp_path: Path, monkeypatch
 def newer(folder: Path) -> str:
     document = record().document() | {"version": 99}
     (folder / "bad.json").write_text(json.dumps(document))
-    return "is of version 99; this uvmfree reads up to 2, use a newer one"
+    return "is of version 99; this uvmfree reads up to 3, use a newer one"
 
 
 def truncated(folder: Path) -> str:

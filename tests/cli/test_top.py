@@ -1,5 +1,6 @@
 """`uvmfree top`: a run in another process is watched to its end, in lines, as JSON, and on a terminal."""
 
+import contextlib
 import json
 import os
 import pty
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from uvmfree.measure.top import HEADER
 
 BOUND_S = 50
 MOVING = ("allocs_per_s", "pdscans_per_s")
@@ -90,9 +93,10 @@ def test_lines_for_pipes_have_a_header_and_end_after_so_many(counters: str) -> N
     assert "\x1b" not in said.stdout
 
 
-def test_on_a_terminal_it_draws_a_table_of_the_cpus(counters: str) -> None:
+def on_a_terminal(*args: str) -> bytes:
+    """What `uvmfree top` draws on a terminal."""
     ours, theirs = pty.openpty()
-    shown = subprocess.Popen([*RUN, "top", counters, "-c", "2", "-w", "0.1"], stdout=theirs, stderr=subprocess.PIPE)
+    shown = subprocess.Popen([*RUN, "top", *args], stdout=theirs, stderr=subprocess.PIPE)
     os.close(theirs)
     text = b""
     while True:
@@ -106,8 +110,25 @@ def test_on_a_terminal_it_draws_a_table_of_the_cpus(counters: str) -> None:
     assert shown.wait(BOUND_S) == 0
     shown.communicate()
     os.close(ours)
+    return text
+
+
+def test_on_a_terminal_it_draws_a_table_of_the_cpus(counters: str) -> None:
+    text = on_a_terminal(counters, "-c", "2", "-w", "0.1")
     assert b"percpu" in text
     assert b"alloc/s" in text
+
+
+def test_no_escape_sequence_of_a_counter_page_gets_to_the_terminal(counters: str, tmp_path: Path) -> None:
+    page, spoilt = Path(counters).read_bytes(), tmp_path / "spoilt"
+    name, hostile = b'"design": "percpu"', rb'"design": "\u001b]0;owned\u0007"'
+    assert name in page
+    grown = page.replace(name, hostile, 1)
+    padding = grown.index(bytes(64))
+    spoilt.write_bytes(grown[:padding] + grown[padding + len(hostile) - len(name) :])
+    text = on_a_terminal(str(spoilt), "-c", "1", "-w", "0.1")
+    assert rb"\x1b]0;owned\x07, running" in text
+    assert b"\x1b]0;" not in text
 
 
 @pytest.mark.parametrize(
@@ -128,9 +149,26 @@ def test_a_run_whose_process_was_killed_is_told_from_one_that_ended(tmp_path: Pa
     path = tmp_path / "counters"
     program = (
         "import os\nfrom uvmfree.measure.counterfile import CounterFile\nfrom uvmfree.param import Param\n"
-        f"CounterFile({str(path)!r}, Param())\nos._exit(0)"
+        f"CounterFile({str(path)!r}).begin(Param())\nos._exit(0)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=BOUND_S)
     said = top(str(path), "-b")
     assert said.returncode == 1
     assert "has ended and left its run unfinished" in said.stderr
+
+
+def test_a_page_that_is_truncated_again_and_again_ends_neither_the_run_nor_top(tmp_path: Path) -> None:
+    path = tmp_path / "counters"
+    with running(tmp_path, 3600) as (counters, bench):
+        command = [*RUN, "top", counters, "-b", "-w", "0.05"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+            assert watching.stdout is not None
+            assert watching.stderr is not None
+            assert watching.stdout.readline().split() == HEADER.split()  # it has read the page
+            while watching.poll() is None:
+                os.truncate(path, 0)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    watching.wait(0.002)
+            assert watching.stderr.read() == f"uvmfree: {path}: the counter page was truncated\n"
+        bench.send_signal(signal.SIGINT)
+        assert (watching.returncode, bench.wait(BOUND_S)) == (2, 130)

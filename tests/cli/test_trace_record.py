@@ -127,7 +127,7 @@ def test_bad_input_gets_one_clear_line(
     ("how", "word"),
     [
         ("fails", "perf script fails: incompatible file format"),
-        ("garbage", "t: line 1: malformed (not a line of perf script): 'what is this'"),
+        ("garbage", "t: line 1: malformed (not a line of perf script): 'what is this, then'"),
         ("nothing", "t: empty"),
     ],
 )
@@ -139,9 +139,61 @@ def test_a_trace_that_cannot_be_read_is_not_put_into_its_place(
     monkeypatch.setenv("FAKE_PERF_SCRIPT", how)
     said = run("trace", "record", "-o", str(file), "true")
     assert (said.status, said.out) == (2, "")
+    assert said.err.splitlines()[-1].startswith("uvmfree: ")
     assert word in said.err.splitlines()[-1]
-    assert os.listdir(out) == ["t"]
+    assert said.err.endswith(f"; what perf recorded is kept in {out / 'perf.data'}\n")
+    assert sorted(os.listdir(out)) == ["perf.data", "t"]
+    assert (out / "perf.data").read_text().startswith("PERFILE2")
     assert file.read_text() == "what was there before"
+
+
+def test_perf_data_that_is_there_is_left_alone(
+    run: Run, perf_log: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a file nor a link that leads nowhere is taken for a free place."""
+    (out / "perf.data").write_text("mine")
+    (out / "perf.data.1").symlink_to(out / "nowhere")
+    monkeypatch.setenv("FAKE_PERF_SCRIPT", "garbage")
+    said = run("trace", "record", "-o", str(out / "t"), "true")
+    assert said.err.endswith(f"; what perf recorded is kept in {out / 'perf.data.2'}\n")
+    assert sorted(os.listdir(out)) == ["perf.data", "perf.data.1", "perf.data.2"]
+    assert (out / "perf.data").read_text() == "mine"
+
+
+def test_what_a_disk_has_no_room_for_as_text_is_kept_as_data(
+    run: Run, perf_log: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The place of the trace becomes a folder while the command runs: the last step fails."""
+    said = run("trace", "record", "-o", str(out / "t"), "--", "mkdir", "-p", f"{out}/t/full")
+    assert said.status == 2
+    assert said.err.splitlines()[-1].startswith(
+        f"uvmfree: -o {out / 't'}: Is a directory; what perf recorded is kept"
+    )
+    assert sorted(os.listdir(out)) == ["perf.data", "t"]
+
+
+def test_a_task_whose_name_is_no_text_costs_nothing(
+    run: Run, perf_log: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_PERF_SCRIPT", "odd names")
+    said = run("trace", "record", "-o", str(out / "t"), "true")
+    assert said.status == 0
+    assert os.listdir(out) == ["t"]
+    assert {r"caf\xe9 \xff/7", "line\r\t\x1b/8"} < set(read_trace(out / "t").tasks)
+
+
+@pytest.mark.parametrize("how", ["lost", "old"])
+def test_how_many_events_were_lost_is_asked_for_and_counted(
+    run: Run, perf_log: Path, out: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A perf that does not know the option is asked without it: it has no number to tell."""
+    monkeypatch.setenv("FAKE_PERF_SCRIPT", how)
+    said = run("trace", "record", "-o", str(out / "t"), "true")
+    assert said.status == 0
+    assert read_trace(out / "t").counts.lost_events == (49 if how == "lost" else 0)
+    assert ["--show-lost-events" in call for call in perf_log.read_text().splitlines() if "script" in call] == (
+        [True] if how == "lost" else [True, False]
+    )
 
 
 def test_lost_events_are_told(run: Run, perf_log: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +229,7 @@ def test_ctrl_c_keeps_what_was_recorded_and_says_so(run: Run, perf_log: Path, ou
 
 
 @pytest.mark.parametrize("how", ["interrupted", "fails"])
-def test_ctrl_c_while_the_trace_is_written_leaves_nothing(
+def test_ctrl_c_while_the_trace_is_written_leaves_what_perf_recorded(
     run: Run, perf_log: Path, out: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """perf script hears a terminal's Ctrl-C, too: it stops halfway, and calls that a success."""
@@ -185,8 +237,8 @@ def test_ctrl_c_while_the_trace_is_written_leaves_nothing(
     command = f"kill -INT {os.getpid()}; exec sleep 30" if how == "fails" else "true"
     said = run("trace", "record", "-o", str(out / "t"), "--", "sh", "-c", command)
     assert (said.status, said.out) == (130, "")
-    assert said.err.splitlines()[-1] == "uvmfree: interrupted"
-    assert os.listdir(out) == []
+    assert said.err.splitlines()[-1] == f"uvmfree: interrupted; what perf recorded is kept in {out / 'perf.data'}"
+    assert os.listdir(out) == ["perf.data"]
 
 
 def test_a_perf_that_does_not_end_is_ended(

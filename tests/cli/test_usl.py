@@ -8,24 +8,26 @@ from pathlib import Path
 
 import pytest
 
+from uvmfree.measure.host import Host
 from uvmfree.measure.record import load
 from uvmfree.measure.usl import law
 
 pytest.importorskip("scipy", reason="the extra `report` is not installed")
 
-OLD = load(str(Path(__file__).parents[1] / "measure" / "record-version-1.json"))
+GIL = load(str(Path(__file__).parents[1] / "measure" / "record-version-1.json"))
+OLD = replace(GIL, host=replace(GIL.host, gil=False))
 
 
-def record_at(ncpus: int, folder: Path, refill: int = 1) -> str:
+def record_at(ncpus: int, folder: Path, refill: int = 1, host: Host = OLD.host) -> str:
     """A record of a design that scales as the law has it, and one that does so worse."""
     runs = []
     for design, sigma in (("fpageqlock", 0.5), ("percpu", 0.01)):
         (run,) = OLD.timed(design)
         wall_ns = round(120e9 / law(ncpus, 1000.0, sigma, 0.001))
         runs += [replace(run, repetition=n, drive=replace(run.drive, wall_ns=wall_ns)) for n in range(2)]
-    file = folder / f"{ncpus}-{refill}.json"
+    file = folder / f"{ncpus}-{refill}-{host.gil}.json"
     param = replace(OLD.param, refill=refill)
-    record = replace(OLD, workload=replace(OLD.workload, ncpus=ncpus), param=param, runs=runs)
+    record = replace(OLD, host=host, workload=replace(OLD.workload, ncpus=ncpus), param=param, runs=runs)
     file.write_text(json.dumps(record.document()))
     return str(file)
 
@@ -44,7 +46,7 @@ def usl(*args: str) -> "subprocess.CompletedProcess[str]":
 def test_the_law_is_fitted_to_each_design(tmp_path: Path) -> None:
     said = usl(*(record_at(n, tmp_path) for n in (1, 2, 4, 8, 16)), "--json", str(tmp_path / "out.json"))
     assert (said.returncode, said.stderr) == (0, "")
-    assert "says nothing about how a design scales" in said.stdout  # the old record was made with the GIL
+    assert "GIL" not in said.stdout
     assert "more CPUs than processors" in said.stdout
     designs = json.loads((tmp_path / "out.json").read_text())["designs"]
     for design, sigma in (("fpageqlock", 0.5), ("percpu", 0.01)):
@@ -54,6 +56,30 @@ def test_the_law_is_fitted_to_each_design(tmp_path: Path) -> None:
         assert found["kappa"]["value"] == pytest.approx(0.001, rel=0.1)
         assert len(designs[design]["points"]) == 10
     assert designs["percpu"]["fit"]["peak_ncpus"] == pytest.approx(31.5, rel=0.1)
+
+
+def test_records_of_threads_that_took_turns_say_nothing_about_scaling(tmp_path: Path) -> None:
+    """They are refused, and beside others left out."""
+    turns = [record_at(n, tmp_path, host=GIL.host) for n in (1, 2, 4, 8, 16)]
+    said = usl(*turns, "--json", str(tmp_path / "out.json"))
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith("uvmfree: the records were measured with the GIL: threads took turns, so they say")
+    assert said.stderr.count("\n") == 1
+    assert not (tmp_path / "out.json").exists()
+    free = [record_at(n, tmp_path) for n in (1, 2, 4, 8, 16)]
+    alone, beside = usl(*free), usl(*free, *turns[:2])
+    assert beside.returncode == 0
+    assert "\nLeft out 2 records with the GIL: threads took turns.\n" in beside.stdout
+    assert beside.stdout.replace("Left out 2 records with the GIL: threads took turns.\n", "") == alone.stdout
+
+
+def test_a_sweep_that_has_measured_nothing_has_nothing_to_fit(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text('{"schema": "uvmfree.sweep", "version": 1, "cells": [], "measured": []}')
+    said = usl(str(tmp_path / "s.json"))
+    assert (said.returncode, said.stdout) == (2, "")
+    assert (
+        said.stderr == f"uvmfree: {tmp_path / 's.json'}: nothing has been measured yet, so there is nothing to fit\n"
+    )
 
 
 def test_four_cpu_counts_are_too_few(tmp_path: Path) -> None:

@@ -5,19 +5,20 @@ The swap file is one of memory, and its next write may fail. What is in flight a
 """
 
 import errno
-from contextlib import suppress
 from typing import Any, ClassVar
 
 import uvmfree
 from tests.explore.machine import ExploreMachine
-from tests.explore.model import Scene
+from tests.explore.pages import WORDS, Spoken
+from tests.model.page_operations import Discard, Touch
 
 PAGESIZE = 1 << 15
 VIRTUAL = 6
-"""Pages of the map; four pages of RAM are above the kernel's reserve."""
+ROOM = 4
+"""Pages of the map, and pages of RAM above the kernel's reserve."""
 
 
-class Anons(Scene):
+class Anons(Spoken):
     """A running system with an anon map: two threads that touch and discard, one that gets in their way."""
 
     PARTS: ClassVar[tuple[tuple[str, ...], ...]] = (
@@ -26,15 +27,26 @@ class Anons(Scene):
         ("fail", "kick", "redistribute", "tick", "detach", "look"),
     )
     tunables: ClassVar[dict[str, Any]] = {"design": "percpu"}
+    words = WORDS | {
+        "write0": Touch(0, write=True),
+        "write1": Touch(1, write=True),
+        "write2": Touch(2, write=True),
+        "read0": Touch(0),
+        "read1": Touch(1),
+        "fill": Touch(0, ROOM, write=True),
+        "sweep": Touch(0, VIRTUAL),
+        "discard0": Discard(0),
+    }
+    rebinds = True
 
     def __init__(self) -> None:
         self.machine = ExploreMachine()
         sizes: dict[str, Any] = {"npages": 14, "ncpus": 2, "ncolors": 1, "pagesize": PAGESIZE}
         self.uvm = uvmfree.boot(self.machine, **sizes | self.tunables)  # type: ignore[arg-type]
-        self.cpus = self.uvm.cpus
+        self.seat()
         self.slots = bytearray(VIRTUAL * PAGESIZE)
         self.failing = 0
-        self.anons = self.uvm.anon_memory(
+        self.anons = self.table.anons = self.uvm.anon_memory(
             VIRTUAL, VIRTUAL, fail=self.failed, pwrite=self.pwrite, pread=self.pread, patience_s=60.0
         )
 
@@ -56,50 +68,9 @@ class Anons(Scene):
     def begin(self) -> None:
         self.uvm.__enter__()
 
-    def touch(self, thread: int, index: int, *, write: bool = False) -> None:
-        with suppress(uvmfree.BindError):  # the CPU is away
-            self.anons.touch(self.cpus[thread], index, write=write)
-
-    def write0(self, thread: int) -> None:
-        self.touch(thread, 0, write=True)
-
-    def write1(self, thread: int) -> None:
-        self.touch(thread, 1, write=True)
-
-    def write2(self, thread: int) -> None:
-        self.touch(thread, 2, write=True)
-
-    def read0(self, thread: int) -> None:
-        self.touch(thread, 0)
-
-    def read1(self, thread: int) -> None:
-        self.touch(thread, 1)
-
-    def fill(self, thread: int) -> None:
-        """Write to as many pages as RAM has room for."""
-        for index in range(4):
-            self.touch(thread, index, write=True)
-
-    def sweep(self, thread: int) -> None:
-        """Read every page, which is more than RAM holds."""
-        for index in range(VIRTUAL):
-            self.touch(thread, index)
-
-    def discard0(self, thread: int) -> None:
-        self.anons.discard(self.cpus[thread], 0)
-
     def fail(self, thread: int) -> None:
         """Let the next write to swap fail."""
         self.failing += 1
-
-    def kick(self, thread: int) -> None:
-        self.uvm.kick_pdaemon()
-
-    def redistribute(self, thread: int) -> None:
-        self.uvm.redistribute()
-
-    def tick(self, thread: int) -> None:
-        self.machine.advance(1.0)
 
     def detach(self, thread: int) -> None:
         """Take CPU 1 away from the thread that plays it; it is back, as another object, at once."""

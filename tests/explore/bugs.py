@@ -94,8 +94,8 @@ sleeper_listed_after_the_unlock = changed(
     Condvar,
     "wait",
     (
-        "    self._waiters.append(parked)\n    handle.release()\n",
-        "    handle.release()\n    self._waiters.append(parked)\n",
+        "    self._waiters.append(parked)\n    signalled = False\n    try:\n        handle.release()\n",
+        "    signalled = False\n    try:\n        handle.release()\n        self._waiters.append(parked)\n",
     ),
 )
 ticket_satisfied_early = changed(

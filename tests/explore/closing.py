@@ -24,24 +24,9 @@ class Closing(Everything):
     tunables: ClassVar[dict[str, Any]] = {"design": "percpu", "hoard_max": 3}
     lockdebug = False
 
-    def do(self, thread: int, op: str) -> None:
+    def do(self, thread: int, word: str) -> None:
         with suppress(*TOO_LATE):
-            super().do(thread, op)
-
-    def wait(self, thread: int) -> None:
-        self.uvm.wait()
-
-    def patient(self, thread: int) -> None:
-        """Collect pages one after the other, without the time to wait for those that are missing (R29)."""
-        with suppress(uvmfree.OutOfPages):
-            self.took(thread, *self.uvm.pglistalloc(12, nsegs=12, waitok=True, timeout_s=0.0))
-
-    def audit(self, thread: int) -> None:
-        """Walk everything, under every lock, while the others are at work."""
-        self.uvm.audit()
-
-    def close(self, thread: int) -> None:
-        self.uvm.close()
+            super().do(thread, word)
 
     def idle(self) -> bool:
         """Let time pass; whoever waits with a timeout may wait."""

@@ -6,15 +6,11 @@
    locks at any moment.
 """
 
-from contextlib import suppress
 from typing import Any, ClassVar
 
-import uvmfree
-from tests.explore.pages import Pages
-from uvmfree.uvm.allocator import Cpu
-
-REFUSED = (uvmfree.BindError, uvmfree.ArgumentError, uvmfree.ClosedError)
-PATIENCE_S = 0.5
+from tests.explore.pages import WORDS, Pages
+from tests.model.operations import do
+from tests.model.system_operations import Attach, PageoutDone, PageoutStart
 
 
 class Everything(Pages):
@@ -26,73 +22,17 @@ class Everything(Pages):
         ("redistribute", "run", "some", "detach", "attach", "fewer", "page_out", "tick", "look"),
     )
     tunables: ClassVar[dict[str, Any]] = {"design": "percpu", "hoard_max": 3, "refill": 2}
+    words = WORDS | {"free": WORDS["give"], "freelast": WORDS["givelast"]}
+    rebinds, keeps = True, False
     lockdebug = True
 
     def begin(self) -> None:
         self.uvm.__enter__()
 
-    def call(self, thread: int) -> None:
-        """Have every CPU allocate and free on its xc thread, and wait for it."""
-
-        def on_cpu(cpu: Cpu) -> None:
-            with suppress(uvmfree.BindError):
-                pg = cpu.pagealloc()
-                if pg is not None:
-                    self.uvm.pagefree(pg)
-
-        self.uvm.xcall.wait(self.uvm.xcall.broadcast(on_cpu))
-
-    def bind(self, thread: int) -> None:
-        with suppress(uvmfree.BindError), self.uvm.run_on(thread) as cpu:
-            self.took(thread, cpu.pagealloc())
-
-    def alloc(self, thread: int) -> None:
-        with suppress(uvmfree.BindError):
-            self.took(thread, self.uvm.cpus[thread].pagealloc())
-
-    def zalloc(self, thread: int) -> None:
-        with suppress(uvmfree.BindError):
-            self.took(thread, self.uvm.cpus[thread].pagealloc(zero=True))
-
-    def free(self, thread: int) -> None:
-        self.give(thread)
-
-    def freelast(self, thread: int) -> None:
-        if (pg := self.gives(thread, -1)) is not None:
-            self.uvm.pagefree(pg)
-
-    def waitfor(self, thread: int) -> None:
-        self.uvm.wait(PATIENCE_S)
-
-    def kick(self, thread: int) -> None:
-        self.uvm.kick_pdaemon()
-
-    def idle_one(self, thread: int) -> None:
-        with suppress(uvmfree.BindError):
-            self.idled(1, pieces=9)
-
-    def detach(self, thread: int) -> None:
-        with suppress(*REFUSED):
-            self.uvm.detach(1)
-
-    def attach(self, thread: int) -> None:
-        with suppress(*REFUSED):
-            self.uvm.attach(1)
-
-    def fewer(self, thread: int) -> None:
-        self.uvm.recolor(1)
-
     def page_out(self, thread: int) -> None:
         """Page one page out, which arrives at once."""
-        self.uvm.pageout.start(1)
-        if (pg := self.gives(thread, 0)) is not None:
-            self.uvm._design.pagefree_global(pg)
-        self.uvm.pageout.done(1)
-
-    def look(self, thread: int) -> None:
-        """Walk everything, under every lock, while the others are at work."""
-        self.uvm.counter_lag()
-        self.uvm.uvmexp.snapshot()
+        for op in (PageoutStart(), PageoutDone(free=True)):
+            do(op, self.table.hands[thread])
 
     def idle(self) -> bool:
         assert not self.uvm.pageout.waiters, "a waiter sleeps, and nobody will wake it"
@@ -100,7 +40,7 @@ class Everything(Pages):
 
     def end(self) -> None:
         self.at_rest()
-        self.attach(2)
+        do(Attach(1), self.table.hands[2])
         super().check()
         self.uvm.close()
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.explore.model import Model, Program, parsed, written
+from tests.explore.scene import Model, Program, parsed, written
 
 ROOT = Path(__file__).resolve().parents[2]
 CHUNK = 25

@@ -4,11 +4,12 @@ A page that is being zeroed is given to nobody, by no path (R16, R28); it comes 
 a page writes to it, so a page that passes for zero and is not, or is zeroed in somebody's hands, is found.
 """
 
-from contextlib import suppress
 from typing import Any, ClassVar
 
-import uvmfree
-from tests.explore.pages import Pages
+from tests.explore.pages import WORDS, Pages
+from tests.model.operations import do
+from tests.model.page_operations import IdleZero, Run
+from tests.model.ranged import Ranged
 
 
 class Idling(Pages):
@@ -20,21 +21,16 @@ class Idling(Pages):
         ("run", "some", "grab", "redistribute", "give", "timer", "tick"),
     )
     tunables: ClassVar[dict[str, Any]] = {"design": "percpu"}
-
-    def idle_one(self, thread: int) -> None:
-        self.idled(0, pieces=9)
-
-    def idle_two(self, thread: int) -> None:
-        self.idled(0, pieces=18)
-
-    def idle_break(self, thread: int) -> None:
-        self.idled(0, pieces=3)
+    words = WORDS | {
+        "idle_one": IdleZero(9, cpu=0),
+        "idle_two": IdleZero(18, cpu=0),
+        "idle_break": IdleZero(3, cpu=0),
+    }
 
     def grab(self, thread: int) -> None:
         """Ask for a run of just that page which is being zeroed; to be had only if that has ended meanwhile (R28)."""
-        for pg in self.uvm._state.cpus[0].zeroing():
-            with suppress(uvmfree.OutOfPages):
-                self.took(thread, *self.uvm.pglistalloc(1, low=pg.pfn, high=pg.pfn + 1, boundary=1))
+        for pg in self.uvm.cpus[0].zeroing():
+            do(Run(Ranged(1, pg.pfn, pg.pfn + 1, 1, 1, 1)), self.table.hands[thread])
 
 
 class FpageqlockIdling(Idling):

@@ -14,6 +14,7 @@ not explore is modelled here:
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from uvmfree.kern.lockdebug import LockDebug
@@ -80,6 +81,9 @@ class ClockLock:
             for wake in self._sleepers:
                 wake.set()
         self._machine.step()
+
+    def locked(self) -> bool:
+        return self._lock.locked()
 
     def _try(self) -> bool:
         with self._machine.atomic():
@@ -209,6 +213,9 @@ class ExploreMachine:
     def me(self) -> int:
         """Number the threads in the order in which they first ask: a message then reads the same when replayed."""
         return self._ids.setdefault(threading.get_ident(), len(self._ids))
+
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def sleep(self, seconds: float) -> None:
         self.step()

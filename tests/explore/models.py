@@ -11,10 +11,10 @@ from tests.explore.everything import Everything
 from tests.explore.explorer import Outcome, explore_programs
 from tests.explore.hotplug import FpageqlockHotplugging, Hotplugging
 from tests.explore.idling import FpageqlockIdling, Idling
-from tests.explore.model import Model
 from tests.explore.pages import BoundedCounting, BoundedPages, Counting, FpageqlockCounting, FpageqlockPages, Pages
 from tests.explore.paging import PagingSystem
 from tests.explore.reserves import RefillReserves, Reserves
+from tests.explore.scene import Model
 from tests.explore.waiting import Waiting, WaitingSystem
 from tests.explore.xcalls import OneXcall, Xcalls
 
@@ -31,12 +31,12 @@ LISTS: Final = ("uvmfree/uvm/designs", "uvmfree/uvm/freelist.py", "uvmfree/uvm/p
 
 HOTPLUG: Final = (
     "alloc.free/alloc.free/detach.attach/idle_one",
-    "free.rebind/free.alloc/more.detach/idle_break.give",
-    "alloc/free.rebind/detach.some.redistribute/idle_one.other",
+    "free.bind/free.alloc/more.detach/idle_break.give",
+    "alloc/free.bind/detach.some.redistribute/idle_one.other",
 )
 
-COMINGS: Final = ((), ("alloc", "free", "rebind"), ("detach", "attach"), ())
-COMES: Final = ("/alloc.alloc/detach.attach/", "/free.alloc/detach.attach/", "/rebind.alloc/detach.attach.detach/")
+COMINGS: Final = ((), ("alloc", "free", "bind"), ("detach", "attach"), ())
+COMES: Final = ("/alloc.alloc/detach.attach/", "/free.alloc/detach.attach/", "/bind.alloc/detach.attach.detach/")
 COMING: Final = ("uvmfree/uvm/hotplug.py", "uvmfree/uvm/refuse.py", "uvmfree/uvm/allocator.py")
 
 IDLE: Final = (
@@ -48,7 +48,7 @@ IDLE: Final = (
 
 PAGING: Final = (
     "free.wait/free.free/give.redistribute",
-    "free.wait/free.free/give.timer",
+    "free.wait/free.free/give.alarm",
     "wait/free.free/give.give",
 )
 

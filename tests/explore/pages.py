@@ -2,15 +2,24 @@
 
 Two threads play CPUs 0 and 1, a third does what any thread may do to all CPUs. In the end every page is in exactly
 one place, nobody was given a page that another held, and every counter equals what is walked.
+
+=> What a thread may do is said in words of one vocabulary, WORDS: operations of tests/model with what they need.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
 
 import uvmfree
 from tests.explore.machine import ExploreMachine
-from tests.explore.model import Scene
-from uvmfree.uvm.page import VmPage
+from tests.explore.scene import Scene
+from tests.model import page_operations as page
+from tests.model import system_operations as system
+from tests.model.hands import Table
+from tests.model.operations import Op, do
+from tests.model.ranged import one_run, scattered
+from tests.model.rest import check_all_free, check_at_rest
 
 SMALL: dict[str, Any] = {
     "npages": 24, "ncpus": 2, "ncolors": 2, "pagesize": 1 << 15, "redistribute_interval_s": 1.0,
@@ -20,13 +29,77 @@ SMALL: dict[str, Any] = {
 CACHED_FROM = 16
 """From this frame on stand the pages that the scene puts into the caches; a ranged allocation takes those."""
 
-STAMP = b"in hand."
+PATIENCE_S = 0.5
+
+WORDS: Final[Mapping[str, Op]] = MappingProxyType(
+    {
+        "alloc": page.Alloc(),
+        "zalloc": page.Alloc(how=page.How(zero=True)),
+        "free": page.Free(),
+        "freelast": page.Free(at=-1),
+        "give": page.Free(by="system"),
+        "givelast": page.Free(at=-1, by="system"),
+        "reclaim": page.Free(by="daemon"),
+        "run": page.Run(one_run(2, CACHED_FROM)),
+        "some": page.Run(scattered(3, CACHED_FROM)),
+        "patient": page.Run(scattered(12), waitok=True),  # without the time to wait for those that are missing (R29)
+        "idle_one": page.IdleZero(9, cpu=1),
+        "idle_break": page.IdleZero(3, cpu=1),
+        "redistribute": system.Redistribute(),
+        "timer": system.Ask("timers"),
+        "pressure": system.Ask("pass"),
+        "bind": system.Bind(),
+        "detach": system.Detach(1),
+        "attach": system.Attach(1),
+        "other": system.Detach(0),  # refused if CPU 1 is away
+        "more": system.Recolor(4),
+        "fewer": system.Recolor(1),
+        "kick": system.Ask("kick"),
+        "wait": system.Wait(),
+        "waitfor": system.Wait(PATIENCE_S),
+        "call": system.Ask("call and wait"),
+        "look": system.Ask("look"),
+        "audit": system.Ask("audit"),
+        "close": system.Ask("close"),
+    }
+)
 
 CPU_OPS = ("alloc", "free", "zalloc", "freelast")
 ANY_OPS = ("redistribute", "timer", "pressure", "run", "some", "give", "reclaim", "tick")
 
 
-class Pages(Scene):
+class Spoken(Scene):
+    """A scene of one system: a word is a method of the scene, or else an operation of the vocabulary."""
+
+    words: ClassVar[Mapping[str, Op]] = WORDS
+    rebinds: ClassVar[bool] = False
+    """Whether CPUs go, or are taken over: who asks one that did is refused."""
+    keeps: ClassVar[bool] = True
+    """Whether each part goes on with the object by which it played its CPU first, or asks for that of now."""
+
+    uvm: uvmfree.Uvm
+    table: Table
+
+    def seat(self) -> None:
+        """Give every part its hands, when the system is booted."""
+        self.table = Table(self.uvm, len(self.PARTS))
+        if self.keeps:
+            for hands, cpu in zip(self.table.hands, self.uvm.cpus, strict=False):
+                hands.played = cpu
+
+    def do(self, thread: int, word: str) -> None:
+        if hasattr(self, word):
+            super().do(thread, word)
+            return
+        spoken = self.words[word]
+        with suppress(*((uvmfree.BindError,) if spoken.by_cpu and self.rebinds else ())):
+            do(spoken, self.table.hands[thread])
+
+    def tick(self, thread: int) -> None:
+        self.machine.advance(1.0)
+
+
+class Pages(Spoken):
     """A system without threads of its own: each path of redistribution is an operation."""
 
     PARTS = (CPU_OPS, CPU_OPS, ANY_OPS)
@@ -40,107 +113,15 @@ class Pages(Scene):
     def __init__(self) -> None:
         self.machine = ExploreMachine(lockdebug=self.lockdebug)
         self.uvm = uvmfree.boot(self.machine, **SMALL | self.tunables)  # type: ignore[arg-type]
-        self.cpus = self.uvm.cpus
-        self.held: list[list[VmPage]] = [[] for _ in self.PARTS]
-        self.holder: dict[int, int] = {}
-        self.took(2, *self.uvm.pglistalloc(2, nsegs=2))
-        for thread, cpu in enumerate(self.cpus):
-            self.took(thread, *(cpu.pagealloc() for _ in range(2 + self.cached)))
-            for _ in range(self.cached):
-                Pages.free(self, thread)
-
-    def took(self, thread: int, *pages: VmPage | None) -> None:
-        """Note who holds pages; nobody else may."""
-        for pg in pages:
-            if pg is not None:
-                other = self.holder.setdefault(pg.pfn, thread)
-                assert other == thread, f"thread {thread} was given {pg!r}, which thread {other} holds"
-                assert pg.list is None, f"thread {thread} was given {pg!r}"
-                self.uvm.physmem.bytes_of(pg)[:8] = STAMP
-                self.held[thread].append(pg)
-
-    def gives(self, thread: int, index: int) -> VmPage | None:
-        """Take a page out of a thread's hands, if there is one."""
-        if not self.held[thread]:
-            return None
-        pg = self.held[thread].pop(index)
-        del self.holder[pg.pfn]
-        assert self.uvm.physmem.bytes_of(pg)[:8] == STAMP, f"somebody wrote to {pg!r}, which thread {thread} holds"
-        return pg
-
-    def alloc(self, thread: int) -> None:
-        self.took(thread, self.cpus[thread].pagealloc())
-
-    def zalloc(self, thread: int) -> None:
-        pg = self.cpus[thread].pagealloc(zero=True)
-        assert pg is None or not any(self.uvm.physmem.bytes_of(pg)), f"{pg!r} is not zero"
-        self.took(thread, pg)
-
-    def free(self, thread: int) -> None:
-        if (pg := self.gives(thread, 0)) is not None:
-            self.cpus[thread].pagefree(pg)
-
-    def freelast(self, thread: int) -> None:
-        if (pg := self.gives(thread, -1)) is not None:
-            self.cpus[thread].pagefree(pg)
-
-    def idled(self, index: int, pieces: int) -> None:
-        """Zero pages of an idle CPU, until so many pieces of pages are done and something is runnable."""
-        asked = 0
-
-        def runnable() -> bool:
-            nonlocal asked
-            asked += 1
-            return asked > pieces
-
-        self.uvm.cpus[index].pageidlezero(runnable)
-
-    def redistribute(self, thread: int) -> None:
-        self.uvm.redistribute()
-
-    def timer(self, thread: int) -> None:
-        for index in range(self.uvm.param.ncpus):
-            self.uvm._on_timer(index)
-
-    def pressure(self, thread: int) -> None:
-        self.uvm.pagedaemon.one_pass()
-
-    def tick(self, thread: int) -> None:
-        self.machine.advance(1.0)
-
-    def run(self, thread: int) -> None:
-        self.ranged(thread, 2, 1)
-
-    def some(self, thread: int) -> None:
-        self.ranged(thread, 3, 3)
-
-    def ranged(self, thread: int, size: int, nsegs: int) -> None:
-        with suppress(uvmfree.OutOfPages):
-            self.took(thread, *self.uvm.pglistalloc(size, low=CACHED_FROM, nsegs=nsegs))
-
-    def give(self, thread: int) -> None:
-        if (pg := self.gives(thread, 0)) is not None:
-            self.uvm.pagefree(pg)
-
-    def reclaim(self, thread: int) -> None:
-        """Free a page as the pagedaemon does, past all caches."""
-        if (pg := self.gives(thread, 0)) is not None:
-            self.uvm._design.pagefree_global(pg)
+        self.seat()
+        do(page.Run(scattered(2)), self.table.hands[2])
+        for hands in self.table.hands[: self.uvm.param.ncpus]:
+            do(page.Alloc(2 + self.cached), hands)
+            do(page.Free(self.cached), hands)
 
     def check(self) -> None:
-        uvm = self.uvm
-        uvm.audit()
-        held = sum(map(len, self.held))
-        assert uvm.uvmexp.free + sum(uvm.cached_pages()) + held == uvm.param.npages
-        assert uvm.counter_lag() == 0
-        for thread, pages in enumerate(self.held):
-            while pages:
-                pg = self.gives(thread, 0)
-                assert pg is not None
-                uvm.pagefree(pg)
-        uvm.redistribute()
-        assert uvm.uvmexp.free == uvm.param.npages
-        uvm.audit()
+        check_at_rest(self.uvm, self.table.books())
+        check_all_free(self.uvm, self.table)
 
 
 class Counting(Pages):

@@ -5,19 +5,20 @@ pass of the daemon that would is made only when the pageout arrives.
 """
 
 from tests.explore.waiting import WaitingSystem
+from tests.model.operations import do
+from tests.model.system_operations import Ask, PageoutStart
 
 
 class PagingSystem(WaitingSystem):
     """A running system with a page on its way to swap from the beginning to the end."""
 
-    PARTS = (("wait", "free"), ("free", "waitfor"), ("redistribute", "give", "timer", "tick"))
+    PARTS = (("wait", "free"), ("free", "waitfor"), ("redistribute", "give", "alarm", "tick"))
 
     def __init__(self) -> None:
         super().__init__()
-        self.start(2)
+        do(PageoutStart(), self.table.hands[2])
 
-    def timer(self, thread: int) -> None:
-        """Be the timer of each xc thread, one after the other (P9)."""
+    def alarm(self, thread: int) -> None:
+        """Be the timer of each xc thread when their time has come (P9)."""
         self.machine.advance(1.0)
-        for index in range(self.uvm.param.ncpus):
-            self.uvm._on_timer(index)
+        do(Ask("timers"), self.table.hands[thread])

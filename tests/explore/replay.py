@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from tests.explore.explorer import replay
-from tests.explore.model import parsed
 from tests.explore.models import MODELS
+from tests.explore.scene import parsed
 
 
 def main() -> int:

@@ -7,6 +7,9 @@ should keep has judged by a count that was not the list's when he took it.
 from typing import ClassVar
 
 from tests.explore.pages import Pages
+from tests.model.operations import do
+from tests.model.page_operations import Run
+from tests.model.ranged import scattered
 
 ABOVE = 3
 """Pages above the reserve at the start."""
@@ -25,11 +28,11 @@ class Reserves(Pages):
     def __init__(self) -> None:
         super().__init__()
         spare = self.uvm.uvmexp.free - self.uvm.uvmexp.reserve_kernel - ABOVE
-        self.took(2, *(self.cpus[0].pagealloc() for _ in range(spare)))
+        do(Run(scattered(spare)), self.table.hands[2])
 
-    def took(self, thread: int, *pages: object) -> None:
-        super().took(thread, *pages)  # type: ignore[arg-type]
-        on_list, reserve = self.uvm._design.global_free(), self.uvm.uvmexp.reserve_kernel
+    def do(self, thread: int, word: str) -> None:
+        super().do(thread, word)
+        on_list, reserve = self.uvm.design.global_free(), self.uvm.uvmexp.reserve_kernel
         assert on_list >= reserve, f"{on_list} pages are on the global list, {reserve} are the kernel's"
 
 

@@ -13,7 +13,7 @@ from tests.explore.models import explore_model
 
 pytestmark = pytest.mark.explore
 
-BUG_SCHEDULES = 1000
+BUG_SCHEDULES = 3000
 """What a model explores of itself; a bug that it does not find in so many it is as good as blind to."""
 
 RACE = "redistribution_without_the_cpu_lock"

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.explore.explorer import explore_program
-from tests.explore.model import Model, Program, parsed
 from tests.explore.models import MODELS, explore_model
+from tests.explore.scene import Model, Program, parsed
 
 pytestmark = pytest.mark.explore
 

@@ -10,14 +10,17 @@ from typing import Any, ClassVar
 
 import uvmfree
 from tests.explore.machine import NS, ExploreMachine, Unlocked
-from tests.explore.model import Scene
+from tests.explore.pages import PATIENCE_S, WORDS, Spoken
+from tests.explore.scene import Scene
+from tests.model.operations import do
+from tests.model.page_operations import Free, Run
+from tests.model.ranged import scattered
+from tests.model.rest import check_at_rest
+from tests.model.system_operations import PageoutDone, PageoutStart
 from uvmfree.kern.eventlog import EventLog
-from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.pdaemon import Pagedaemon
 from uvmfree.uvm.uvmexp import COUNTERS, Watermarks
-
-PATIENCE_S = 0.5
 
 
 class Waiting(Scene):
@@ -120,7 +123,7 @@ class Waiting(Scene):
         self.at_rest()
         while self.idle():
             self.at_rest()
-        assert self.closed or not self.pageout._kicked, "the daemon sleeps over a kick"
+        assert self.closed or self.pageout.daemon_rests, "the daemon sleeps over a kick"
         self.closed = True
         self.pageout.close()
         assert self.task.join(1.0)
@@ -135,7 +138,7 @@ class Waiting(Scene):
         assert self.daemon.pdwoke <= pageout.kicks + pageout.sleeps + pageout.sleeps * 3 + 4
 
 
-class WaitingSystem(Scene):
+class WaitingSystem(Spoken):
     """A whole system that runs, all its pages in hand: waiters, xc threads, the daemon that drains the caches."""
 
     PARTS = (
@@ -144,78 +147,43 @@ class WaitingSystem(Scene):
         ("redistribute", "start", "done", "give", "tick"),
     )
     tunables: ClassVar[dict[str, Any]] = {"design": "percpu"}
+    words = WORDS | {
+        "free": Free(3, at=-1),
+        "give": Free(3, at=-1, by="system"),
+        "done": PageoutDone(free=True),
+    }
 
     def __init__(self) -> None:
         self.machine = ExploreMachine()
         sizes: dict[str, Any] = {"npages": 18, "ncpus": 2, "ncolors": 1, "pagesize": 1 << 15}
         self.uvm = uvmfree.boot(self.machine, **sizes | self.tunables)  # type: ignore[arg-type]
-        pages = self.uvm.pglistalloc(18, nsegs=18)
-        self.held: list[list[VmPage]] = [pages[:6], pages[6:12], pages[12:]]
-        self.cpus = self.uvm.cpus
-        self.started = 0
+        self.seat()
+        for hands in self.table.hands:
+            do(Run(scattered(6)), hands)
 
     def begin(self) -> None:
         self.uvm.__enter__()
 
-    def wait(self, thread: int) -> None:
-        self.uvm.wait()
-
-    def waitfor(self, thread: int) -> None:
-        self.uvm.wait(PATIENCE_S)
-
-    def alloc(self, thread: int) -> None:
-        pg = self.cpus[thread].pagealloc()
-        if pg is not None:
-            self.held[thread].append(pg)
-
-    def free(self, thread: int) -> None:
-        for _ in range(3):
-            if self.held[thread]:
-                self.cpus[thread].pagefree(self.held[thread].pop())
-
-    def give(self, thread: int) -> None:
-        for _ in range(3):
-            if self.held[thread]:
-                self.uvm.pagefree(self.held[thread].pop())
-
-    def redistribute(self, thread: int) -> None:
-        self.uvm.redistribute()
-
     def start(self, thread: int) -> None:
         """Begin to page one of the pages in hand out."""
-        if self.held[2]:
-            self.uvm.pageout.start(1)
-            self.started += 1
-
-    def done(self, thread: int) -> None:
-        if self.started:
-            self.started -= 1
-            if self.held[2]:
-                self.uvm._design.pagefree_global(self.held[2].pop())
-            self.uvm.pageout.done(1)
-
-    def tick(self, thread: int) -> None:
-        self.machine.advance(1.0)
+        if self.table.hands[thread].held:
+            do(PageoutStart(), self.table.hands[thread])
 
     def idle(self) -> bool:
         uvm = self.uvm
         if uvm.pageout.waiters:
             assert uvm.uvmexp.free <= uvm.uvmexp.reserve_kernel, "a waiter sleeps beside pages on the global list"
             assert uvm.pageout.paging > 0, "a waiter sleeps, and nobody will wake it"
-        started = self.started
-        self.done(2)
-        return started > 0
+        return bool(do(self.words["done"], self.table.hands[2]))
 
     def end(self) -> None:
         self.at_rest()
         while self.idle():
             self.at_rest()
         uvm = self.uvm
-        assert not uvm.pageout._kicked, "the daemon sleeps over a kick"
-        assert (uvm.pageout.waiters, uvm.pageout.paging, uvm.pageout.pdpending) == (0, 0, 0)
-        uvm.audit()
-        held = sum(map(len, self.held))
-        assert uvm.uvmexp.free + sum(uvm.cached_pages()) + held == uvm.param.npages
+        assert uvm.pageout.daemon_rests, "the daemon sleeps over a kick"
+        assert uvm.pageout.waiters == 0
+        check_at_rest(uvm, self.table.books())
         uvm.close()
 
     def check(self) -> None:

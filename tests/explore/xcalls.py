@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import uvmfree
 from tests.explore.machine import NS, ExploreMachine
-from tests.explore.model import Scene
+from tests.explore.scene import Scene
 from uvmfree.errors import XcallError, XcallTimeout
 from uvmfree.kern.xcall import Ticket, Xcall
 

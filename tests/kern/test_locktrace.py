@@ -8,7 +8,7 @@ from tests.kern.tasks import begin, finish
 from uvmfree.kern import locktrace
 from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
-from uvmfree.kern.locktrace import Slice
+from uvmfree.kern.locktrace import Slice, TracingHandle
 from uvmfree.kern.mutex import Mutex
 from uvmfree.machine.threads import ThreadsMachine
 
@@ -117,3 +117,39 @@ def test_a_handle_that_is_retired_stays_in_the_trace() -> None:
     mutex.retire(handle)
     assert len(traced(machine)) == 1
     agree(machine, mutex.snapshot()[0])
+
+
+class Scripted:
+    """A lock that is held by somebody the first `busy` times that it is tried."""
+
+    def __init__(self, busy: int) -> None:
+        self.busy = busy
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        self.busy -= 1
+        return blocking or self.busy < 0
+
+    def release(self) -> None: ...
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *how: object) -> None:
+        self.release()
+
+
+def test_slices_of_one_lock_touch_and_do_not_overlap() -> None:
+    """On a clock that moves by 10 ns with each look: a wait, its hold at once after it, and a hold without a wait."""
+    clock = itertools.count(10, 10)
+    handle = TracingHandle(Scripted(1), "L", "c", lambda: next(clock), lambda: "cpu/0")
+    handle.acquire()
+    handle.release()
+    handle.acquire()
+    handle.release()
+    assert [(one.held, one.began_ns, one.ended_ns) for one in handle.slices()] == [
+        (False, 10, 20),
+        (True, 20, 30),
+        (True, 40, 50),
+    ]
+    counted = handle.snapshot()
+    assert (counted.wait_ns_total, counted.hold_ns_total, counted.contended, counted.acquired) == (10, 20, 1, 2)

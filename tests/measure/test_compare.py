@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.compare import Change, compare, differences
-from uvmfree.measure.record import Record, load
+from uvmfree.measure.record import THREAD_TIMES, Record, load
 
-OLD = load(str(Path(__file__).parent / "record-version-1.json"))
+GIL = load(str(Path(__file__).parent / "record-version-1.json"))
+OLD = replace(GIL, host=replace(GIL.host, gil=False))
 
 
 def with_walls(*walls_ms: float, design: str = "percpu") -> Record:
@@ -112,9 +113,39 @@ def test_records_that_have_nothing_in_common_are_refused() -> None:
             compare(OLD, OLD, tolerance)
 
 
+@pytest.mark.parametrize(("before", "after"), [(GIL, GIL), (GIL, OLD), (OLD, GIL)])
+def test_times_of_threads_that_took_turns_are_not_compared(before: Record, after: Record) -> None:
+    """Counts are, and the same judged as ever."""
+    assert {change.figure for change in compare(OLD, OLD, 0.05)} > THREAD_TIMES - {"faults_per_s"}
+    changes = compare(before, after, 0.05)
+    assert not THREAD_TIMES & {change.figure for change in changes}
+    assert {"shared_locks_per_op", "atomics_per_op"} <= {change.figure for change in changes if change.verdict}
+
+
+def test_where_nothing_can_be_compared_it_is_said() -> None:
+    """A gate that had nothing to compare has not been passed."""
+    with pytest.raises(ArgumentError, match=r"^nothing to compare: the second record has no runs$"):
+        compare(OLD, replace(OLD, runs=[]), 0.05)
+    with pytest.raises(ArgumentError, match=r"^nothing to compare: the first and the second record has no runs$"):
+        compare(replace(OLD, runs=[]), replace(OLD, runs=[]), 0.05)
+    only = replace(OLD, runs=[run for run in OLD.runs if run.lockstat])
+    timed = replace(OLD, runs=[run for run in OLD.runs if not run.lockstat])
+    with pytest.raises(ArgumentError, match=r"^nothing to compare: no figure that is judged is in both records$"):
+        compare(only, timed, 0.05)
+    assert compare(timed, timed, 0.05)
+    with pytest.raises(ArgumentError, match=r"is in both records\. With the GIL, threads take turns"):
+        compare(timed, replace(timed, host=GIL.host), 0.05)
+
+
+def test_runs_that_one_record_lacks_are_told() -> None:
+    """Else a design could be left out of a gate without a word."""
+    (said,) = differences(OLD, replace(OLD, runs=[run for run in OLD.runs if run.design == "percpu"]))
+    assert said == ("runs of fpageqlock: 1 with lockstat and 1 without before, 0 with lockstat and 0 without after")
+
+
 def test_what_else_differs_is_said() -> None:
     assert list(differences(OLD, OLD)) == []
-    other = replace(OLD, host=replace(OLD.host, gil=False, kernel="K"), param=replace(OLD.param, refill=32))
+    other = replace(OLD, host=replace(OLD.host, gil=True, kernel="K"), param=replace(OLD.param, refill=32))
     said = list(differences(OLD, other))
     assert [line.partition(":")[0] for line in said] == ["interpreter", "kernel", "refill"]
     assert said[-1] == "refill: 1 before, 32 after"

@@ -1,15 +1,15 @@
 """The counter file: another process reads what the CPUs count, and tells a run from its end and from rubbish."""
 
 import json
-import mmap
-from contextlib import closing
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import uvmfree
 from uvmfree.errors import ArgumentError, CounterFileError
-from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.measure.counterfile import CounterFile, CounterReader
 from uvmfree.measure.observer import watch
 from uvmfree.measure.top import HEADER, top
@@ -18,9 +18,22 @@ from uvmfree.param import Param
 PARAM = Param(npages=512, ncpus=2, redistribute_interval_s=3600)
 
 
-def booted(file: CounterFile, design: str = "percpu") -> uvmfree.Uvm:
-    machine = ThreadsMachine(counters=file.place)
-    return uvmfree.boot(machine, npages=512, ncpus=2, design=design, redistribute_interval_s=3600)
+PAGE = 4096
+
+
+@contextmanager
+def kept(path: str, param: Param = PARAM) -> Iterator[CounterFile]:
+    """The counter file of a run that has begun."""
+    file = CounterFile(path)
+    file.begin(param)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def booted(design: str = "percpu") -> uvmfree.Uvm:
+    return uvmfree.boot(npages=512, ncpus=2, design=design, redistribute_interval_s=3600)
 
 
 @pytest.fixture
@@ -29,23 +42,29 @@ def path(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
-def test_the_words_that_the_cpus_update_are_those_that_are_read(path: str, design: str) -> None:
-    """P1: uvmexp.free, at once and without a lock; nobody has to publish it."""
-    with closing(CounterFile(path, PARAM)) as file, booted(file, design) as uvm:
+def test_what_is_read_are_the_words_that_the_cpus_update(path: str, design: str) -> None:
+    """P1: uvmexp's counters, as they were when the observer looked last."""
+    with kept(path) as file, booted(design) as uvm:
         reader = CounterReader(path)
+        with watch(uvm, file):
+            assert reader.read().ended is False
         assert reader.read().counts["free"] == 512
         pages = [uvm.cpus[0].pagealloc() for _ in range(30)]
+        with watch(uvm, file):
+            pass
         assert reader.read().counts["free"] == 512 - 30 == uvm.uvmexp.free
         for pg in pages:
             assert pg is not None
             uvm.cpus[0].pagefree(pg)
         uvm.redistribute()
-        assert reader.read().counts["free"] == 512
+        with watch(uvm, file):
+            pass
+        assert reader.read().counts == {"free": 512, "zeropages": 0, "paging": 0, "pdpending": 0}
         uvm.audit()
 
 
 def test_what_the_observer_publishes_is_what_the_cpus_count(path: str) -> None:
-    with closing(CounterFile(path, PARAM)) as file, booted(file) as uvm:
+    with kept(path) as file, booted() as uvm:
         with watch(uvm, file):
             for _ in range(20):
                 pg = uvm.cpus[1].pagealloc()
@@ -69,9 +88,10 @@ def test_what_the_observer_publishes_is_what_the_cpus_count(path: str) -> None:
 
 
 def test_the_end_of_a_run_can_be_seen_and_the_last_counters_stay(path: str) -> None:
-    with closing(CounterFile(path, PARAM)) as file, booted(file) as uvm:
+    with kept(path) as file, booted() as uvm:
         reader = CounterReader(path)
-        assert uvm.cpus[0].pagealloc() is not None
+        with watch(uvm, file):
+            assert uvm.cpus[0].pagealloc() is not None
         assert not reader.read().ended
     read = reader.read()
     assert (read.ended, read.counts["free"]) == (True, 511)
@@ -79,22 +99,101 @@ def test_the_end_of_a_run_can_be_seen_and_the_last_counters_stay(path: str) -> N
 
 
 def test_a_new_run_takes_the_place_of_the_old_one(path: str) -> None:
-    with closing(CounterFile(path, PARAM)) as first:
+    with kept(path) as file:
         reader = CounterReader(path)
         before = reader.read()
-        with closing(CounterFile(path, Param(npages=256, ncpus=3, design="fpageqlock"))):
-            now = reader.read()
-        assert (now.design, now.npages, len(now.cpus)) == ("fpageqlock", 256, 3)
+        os.chmod(path, 0o600)
+        file.end()
+        file.begin(Param(npages=256, ncpus=3, design="fpageqlock"))
+        now = reader.read()
+        assert (now.design, now.npages, len(now.cpus), now.ended) == ("fpageqlock", 256, 3, False)
         assert now.run != before.run
-        with booted(first) as uvm:  # and the old run is not disturbed
-            uvm.audit()
+        assert os.stat(path).st_mode & 0o777 == 0o600
+    with kept(path) as again:  # and so does another command's
+        assert reader.read().run not in (before.run, now.run)
+        assert again.problem is None
     assert list(Path(path).parent.iterdir()) == [Path(path)]  # nothing half-made is left
+
+
+def test_two_commands_do_not_share_a_file(path: str, tmp_path: Path) -> None:
+    """The second is told, whether its name for the file is the same or a link; the first is not disturbed."""
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    with kept(path) as file:
+        for run in range(2):
+            for name in (path, str(link)):
+                with pytest.raises(ArgumentError, match=f"--counters {name}: another run keeps its counters there"):
+                    CounterFile(name).begin(PARAM)
+            assert CounterReader(path).read().ended is False
+            if not run:
+                file.end()
+                file.begin(PARAM)
+    with kept(str(link)):
+        assert link.is_symlink()
+
+
+def test_of_two_commands_that_begin_at_once_one_is_told(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there was no file there is none to lock: the other one makes its own at the last moment."""
+    link, other = os.link, CounterFile(path)
+
+    def late(source: str, place: str) -> None:
+        monkeypatch.setattr(os, "link", link)
+        other.begin(Param(npages=256, ncpus=1))
+        link(source, place)
+
+    monkeypatch.setattr(os, "link", late)
+    with pytest.raises(ArgumentError, match="another run keeps its counters there"):
+        CounterFile(path).begin(PARAM)
+    assert CounterReader(path).read().npages == 256
+    other.close()
+    assert list(Path(path).parent.iterdir()) == [Path(path)]
+
+
+@pytest.mark.parametrize("size", [0, 100, PAGE, PAGE + 100])
+def test_who_truncates_the_file_kills_neither_the_writer_nor_a_reader(path: str, size: int) -> None:
+    with kept(path) as file, booted() as uvm:
+        reader = CounterReader(path)
+        os.truncate(path, size)
+        with pytest.raises(CounterFileError, match=r"counters: the counter page was truncated$"):
+            reader.read()
+        with watch(uvm, file):
+            assert uvm.cpus[0].pagealloc() is not None
+        assert file.problem is None
+        if size >= PAGE:  # the header is there, and the words have come again
+            assert reader.read().counts["free"] == 511
+        else:
+            for one in (reader.read, lambda: CounterReader(path)):
+                with pytest.raises(CounterFileError, match=r"counters: the counter page was truncated$"):
+                    one()
+        file.begin(PARAM)
+        assert reader.read().ended is False
+
+
+def test_words_of_two_moments_are_not_mixed(path: str) -> None:
+    """A reader that falls into a write reads again; words that never fit their checksum are refused."""
+    with kept(path):
+        whole = Path(path).read_bytes()
+    Path(path).write_bytes(whole[: PAGE + 8] + b"\1" + whole[PAGE + 9 :])
+    with pytest.raises(CounterFileError, match="is a counter page that is damaged"):
+        CounterReader(path)
+
+
+def test_counters_that_cannot_be_written_do_not_end_a_run(path: str) -> None:
+    """The disk may be full, and somebody may have taken the place between two runs."""
+    with kept(path) as file, booted() as uvm:
+        Path(path).unlink()
+        with kept(path):
+            file.begin(PARAM)
+            assert file.problem == f"--counters {path}: another run keeps its counters there; name another file"
+            with watch(uvm, file):
+                pass
+        file.end()
 
 
 def test_a_page_that_vanished_is_named(path: str) -> None:
     with pytest.raises(CounterFileError, match="there is no such file; a run makes it with --counters"):
         CounterReader(path)
-    with closing(CounterFile(path, PARAM)):
+    with kept(path):
         reader = CounterReader(path)
         Path(path).unlink()
         with pytest.raises(CounterFileError, match="the counter page has vanished"):
@@ -102,7 +201,7 @@ def test_a_page_that_vanished_is_named(path: str) -> None:
 
 
 def header(**fields: object) -> bytes:
-    return json.dumps(fields).encode().ljust(5 * mmap.PAGESIZE, b"\0")
+    return json.dumps(fields).encode().ljust(5 * PAGE, b"\0")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +219,7 @@ def header(**fields: object) -> bytes:
             "version 9",
         ),
         (
-            json.dumps({"format": "uvmfree.counters", "version": 1, "ncpus": 1}).encode().ljust(20000, b"\0"),
+            json.dumps({"format": "uvmfree.counters", "version": 2, "ncpus": 1}).encode().ljust(20000, b"\0"),
             "damaged",
         ),
     ],
@@ -132,20 +231,20 @@ def test_something_else_is_refused(path: str, content: bytes, says: str) -> None
 
 
 def test_a_page_that_is_cut_off_is_refused(path: str) -> None:
-    with closing(CounterFile(path, PARAM)):
+    with kept(path):
         whole = Path(path).read_bytes()
-    Path(path).write_bytes(whole[: 2 * mmap.PAGESIZE])
-    with pytest.raises(CounterFileError, match="cut off or damaged"):
+    Path(path).write_bytes(whole[:-1])
+    with pytest.raises(CounterFileError, match="the counter page was truncated"):
         CounterReader(path)
 
 
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"--counters .*nowhere"):
-        CounterFile(str(tmp_path / "nowhere" / "counters"), PARAM)
+        CounterFile(str(tmp_path / "nowhere" / "counters")).begin(PARAM)
 
 
 def test_rates_are_what_happened_between_two_looks(path: str) -> None:
-    with closing(CounterFile(path, PARAM)) as file, booted(file) as uvm:
+    with kept(path) as file, booted() as uvm:
         reader = CounterReader(path)
         with watch(uvm, file):
             pass
@@ -168,9 +267,9 @@ def test_rates_are_what_happened_between_two_looks(path: str) -> None:
 
 
 def test_two_runs_have_no_rates_in_common(path: str) -> None:
-    with closing(CounterFile(path, PARAM)):
+    with kept(path):
         before = CounterReader(path).read()
-    with closing(CounterFile(path, PARAM)) as file, booted(file) as uvm:
+    with kept(path) as file, booted() as uvm:
         with watch(uvm, file):
             assert uvm.cpus[0].pagealloc() is not None
         assert top(before, CounterReader(path).read()).allocs_per_s == 0

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from tests.workload.perf_lines import line
 from uvmfree.errors import RecordError
 from uvmfree.measure import record as records
+from uvmfree.measure import stress as stresses
 from uvmfree.measure import workloads
 from uvmfree.measure.bench import measure, new_record
-from uvmfree.measure.record import Record, load, of_document
+from uvmfree.measure.record import THREAD_TIMES, Record, load, of_document
 from uvmfree.measure.run import figures
+from uvmfree.measure.stress_run import StressRun
 from uvmfree.param import Param
 from uvmfree.uvm.designs import REGISTRY
 from uvmfree.workload.trace import read_trace
@@ -74,6 +77,30 @@ def test_version_1_is_read() -> None:
     assert all(run.samples is None and run.events == () for run in old.runs)
 
 
+def test_version_2_is_read(plain: dict[str, Any], measured: Record) -> None:
+    """It had no `not_measurable`, and no counts of what was asked for: rates are then of what was done."""
+    plain["version"] = 2
+    with pytest.raises(RecordError, match="has 'not_measurable', which is no field"):
+        of_document(plain, "plain")
+    del plain["not_measurable"], plain["workload"]["note"]
+    for run in plain["runs"]:
+        run["counts"] = {}
+    old = of_document(plain, "plain")
+    for run, today in zip(old.runs, measured.runs, strict=True):
+        assert figures(run).page_operations == figures(today).page_operations_done == 120
+        assert figures(run).runs_asked is None
+
+
+@pytest.mark.parametrize("gil", [True, False])
+def test_what_is_not_measurable_with_the_gil_is_kept_and_marked(measured: Record, gil: bool) -> None:
+    """The figures of how threads ran beside each other; other programs find their names in the file."""
+    here = replace(measured, host=replace(measured.host, gil=gil))
+    document = json.loads(json.dumps(here.document()))
+    assert document["not_measurable"] == (sorted(THREAD_TIMES) if gil else [])
+    assert document["runs"][0]["figures"]["wait_share_percent"] is not None
+    assert of_document(document, "made") == here
+
+
 def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
     """Return what puts a value at a place of a document."""
 
@@ -90,8 +117,8 @@ def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
     [
         (lambda d: d.pop("schema"), "has no schema"),
         (put("schema", value="other"), "schema 'other'"),
-        (put("version", value=3), "is of version 3; this uvmfree reads up to 2, use a newer one"),
-        (put("version", value="2"), "version '2'"),
+        (put("version", value=4), "is of version 4; this uvmfree reads up to 3, use a newer one"),
+        (put("version", value="3"), "version '3'"),
         (put("version", value=True), "version True"),
         (put("kind", value="tale"), "kind: must be bench or stress, is 'tale'"),
         (put("runs", value={}), r"runs: must be a list, is \{\}"),
@@ -116,6 +143,19 @@ def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("runs", 0, "samples", "cached", 1, value=[]), r"samples.cached\[1\]: must have \d+ entries, has 0"),
         (lambda d: d["runs"][0]["redistributions"].pop("timer"), r"runs\[0\].redistributions: has no 'timer'"),
         (put("runs", 0, "design", value="x"), r"runs\[0\].design: must be one of fpageqlock, percpu, is 'x'"),
+        (put("version", value=10**5000), "is of version a larger one; this uvmfree reads up to 3"),
+        (put("runs", 0, "drive", "wall_ns", value=1 << 63), "wall_ns: must be a whole number within 64 bits"),
+        (put("runs", 0, "drive", "wall_ns", value=10**5000), "wall_ns: must be a whole number within 64 bits"),
+        (put("runs", 0, "drive", "wall_ns", value=0), "wall_ns: must be 1 or more, is 0"),
+        (put("runs", 0, "locks", 0, "wait_hist", 3, value=-(1 << 63)), r"wait_hist\[3\]: must be .* within 64 bits"),
+        (put("host", "switch_interval_s", value=10**5000), "switch_interval_s: must be a number within 64 bits"),
+        (put("host", "switch_interval_s", value=float("nan")), "must be a number within 64 bits, is nan"),
+        (put("host", "switch_interval_s", value=float("-inf")), "must be a number within 64 bits, is -inf"),
+        (put("host", "kernel", value=[10**5000]), "kernel: must be a text, is a list"),
+        (put("host", "kernel", value="\ud800"), r"kernel: must be a text, has half a character: '.ud800'"),
+        (put("runs", 0, "counts", "a\x1b[2J", value=""), r"counts\.a.x1b\[2J: must be a whole number"),
+        (put("runs", 0, "counts", "\udfff", value=1), "counts: must be a text, has half a character"),
+        (put("designs", value=["\x1b[2J"]), r"design: must be one of .x1b\[2J, is "),
     ],
 )
 def test_what_is_no_record_is_refused_by_place(
@@ -125,7 +165,7 @@ def test_what_is_no_record_is_refused_by_place(
     with pytest.raises(RecordError, match=says) as refused:
         of_document(plain, "a.json")
     assert str(refused.value).startswith("a.json")
-    assert "\n" not in str(refused.value)
+    assert str(refused.value).isprintable()
 
 
 @pytest.mark.parametrize("value", [None, 1, "text", [], [1], {}])
@@ -149,7 +189,9 @@ def test_a_file_that_was_cut_off_within_a_text_is_said_to_break_off(plain: dict[
         load(str(file))
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"PAR1", b"[" * 200_000, b"{} {}", b"NaN"])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"PAR1", b"[" * 200_000, b"{} {}", b"NaN", b'{"schema": ' + b"9" * 5000 + b"}"]
+)
 def test_a_file_that_is_no_json_is_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "other.bin"
     file.write_bytes(content)
@@ -203,4 +245,22 @@ def test_whatever_stands_anywhere_it_is_a_record_or_one_clean_error(path: tuple[
 
 
 def test_the_schema_of_today_is_the_one_that_is_written(plain: dict[str, Any]) -> None:
-    assert (plain["schema"], plain["version"]) == (records.SCHEMA, records.VERSION) == ("uvmfree.record", 2)
+    assert (plain["schema"], plain["version"]) == (records.SCHEMA, records.VERSION) == ("uvmfree.record", 3)
+
+
+@pytest.mark.parametrize("gone", ["injected", "survived"])
+def test_a_fault_that_does_not_say_how_often_is_refused(gone: str) -> None:
+    made = stresses.new_record(stresses.Options(ncpus=2, npages=256), ("percpu",))
+    made.stress.append(StressRun("percpu", faults={"storm": {"injected": 2, "survived": 1}}))
+    document = json.loads(json.dumps(made.document()))
+    assert of_document(document, "a.json").stress == made.stress
+    del document["stress"][0]["faults"]["storm"][gone]
+    with pytest.raises(RecordError, match=rf"^a\.json\.stress\[0\]\.faults\.storm: has no '{gone}'$"):
+        of_document(document, "a.json")
+
+
+def test_a_stress_record_without_its_length_is_refused() -> None:
+    document = json.loads(json.dumps(stresses.new_record(stresses.Options(), ("percpu",)).document()))
+    document["seconds"] = None
+    with pytest.raises(RecordError, match=r"^a\.json\.seconds: must be a number, is None$"):
+        of_document(document, "a.json")

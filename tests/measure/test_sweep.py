@@ -21,7 +21,7 @@ def grid(**changes: Any) -> Grid:
         "workloads": ("pressure",),
         "ncpus": (1, 2),
         "designs": ("fpageqlock", "percpu"),
-        "settings": (("redistribute_interval_s", ("0.1", "1")), ("npages", ("512",))),
+        "settings": (("ncolors", ("4", "8")), ("npages", ("512",))),
         "repetitions": 1,
         "seconds": 0.02,
     }
@@ -41,11 +41,11 @@ def saved(sweep: Sweep) -> Any:
 def test_a_grid_is_every_combination_in_order() -> None:
     found = grid().cells()
     assert len(found) == len(set(found)) == 8
-    assert str(found[0]) == "pressure, 1 CPUs, fpageqlock, redistribute_interval_s=0.1, npages=512"
+    assert str(found[0]) == "pressure, 1 CPU, fpageqlock, ncolors=4, npages=512"
     assert [cell.design for cell in found[:4]] == ["fpageqlock", "percpu"] * 2  # designs interleave
     assert {cell.settings for cell in found} == {
-        ("redistribute_interval_s=0.1", "npages=512"),
-        ("redistribute_interval_s=1", "npages=512"),
+        ("ncolors=4", "npages=512"),
+        ("ncolors=8", "npages=512"),
     }
 
 
@@ -76,7 +76,7 @@ def test_every_cell_is_measured_once_and_saved_at_once(executor: Executor) -> No
     for cell, record in sweep.records.items():
         assert record.designs == (cell.design,)
         assert record.workload.ncpus == cell.ncpus
-        assert str(record.param.redistribute_interval_s).startswith(cell.settings[0].split("=")[1])
+        assert str(record.param.ncolors) == cell.settings[0].split("=")[1]
         assert len(record.runs) == 1
 
 
@@ -103,9 +103,50 @@ def test_another_grid_is_refused_and_the_file_left_alone(executor: Executor, tmp
     file = tmp_path / "sweep.json"
     file.write_text(json.dumps(Sweep(grid().cells()).document()))
     before = file.read_bytes()
-    with pytest.raises(ArgumentError, match="is a sweep of another grid; name another file, or remove it"):
-        resume(grid(ncpus=(1,)).cells(), str(file))
+    for other in (grid(ncpus=(1,)), grid(ncpus=(1, 2), repetitions=2), grid(ncpus=(2, 4))):
+        with pytest.raises(
+            ArgumentError, match=r"another grid: pressure, . CPUs?, .* is not in this one; ask for all"
+        ):
+            resume(other.cells(), str(file))
     assert file.read_bytes() == before
+
+
+def test_a_design_is_measured_once_for_what_it_does_not_use() -> None:
+    one = grid(ncpus=(1,), settings=(("refill", ("1", "4", "32")), ("ncolors", ("4", "8"))))
+    settings = {design: [cell.settings for cell in one.cells() if cell.design == design] for design in one.designs}
+    assert settings["fpageqlock"] == [("ncolors=4",), ("ncolors=8",)]
+    assert len(settings["percpu"]) == len(set(settings["percpu"])) == 6
+    assert (one.unused("fpageqlock"), one.unused("percpu")) == (["refill"], [])
+    with pytest.raises(ParamError, match="refill=0: must be from 1 to 4096"):
+        grid(designs=("fpageqlock",), settings=(("refill", ("0",)),)).cells()
+
+
+ONLY_PAGES = (("npages", ("512",)),)
+TWO_CPUS: dict[str, Any] = {"ncpus": (2,), "settings": (("npages", ("1024",)),)}
+
+
+@pytest.mark.parametrize(
+    ("first", "more"),
+    [
+        ({}, {"ncpus": (1, 2, 4)}),
+        ({}, {"ncpus": (4, 2, 1)}),
+        ({}, {"settings": (("ncolors", ("2", "4", "8")), *ONLY_PAGES)}),
+        ({"designs": ("percpu",)}, {}),
+        (TWO_CPUS, TWO_CPUS | {"workloads": ("handoff", "pressure")}),
+    ],
+    ids=["CPUs", "another order", "values", "designs", "workloads"],
+)
+def test_a_sweep_is_extended_by_what_is_new(
+    executor: Executor, tmp_path: Path, first: dict[str, Any], more: dict[str, Any]
+) -> None:
+    """And nothing that it has is measured again, or lost."""
+    file = tmp_path / "sweep.json"
+    sweep = Sweep(grid(**first).cells())
+    list(run_sweep(sweep, executor, lambda grown: None, at_once=2))
+    file.write_text(json.dumps(sweep.document()))
+    wider = resume(grid(**more).cells(), str(file))
+    assert wider.records == sweep.records
+    assert set(wider.left()) == set(grid(**more).cells()) - set(sweep.cells) != set()
 
 
 @pytest.mark.parametrize(

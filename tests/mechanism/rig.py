@@ -64,7 +64,7 @@ class _Hooked:
         self._machine = machine
         self._name = name
         self._lock = threading.Lock()
-        self.acquire = self._lock.acquire
+        self.acquire, self.locked = self._lock.acquire, self._lock.locked
 
     def release(self) -> None:
         self._lock.release()

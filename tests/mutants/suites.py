@@ -2,8 +2,8 @@
 
 
 def machine(variant: str) -> str:
-    """Any calls on any CPU beside a naive model (tests/stateful), for one design or variant."""
-    return f"stateful/test_machine.py::test_any_calls_give_what_the_model_gives[{variant}]"
+    """Any calls on any CPU beside a naive model (tests/model), for one design or variant."""
+    return f"model/test_machine.py::test_any_calls_give_what_the_model_gives[{variant}]"
 
 
 def schedules(model: str) -> str:

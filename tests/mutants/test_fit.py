@@ -10,7 +10,7 @@ import pytest
 
 from tests.mutants.bugs import MUTANTS
 from tests.mutants.mutation import ROOT, Disarmed, Mutant, after, become, before, forget
-from tests.mutants.run import run
+from tests.mutants.run import BOUND_S, run
 
 MUST = (
     "forgotten spill", "splice loses the tail", "count before publish", "free read inside the wrong lock",
@@ -92,6 +92,7 @@ def test_a_change_that_does_not_fit_is_refused_and_named(where: str, change: obj
         made(where, change).mutate(SOURCE)
 
 
+@pytest.mark.timeout(2 * BOUND_S)
 def test_a_process_with_a_mutant_has_it(tmp_path: Path) -> None:
     """The plugin puts the bug where the package is imported from, and says how the tests ended."""
     (tmp_path / "test_it.py").write_text(

@@ -98,24 +98,44 @@ def test_throughput_stands_beside_the_ideal() -> None:
         assert linear["y"] == pytest.approx([medians[0], 2 * medians[0], 4 * medians[0]])
     rows = figure.one("table").rows()
     assert len(rows) == 1 + 6
-    assert {row[-1] for row in rows[1:]} == {"off"}
+    assert {row[-1] for row in rows[1:]} == {"2"}
     assert "more threads than the 2 processors of the host" in json.dumps(plotted(figure))
     assert len(plotted(figure)["layout"]["shapes"]) == 1
 
 
-def test_with_the_gil_scaling_is_marked_as_none() -> None:
-    alone = section(page(*(record(ncpus=ncpus, gil=True) for ncpus in (1, 2))), "scaling")
-    assert "no measure of scaling" in plotted(alone.one("figure"))["layout"]["legend"]["title"]["text"]
-    both = section(page(*(record(ncpus=ncpus, gil=gil) for ncpus in (1, 2) for gil in (False, True))), "scaling")
-    names = [each["name"] for each in plotted(both.one("figure"))["data"]]
-    assert "percpu, CPython 3.11.7, with the GIL, no measure of scaling" in names
-    assert "percpu, CPython 3.13.5, free-threaded" in names
-    assert [name for name in names if name.startswith("linear")] == ["linear, fpageqlock", "linear, percpu"]
-    assert {row[-1] for row in both.one("table").rows()[1:]} == {
-        "on",
-        "off",
-        *[row[-1] for row in both.one("table").rows() if len(row) == 1],
-    }
+def test_with_the_gil_times_of_threads_are_left_out_and_it_is_said() -> None:
+    """No empty plot, and no number of what threads that took turns waited or did; counts stay."""
+    top = page(*(record(ncpus=ncpus, gil=True) for ncpus in (1, 2)))
+    titles = [figure.one("h3").text for name in SECTIONS[1:4] for figure in section(top, name).all("figure")]
+    assert titles == ["Shared-lock acquisitions per page operation", "Sleeps in uvm_wait"]
+    for name, what in (("locks", "time that they waited for"), ("scaling", "throughput"), ("waits", "page locks")):
+        (said,) = (p.text for p in section(top, name).all("p") if "with the GIL" in p.text)
+        assert said.startswith("These records were measured with the GIL: threads took turns, so ")
+        assert what in said
+        assert "free-threaded Python" in said
+        assert not re.search("Wait share is|linear line", section(top, name).text)
+    calm = record(gil=True)
+    calm = replace(calm, runs=[replace(run, waits=replace(run.waits, sleep_hist=(0,) * 40)) for run in calm.runs])
+    bare = section(page(calm), "waits")
+    assert not bare.all("figure")
+    assert "bucket" not in bare.text
+    (titles_of_grid,) = (
+        [figure.one("h3").text for figure in group.all("figure")]
+        for group in section(page(*grid((0.1, 1.0), (0.01, 0.1), gil=True)), "redistribution").all("details")[:1]
+    )
+    assert "Pages moved on or off the global list per page operation" in titles_of_grid
+    assert "Page operations per second" not in titles_of_grid
+
+
+def test_beside_records_with_the_gil_the_others_are_shown_whole() -> None:
+    free = [record(ncpus=ncpus) for ncpus in (1, 2)]
+    alone, both = page(*free), page(*free, *(record(ncpus=ncpus, gil=True) for ncpus in (1, 2)))
+    for name, at in (("locks", 0), ("scaling", 0), ("waits", 0)):
+        one, other = (section(top, name).all("figure")[at] for top in (alone, both))
+        rows = [[row for row in figure.all("table")[0].rows() if len(row) > 1] for figure in (one, other)]
+        assert rows[0] == rows[1]
+        assert "Some of these records were measured with the GIL" in section(both, name).text
+        assert "GIL" not in section(alone, name).text
 
 
 def test_one_number_of_cpus_is_no_line() -> None:
@@ -125,7 +145,7 @@ def test_one_number_of_cpus_is_no_line() -> None:
 
 
 def test_quantiles_are_bounds_and_said_to_be() -> None:
-    one = record(gil=True)
+    one = record()
     top = section(page(one), "waits")
     assert "upper end of its bucket" in top.all("p")[0].text
     locks, sleeps = top.all("figure")

@@ -82,3 +82,16 @@ def test_an_error_stands_first_and_is_only_text() -> None:
 def test_without_a_stress_run_there_is_no_section() -> None:
     assert page(record()).all("section", id="stress") == []
     assert page(record(), stressed()).all("section", id="stress")
+
+
+def test_with_the_gil_operations_per_second_are_left_out() -> None:
+    """Of threads that took turns; beside others their cells are empty."""
+    with_gil, free = (
+        replace(one, host=replace(one.host, gil=gil)) for one, gil in ((stressed(), True), (stressed(), False))
+    )
+    for records, last in (((with_gil,), ["3,000"]), ((free,), ["1,000"]), ((with_gil, free), ["-", "1,000"])):
+        section = page(*records).one("section", id="stress")
+        head, *rows = section.all("table")[0].rows()
+        assert ("per second" in head) == (free in records)
+        assert [row[-1] for row in rows] == last
+        assert ("free-threaded Python" in section.text) == (with_gil in records)

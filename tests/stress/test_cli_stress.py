@@ -21,9 +21,10 @@ import pytest
 import uvmfree
 import uvmfree.cli
 from tests.anon.rig import until
-from uvmfree.machine.words import CounterPage
+from uvmfree.machine.words import Adder, CounterPage
 from uvmfree.measure import stress as measure
 from uvmfree.measure.counterfile import CounterReader
+from uvmfree.measure.host import gil_enabled
 from uvmfree.workload.faults import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,8 +84,14 @@ def test_both_designs_one_document_and_nothing_else(run: Run) -> None:
 def test_a_table_and_the_counters(run: Run) -> None:
     said = run("--seconds", "0.2", "--design", "percpu", *SMALL, "--faults", "none", "--vmstat", "--set", "refill=4")
     assert (said.status, said.err) == (0, "")
-    assert "fpageqlock" not in said.out.splitlines()[1]
-    assert said.out.startswith("seed ")
+    assert "fpageqlock" not in said.out
+    assert said.out.startswith("workload:    stress, seed ")
+    assert "0.2 s, faults none, 2 CPUs\ntunables:    npages=256, nfreelists=2, refill=4, " in said.out
+    assert "machine:     real threads on " in said.out
+    assert "interpreter: CPython " in said.out
+    assert ("per second" in said.out) != gil_enabled()
+    assert max(map(len, said.out.splitlines())) <= 80
+    assert not any(line.endswith(" ") for line in said.out.splitlines())
     assert "256 pages managed" in said.out
     assert "\x1b" not in said.out
     assert not list(Path.cwd().iterdir())
@@ -98,9 +105,11 @@ def test_a_table_and_the_counters(run: Run) -> None:
         (("--seconds", "nan"), "--seconds nan: must be from"),
         (("--seconds", "long"), "'long' is not a valid float"),
         (("--seed", "-3"), "--seed -3: must be a whole number, 0 or more"),
+        (("--seed", str(1 << 63)), "must be less than 2**63, so that a record can keep it"),
         (("--cpus", "0"), "--cpus 0: must be from 1 to 128"),
         (("--npages", "3"), "npages=3: must be from 22"),
         (("--design", "nosuch"), "--design nosuch: must be one of fpageqlock, percpu"),
+        (("--design", "percpu", "--design", "percpu"), "--design percpu: is given twice"),
         (("--set", "ncpus=2"), "ncpus is set by --cpus"),
         (("--set", "lockstat=true"), "lockstat is set by --format"),
         (("--set", "hoard_max=0"), "hoard_max=0: must be from 1"),
@@ -123,11 +132,8 @@ def test_what_breaks_is_reported_with_its_command(run: Run, monkeypatch: pytest.
     """R3: a counter that is wrong ends the run with exit code 1; the document is written all the same."""
     adder = CounterPage.adder
 
-    def stuck(self: CounterPage, name: str) -> object:
-        made = adder(self, name)
-        if name == "zeropages":
-            made._add = lambda n: None
-        return made
+    def stuck(self: CounterPage, name: str) -> Adder:
+        return Adder(lambda n: None, self) if name == "zeropages" else adder(self, name)
 
     monkeypatch.setattr(CounterPage, "adder", stuck)
     said = run("--seconds", "20", "--seed", "9", "--design", "percpu", *SMALL, "--json", "out.json")
@@ -229,7 +235,7 @@ def test_a_timeline_and_a_counter_page_of_both_designs(run: Run, tmp_path: Path)
         "perfetto.protos.perfetto.trace.perfetto_trace_pb2", reason="extra `trace` not installed"
     )
     timeline, counters = tmp_path / "t.pftrace", tmp_path / "counters"
-    args = ("--seconds", "0.3", *SMALL, "--faults", "storm", "--perfetto", str(timeline), "--counters", str(counters))
+    args = ("--seconds", "0.1", *SMALL, "--faults", "storm", "--perfetto", str(timeline), "--counters", str(counters))
     said = run(*args)
     assert (said.status, said.err) == (0, "")
     trace = pb.Trace()

@@ -25,7 +25,7 @@ OPTIONS = {
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_without_faults(design: str) -> None:
     """R3: at rest every page is in one place, and all are there."""
-    record = run_until(design, at_least_s=0.5, seen=lambda run: run.shared.anons[0]._count.pgswapout)
+    record = run_until(design, at_least_s=0.5, seen=lambda run: run.shared.anons[0].pdpageouts > 8)
     fine(record)
     assert record.faults == {}
     assert record.uvmexp is not None
@@ -74,7 +74,8 @@ def test_one_cpu_and_as_little_memory_as_there_may_be() -> None:
     assert record.errors == (), (record.errors, record.report)
     assert record.steps > 0
     assert not record.interrupted
-    assert 0.4 < record.wall_s < 20
+    assert not record.hung
+    assert record.wall_s > 0.4
 
 
 def test_a_run_can_be_stopped_and_is_audited_all_the_same() -> None:
@@ -82,7 +83,7 @@ def test_a_run_can_be_stopped_and_is_audited_all_the_same() -> None:
     assert record.interrupted
     assert record.errors == ()
     assert record.uvmexp is not None
-    assert record.wall_s < 30
+    assert record.wall_s < 60
 
 
 def moved(run: Stress) -> object:

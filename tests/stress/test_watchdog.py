@@ -67,7 +67,7 @@ class Jam(Fault):
 
     def inject(self, shared: Shared) -> bool:
         self.note(shared, "the lock is taken for good")
-        with shared.uvm._design.all_locks("the_culprit")[-1]:
+        with shared.uvm.design.all_locks("the_culprit")[-1]:
             await_event(self.end)
         return False
 

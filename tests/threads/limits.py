@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from tests.model.operations import Op
+from tests.model.page_operations import Alloc, Cycle, Discard, Free, Run, Touch
+from tests.model.system_operations import Ask, Churn
 from uvmfree.param import Param
 
 
@@ -33,18 +35,18 @@ class Limits:
     cached_max: tuple[int, ...]
 
     @classmethod
-    def of(cls, param: Param, cpus: Sequence[Sequence[tuple[Any, ...]]], *, conducted: int, anon: bool) -> Limits:
+    def of(cls, param: Param, cpus: Sequence[Sequence[Op]], *, conducted: int, anon: bool) -> Limits:
         """Derive the bounds of a program; `conducted`: operations of its conductor."""
         # Each may free a page on any CPU: that which it was sent to, or the lowest one if that has gone.
-        calls = conducted + param.ncpus * sum(op[0] == "call" for ops in cpus for op in ops)
-        idle: list[Sequence[tuple[Any, ...]]] = [()] * (param.ncpus - len(cpus))
+        calls = conducted + param.ncpus * sum(op == Ask("call") for ops in cpus for op in ops)
+        idle: list[Sequence[Op]] = [()] * (param.ncpus - len(cpus))
         return cls(
             npages=param.npages,
             exact=param.design == "fpageqlock",
             spills=param.hoard_max is not None,
             anon=anon,
             refill=param.refill,
-            run_max=max((op[1] for ops in cpus for op in ops if op[0] == "run"), default=0),
+            run_max=max((op.asked.size for ops in cpus for op in ops if isinstance(op, Run)), default=0),
             # What the pagedaemon and its I/O thread free, one page at a time, is accounted to any CPU.
             cached_max=tuple(max(_cached_max(param, ops, calls), int(anon)) for ops in (*cpus, *idle)),
         )
@@ -85,26 +87,24 @@ class Limits:
         return (0 if self.exact else -sum(self.cached_max)), self.npages
 
 
-def _cached_max(param: Param, ops: Sequence[tuple[Any, ...]], calls: int) -> int:
+def _cached_max(param: Param, ops: Sequence[Op], calls: int) -> int:
     """Return the most pages that a CPU's cache can hold: all that it frees, and what its misses bring in besides."""
     spare = param.refill - 1
     cached = calls * (spare + 1)
     for op in ops:
         match op:
-            case ("alloc", n, _):
+            case Alloc(npages=n):
                 cached += n * spare
-            case ("free", n):
+            case Free(npages=n):
                 cached += n
-            case ("churn", n, times):
+            case Cycle(npages=n) | Touch(npages=n):
+                cached += n * (spare + 1)
+            case Churn(npages=n, times=times):
                 cached += n * times * (spare + 1)
-            case ("zero", n, _):
-                cached += n * (spare + 1)
-            case ("touch", _, n, _):
-                cached += n * (spare + 1)
-            case ("discard", _):
+            case Discard():
                 cached += 1
-            case ("runfree",) | ("run", *_):
-                return _bounded(param, param.npages)  # how many pages a run has depends on what came of it
+            case Run():
+                return _bounded(param, param.npages)  # what was collected is freed, if the rest does not come
     return _bounded(param, cached)
 
 

@@ -19,10 +19,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import uvmfree
 from tests.kern.tasks import await_event
@@ -31,7 +30,7 @@ from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK, LockRank
 from uvmfree.kern.mutex import Mutex
 from uvmfree.machine.threads import ThreadsMachine
-from uvmfree.uvm.page import UNKNOWN, ZEROS
+from uvmfree.uvm.page import ZEROS, Place
 
 OBSERVER = "observer"
 """The caller under which the observer takes locks."""
@@ -101,7 +100,35 @@ class _SpyMutex(Mutex):
         return LockHandle(acquire, try_acquire, release)
 
 
-class SpyMachine(ThreadsMachine):
+class PageLocksMachine(ThreadsMachine):
+    """Keeps the page locks that were made on it, in lock order: those of the CPUs, then uvm_fpageqlock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cpu_locks: list[Mutex] = []
+        self.fpageqlock: Mutex
+
+    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
+        mutex = self.made(rank, index)
+        if rank is UVM_FPAGEQLOCK:
+            self.fpageqlock = mutex
+        elif rank is UVM_CPU:
+            self.cpu_locks.append(mutex)
+        return mutex
+
+    def made(self, rank: LockRank, index: int | None) -> Mutex:
+        return super().mutex(rank, index)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Hold them all: no idle thread and no xc thread is between two places."""
+        with ExitStack() as held:
+            for mutex in (*self.cpu_locks, self.fpageqlock):
+                held.enter_context(mutex.handle(OBSERVER))
+            yield
+
+
+class SpyMachine(PageLocksMachine):
     """Makes page locks that note who holds them, and lets the observer look in between.
 
     => Every LINGER-th thread that drops a page lock waits until the observer has looked, or LINGER_POLLS polls: the
@@ -114,9 +141,9 @@ class SpyMachine(ThreadsMachine):
         self.looks: Callable[[], int] | None = None
         self._turns = itertools.count()
 
-    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
+    def made(self, rank: LockRank, index: int | None) -> Mutex:
         if rank not in (UVM_CPU, UVM_FPAGEQLOCK):
-            return super().mutex(rank, index)
+            return super().made(rank, index)
         spy = _SpyMutex(rank, index, raw_lock=self.raw_lock, clock_ns=self.clock_ns, lockstat=False, debug=None)
         spy.linger = self._linger
         if rank is UVM_CPU:
@@ -136,16 +163,16 @@ class SpyMachine(ThreadsMachine):
 class Observer:
     """Watches one system, on a thread of its own."""
 
-    def __init__(self, uvm: uvmfree.Uvm, machine: ThreadsMachine, limits: Limits) -> None:
+    def __init__(self, uvm: uvmfree.Uvm, machine: PageLocksMachine, limits: Limits) -> None:
         self.seen = Seen()
         self._uvm, self._limits = uvm, limits
-        self._design: Any = uvm._design
+        self._design = uvm.design
         self._spies = machine.spies if isinstance(machine, SpyMachine) else []
         for spy in self._spies:
-            spy.cached = lambda index=spy.index: uvm._state.cpus[index].cached_pages()  # type: ignore[misc]
+            spy.cached = lambda index=spy.index: uvm.cpus[index].cached_pages()  # type: ignore[misc]
         self._machine = machine
-        self._fpageqlock = uvm._state.fpageqlock.handle(OBSERVER)
-        self._cpu_locks = [mutex.handle(OBSERVER) for mutex in uvm._state.cpu_mutexes]
+        self._fpageqlock = machine.fpageqlock.handle(OBSERVER)
+        self._cpu_locks = [mutex.handle(OBSERVER) for mutex in machine.cpu_locks]
         self._grown = dict.fromkeys(GROWING, 0)
         self._first, self._over = threading.Event(), threading.Event()
 
@@ -195,8 +222,9 @@ class Observer:
             held.enter_context(self._fpageqlock)
             low, high = self._spied() if self._spies else self._tried(held)
             exp = self._uvm.uvmexp
-            self._check("free", exp.free, self._standing(UNKNOWN) + self._standing(ZEROS), low, high)
-            self._check("zeropages", exp.zeropages, self._standing(ZEROS), low, high)
+            standing, zeroed = self._standing()
+            self._check("free", exp.free, standing, low, high)
+            self._check("zeropages", exp.zeropages, zeroed, low, high)
             self.seen.looks += 1
 
     def _check(self, name: str, value: int, standing: int, low: int, high: int) -> None:
@@ -233,12 +261,14 @@ class Observer:
                 low, high = low - put_back, high + taken
         return low, high
 
-    def _standing(self, queue: int) -> int:
-        """Count the pages of a queue on the global list, by its lists; with uvm_fpageqlock held."""
-        if self._uvm.param.design == "fpageqlock":
-            return sum(len(pages) - pages.ghosts for row in self._design._global[queue] for pages in row)
-        stock = self._design._global
-        chunks = (chunk for row in stock.buckets[queue] for bucket in row for chunk in bucket.chunks)
-        standing = sum(len(chunk) - chunk.ghosts for chunk in chunks)
-        assert standing == stock.npages[queue], f"{stock.npages[queue]} counted, {standing} stand there"
-        return standing
+    def _standing(self) -> tuple[int, int]:
+        """Count the pages on the global list, and the zeroed ones, by its lists; with uvm_fpageqlock held."""
+        npages = [0, 0]
+        for walked in self._design.walk():
+            if walked.place is not Place.GLOBAL:
+                break  # caches come last, and are not locked
+            if walked.owner is None:
+                npages[walked.queue] += len(walked.pages) - walked.pages.ghosts
+        standing, counted = sum(npages), self._design.global_free()
+        assert standing == counted, f"{counted} counted, {standing} stand there"
+        return standing, npages[ZEROS]

@@ -1,16 +1,17 @@
 """Programs for CPUs: small operations, written by hypothesis, that run at once on real threads while others watch.
 
 `check_programs(variant, examples)` is the whole property; `run_program(variant, program, repeats)` runs one program
-over and over, which is what a failure prints. tests/threads/players.py carries a program out,
-tests/threads/observer.py watches it, tests/threads/truth.py walks the lists when all is at rest.
+over and over, which is what a failure prints. Operations, and what is true at rest, are those of tests/model;
+tests/threads/observer.py watches a program.
 
 => A program says what each CPU does, not who comes first. So a failing one is run `AGAIN` times before it counts as
    sound, and what is reported is the shortest one that has failed, whether or not it failed the last time.
 """
 
 import sys
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -18,15 +19,28 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import uvmfree
-from tests.kern.tasks import WAIT_S, begin, finish
+from tests.kern.tasks import WAIT_S as LONG_S
+from tests.kern.tasks import await_event, begin, finish
 from tests.mechanism.rig import VARIANTS as RIG_VARIANTS
+from tests.mechanism.rig import until
+from tests.model import page_operations as page
+from tests.model import system_operations as system
+from tests.model.hands import Hands, Table
+from tests.model.operations import Op
+from tests.model.page_operations import How
+from tests.model.ranged import Ranged, one_run, scattered
+from tests.model.rest import check_at_rest
+from tests.model.system_operations import REFUSED
 from tests.threads.limits import Limits
-from tests.threads.observer import Observer, Seen, SpyMachine
-from tests.threads.players import Desk, Player
-from tests.threads.truth import check_at_rest, quiet
-from uvmfree.machine.threads import ThreadsMachine
+from tests.threads.observer import Observer, PageLocksMachine, Seen, SpyMachine
+from uvmfree.uvm.allocator import Cpu
 from uvmfree.workload.driver import Body, drive
 
+WORDS = "; ".join(
+    f"from tests.{name} import *"
+    for name in ("model.page_operations", "model.ranged", "model.system_operations", "threads.programs")
+)
+"""What a failing program is printed in."""
 AGAIN = 20
 """Runs of a program before it counts as sound, once any program has failed."""
 SHRINK_S = 12.0
@@ -53,25 +67,23 @@ OFTEN = {"redistribute_interval_s": 0.002, "redistribute_min_gap_s": 0.001, "idl
 ANONS = 64
 """Pages of the anon map, if a program has one."""
 
-HOW: dict[str, dict[str, Any]] = {
-    "": {},
-    "zero": {"zero": True},
-    "reserve": {"use_reserve": True},
-    "color": {"color": 3},
-    "only": {"strat": "only", "free_list": 1},
-    "fallback": {"strat": "fallback", "free_list": 1, "zero": True},
-}
+HOWS = (
+    How(), How(zero=True), How(use_reserve=True), How(color=3), How(strat="only", free_list=1),
+    How(zero=True, strat="fallback", free_list=1),
+)  # fmt: skip
 """The options of an allocation."""
 
-Op = tuple[Any, ...]
+RUN_S = WAIT_S = 0.001
+"""How long a run, and a waiter, wait for pages."""
 
 
 @dataclass(frozen=True)
 class Program:
     """What each CPU does, and how it is watched; `repr` is what a failure prints.
 
-    => `cpus[i]`: the operations of CPU i; tests/threads/players.py says what each is.
-    => `conductor`: what is done to the system as a whole, by one who plays no CPU.
+    => `cpus[i]`: the operations of CPU i.
+    => `conductor`: what is done to the system as a whole, by one who plays no CPU. The last CPU is played by nobody,
+       so that he may take it out.
     => `spied`: the locks of the CPUs tell the observer who holds them; else it tries to take them.
     => `stuck`: no write to swap ends before all operations have, so that pages are being paged out at rest.
     """
@@ -91,46 +103,58 @@ class Program:
         return sum(self.cpus, ())
 
 
-def operations(ncpus: int) -> st.SearchStrategy[Op]:
-    """Write one operation; those that move pages between lists come most often."""
+def operations(ncpus: int) -> st.SearchStrategy[tuple[Op, ...]]:
+    """Write an operation, or two that belong together; those that move pages between lists come most often."""
     few, many, cpu = st.integers(1, 6), st.integers(1, 16), st.integers(0, ncpus - 1)
-    alloc: st.SearchStrategy[Op] = st.tuples(st.just("alloc"), many, st.sampled_from(sorted(HOW)))
-    free: st.SearchStrategy[Op] = st.tuples(st.just("free"), many)
+    alloc: st.SearchStrategy[Op] = st.builds(page.Alloc, many, st.sampled_from(HOWS))
+    free: st.SearchStrategy[Op] = st.builds(page.Free, many)
+    size = st.integers(1, 8)
+    ranged: st.SearchStrategy[Ranged] = st.builds(scattered, size) | st.builds(one_run, size)
+    anon = st.integers(0, ANONS - 1)
     kinds: list[st.SearchStrategy[Op]] = [
         alloc,
         alloc,
         free,
         free,
-        st.tuples(st.just("churn"), many, few),
-        st.tuples(st.just("hand"), few, cpu),
-        st.tuples(st.just("take")),
-        st.tuples(st.just("redistribute"), st.none() | cpu),
-        st.tuples(st.just("run"), st.integers(1, 8), st.booleans(), st.booleans()),
-        st.tuples(st.just("runfree")),
-        st.tuples(st.just("zero"), many, st.integers(0, 100)),
-        st.tuples(st.just("touch"), st.integers(0, ANONS - 1), st.integers(1, ANONS), st.booleans()),
-        st.tuples(st.just("discard"), st.integers(0, ANONS - 1)),
-        st.tuples(st.just("call")),
-        st.tuples(st.sampled_from(["kick", "wait"])),
+        st.builds(system.Churn, many, few),
+        st.builds(page.Hand, few, cpu),
+        st.just(system.Ask("take")),
+        st.builds(system.Redistribute, st.none() | cpu),
+        st.builds(page.Run, ranged, st.booleans(), st.just(RUN_S)),
+        st.builds(page.Free, st.integers(1, 8), by=st.just("list")),
+        st.builds(page.Touch, anon, st.integers(1, ANONS), st.booleans()),
+        st.builds(page.Discard, anon),
+        st.just(system.Ask("call")),
+        st.sampled_from([system.Ask("kick"), system.Wait(WAIT_S)]),
     ]
-    return st.one_of(kinds)
+    zero = st.tuples(st.builds(page.Cycle, many), st.builds(page.IdleZero, st.integers(0, 100)))
+    return st.one_of([st.tuples(kind) for kind in kinds] + [zero])
 
 
-CONDUCTING: tuple[Op, ...] = (
-    ("detach",), ("attach",), ("bind",), ("audit",), ("recolor", 1), ("recolor", 2), ("recolor", 8),
-)  # fmt: skip
-"""The operations of a conductor."""
+def conducting(last: int) -> st.SearchStrategy[Op]:
+    """Write an operation of a conductor."""
+    return st.sampled_from(
+        [
+            system.Detach(last),
+            system.Attach(last),
+            system.Bind(last),
+            system.Ask("audit"),
+            system.Recolor(1),
+            system.Recolor(2),
+            system.Recolor(8),
+        ],
+    )
 
 
 def _programs(ncpus: int) -> st.SearchStrategy[Program]:
     """Write programs for so many CPUs."""
     # Several short lists, because hypothesis seldom writes a long one.
-    part = st.lists(operations(ncpus), max_size=8).map(tuple)
+    part = st.lists(operations(ncpus), max_size=8).map(lambda ops: sum(ops, ()))
     one_cpu = st.tuples(part, part, part).map(lambda parts: sum(parts, ()))
     return st.builds(
         Program,
         cpus=st.tuples(*[one_cpu] * ncpus),
-        conductor=st.just(()) | st.lists(st.sampled_from(CONDUCTING), max_size=10).map(tuple),
+        conductor=st.just(()) | st.lists(conducting(ncpus), max_size=10).map(tuple),
         pages_per_cpu=st.sampled_from(PAGES_PER_CPU),
         spied=st.booleans(),
         stuck=st.booleans(),
@@ -155,6 +179,10 @@ class Report:
         self.looks += seen.looks
         self.reads += seen.reads
         self.widest[variant] = seen if variant not in self.widest else self.widest[variant].wider(seen)
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values, to be sent to another process."""
+        return asdict(self)
 
 
 class ProgramFailed(AssertionError):
@@ -222,7 +250,7 @@ def _message(variant: str, program: Program, error: BaseException, times: int) -
         *(f"  CPU {index}: {list(ops)}" for index, ops in enumerate(program.cpus)),
         f"  conductor: {list(program.conductor)}",
         "again, until it fails:",
-        f'  python -c "from tests.threads.programs import *; run_program({variant!r}, {program!r}, repeats=500)"',
+        f'  python -c "{WORDS}; run_program({variant!r}, {program!r}, repeats=500)"',
     ]
     return "\n".join(lines)
 
@@ -232,44 +260,87 @@ def tunables(variant: str, ncpus: int, pages_per_cpu: int) -> dict[str, Any]:
     return SIZES | OFTEN | {"ncpus": ncpus, "npages": pages_per_cpu * ncpus} | VARIANTS[variant]
 
 
+class _Gate:
+    """Writes to swap wait here; none fails."""
+
+    def __init__(self, *, shut: bool) -> None:
+        self._open = threading.Event()
+        if not shut:
+            self._open.set()
+
+    def fail(self, slot: int) -> OSError | None:
+        await_event(self._open)
+        return None
+
+    def go_on(self) -> None:
+        self._open.set()
+
+
+def play(ops: tuple[Op, ...], hands: Hands) -> None:
+    """Be one thread of a program."""
+    for each in ops:
+        if each.ready(hands):
+            for out in each.system(hands):
+                assert out not in REFUSED, f"{each} was refused"
+
+
+def play_cpu(ops: tuple[Op, ...], hands: Hands, cpu: Cpu) -> None:
+    """Be the thread that plays a CPU."""
+    with hands.playing(cpu):
+        play(ops, hands)
+
+
+def quiet(uvm: uvmfree.Uvm, *, stuck: bool = False) -> None:
+    """Wait until the daemon sleeps and nothing is being written to swap, or with `stuck` nothing goes on there."""
+    handle = uvm.pageout.mutex.handle("observer")
+
+    def rests() -> bool:
+        with handle:
+            return uvm.pageout.daemon_rests and (stuck or uvm.pageout.paging == 0)
+
+    until(rests)
+
+
 def _run_once(variant: str, program: Program) -> Seen:
     ncpus = len(program.cpus) + bool(program.conductor)
-    machine = SpyMachine() if program.spied else ThreadsMachine()
+    machine = SpyMachine() if program.spied else PageLocksMachine()
     uvm = uvmfree.boot(machine, **tunables(variant, ncpus, program.pages_per_cpu))
-    desk = Desk(uvm, stuck=program.stuck)
+    table, gate = Table(uvm, len(program.cpus) + 1), _Gate(shut=program.stuck)
     try:
-        if any(op[0] in ("touch", "discard") for op in program.ops):
-            desk.anons = uvm.anon_memory(ANONS, ANONS, fail=desk.fail, patience_s=0.02)
-        limits = Limits.of(uvm.param, program.cpus, conducted=len(program.conductor), anon=desk.anons is not None)
+        if any(isinstance(each, page.Touch | page.Discard) for each in program.ops):
+            table.anons = uvm.anon_memory(ANONS, ANONS, fail=gate.fail, patience_s=0.02)
+            # No page came free, or a write to swap did not end, in the time that the map has: close() says if a
+            # thread hung or died.
+            table.impatient = (uvmfree.OutOfPages, uvmfree.HangError)
+        limits = Limits.of(uvm.param, program.cpus, conducted=len(program.conductor), anon=table.anons is not None)
         with uvm:
             try:
                 observer = Observer(uvm, machine, limits)
                 watching = begin(observer.run, "observer")
                 observer.await_first()
                 bodies: list[Body] = [
-                    lambda cpu, lane, ops=ops: Player(desk, cpu).play(ops, HOW)  # type: ignore[misc]
+                    lambda cpu, lane, ops=ops: play_cpu(ops, table.hands[cpu.index], cpu)  # type: ignore[misc]
                     for ops in program.cpus
                 ]
-                conducting = begin(lambda: desk.conduct(program.conductor), "conductor")
+                conducting = begin(lambda: play(program.conductor, table.hands[-1]), "conductor")
                 try:
                     drive(uvm, bodies)
                 finally:
                     observer.stop()
                     finish(conducting, watching)
-                for ticket in desk.tickets:
-                    uvm.xcall.wait(ticket, WAIT_S)
+                for ticket in table.tickets:
+                    uvm.xcall.wait(ticket, LONG_S)
                 quiet(uvm, stuck=program.stuck)
-                check_at_rest(uvm, desk.books())
-                desk.go_on()
+                check_at_rest(uvm, table.books(), machine.stopped())
+                gate.go_on()
                 quiet(uvm)
-                check_at_rest(uvm, desk.books())
-                desk.give_all_back()
+                check_at_rest(uvm, table.books(), machine.stopped())
+                table.give_all_back()
                 uvm.redistribute()
-                check_at_rest(uvm, desk.books())
+                check_at_rest(uvm, table.books(), machine.stopped())
                 assert uvm.param.idlezero or uvm.uvmexp.free == uvm.param.npages
-                uvm.audit()
             finally:
-                desk.go_on()
+                gate.go_on()
     finally:
         uvm.close()
     return observer.seen

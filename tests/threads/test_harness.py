@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from tests.model.page_operations import Alloc, Free, Run
+from tests.model.ranged import one_run
+from tests.model.system_operations import Churn
 from tests.threads import programs
 from tests.threads.limits import Limits
-from tests.threads.players import Player
 from tests.threads.programs import Program, ProgramFailed, check_programs
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.machine.words import Adder
@@ -109,23 +111,25 @@ def test_programs_of_every_kind_are_written() -> None:
     @settings(max_examples=150, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(programs.PROGRAMS)
     def write(program: Program) -> None:
-        written.update({op[0] for op in (*program.ops, *program.conductor)})
+        written.update({getattr(op, "what", type(op).__name__) for op in (*program.ops, *program.conductor)})
         features.update(name for name in ("conductor", "spied", "stuck") if getattr(program, name))
 
     write()
-    players = {name for name in vars(Player) if not name.startswith("_")} - {"play", "cycle"}
-    assert set(written) == players | {op[0] for op in programs.CONDUCTING}
+    assert set(written) == {
+        "Alloc", "Free", "Cycle", "Churn", "Hand", "take", "Redistribute", "Run", "IdleZero", "Touch", "Discard",
+        "call", "kick", "Wait", "Detach", "Attach", "Bind", "audit", "Recolor",
+    }  # fmt: skip
     assert min(features.values()) >= 10, features
 
 
 def test_the_bound_of_a_program_is_what_its_operations_can_have_in_hand() -> None:
     """P1: refill for each CPU that may miss; what was freed there for each that may hand back; a run alone."""
     param = Param(**programs.tunables("percpu, refill", ncpus=2, pages_per_cpu=48))
-    ops = [[("free", 4)], [("alloc", 2, ""), ("churn", 3, 2)]]
+    ops = [[Free(4)], [Alloc(2), Churn(3, 2)]]
     limits = Limits.of(param, ops, conducted=0, anon=False)
     assert limits.cached_max == (4, 2 * 7 + 3 * 2 * 8)
     assert limits.gap([]) == (0, 0)
     assert limits.gap([0]) == (-4, 8)
     assert limits.gap([0, 1]) == (-4 - 62, 16)
     assert limits.value() == (-66, 96)
-    assert Limits.of(param, [[("run", 20, False, False)], []], conducted=0, anon=False).gap([0, 1])[1] == 20
+    assert Limits.of(param, [[Run(one_run(20))], []], conducted=0, anon=False).gap([0, 1])[1] == 20

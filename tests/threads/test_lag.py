@@ -11,6 +11,7 @@ import pytest
 
 import uvmfree
 from tests.mechanism.rig import ReleaseMachine
+from tests.model.page_operations import Alloc, Free
 from tests.threads.limits import Limits
 from uvmfree.uvm.page import VmPage
 
@@ -60,7 +61,7 @@ def pagefree(lag: Lag) -> object:
 
 
 def free_by_the_daemon(lag: Lag) -> object:
-    return lag.uvm._design.pagefree_global(lag.held.pop())
+    return lag.uvm.design.pagefree_global(lag.held.pop())
 
 
 def redistribute(lag: Lag) -> object:
@@ -151,7 +152,7 @@ def test_what_several_cpus_have_in_hand_adds_up() -> None:
     # The nested miss is counted by then; what is left is the redistribution alone.
     assert lag.seen_by(lambda: redistribute(lag), meanwhile) == -CACHED
     assert seen == [REFILL - CACHED]
-    limits = Limits.of(lag.uvm.param, [[("free", CACHED)], [("alloc", 1, "")]], conducted=0, anon=False)
+    limits = Limits.of(lag.uvm.param, [[Free(CACHED)], [Alloc()]], conducted=0, anon=False)
     assert limits.gap([0, 1]) == (-CACHED - (REFILL - 1), 2 * REFILL)
     lag.uvm.close()
 

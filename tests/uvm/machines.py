@@ -22,7 +22,7 @@ class _Interposed:
         self._machine = machine
         self._name = name
         self._lock = threading.Lock()
-        self.release = self._lock.release
+        self.release, self.locked = self._lock.release, self._lock.locked
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         if self._machine.at == self._name:

@@ -69,10 +69,19 @@ def script(args: list[str]) -> int:
     if how == "fails":
         print("incompatible file format (rerun with -v to learn more)", file=sys.stderr)
         return 255
+    if how == "old" and "--show-lost-events" in args:
+        print("  Error: unknown option `show-lost-events'\n\n Usage: perf script [<options>]\n", file=sys.stderr)
+        return 129
     if how == "lost":
+        print("perf-exec   892 [000]     0.000001: PERF_RECORD_LOST lost 49")
         print("Warning:\nProcessed 3000 events and lost 2 chunks!\n\nCheck IO/CPU overload!\n", file=sys.stderr)
     if how == "garbage":
-        print("what is this")
+        print("what is this, then")
+    if how == "odd names":
+        for name, pid in ((b"caf\xe9 \xff", b"7"), (b"new\nline\r\t\x1b", b"8")):
+            fields = b"page=0x1 pfn=0x1 order=0 migratetype=0 gfp_flags=GFP_KERNEL"
+            sys.stdout.buffer.write(b"%16s %5s [000]     0.000001: kmem:mm_page_alloc: %s\n" % (name, pid, fields))
+        sys.stdout.buffer.flush()
     if how == "nothing":
         return 0
     with lzma.open(TRACE, "rt") as lines:

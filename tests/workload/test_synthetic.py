@@ -10,6 +10,7 @@ import uvmfree
 from uvmfree.machine.threads import PolledEvent
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import StoppedError, drive
+from uvmfree.workload.plural import plural
 from uvmfree.workload.synthetic import BURST_PAGES, PARCEL_PAGES, PARCELS_MAX, handoff, pingpong
 
 
@@ -63,7 +64,7 @@ def test_a_number_of_pages_below_one_is_refused(make: Any, pages: int) -> None:
 
 @pytest.mark.parametrize("ncpus", [-2, 0, 1, 3])
 def test_cpus_that_do_not_pair_up_are_refused(ncpus: int) -> None:
-    with pytest.raises(uvmfree.ArgumentError, match=f"{ncpus} CPUs do not pair up"):
+    with pytest.raises(uvmfree.ArgumentError, match=f"{plural(ncpus, 'CPU')} cannot pair up"):
         handoff(ncpus, 10, PolledEvent)
 
 

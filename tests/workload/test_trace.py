@@ -118,13 +118,13 @@ def test_columns(tmp_path: Path) -> None:
     trace = read(tmp_path, text)
     check_shape(trace)
     assert list(trace.kind) == [ALLOC, ALLOC, FREE, FREE]
-    assert list(trace.cpu) == [3, 0, 0, 0]
+    assert list(trace.cpu) == [1, 0, 0, 0]
     assert [trace.tasks[task] for task in trace.task] == ["sh/9", "cc1/7", "sh/9", "cc1/7"]
     assert list(trace.time_ns) == [2_000, 2_000, 5_000, 1_000_006_000]
     assert list(trace.alloc) == [0, 1, 0, 1]
     assert list(trace.order) == [0, 2, 0, 2]
     assert list(trace.zero) == [1, 0, 0, 0]
-    assert trace.ncpus == 4
+    assert (trace.ncpus, trace.recorded_cpus) == (2, (0, 3))
     assert trace.counts.duration_s == 1.000005
     assert trace.counts.frees_unknown == 1
     assert trace.counts.live_peak == 2
@@ -202,7 +202,7 @@ def test_blocks_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, siz
 def test_task_name(tmp_path: Path, who: str, task: str) -> None:
     trace = read(tmp_path, line("alloc", "0x10", who=who, cpu=1))
     assert trace.tasks == (task,)
-    assert list(trace.cpu) == [1]
+    assert trace.recorded_cpus == (1,)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import sys
 import traceback
 from typing import NoReturn
@@ -18,13 +18,16 @@ from uvmfree.cli.bench import bench
 from uvmfree.cli.compare import compare
 from uvmfree.cli.costs import costs
 from uvmfree.cli.report import report
-from uvmfree.cli.status import BAD_INPUT, BROKEN, INTERRUPTED
+from uvmfree.cli.running import Interrupted
+from uvmfree.cli.scale import scale
+from uvmfree.cli.status import BAD_INPUT, BROKEN, READER_GONE
+from uvmfree.cli.stdio import guard_streams
 from uvmfree.cli.stress import stress
 from uvmfree.cli.sweep import sweep
 from uvmfree.cli.top import top
 from uvmfree.cli.trace import trace
 from uvmfree.cli.usl import usl
-from uvmfree.errors import AuditError, HangError, LockError, UvmError, WorkerLostError, XcallError
+from uvmfree.errors import AuditError, HangError, LockError, OutputError, UvmError, WorkerLostError, XcallError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,41 +36,46 @@ def cli() -> None:
     """NetBSD's page allocator before and after splitting uvm_fpageqlock, on real threads and real page traffic."""
 
 
-for command in (bench, compare, costs, report, stress, sweep, top, trace, usl):
+for command in (bench, compare, costs, report, scale, stress, sweep, top, trace, usl):
     cli.add_command(command)
 
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    guard_streams()
     try:
         status = cli(standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         status = BAD_INPUT
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
         click.echo("uvmfree: interrupted", err=True)
-        status = INTERRUPTED
+        came = error.__cause__ if isinstance(error, click.Abort) else error
+        status = (came if isinstance(came, Interrupted) else Interrupted(signal.SIGINT)).status
     except UvmError as error:
         status = _explain(error)
-    except BrokenPipeError:
-        # Whoever read stdout has gone; the interpreter would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = BROKEN
     sys.exit(status)
 
 
 def _explain(error: UvmError) -> int:
-    """Say what went wrong: bad input in one line, what should never happen with its traceback."""
+    """Say what went wrong: bad input in one line, what should never happen with its traceback.
+
+    => An error may quote a file: a terminal gets nothing from it that it would obey.
+    """
+    from uvmfree.measure.printable import printable
     from uvmfree.workload.driver import DriveError
 
     if isinstance(error, AuditError):
         for finding in error.findings:
-            click.echo(f"uvmfree: audit: {finding}", err=True)
+            click.echo(f"uvmfree: audit: {printable(finding)}", err=True)
         return BROKEN
+    if isinstance(error, OutputError) and error.reader_gone:
+        return READER_GONE
     if isinstance(error, DriveError | HangError | LockError | WorkerLostError | XcallError):
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
-        click.echo(f"uvmfree: {error}", err=True)
+        click.echo(f"uvmfree: {printable(str(error))}", err=True)
         return BROKEN
-    click.echo(f"uvmfree: {error}", err=True)
+    click.echo(f"uvmfree: {printable(str(error))}", err=True)
     return BAD_INPUT

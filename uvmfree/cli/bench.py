@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -10,9 +12,11 @@ import click
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_options
 from uvmfree.cli.output import write_json
-from uvmfree.cli.running import first_ctrl_c_asks, progress
-from uvmfree.cli.status import BROKEN, INTERRUPTED
+from uvmfree.cli.running import first_signal_asks, progress, reading, unpacked_option
+from uvmfree.cli.status import BROKEN
+from uvmfree.cli.terminal import say, say_labelled, width
 from uvmfree.errors import ArgumentError
+from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
     from uvmfree.kern.lockstat import LockStat
@@ -26,24 +30,23 @@ _GIVEN = {
     "npages": "--npages",
     "ncpus": "--cpus",
     "design": "--design",
-    "lockstat": "nothing: every repetition runs with it and without",
+    "lockstat": "every repetition runs with lockstat and without",
 }
-"""Tunables that --set does not set, and what does."""
+"""Tunables that --set does not set, and what does, or why nothing does."""
 
 
 @click.command()
 @click.option(
     "--trace", "trace_file", metavar="FILE", help="Replay this trace; '-' reads stdin. Default: the one shipped."
 )
+@unpacked_option
 @click.option(
     "--workload",
     type=click.Choice(WORKLOADS),
     default="trace",
     show_default=True,
 )
-@click.option(
-    "--by", type=click.Choice(["cpu", "task"]), default="cpu", show_default=True, help="Whose events a CPU replays."
-)
+@click.option("--by", type=click.Choice(["cpu", "task"]), help="Whose events of a trace a CPU replays. Default: cpu.")
 @click.option(
     "--cpus",
     type=int,
@@ -68,8 +71,9 @@ _GIVEN = {
 @lockstat_options
 def bench(
     trace_file: str | None,
+    unpacked_max_bytes: int | None,
     workload: str,
-    by: str,
+    by: str | None,
     cpus: int | None,
     designs: tuple[str, ...],
     npages: int | None,
@@ -90,10 +94,9 @@ def bench(
     from uvmfree.measure.workloads import by_name, check_fits
     from uvmfree.param import Param
     from uvmfree.uvm.designs import REGISTRY
+    from uvmfree.workload.trace import read_trace
 
-    for name in designs:
-        if name not in REGISTRY:
-            raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
+    check_designs(designs, REGISTRY)
     check_one_document(exports.json_file, lock_format)
     tunables = parse_settings(settings, given=_GIVEN | ({"refill": "--refill"} if refill is not None else {}))
     if refill is not None:
@@ -101,7 +104,11 @@ def bench(
     Param(**tunables)  # what is wrong with these shows at once, not after a trace was read
     if memory is not None and npages is not None:
         raise ArgumentError("--memory and --npages both say how much RAM there is; give one")
-    ready = by_name(workload, trace_file, by=by, ncpus=cpus, seconds=seconds, memory=memory)
+    if unpacked_max_bytes is not None and workload != "trace":
+        raise ArgumentError(f"--unpacked-mib goes with --workload trace, not with --workload {workload}")
+    with reading(trace_file or "the trace") as tick:
+        read = partial(read_trace, unpacked_max_bytes=unpacked_max_bytes, tick=tick)
+        ready = by_name(workload, trace_file, by=by, ncpus=cpus, seconds=seconds, memory=memory, read=read)
     if npages is None:
         npages = ready.npages or Param().npages
     param = Param(**tunables, npages=npages, ncpus=ready.ncpus)
@@ -110,24 +117,27 @@ def bench(
     exports.check_fits(ready)
     result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]))
     with (
-        first_ctrl_c_asks() as asked,
+        first_signal_asks() as asked,
         progress(len(modes(ready)) * repetitions * len(result.designs)) as (tick, done),
     ):
-        for _ in measure(result, ready, repetitions, tick, asked, exports.counter_file):
+        for _ in measure(result, ready, repetitions, tick, asked, exports.counters):
             done()
         exports.write(result)
-        if not result.interrupted:
+        if not result.interrupted and exports.perfetto_file is not None:
             tick("timeline")
             exports.write_timeline(result, ready, asked)
     if lock_format == "json":
-        write_json("--format json", "-", document(_counted_locks(result), selection))
+        locks = document(_counted_locks(result), selection, waits=result.threads_run_at_once)
+        write_json("--format json", "-", locks)
     elif exports.json_file != "-":
         _print_bench(result, vmstat, lock_format, selection)
     if result.interrupted:
-        click.echo(f"uvmfree: interrupted after {len(result.runs)} runs; what was measured is above", err=True)
-        sys.exit(INTERRUPTED)
+        runs = plural(len(result.runs), "run")
+        click.echo(f"uvmfree: interrupted after {runs}; what was measured is above", err=True)
+        sys.exit(asked.status)
     if false_oom := result.false_oom():
-        click.echo(f"uvmfree: out of memory {false_oom} times while there was some to be had or reclaimed", err=True)
+        times = plural(false_oom, "time")
+        click.echo(f"uvmfree: out of memory {times} while there was some to be had or reclaimed", err=True)
         sys.exit(BROKEN)
 
 
@@ -142,27 +152,45 @@ def _counted_locks(result: Record) -> dict[str, tuple[list[LockStat], float]]:
     }
 
 
-def _print_bench(result: Record, vmstat: bool, lock_format: str, selection: Selection) -> None:
-    from rich.console import Console
+def check_designs(designs: tuple[str, ...], known: Mapping[str, object]) -> None:
+    """Refuse a design that there is not, or that is named twice: ArgumentError."""
+    for at, name in enumerate(designs):
+        if name not in known:
+            raise ArgumentError(f"--design {name}: must be one of {', '.join(known)}")
+        if name in designs[:at]:
+            raise ArgumentError(f"--design {name}: is given twice")
 
+
+def _print_bench(result: Record, vmstat: bool, lock_format: str, selection: Selection) -> None:
+    """Print the verdict, what cannot be measured here, the table, how to read it, and the locks."""
     from uvmfree.measure.lockstat_layout import render
     from uvmfree.measure.vmstat_layout import vmstat_s
-    from uvmfree.report.comparison import notes, sleeps, table
+    from uvmfree.report.comparison import notes, setting, sleeps, table
+    from uvmfree.report.verdict import limits, verdict
 
-    wide = Console().width if sys.stdout.isatty() else 120
-    console = Console(width=wide, highlight=False)
-    console.print(f"{result.workload.name} on {result.workload.ncpus} CPUs, {result.param.npages:,} pages of RAM")
-    console.print(table(result))
+    for sentence in verdict(result):
+        say(sentence)
+    click.echo()
+    say_labelled(setting(result, result.workload.name))
+    click.echo()
+    for each in limits(result):
+        say(each)
+        click.echo()
+    if not result.runs:
+        return
+    for line in table(result, width()):
+        click.echo(line)
+    click.echo()
     for note in notes(result):
-        console.print(note, markup=False)
+        say(note)
     for design, (locks, elapsed_s) in _counted_locks(result).items():
         counted = result.counted(design)
-        console.print(f"\n{design}, all repetitions with lockstat together")
-        for line in render(lock_format, locks, elapsed_s, selection):
-            console.print(line, markup=False, soft_wrap=True)
+        click.echo(f"\n{design}, {plural(len(counted), 'run')} with lockstat")
+        for line in render(lock_format, locks, elapsed_s, selection, waits=result.threads_run_at_once):
+            click.echo(line)
         for line in sleeps(result, design):
-            console.print(line, markup=False)
+            click.echo(line)
         if vmstat and counted:
-            console.print(f"\n{design}, vmstat -s at the end of the last repetition with lockstat")
+            click.echo(f"\n{design}, vmstat -s at the end of the last run with lockstat")
             for line in vmstat_s(counted[-1].uvmexp):
-                console.print(line, markup=False)
+                click.echo(line)

@@ -29,33 +29,44 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="Show the figures that are not judged too.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the comparison here; '-' is stdout, with no table.")
 def compare(before: str, after: str, tolerance: float, every: bool, json_file: str | None) -> None:
-    """Compare two records: ratio, its 95 % interval, and a verdict per figure. Exit 1 if a figure got worse."""
-    from uvmfree.measure.compare import compare as compare_records
-    from uvmfree.measure.compare import differences
-    from uvmfree.measure.record import load
+    """Compare two records: ratio, its 95 % interval, and a verdict per figure.
 
-    check_writable("--json", json_file)
+    Exit 1 if a figure got worse, 2 if there was nothing to compare.
+    """
+    from uvmfree.measure.compare import compare as compare_records
+    from uvmfree.measure.compare import differences, run_at_once
+    from uvmfree.measure.printable import printable
+    from uvmfree.measure.record import THREAD_TIMES, load
+    from uvmfree.measure.turns import LEFT_OUT
+
+    check_writable(("--json", json_file))
     records = load(before), load(after)
     changes = compare_records(*records, tolerance)
     apart = list(differences(*records))
+    left_out = [] if run_at_once(*records) else sorted(THREAD_TIMES)
     if json_file is not None:
         document = {"schema": "uvmfree.comparison", "version": 1, "tolerance": tolerance, "differences": apart}
-        write_json("--json", json_file, document | {"changes": [_plain(change) for change in changes]})
+        document |= {"left_out": left_out, "changes": [_plain(change) for change in changes]}
+        write_json("--json", json_file, document)
     if json_file != "-":
-        _print(changes, apart, every)
+        notes = [printable(f"Not the same in both, {line}.") for line in apart]
+        _print(changes, [*notes, *([LEFT_OUT] if left_out else [])], every)
     worse = [change for change in changes if change.verdict == "worse"]
     if worse:
         names = ", ".join(f"{change.figure} of {change.design}" for change in worse)
-        click.echo(f"uvmfree: worse by more than {100 * tolerance:g} %: {names}", err=True)
+        click.echo(f"uvmfree: worse by more than {100 * tolerance:g} %: {printable(names)}", err=True)
         sys.exit(BROKEN)
 
 
-def _print(changes: list[Change], apart: list[str], every: bool) -> None:
+def _print(changes: list[Change], notes: list[str], every: bool) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    from uvmfree.measure.printable import printable
+
+    # No markup: names come from the records.
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False, emoji=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("design", "figure"):
         table.add_column(heading)
@@ -65,7 +76,7 @@ def _print(changes: list[Change], apart: list[str], every: bool) -> None:
         if change.verdict or every:
             known = not math.isnan(change.ratio_low)
             table.add_row(
-                change.design,
+                printable(change.design),
                 change.figure,
                 f"{change.before:,.4g}",
                 f"{change.after:,.4g}",
@@ -74,8 +85,8 @@ def _print(changes: list[Change], apart: list[str], every: bool) -> None:
                 change.verdict,
             )
     console.print(table)
-    for line in apart:
-        console.print(f"Not the same in both, {line}.", markup=False)
+    for line in notes:
+        console.print(line)
 
 
 def _plain(change: Change) -> dict[str, object]:

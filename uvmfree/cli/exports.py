@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from uvmfree.cli.output import check_writable, write_json, write_whole
+from uvmfree.cli.status import BAD_INPUT
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
     from uvmfree.kern.eventlog import Event
     from uvmfree.kern.locktrace import Slice
+    from uvmfree.measure.counterfile import CounterFile
     from uvmfree.measure.record import Record
     from uvmfree.measure.samples import Samples
     from uvmfree.measure.workloads import Workload
@@ -62,13 +66,17 @@ def _with_exports(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         exports = Exports(json_file, pyperf_file, perfetto_file, counter_file)
         exports.check()
-        return command(exports=exports, **rest)
+        with exports.open():
+            return command(exports=exports, **rest)
 
     return with_exports
 
 
 class Exports:
-    """What is to be written where; None for what is not."""
+    """What is to be written where; None for what is not.
+
+    => `counters`: what keeps the live counters, while open() lasts.
+    """
 
     def __init__(
         self, json_file: str | None, pyperf_file: str | None, perfetto_file: str | None, counter_file: str | None
@@ -77,24 +85,45 @@ class Exports:
         self.pyperf_file = pyperf_file
         self.perfetto_file = perfetto_file
         self.counter_file = counter_file
+        self.counters: CounterFile | None = None
+        self._problems: list[str] = []
 
     def check(self) -> None:
         """Refuse what could not be written before anything is measured: ArgumentError, ExtraError."""
         from uvmfree.measure.extras import needs
 
-        check_writable("--json", self.json_file)
-        for option, file in (
-            ("--pyperf", self.pyperf_file),
-            ("--perfetto", self.perfetto_file),
-            ("--counters", self.counter_file),
-        ):
+        files = {"--pyperf": self.pyperf_file, "--perfetto": self.perfetto_file, "--counters": self.counter_file}
+        for option, file in files.items():
             if file == "-":
                 raise ArgumentError(f"{option} -: must be a file")
-            check_writable(option, file)
+        check_writable(("--json", self.json_file), *files.items())
+        check_writable(("--counters", self.counter_file), regular=True)
         if self.pyperf_file is not None:
             needs("pyperf", "report", "--pyperf")
         if self.perfetto_file is not None:
             needs("perfetto", "trace", "--perfetto")
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Do a command's work in a `with` block, which may write; at its end say what could not be written.
+
+        => The work comes first: a disk that is full takes neither what is printed nor the other files with it.
+        """
+        from uvmfree.measure.counterfile import CounterFile
+
+        if self.counter_file is not None:
+            self.counters = CounterFile(self.counter_file)
+        try:
+            yield
+        finally:
+            if self.counters is not None:
+                self.counters.close()
+                if self.counters.problem is not None:
+                    self._problems.append(self.counters.problem)
+            for problem in self._problems:
+                click.echo(f"uvmfree: {problem}", err=True)
+        if self._problems:
+            sys.exit(BAD_INPUT)
 
     def check_fits(self, workload: Workload) -> None:
         """Refuse what the workload does not give: ArgumentError."""
@@ -106,11 +135,13 @@ class Exports:
     def write(self, record: Record) -> None:
         """Write what is in the record, as far as it came."""
         if self.json_file is not None:
-            write_json("--json", self.json_file, record.document())
+            with self._told_at_the_end():
+                write_json("--json", self.json_file, record.document())
         if self.pyperf_file is not None and any(not run.lockstat for run in record.runs):
             from uvmfree.report.pyperf_file import content
 
-            write_whole("--pyperf", self.pyperf_file, content(record))
+            with self._told_at_the_end():
+                write_whole("--pyperf", self.pyperf_file, content(record))
 
     def write_timeline(self, record: Record, workload: Workload, stop: Callable[[], bool]) -> None:
         """Run each design once more, traced, and write the timeline; nothing if `stop()` comes in between."""
@@ -124,7 +155,19 @@ class Exports:
                 return
             timeline.keeper(design)(slices, dropped)
             timeline.add(design, run.events, run.samples, run.events_dropped)
-        timeline.write()
+        self.write_out(timeline)
+
+    def write_out(self, timeline: TimelineFile) -> None:
+        """Write a finished timeline."""
+        with self._told_at_the_end():
+            timeline.write()
+
+    @contextlib.contextmanager
+    def _told_at_the_end(self) -> Iterator[None]:
+        try:
+            yield
+        except ArgumentError as error:
+            self._problems.append(str(error))
 
     def timeline(self) -> TimelineFile | None:
         """Return what collects the timeline, if one is asked for."""

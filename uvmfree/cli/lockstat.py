@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from uvmfree.cli.output import goes_to_stdout
 from uvmfree.errors import ArgumentError
 
 FORMATS = ("netbsd", "linux", "perf", "json")
@@ -32,8 +33,8 @@ def lockstat_on_request(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def check_one_document(json_file: str | None, lock_format: str) -> None:
     """Refuse two documents on stdout: ArgumentError."""
-    if json_file == "-" and lock_format == "json":
-        raise ArgumentError("--json - and --format json both write to stdout; give --json a file")
+    if lock_format == "json" and goes_to_stdout("--json", json_file):
+        raise ArgumentError(f"--json {json_file} and --format json both write to stdout; give --json a file")
 
 
 def _with_options(command: Callable[..., Any], *, always: bool) -> Callable[..., Any]:

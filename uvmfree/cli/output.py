@@ -1,28 +1,49 @@
-"""Documents that a command writes: whole or not at all, and refused before the work rather than after it."""
+"""Documents that a command writes: whole or not at all, and refused before the work rather than after it.
+
+What becomes of what is there already, of links and devices: outfile.py.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+import stat
 from typing import Any
 
 import click
 
+from uvmfree.cli.running import signals_wait
 from uvmfree.errors import ArgumentError
+from uvmfree.outfile import Outfile
 
 
-def check_writable(option: str, file: str | None) -> None:
-    """Refuse a place that cannot be written to before the work is done, not after; '-' is stdout, None nothing."""
-    if file is None or file == "-":
-        return
-    path = Path(file)
-    if path.is_dir():
-        raise ArgumentError(f"{option} {file}: is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise ArgumentError(f"{option} {file}: there is no folder {path.parent}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ArgumentError(f"{option} {file}: may not be written to")
+def check_writable(*outputs: tuple[str, str | None], regular: bool = False) -> None:
+    """Refuse places that cannot be written to before the work is done, not after: ArgumentError.
+
+    => `outputs`: options and their files; '-' is stdout, None nothing. No two may be the same file, nor may stdout
+       be led into a file that will be replaced.
+    => `regular`: only a file will do, since it is read back, or replaced as the work goes on.
+    """
+    places: dict[tuple[object, ...], str] = {}
+    for option, file in outputs:
+        if file is None:
+            continue
+        place = Outfile.find(option, file)
+        place.check()
+        if regular and not place.replaceable:
+            raise ArgumentError(f"{option} {file}: must be a file that can be replaced")
+        if place.descriptor is None and place.there is not None and stat.S_ISCHR(place.there.st_mode):
+            continue  # a terminal and /dev/null take what any number of writers give
+        if place.identity in places:
+            raise ArgumentError(f"{option} {file}: is where {places[place.identity]} writes to")
+        if place.descriptor is None and place.identity == _stdout():
+            raise ArgumentError(f"{option} {file}: is where stdout goes to")
+        places[place.identity] = option
+
+
+def goes_to_stdout(option: str, file: str | None) -> bool:
+    """Whether a file is what stdout goes to: '-', or another name of it."""
+    return file is not None and (file == "-" or Outfile.find(option, file).identity == _stdout())
 
 
 def write_json(option: str, file: str, document: dict[str, Any]) -> None:
@@ -35,14 +56,11 @@ def write_json(option: str, file: str, document: dict[str, Any]) -> None:
 
 
 def write_whole(option: str, file: str, content: bytes) -> None:
-    """Write a file whole or not at all: beside its place, then renamed.
+    """Write a file whole or not at all; ArgumentError. A signal that comes meanwhile is heard afterwards."""
+    with signals_wait():
+        Outfile.find(option, file).write(content)
 
-    => ArgumentError names the option and what the system said; nothing is left behind then.
-    """
-    beside = Path(f"{file}.{os.getpid()}.new")
-    try:
-        beside.write_bytes(content)
-        beside.replace(file)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ArgumentError(f"{option} {file}: {error.strerror}") from None
+
+def _stdout() -> tuple[int, int]:
+    there = os.fstat(1)
+    return there.st_dev, there.st_ino

@@ -20,7 +20,7 @@ def report(records: tuple[str, ...], output: str) -> None:
     from uvmfree.report.page.page import build
 
     needs("plotly", "report", "uvmfree report")
-    check_writable("--output", output)
+    check_writable(("--output", output))
     for file in records:
         if records.count(file) > 1:
             raise ArgumentError(f"{file}: is given {records.count(file)} times; each record counts once")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from uvmfree.cli.output import check_writable, write_json
-from uvmfree.cli.running import first_ctrl_c_asks, progress
-from uvmfree.cli.status import INTERRUPTED
+from uvmfree.cli.running import first_signal_asks, progress
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def scale(
     from uvmfree.measure.host import host
     from uvmfree.measure.scale import Traffic
 
-    check_writable("--json", json_file)
+    check_writable(("--json", json_file))
     kind = workload or ("trace" if trace_file else "pingpong")
     if trace_file and kind != "trace":
         raise ArgumentError(f"--trace goes with --workload trace, not with --workload {kind}")
@@ -102,12 +102,15 @@ def scale(
     traffic = Traffic(kind, trace_file) if think_ns is None else Traffic(kind, trace_file, think_ns)
     cases = _cases(traffic, designs, _counts(cpus, traffic), costs, changes, lock, range(seed, seed + seeds), band)
     curve = Curve(host(), ("uvmfree", *sys.argv[1:]))
-    with first_ctrl_c_asks() as asked, contextlib.ExitStack() as held:
-        executor, at_once = held.enter_context(local() if scheduler is None else scheduled(scheduler))
+    with first_signal_asks() as asked, contextlib.ExitStack() as held:
+        executor, at_once = held.enter_context(
+            local(min(len(cases), len(os.sched_getaffinity(0)))) if scheduler is None else scheduled(scheduler)
+        )
         tick, step = held.enter_context(progress(len(cases), time_left=True))
         for point in fill(curve, cases, executor, at_once, asked):
             step()
             tick(f"{point.case.label}, {point.case.ncpus} CPUs")
+    curve.points.sort(key=lambda point: cases.index(point.case))
     if json_file is not None:
         write_json("--json", json_file, curve.document())
     if json_file != "-":
@@ -117,7 +120,7 @@ def scale(
             click.echo(line)
     if curve.interrupted:
         click.echo(f"uvmfree: interrupted after {len(curve.points)} of {len(cases)} points", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(asked.status)
 
 
 def _cases(

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uvmfree.cli.bench import check_designs
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_on_request
 from uvmfree.cli.output import write_json
-from uvmfree.cli.running import first_ctrl_c_asks
-from uvmfree.cli.status import BROKEN, INTERRUPTED
-from uvmfree.errors import ArgumentError
+from uvmfree.cli.running import Asked, first_signal_asks
+from uvmfree.cli.status import BROKEN
+from uvmfree.cli.terminal import say_labelled, width
+from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
     from uvmfree.measure.lockstat_layout import Selection
+    from uvmfree.measure.record import Record
     from uvmfree.measure.stress import Options
     from uvmfree.measure.stress_run import StressRun
     from uvmfree.workload.stress import Stress
@@ -59,14 +62,12 @@ def stress(
 ) -> None:
     """Do all that can be done to a system, at random, on all CPUs at once, with faults; audit; exit 1 if it broke."""
     # Heard from here on, and honoured where a run looks: no exception in the middle of an import, or of output.
-    with first_ctrl_c_asks() as asked:
+    with first_signal_asks() as asked:
         from uvmfree.measure.stress import Options
         from uvmfree.uvm.designs import REGISTRY
         from uvmfree.workload.faults import parse_faults
 
-        for name in designs:
-            if name not in REGISTRY:
-                raise ArgumentError(f"--design {name}: must be one of {', '.join(REGISTRY)}")
+        check_designs(designs, REGISTRY)
         check_one_document(exports.json_file, lock_format)
         options = Options(
             seconds=seconds,
@@ -94,9 +95,7 @@ class Show:
     selection: Selection | None
 
 
-def _stress(
-    options: Options, designs: tuple[str, ...], exports: Exports, show: Show, asked: Callable[[], bool]
-) -> int:
+def _stress(options: Options, designs: tuple[str, ...], exports: Exports, show: Show, asked: Asked) -> int:
     """Run the designs, say what came of them; return the exit code."""
     from uvmfree.measure.stress import new_record
     from uvmfree.measure.stress import stress as stress_one
@@ -106,8 +105,7 @@ def _stress(
     with _progress_line(options) as tick:
         for design in record.designs:
             keep = None if timeline is None else timeline.keeper(design)
-            counters = exports.counter_file
-            runs.append(stress_one(options, design, stop=asked, tick=tick, counters=counters, keep=keep))
+            runs.append(stress_one(options, design, stop=asked, tick=tick, counters=exports.counters, keep=keep))
             if timeline is not None:
                 timeline.add(design, runs[-1].events, runs[-1].samples, runs[-1].events_dropped)
             if asked() or runs[-1].hung:
@@ -115,11 +113,11 @@ def _stress(
     record.interrupted = interrupted = asked()
     exports.write(record)
     if timeline is not None:
-        timeline.write()
+        exports.write_out(timeline)
     if show.selection is not None and show.lock_format == "json":
-        _print_document(runs, show.selection)
+        _print_document(record, show.selection)
     elif exports.json_file != "-":
-        _print_runs(options, runs, show)
+        _print_runs(options, record, show)
     for run in runs:
         _explain(options, run)
     if interrupted:
@@ -131,41 +129,43 @@ def _stress(
         os._exit(BROKEN)
     if any(run.errors for run in runs):
         return BROKEN
-    return INTERRUPTED if interrupted else 0
+    return asked.status if interrupted else 0
 
 
-def _print_document(runs: list[StressRun], selection: Selection) -> None:
+def _print_document(record: Record, selection: Selection) -> None:
     from uvmfree.measure.lockstat_layout import document
 
-    write_json("--format json", "-", document({run.design: (run.locks, run.wall_s) for run in runs}, selection))
+    locks = {run.design: (run.locks, run.wall_s) for run in record.stress}
+    write_json("--format json", "-", document(locks, selection, waits=record.threads_run_at_once))
 
 
-def _print_runs(options: Options, runs: list[StressRun], show: Show) -> None:
-    from uvmfree.measure.host import host
+def _print_runs(options: Options, record: Record, show: Show) -> None:
     from uvmfree.measure.vmstat_layout import vmstat_s
+    from uvmfree.report.comparison import setting
     from uvmfree.report.stress_table import stress_table
 
-    here = host()
-    click.echo(f"seed {options.seed}, {options.ncpus} CPUs, {options.npages:,} pages of RAM; {here.interpreter}")
-    for line in stress_table(runs):
+    faults = ",".join(options.faults) or "none"
+    say_labelled(setting(record, f"stress, seed {options.seed}, {options.seconds:g} s, faults {faults}"))
+    click.echo()
+    for line in stress_table(record.stress, width(), rates=record.threads_run_at_once):
         click.echo(line)
-    for run in runs:
+    for run in record.stress:
         if show.selection is not None:
-            _print_locks(run, show.lock_format, show.selection)
+            _print_locks(run, show.lock_format, show.selection, waits=record.threads_run_at_once)
         if show.vmstat and run.uvmexp is not None:
             click.echo(f"\n{run.design}, vmstat -s when the CPUs had stopped")
             for line in vmstat_s(run.uvmexp):
                 click.echo(line)
 
 
-def _print_locks(run: StressRun, lock_format: str, selection: Selection) -> None:
+def _print_locks(run: StressRun, lock_format: str, selection: Selection, *, waits: bool) -> None:
     from uvmfree.measure.lockstat_layout import render
 
     if run.uvmexp is None:
         click.echo(f"\n{run.design}: no lock statistics, since its CPUs did not stop")
         return
     click.echo(f"\n{run.design}, lock statistics when the CPUs had stopped")
-    for line in render(lock_format, run.locks, run.wall_s, selection):
+    for line in render(lock_format, run.locks, run.wall_s, selection, waits=waits):
         click.echo(line)
 
 
@@ -195,8 +195,8 @@ def _progress_line(options: Options) -> Iterator[Callable[[Stress, float], None]
         def tick(run: Stress, elapsed_s: float) -> None:
             steps, faults = run.steps(), sum(fault.injected for fault in run.faults)
             status.update(
-                f"{run.plan.param.design}, {elapsed_s:.0f} of {options.seconds:g} s: {steps:,} operations, "
-                f"{steps / max(elapsed_s, 0.05):,.0f} per second, {faults} faults"
+                f"{run.plan.param.design}, {elapsed_s:.0f} of {options.seconds:g} s: {plural(steps, 'operation')}, "
+                f"{steps / max(elapsed_s, 0.05):,.0f} per second, {plural(faults, 'fault')}"
             )
 
         yield tick

@@ -11,16 +11,32 @@ import click
 
 from uvmfree.cli.bench import WORKLOADS
 from uvmfree.cli.output import check_writable, write_whole
-from uvmfree.cli.running import first_ctrl_c_asks, progress
-from uvmfree.cli.status import INTERRUPTED
-from uvmfree.errors import ArgumentError
+from uvmfree.cli.running import first_signal_asks, progress
+from uvmfree.errors import ArgumentError, WorkerLostError
+from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
-    from uvmfree.measure.sweep import Sweep
+    from uvmfree.measure.sweep import Grid, Sweep
+
+
+_COLUMNS = (
+    ("wait_share_percent", "wait share %"),
+    ("shared_locks_per_op", "shared locks/op"),
+    ("moved_per_op", "moved/op"),
+    ("stranded_pages_max", "stranded"),
+    ("wall_ms", "wall ms"),
+)
+"""Figures that the table has, and what they are headed."""
 
 
 @click.command()
-@click.option("-o", "file", metavar="FILE", required=True, help="The records; a sweep in it is gone on with.")
+@click.option(
+    "-o",
+    "file",
+    metavar="FILE",
+    required=True,
+    help="The records; a sweep in it is gone on with, and may be extended.",
+)
 @click.option(
     "--workload", "workloads", type=click.Choice(WORKLOADS), multiple=True, help="May be repeated. Default: trace."
 )
@@ -53,7 +69,7 @@ def sweep(
 
     if file == "-":
         raise ArgumentError("-o -: must be a file, so that a sweep can be gone on with")
-    check_writable("-o", file)
+    check_writable(("-o", file), regular=True)
     grid = Grid(
         workloads=workloads or ("trace",),
         ncpus=_counts(cpus),
@@ -70,19 +86,27 @@ def sweep(
     def save(grown: Sweep) -> None:
         write_whole("-o", file, json.dumps(grown.document()).encode())
 
-    with first_ctrl_c_asks() as asked, contextlib.ExitStack() as held:
+    with first_signal_asks() as asked:
         if left := done.left():
-            executor, at_once = held.enter_context(local() if scheduler is None else scheduled(scheduler))
-            tick, step = held.enter_context(progress(len(left), time_left=True))
-            tick(str(left[0]))
-            for cell in run_sweep(done, executor, save, asked, at_once):
-                step()
-                tick(str(cell))
+            try:
+                with contextlib.ExitStack() as held:
+                    executor, at_once = held.enter_context(local() if scheduler is None else scheduled(scheduler))
+                    tick, step = held.enter_context(progress(len(left), time_left=True))
+                    tick(str(left[0]))
+                    for cell in run_sweep(done, executor, save, asked, at_once):
+                        step()
+                        tick(str(cell))
+            except WorkerLostError:
+                if not asked():  # a signal to all processes ends the one that measures, too
+                    raise
         interrupted = asked() and bool(done.left())
-    _print(done)
+    _print(done, grid)
     if interrupted:
-        click.echo(f"uvmfree: interrupted; the same command goes on with the {len(done.left())} cells left", err=True)
-        sys.exit(INTERRUPTED)
+        click.echo(
+            f"uvmfree: interrupted; the same command goes on with the {plural(len(done.left()), 'cell')} left",
+            err=True,
+        )
+        sys.exit(asked.status)
 
 
 def _counts(cpus: str | None) -> tuple[int | None, ...]:
@@ -108,19 +132,37 @@ def _choices(settings: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ..
     return tuple(found.items())
 
 
-def _print(done: Sweep) -> None:
+def _print(done: Sweep, grid: Grid) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    from uvmfree.measure.printable import printable
+    from uvmfree.measure.record import THREAD_TIMES
+    from uvmfree.measure.turns import LEFT_OUT
+
+    records = [done.records[cell] for cell in done.cells if cell in done.records]
+    at_once = [record for record in records if record.threads_run_at_once]
+    columns = [(name, heading) for name, heading in _COLUMNS if at_once or name not in THREAD_TIMES]
+    # No markup: a setting may have brackets.
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False, emoji=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("cell", overflow="fold")
-    for heading in ("wait share %", "shared locks/op", "moved/op", "stranded", "wall ms"):
+    for _, heading in columns:
         table.add_column(heading, justify="right")
     for cell in done.cells:
         if cell in done.records:
-            figures = done.records[cell].summary(cell.design)
-            shown = ("wait_share_percent", "shared_locks_per_op", "moved_per_op", "stranded_pages_max", "wall_ms")
-            table.add_row(str(cell), *(f"{figures[one].median:,.4g}" if one in figures else "" for one in shown))
+            record = done.records[cell]
+            figures = {
+                name: spread
+                for name, spread in record.summary(cell.design).items()
+                if record.threads_run_at_once or name not in THREAD_TIMES
+            }
+            row = (f"{figures[name].median:,.4g}" if name in figures else "" for name, _ in columns)
+            table.add_row(printable(str(cell)), *row)
     console.print(table)
+    for design in grid.designs:
+        if unused := grid.unused(design):
+            console.print(f"{design} does not use {', '.join(unused)}, so it was measured once for all values.")
+    if len(at_once) < len(records):
+        console.print(LEFT_OUT)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uvmfree.cli.running import signals_raise
 from uvmfree.cli.status import BROKEN
 from uvmfree.errors import ArgumentError, CounterFileError
 
@@ -79,7 +80,7 @@ def _live(looks: Iterator[Top]) -> None:
     """Show one look after the other on a terminal."""
     from rich.live import Live
 
-    with Live(auto_refresh=False, screen=False) as live:
+    with signals_raise(), Live(auto_refresh=False, screen=False) as live:
         try:
             for look in looks:
                 live.update(_screen(look), refresh=True)
@@ -94,8 +95,10 @@ def _screen(look: Top) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from uvmfree.measure.printable import printable
+
     state = "ended" if look.ended else "running"
-    head = Text(f"{look.design}, {state}; {look.npages:,} pages: {look.used:,} used, {look.free:,} free, ")
+    head = Text(f"{printable(look.design)}, {state}; {look.npages:,} pages: {look.used:,} used, {look.free:,} free, ")
     head.append(f"{look.cached:,} cached, {look.paging:,} paging; {look.waiters} waiting for pages")
     rates = Text(
         f"Per s: {look.allocs_per_s:,.0f} allocated, {look.frees_per_s:,.0f} freed, {look.hit_percent:.1f} % local; "

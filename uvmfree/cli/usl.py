@@ -13,7 +13,6 @@ from uvmfree.errors import ArgumentError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from uvmfree.measure.record import Record
     from uvmfree.measure.usl import Fitted, Point, Usl
 
 
@@ -26,12 +25,22 @@ def usl(records: tuple[str, ...], json_file: str | None) -> None:
     """Fit the Universal Scalability Law to the throughput in records, or a sweep, at 5 or more CPU counts."""
     from dataclasses import asdict
 
+    from uvmfree.measure.printable import printable
     from uvmfree.measure.sweep import load_records
     from uvmfree.measure.usl import fit, points
     from uvmfree.report.page.settings import points_of
+    from uvmfree.workload.plural import plural
 
-    check_writable("--json", json_file)
-    loaded = [record for file in records for record in load_records(file)]
+    check_writable(("--json", json_file))
+    given = [record for file in records for record in load_records(file)]
+    loaded = [record for record in given if record.threads_run_at_once]
+    if not given:
+        raise ArgumentError(f"{', '.join(records)}: nothing has been measured yet, so there is nothing to fit")
+    if not loaded:
+        raise ArgumentError(
+            "the records were measured with the GIL: threads took turns, so they say nothing about scaling; measure "
+            "with a free-threaded Python (README)"
+        )
     if len(names := {record.workload.name for record in loaded}) > 1:
         raise ArgumentError(f"the records are of different workloads: {', '.join(sorted(names))}")
     if len(settings := dict.fromkeys(point.label for point in points_of(loaded))) > 1:
@@ -48,18 +57,13 @@ def usl(records: tuple[str, ...], json_file: str | None) -> None:
         }
         write_json("--json", json_file, {"schema": "uvmfree.usl", "version": 1, "designs": document})
     if json_file != "-":
-        for note in _notes(loaded):
-            click.echo(note)
+        click.echo(f"{printable(loaded[0].workload.name)}; operations a second, medians of the repetitions")
+        if turns := len(given) - len(loaded):
+            click.echo(f"Left out {plural(turns, 'record')} with the GIL: threads took turns.")
         for design, (measured, fitted) in fits.items():
-            click.echo(f"\n{design}")
+            click.echo(f"\n{printable(design)}")
             for line in _lines(measured, fitted):
                 click.echo(f"  {line}")
-
-
-def _notes(records: list[Record]) -> Iterator[str]:
-    yield f"{records[0].workload.name}; operations a second, medians of the repetitions"
-    if any(record.host.gil for record in records):
-        yield "The GIL was on: one thread ran at a time, and this says nothing about how a design scales."
 
 
 def _lines(measured: list[Point], fitted: Usl) -> Iterator[str]:

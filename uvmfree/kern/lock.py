@@ -14,6 +14,9 @@ class RawLock(Protocol):
     def release(self) -> None:
         """Give the lock back."""
 
+    def locked(self) -> bool:
+        """Whether anybody holds the lock at this moment."""
+
     def __enter__(self) -> bool: ...
 
     def __exit__(
@@ -21,17 +24,36 @@ class RawLock(Protocol):
     ) -> None: ...
 
 
-class LockHandle:
-    """One user's access to a mutex: `acquire`, `try_acquire` and `release`, as bound callables."""
+class Behind(Protocol):
+    """A mutex, as far as who has a handle of it may ask."""
 
-    __slots__ = ("acquire", "release", "try_acquire")
+    name: str
+
+    def comes_free(self, timeout_s: float) -> bool:
+        """Whether nobody holds the mutex, or nobody does any more within a time."""
+
+
+class LockHandle:
+    """One user's access to a mutex: `acquire`, `try_acquire` and `release`, as bound callables; and which `mutex`."""
+
+    __slots__ = ("acquire", "mutex", "release", "try_acquire")
 
     def __init__(
-        self, acquire: Callable[[], object], try_acquire: Callable[[], bool], release: Callable[[], None]
+        self,
+        acquire: Callable[[], object],
+        try_acquire: Callable[[], bool],
+        release: Callable[[], None],
+        mutex: Behind | None = None,
     ) -> None:
+        self.mutex = mutex
         self.acquire = acquire
         self.try_acquire = try_acquire
         self.release = release
+
+    def refuse(self, refuse: Callable[[], object]) -> None:
+        """Have every acquisition raise by `refuse` from now on; for when no other thread uses the handle."""
+        self.acquire = refuse
+        self.try_acquire = lambda: bool(refuse())
 
     def __enter__(self) -> None:
         self.acquire()

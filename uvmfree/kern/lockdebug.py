@@ -73,6 +73,13 @@ class LockDebug:
                 del self._held[me]
             mutex.owner = None
 
+    def forget(self, mutex: Ranked) -> None:
+        """Note that nobody holds `mutex`, whoever took it."""
+        with self._book:
+            for thread, held in list(self._held.items()):
+                self._held[thread] = [other for other in held if other is not mutex]
+            mutex.owner = None
+
 
 class CheckingHandle:
     """A lock handle that asks the book before and after."""

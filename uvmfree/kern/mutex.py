@@ -13,6 +13,7 @@ methods of the raw lock, and costs what the raw lock costs.
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from uvmfree.kern.lock import LockHandle, RawLock
 from uvmfree.kern.lockdebug import CheckingHandle, LockDebug
@@ -20,6 +21,9 @@ from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.lockstat import CountingHandle, LockStat, summed
 from uvmfree.kern.locktrace import LockTrace, TracingHandle
 from uvmfree.kern.lockwatch import LockWatch, WatchingHandle
+
+TURN_S: Final = 0.05
+"""How long comes_free() waits before it tries anew: ten switch intervals of the GIL."""
 
 
 class Mutex:
@@ -61,23 +65,26 @@ class Mutex:
     def handle(self, caller: str) -> LockHandle:
         """Make a handle whose acquisitions are counted under `caller`, a name as lockstat(8) prints it."""
         raw = self.raw_for(caller)
-        handle = LockHandle(raw.acquire, partial(raw.acquire, False), raw.release)
+        handle = LockHandle(raw.acquire, partial(raw.acquire, False), raw.release, self)
         counting: CountingHandle | TracingHandle | None = None
         if self._lockstat:
             new = CountingHandle if self._trace is None else self._trace.handle
-            counting = new(raw, self.name, caller, self._clock_ns)
-            handle = LockHandle(counting.acquire, counting.try_acquire, counting.release)
+            counting = new(raw, self.name, caller, self._clock_ns, self.freed_ns)
+            handle = LockHandle(counting.acquire, counting.try_acquire, counting.release, self)
         if self._watch is not None and self._watched is not None:
             wait = handle.acquire if counting is None else counting.wait
             watching = WatchingHandle(self._watched, self._watch, handle, wait, caller)
-            handle = LockHandle(watching.acquire, watching.try_acquire, watching.release)
+            handle = LockHandle(watching.acquire, watching.try_acquire, watching.release, self)
         if self._debug is not None:
             checking = CheckingHandle(self, self._debug, handle)
-            handle = LockHandle(checking.acquire, checking.try_acquire, checking.release)
+            handle = LockHandle(checking.acquire, checking.try_acquire, checking.release, self)
         if counting is not None:
             with self._registry:
                 self._counting[handle] = counting
         return handle
+
+    freed_ns: Callable[[], int] | None = None
+    """When the mutex was last given back, of a Machine on which only that tells how long it was held."""
 
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it: a Machine may charge callers differently."""
@@ -92,6 +99,28 @@ class Mutex:
             counting = self._counting.pop(handle, None)
             if counting is not None:
                 self._retired = list(summed([*self._retired, counting.snapshot()], by_caller=True))
+
+    def comes_free(self, timeout_s: float) -> bool:
+        """Whether nobody holds the mutex, or nobody does any more within `timeout_s`; neither counted nor checked.
+
+        => On a host, or behind a GIL, that many want, it takes longer: a turn counts as TURN_S, however late it ends.
+        """
+        if not self._raw.locked():
+            return True
+        for _ in range(max(1, round(timeout_s / TURN_S))):
+            if self._raw.acquire(True, TURN_S):
+                self._raw.release()
+                return True
+        return False
+
+    def wrest(self) -> None:
+        """Release the mutex in the place of a holder that has gone without doing so; for the end of a system."""
+        if self._debug is not None:
+            self._debug.forget(self)
+        if self._watched is not None:
+            self._watched.holder = None
+        self._raw.acquire(False)  # it may have come free just now
+        self._raw.release()
 
     def snapshot(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
         """Return what was counted since boot: one record, or one per caller; nothing without lockstat.
@@ -118,6 +147,11 @@ class Condvar:
         self._raw_lock = raw_lock
         self._waiters: deque[RawLock] = deque()  # guarded by the mutex
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody sleeps here who was not signalled; with the mutex held."""
+        return bool(self._waiters)
+
     def wait(self, handle: LockHandle, timeout_s: float | None = None) -> bool:
         """Drop the mutex, sleep until signalled or for `timeout_s`, take the mutex again.
 
@@ -126,9 +160,9 @@ class Condvar:
         parked = self._raw_lock()
         parked.acquire()
         self._waiters.append(parked)
-        handle.release()
         signalled = False
         try:
+            handle.release()
             signalled = parked.acquire(True, -1 if timeout_s is None else max(0.0, timeout_s))
         finally:
             handle.acquire()

@@ -127,6 +127,10 @@ class Xcall(Generic[C]):
         if ticket.error is not None:
             raise XcallError(f"a cross-call raised {ticket.error!r} on CPU {ticket.error_cpu}") from ticket.error
 
+    def refuse(self, refuse: Callable[[], object]) -> None:
+        """Have every call raise by `refuse` from now on, without a lock; for the child of a fork."""
+        self._handle.refuse(refuse)
+
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Run what is queued, then end the threads; idempotent.
 

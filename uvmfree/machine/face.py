@@ -8,6 +8,7 @@ Prior art: the `Engine` seam of shuttle and loom, which swap the primitives unde
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from uvmfree.kern.lock import RawLock
@@ -97,6 +98,9 @@ class Machine(Protocol):
 
     def charge(self, ns: int) -> None:
         """Let the caller's CPU be busy with work that is not simulated; real threads do their own work."""
+
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        """Keep what interrupts the calling thread out of the allocator, if anything does (kern/interrupt.py)."""
 
     def me(self) -> int:
         """Return a number that no other live thread of control has."""

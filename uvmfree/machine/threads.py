@@ -10,9 +10,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from uvmfree.kern.interrupt import interrupts_held_back
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
@@ -40,8 +42,7 @@ class ThreadsMachine:
 
     => `lockstat`: mutexes count (kern/lockstat.py). `lockdebug`: mutexes check (kern/lockdebug.py). `lockwatch`: they
        say who holds and who waits for them (kern/lockwatch.py), and the attribute is where to ask. `locktrace`: what
-       lockstat counts is kept too, with its times (kern/locktrace.py), and the attribute is where it is. `counters`:
-       where the counter page stands, if others are to read it (machine/words.py); for one system only.
+       lockstat counts is kept too, with its times (kern/locktrace.py), and the attribute is where it is.
     """
 
     name = "threads"
@@ -53,10 +54,8 @@ class ThreadsMachine:
         lockdebug: bool = False,
         lockwatch: bool = False,
         locktrace: bool = False,
-        counters: tuple[int, int] | None = None,
     ) -> None:
         self.lockstat = lockstat
-        self._shared_counters = counters
         self.lockdebug = lockdebug
         self.lockwatch = LockWatch(threading.Lock, threading.get_ident) if lockwatch else None
         self.locktrace = LockTrace(threading.Lock, _thread_name) if locktrace else None
@@ -89,7 +88,7 @@ class ThreadsMachine:
 
     def counters(self, names: tuple[str, ...]) -> CounterPage:
         """Make a page of zeroed counters."""
-        return CounterPage(names, shared=self._shared_counters)
+        return CounterPage(names)
 
     def ram(self, nbytes: int) -> "MappedRam":
         """Map memory of this process's own."""
@@ -117,6 +116,11 @@ class ThreadsMachine:
     def me(self) -> int:
         """Return the identity of the calling thread; it may be given again after the thread has ended."""
         return threading.get_ident()
+
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        """Hold Ctrl-C back while the main thread is inside the allocator, if Python's own handler would raise it."""
+        sleeps = (Condvar.wait, PolledEvent.sleep_until, OsThread.join, ThreadsMachine.sleep)
+        return interrupts_held_back(tuple(function.__code__ for function in sleeps))
 
     def sleep(self, seconds: float) -> None:
         """Sleep, as the host's clock has it."""

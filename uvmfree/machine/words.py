@@ -37,19 +37,13 @@ class CounterPage:
     => `close()` releases the atomic views, which otherwise keep the page mapped.
     """
 
-    def __init__(
-        self, names: tuple[str, ...], *, public_calls: bool = False, shared: tuple[int, int] | None = None
-    ) -> None:
-        """Map the page; with `public_calls` every update goes through the documented call of `atomics`.
-
-        => `shared`: a file descriptor and an offset in whole pages, where the page stands for others to read; it has
-           to be zeros there. Without it the page is this process's own.
-        """
+    def __init__(self, names: tuple[str, ...], *, public_calls: bool = False) -> None:
+        """Map the page; with `public_calls` every update goes through the documented call of `atomics`."""
         if len(names) * LINE * 8 > mmap.PAGESIZE:
             raise ValueError(f"{len(names)} counters do not fit a page of {mmap.PAGESIZE} bytes")
         self.names = names
-        fileno, offset = (-1, 0) if shared is None else shared
-        self._page = mmap.mmap(fileno, mmap.PAGESIZE, offset=offset)
+        # Private: what a child process of fork() writes to it, the parent does not see.
+        self._page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._words = memoryview(self._page).cast("q")
         self._slots = {name: line * LINE for line, name in enumerate(names)}
         self._views = ExitStack()

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 
 from uvmfree.kern.locktrace import Slice
@@ -33,22 +32,24 @@ def measure(
     repetitions: int,
     tick: Callable[[str], None],
     stop: Callable[[], bool] = lambda: False,
-    counters: str | None = None,
+    counters: CounterFile | None = None,
 ) -> Iterator[Run]:
     """Run all repetitions of all designs, interleaved, adding each to `record`; yield each run.
 
     => `tick(what)` is called before each run. Once `stop()` is true the run under way is dropped,
        `record.interrupted` is set, and what was measured before is kept.
-    => `counters`: the file in which the counters of runs with lockstat can be watched.
+    => `counters`: where runs with lockstat can be watched; the caller closes it.
     """
     for repetition in range(repetitions):
         for design in record.designs:
             for lockstat in modes(workload):
                 tick(f"{design}, {repetition + 1} of {repetitions}")
-                if lockstat and counters is not None:
-                    done = _in_view(counters, record, workload, design, repetition, stop)
-                else:
-                    done = run(workload, record.param, design, repetition, lockstat=lockstat, stop=stop)
+                view = counters if lockstat else None
+                if view is not None:
+                    view.begin(replace(record.param, design=design))
+                done = run(workload, record.param, design, repetition, lockstat=lockstat, stop=stop, counterfile=view)
+                if view is not None:
+                    view.end()
                 if done is None or stop():
                     record.interrupted = True
                     return
@@ -67,14 +68,3 @@ def traced(
     assert machine.locktrace is not None
     done = run(workload, record.param, design, 0, lockstat=True, stop=stop, machine=machine)
     return done, machine.locktrace.slices(), machine.locktrace.dropped()
-
-
-def _in_view(
-    path: str, record: Record, workload: Workload, design: str, repetition: int, stop: Callable[[], bool]
-) -> Run | None:
-    """Run with lockstat, the counters being in a file."""
-    with closing(CounterFile(path, replace(record.param, design=design))) as file:
-        machine = ThreadsMachine(lockstat=True, lockdebug=record.param.lockdebug, counters=file.place)
-        return run(
-            workload, record.param, design, repetition, lockstat=True, stop=stop, machine=machine, counterfile=file
-        )

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import signal
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,18 +17,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from uvmfree.errors import HangError
+from uvmfree.errors import ArgumentError, HangError
 from uvmfree.measure.bench import measure, new_record
 from uvmfree.measure.decode import decode
 from uvmfree.measure.settings import parse_settings
 from uvmfree.measure.workloads import Workload, by_name, check_fits
 from uvmfree.param import Param
+from uvmfree.workload.plural import plural
 
 TURN_S: Final = 3600.0
 """How long a cell waits for its machine; longer than any cell takes."""
 
+TERMINAL: Final = (signal.SIGINT, signal.SIGHUP)
+"""What a terminal sends to all processes that it has begun: for the first of them to hear, and to end the others."""
+
+_PR_SET_PDEATHSIG: Final = 1
+"""prctl(2) of Linux."""
+
 _POLL_S: Final = 0.05
-_GIVEN: Final = {"ncpus": "--cpus", "design": "--design", "lockstat": "nothing: every cell runs with it and without"}
+_GIVEN: Final = {"ncpus": "--cpus", "design": "--design", "lockstat": "every cell runs with lockstat and without"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ class Cell:
 
     def __str__(self) -> str:
         """Return it in a few words."""
-        cpus = "" if self.ncpus is None else f", {self.ncpus} CPUs"
+        cpus = "" if self.ncpus is None else f", {plural(self.ncpus, 'CPU')}"
         return f"{self.workload}{cpus}, {self.design}" + "".join(f", {setting}" for setting in self.settings)
 
 
@@ -70,10 +78,21 @@ class Worker:
     stop: Callable[[], bool] = staticmethod(lambda: False)
 
     @classmethod
-    def begin(cls, stop: Any) -> None:
-        """Listen to an event of the process that began this one, and leave Ctrl-C to that one."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    def begin(cls, stop: Any, parent: int) -> None:
+        """Listen to an event of the process that began this one, leave Ctrl-C to that one, and end when it ends."""
+        for number in TERMINAL:
+            signal.signal(number, signal.SIG_IGN)
+        _end_with(parent)
         cls.stop = staticmethod(stop.is_set)
+
+
+def _end_with(parent: int) -> None:
+    """Have the system end this process with its parent, which may be killed: nobody would be left to stop it."""
+    import ctypes  # for this call only
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was gone before
+        os._exit(1)
 
 
 def measure_cell(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,10 +109,17 @@ def measure_cell(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    """Hold this machine's lock file; HangError if it is not to be had within TURN_S."""
+    """Hold this machine's lock file; ArgumentError if it is not ours, HangError if it is held for over TURN_S."""
     path = Path(tempfile.gettempdir()) / f"uvmfree-sweep-{os.getuid()}.lock"
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        # Where everybody may make files somebody may have made this one: a link elsewhere, or something to wait for.
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ArgumentError(_not_ours(path, error.strerror)) from None
+    try:
+        there = os.fstat(file)
+        if not stat.S_ISREG(there.st_mode) or there.st_uid != os.getuid():
+            raise ArgumentError(_not_ours(path, "it is no file of this user"))
         until_s = time.monotonic() + TURN_S
         while not _locked(file) and not Worker.stop():
             if time.monotonic() > until_s:
@@ -102,6 +128,10 @@ def _turn() -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def _not_ours(path: Path, why: str | None) -> str:
+    return f"{path}: cannot be locked, so that one cell at a time is measured: {why}; remove it, or set TMPDIR"
 
 
 def _locked(file: int) -> bool:

@@ -2,6 +2,7 @@
 
 => A ratio is that of the medians, second record over first. Its interval is a bootstrap's: both sets of repetitions
    are drawn anew RESAMPLES times, with a fixed seed, so that the same records always give the same answer.
+=> THREAD_TIMES are compared only where threads ran at once in both records.
 => A figure is judged if there is a better and a worse for it (JUDGED). It got worse if the whole interval lies beyond
    the tolerance on the bad side: a change that the repetitions do not bear out is none.
 
@@ -16,8 +17,10 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from uvmfree.errors import ArgumentError
-from uvmfree.measure.record import Record
+from uvmfree.measure.record import THREAD_TIMES, Record
+from uvmfree.measure.turns import LEFT_OUT
 from uvmfree.param import Param
+from uvmfree.workload.plural import plural
 
 RESAMPLES: Final = 2000
 """Enough that the 2.5 % at either end are fifty draws."""
@@ -65,37 +68,55 @@ def compare(before: Record, after: Record, tolerance: float) -> list[Change]:
     """Compare all figures that both records have, design by design.
 
     => `tolerance`: the part of a figure by which it may get worse, 0.05 for 5 %. ArgumentError unless from 0 to 10.
-    => ArgumentError if the records are of different workloads or have no design in common.
+    => ArgumentError if the records are of different workloads, have no design in common, or nothing that is judged.
     """
     if not 0 <= tolerance <= 10:
         raise ArgumentError(f"--tolerance {tolerance:g}: must be from 0 to 10, a part of the figure (0.05 is 5 %)")
     if before.workload.name != after.workload.name or before.workload.ncpus != after.workload.ncpus:
-        raise ArgumentError(
-            f"the records are of different workloads: {before.workload.name} on {before.workload.ncpus} CPUs and "
-            f"{after.workload.name} on {after.workload.ncpus} CPUs"
-        )
+        raise ArgumentError(f"the records are of different workloads: {_workload(before)} and {_workload(after)}")
     designs = [design for design in before.designs if design in after.designs]
     if not designs:
         raise ArgumentError(
             f"the records have no design in common: {', '.join(before.designs)} and {', '.join(after.designs)}"
         )
-    return [
+    at_once = run_at_once(before, after)
+    changes = [
         _change(design, figure, values, others[figure], tolerance)
         for design in designs
         for values_of, others in [(before.values(design), after.values(design))]
         for figure, values in values_of.items()
-        if figure in others
+        if figure in others and (at_once or figure not in THREAD_TIMES)
     ]
+    if not any(change.verdict for change in changes):
+        bare = [which for which, record in (("first", before), ("second", after)) if not record.runs]
+        why = (
+            f"the {' and the '.join(bare)} record has no runs"
+            if bare
+            else "no figure that is judged is in both records"
+        )
+        raise ArgumentError(f"nothing to compare: {why}" + ("" if bare or at_once else f". {LEFT_OUT}"))
+    return changes
+
+
+def run_at_once(before: Record, after: Record) -> bool:
+    """Whether times of threads can be compared: where threads took turns in either, they say nothing."""
+    return before.threads_run_at_once and after.threads_run_at_once
+
+
+def _workload(record: Record) -> str:
+    return f"{record.workload.name} on {plural(record.workload.ncpus, 'CPU')}"
 
 
 def differences(before: Record, after: Record) -> Iterator[str]:
     """Yield what else differs between two records, a line each: a ratio may come of it."""
+    designs = dict.fromkeys((*before.designs, *after.designs))
     for name, one, other in (
         ("interpreter", before.host.interpreter, after.host.interpreter),
         ("processor", before.host.cpu_model, after.host.cpu_model),
         ("processors to use", str(len(before.host.affinity)), str(len(after.host.affinity))),
         ("kernel", before.host.kernel, after.host.kernel),
         ("uvmfree", before.host.uvmfree, after.host.uvmfree),
+        *((f"runs of {design}", _runs(before, design), _runs(after, design)) for design in designs),
     ):
         if one != other:
             yield f"{name}: {one} before, {other} after"
@@ -103,6 +124,10 @@ def differences(before: Record, after: Record) -> Iterator[str]:
     for name in Param.__dataclass_fields__:
         if tunables[name] != others[name]:
             yield f"{name}: {tunables[name]} before, {others[name]} after"
+
+
+def _runs(record: Record, design: str) -> str:
+    return f"{len(record.counted(design))} with lockstat and {len(record.timed(design))} without"
 
 
 def _change(design: str, figure: str, values: Sequence[float], others: Sequence[float], tolerance: float) -> Change:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from uvmfree.errors import RecordError
 from uvmfree.measure.decode import decode
 from uvmfree.measure.host import Host
-from uvmfree.measure.scale import Case, Point, measured
+from uvmfree.measure.scale import Case, Point, measured_here
 
 SCHEMA: Final = "uvmfree.scale"
 VERSION: Final = 1
@@ -55,7 +55,15 @@ class Curve:
         return statistics.median(point.wait_share_percent for point in points) if points else None
 
     def linear(self, label: str, ncpus: int) -> float | None:
-        """What so many CPUs would do if each did what one does at the smallest count of the curve."""
+        """The throughput of so many CPUs if none of them ever waited.
+
+        => With recorded gaps: what was done, if the gaps had been all of the time. Without: as many times what the
+           smallest count of the curve does.
+        """
+        points = self.at(label, ncpus)
+        played = [point.per_s * ncpus * point.window_ns / point.outside_ns for point in points if point.outside_ns]
+        if played:
+            return statistics.median(played)
         least = next((count for count in self.cpu_counts() if self.at(label, count)), None)
         first = None if least is None else self.per_s(label, least)
         return None if first is None or least is None else first / least * ncpus
@@ -107,7 +115,7 @@ def fill(curve: Curve, cases: Sequence[Case], executor: Executor, at_once: int, 
                 curve.interrupted = True
                 return
             while waiting and len(under_way) < at_once:
-                under_way.add(executor.submit(measured, waiting.pop(0)))
+                under_way.add(executor.submit(measured_here, waiting.pop(0)))
             done, under_way = wait(under_way, timeout=_TICK_S, return_when=FIRST_COMPLETED)
             for future in done:
                 point = future.result()

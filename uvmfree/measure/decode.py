@@ -2,25 +2,30 @@
 
 => Every value is checked against the type of its field; RecordError names the place, what stands there and what
    should. Fields with a default may be missing, unknown ones may not be there.
+=> Numbers are of 64 bits and finite, and texts can be encoded: arithmetic with what was read does not overflow, and
+   whatever is read can be written again. Of what stands there an error shows only what a terminal may have.
 """
 
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from uvmfree.errors import RecordError, UvmError
+from uvmfree.measure.printable import printable
 
 T = TypeVar("T")
 
 _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
     int: ((int,), "a whole number"),
     float: ((float, int), "a number"),
-    str: ((str,), "a text"),
     bool: ((bool,), "true or false"),
     NoneType: ((NoneType,), "null"),
 }
+
+_MOST: Final = (1 << 63) - 1
+"""The largest number, either way: what is counted and timed has words of 64 bits."""
 
 
 def decode(kind: type[T], value: Any, where: str) -> T:
@@ -32,8 +37,12 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if kind in _PLAIN:
         types, words = _PLAIN[kind]
         if type(value) not in types:
-            raise RecordError(f"{where}: must be {words}, is {_shown(value)}")
+            raise RecordError(f"{where}: must be {words}, is {shown(value)}")
+        if not _in_bounds(value):
+            raise RecordError(f"{where}: must be {words} within 64 bits, is {shown(value)}")
         return value
+    if kind is str:
+        return _text(value, where)
     if kind is Any:
         return value
     if is_dataclass(kind):
@@ -43,13 +52,13 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         return _union(args, value, where)
     if origin is dict:
         if type(value) is not dict:
-            raise RecordError(f"{where}: must be an object, is {_shown(value)}")
-        return {key: _decode(args[1], item, f"{where}.{key}") for key, item in value.items()}
+            raise RecordError(f"{where}: must be an object, is {shown(value)}")
+        return {_text(key, where): _decode(args[1], item, f"{where}.{printable(key)}") for key, item in value.items()}
     assert origin in (tuple, list), f"no rule for {kind}"
     if type(value) is not list:
-        raise RecordError(f"{where}: must be a list, is {_shown(value)}")
+        raise RecordError(f"{where}: must be a list, is {shown(value)}")
     # Most of a record are long lists of whole numbers.
-    if args[0] is int and all(type(item) is int for item in value):
+    if args[0] is int and all(type(item) is int and _in_bounds(item) for item in value):
         return origin(value)
     return origin(_decode(args[0], item, f"{where}[{number}]") for number, item in enumerate(value))
 
@@ -63,10 +72,10 @@ def _union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _dataclass(kind: type, value: Any, where: str) -> Any:
     if type(value) is not dict:
-        raise RecordError(f"{where}: must be an object, is {_shown(value)}")
+        raise RecordError(f"{where}: must be an object, is {shown(value)}")
     types, needed = _fields_of(kind)
     if unknown := sorted(value.keys() - types.keys()):
-        raise RecordError(f"{where}: has {unknown[0]!r}, which is no field of a record")
+        raise RecordError(f"{where}: has {shown(unknown[0])}, which is no field of a record")
     if missing := sorted(needed - value.keys()):
         raise RecordError(f"{where}: has no {missing[0]!r}")
     arguments = {name: _decode(types[name], item, f"{where}.{name}") for name, item in value.items()}
@@ -84,7 +93,23 @@ def _fields_of(kind: type) -> tuple[dict[str, Any], frozenset[str]]:
     return {f.name: types[f.name] for f in fields(kind)}, frozenset(needed)
 
 
-def _shown(value: Any) -> str:
-    """Show a value in a few characters."""
-    text = repr(value)
+def _text(value: Any, where: str) -> str:
+    if type(value) is not str:
+        raise RecordError(f"{where}: must be a text, is {shown(value)}")
+    if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
+        raise RecordError(f"{where}: must be a text, has half a character: {shown(value)}")
+    return value
+
+
+def _in_bounds(value: float | None) -> bool:
+    return value is None or abs(value) <= _MOST  # nan is not
+
+
+def shown(value: Any) -> str:
+    """Show a value of a document in a few characters."""
+    if type(value) is int and not _in_bounds(value):  # its digits may be more than Python makes text of
+        return "a larger one"
+    if isinstance(value, list | dict) and value:
+        return "a list" if isinstance(value, list) else "an object"
+    text = printable(repr(value))
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -3,32 +3,46 @@
 import asyncio
 import logging
 import multiprocessing
+import os
+import signal
+import socket
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from uvmfree.errors import ArgumentError, WorkerLostError
-from uvmfree.measure.cell import Worker
+from uvmfree.measure.cell import TERMINAL, Worker
 from uvmfree.measure.extras import needs
 
-REACH_S: Final = 8.0
-"""How long a scheduler may take to answer: with the imports, an error comes within ten seconds."""
+REACH_S: Final = 4.0
+"""How long a scheduler may take to answer."""
 
 
 @contextmanager
-def local() -> Iterator[tuple[Executor, int]]:
-    """Yield an executor of one process, and 1: how many cells it can measure at once.
+def local(processes: int = 1) -> Iterator[tuple[Executor, int]]:
+    """Yield an executor of some processes, and their number: how many cells it can measure at once.
 
-    => A process of its own, begun anew: threads of this one, and what it has imported, do not disturb it. At the end
-       a cell that is still being measured is given up.
+    => Processes of their own, begun anew: threads of this one, and what it has imported, do not disturb them. At the
+       end a cell that is still being measured is given up. They end with this process, however that ends.
     => WorkerLostError if the process is ended by somebody else.
     """
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    executor = ProcessPoolExecutor(1, mp_context=context, initializer=Worker.begin, initargs=(stop,))
+    # Both the process that clears up behind multiprocessing, which the first event starts, and the one that measures
+    # are begun here, deaf to the terminal from their first instruction on; what comes meanwhile waits for this one.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL)
     try:
-        yield executor, 1
+        stop = context.Event()
+        executor = ProcessPoolExecutor(
+            processes, mp_context=context, initializer=Worker.begin, initargs=(stop, os.getpid())
+        )
+        executor.submit(os.getpid)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield executor, processes
     except BrokenExecutor:
         raise WorkerLostError(
             "the process that measured was killed, perhaps for want of memory; the same command goes on"
@@ -45,6 +59,8 @@ def scheduled(address: str) -> Iterator[tuple[Executor, int]]:
     => ArgumentError if it cannot be reached within REACH_S, is none, or has no workers; ExtraError without
        `distributed`; WorkerLostError if it, or a worker again and again, goes while cells are measured.
     """
+    if find_spec("distributed") is not None:
+        _knock(address)
     distributed: Any = needs("distributed", "cluster", "--scheduler")
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # a lost connection is said in a line, by us
@@ -61,6 +77,25 @@ def scheduled(address: str) -> Iterator[tuple[Executor, int]]:
         client.close(timeout=REACH_S)
 
 
+def _knock(address: str) -> None:
+    """Refuse an address at which nobody listens at once: `distributed` is long to import, and tries for long."""
+    try:
+        there = urlsplit(address)
+        if there.scheme not in ("tcp", "tls") or there.hostname is None or there.port is None:
+            return  # of another kind, or none: for `distributed` to say
+        socket.create_connection((there.hostname, there.port), timeout=REACH_S).close()
+    except TimeoutError:
+        raise _silent(address) from None
+    except OSError as error:
+        raise ArgumentError(f"--scheduler {address}: cannot be reached: {error.strerror}") from None
+    except ValueError:
+        return  # its port is no number: likewise
+
+
+def _silent(address: str) -> ArgumentError:
+    return ArgumentError(f"--scheduler {address}: does not answer within {REACH_S:.0f} s")
+
+
 def _identity(distributed: Any, address: str) -> Any:
     """Ask who is there, before a Client does: that would wait for ever for an answer, and be long in giving up."""
 
@@ -74,7 +109,7 @@ def _identity(distributed: Any, address: str) -> Any:
     try:
         found = asyncio.run(bounded())
     except TimeoutError:
-        raise ArgumentError(f"--scheduler {address}: does not answer within {REACH_S:.0f} s") from None
+        raise _silent(address) from None
     except Exception as error:  # noqa: BLE001 - whoever listens there may answer anything
         said = str(error).partition("\n")[0] or type(error).__name__
         why = "cannot be reached" if isinstance(error, OSError | ValueError) else "is no dask scheduler"

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 class WorkloadFacts:
     """What was run.
 
-    => `page_operations`: allocations and frees that a run asks for; None where it has a length in time instead.
-    => `linux_moved_per_op`: pages that Linux's own per-CPU lists moved per page operation, where a trace tells.
-    => `skipped`: what of a trace is not run, in words, or "".
+    => `page_operations`: pages that a run asks to allocate and to free, each page of a contiguous request counted;
+       None where it has a length in time instead.
+    => `linux_moved_per_op`: blocks of pages that Linux's own per-CPU lists moved per page operation, where a trace
+       tells.
+    => `skipped`: what of a trace is not run; `note`: what a reader of its figures should know; in words, or "".
+       `lost_events`: how many the recording of it lost.
     """
 
     name: str
@@ -17,6 +20,8 @@ class WorkloadFacts:
     page_operations: int | None
     linux_moved_per_op: float | None = None
     skipped: str = ""
+    lost_events: int = 0
+    note: str = ""
 
     @property
     def timed(self) -> bool:

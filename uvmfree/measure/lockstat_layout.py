@@ -2,18 +2,20 @@
 
 => By lock and by caller, or by one of the two, as lockstat(8) has it: `-l` reports locks only, `-f` calling functions
    only; `-L LOCK` and `-F FUNC` limit what is reported to some of them.
-=> The layouts have a file each, which says what every column means here. What is not measured is printed as `-`.
+=> The layouts have a file each, which says what every column means here. What is not measured is printed as `-`; with
+   the GIL, waits are not, and the layouts that show nothing else give way to the counts of acquisitions.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from uvmfree.errors import ArgumentError
 from uvmfree.kern.lockrank import RANKS, UVM_CPU
 from uvmfree.kern.lockstat import LockStat, summed
-from uvmfree.measure.lockstat_linux import linux
+from uvmfree.measure.lockstat_counts import counts
+from uvmfree.measure.lockstat_linux import linux, linux_without_waits
 from uvmfree.measure.lockstat_netbsd import netbsd
 from uvmfree.measure.lockstat_perf import perf
 
@@ -26,6 +28,16 @@ LAYOUTS: Final[Mapping[str, Callable[[Iterable[LockStat], float], Iterator[str]]
     "perf": perf,
 }
 """By name, what draws records, which `select` has added up, of so many seconds."""
+
+WITHOUT_WAITS: Final[Mapping[str, Callable[[Iterable[LockStat], float], Iterator[str]]]] = {
+    "netbsd": counts,
+    "linux": linux_without_waits,
+    "perf": counts,
+}
+"""What stands in for each of them where waits cannot be measured."""
+
+_WAITS: Final = tuple(one.name for one in fields(LockStat) if one.name.startswith(("contended", "wait_")))
+"""The fields of a record that tell of waits."""
 
 JSON: Final = "json"
 FORMATS: Final = (*LAYOUTS, JSON)
@@ -78,22 +90,32 @@ EVERYTHING: Final = Selection()
 
 
 def render(
-    layout: str, records: Iterable[LockStat], elapsed_s: float, selection: Selection = EVERYTHING
+    layout: str,
+    records: Iterable[LockStat],
+    elapsed_s: float,
+    selection: Selection = EVERYTHING,
+    *,
+    waits: bool = True,
 ) -> Iterator[str]:
     """Yield the lines of a report in one of LAYOUTS.
 
     => `records`: by lock and caller; those of several runs are added up. `elapsed_s`: how long those runs took.
+    => `waits`: whether waits mean anything, which they do where threads run at once.
     """
-    return LAYOUTS[layout](selection.select(records), elapsed_s)
+    return (LAYOUTS if waits else WITHOUT_WAITS)[layout](selection.select(records), elapsed_s)
 
 
 def document(
-    runs: Mapping[str, tuple[Iterable[LockStat], float]], selection: Selection = EVERYTHING
+    runs: Mapping[str, tuple[Iterable[LockStat], float]], selection: Selection = EVERYTHING, *, waits: bool = True
 ) -> dict[str, Any]:
-    """Return the records of several designs, with the seconds that each took, as one JSON document."""
+    """Return the records of several designs, with the seconds that each took, as one JSON document.
+
+    => `not_measurable` names the fields that mean nothing here: those of waits, unless `waits`.
+    """
     return {
         "schema": SCHEMA,
         "version": VERSION,
+        "not_measurable": [] if waits else list(_WAITS),
         "by": selection.by,
         "designs": [
             {

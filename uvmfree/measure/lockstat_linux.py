@@ -20,6 +20,7 @@ Source: kernel/locking/lockdep_proc.c, Documentation/locking/lockstat.rst.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from uvmfree.kern.lockstat import LockStat, summed
 
@@ -42,7 +43,12 @@ _WIDTH = _NAME + 1 + len(_COLUMNS) * (_COLUMN + 1)
 _NOT_MEASURED = "-"
 
 
-def linux(records: Iterable[LockStat], elapsed_s: float) -> Iterator[str]:
+def linux_without_waits(records: Iterable[LockStat], elapsed_s: float) -> Iterator[str]:
+    """Yield the same where waits cannot be measured: they are printed as `-`; the lock taken most often first."""
+    return linux((replace(record, contended=0) for record in records), elapsed_s, waits=False)
+
+
+def linux(records: Iterable[LockStat], elapsed_s: float, *, waits: bool = True) -> Iterator[str]:
     """Yield the lines of /proc/lock_stat; the most contended lock first.
 
     => Records of all locks together (`<all>`) are listed by caller, in the place of the lock.
@@ -50,7 +56,8 @@ def linux(records: Iterable[LockStat], elapsed_s: float) -> Iterator[str]:
     """
     taken = [record for record in records if record.acquired]
     yield "lock_stat version 0.4"
-    yield f"*NOTE* bounces are not measured ({_NOT_MEASURED}); {_holds(taken)}"
+    not_measured = "bounces are" if waits else "bounces are, and with the GIL waits are,"
+    yield f"*NOTE* {not_measured} not measured ({_NOT_MEASURED}); {_holds(taken)}"
     yield "-" * _WIDTH
     yield " ".join([f"{'class name':>{_NAME}}", *(f"{column:>{_COLUMN}}" for column in _COLUMNS)])
     yield "-" * _WIDTH
@@ -58,7 +65,7 @@ def linux(records: Iterable[LockStat], elapsed_s: float) -> Iterator[str]:
     together = all(record.name == "<all>" for record in taken)
     for lock in sorted(taken if together else summed(taken, by_caller=False), key=_most_contended_first):
         name = lock.caller if together else lock.name
-        yield _line(name, lock)
+        yield _line(name, lock, waits)
         points = [record for record in taken if record.name == lock.name and record.caller != "<all>"]
         if lock.contended and points and not together:
             yield " " * (_NAME - len(name)) + "-" * len(name)
@@ -78,13 +85,12 @@ def _holds(taken: Sequence[LockStat]) -> str:
     return f"hold times are those of {timed} of {acquired} acquisitions, their total is scaled up"
 
 
-def _line(name: str, lock: LockStat) -> str:
+def _line(name: str, lock: LockStat, waits: bool) -> str:
     wait = [lock.wait_ns_min, lock.wait_ns_max, lock.wait_ns_total, lock.wait_ns_total // max(1, lock.contended)]
     hold = [lock.hold_ns_min, lock.hold_ns_max, lock.hold_ns_total, lock.hold_ns_total // max(1, lock.acquired)]
     cells = [
         _NOT_MEASURED,
-        str(lock.contended),
-        *map(_us, wait),
+        *((str(lock.contended), *map(_us, wait)) if waits else [_NOT_MEASURED] * 5),
         _NOT_MEASURED,
         str(lock.acquired),
         *map(_us, hold),

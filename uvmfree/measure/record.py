@@ -4,8 +4,8 @@
    what those are made of. Reading checks every value (measure/decode.py), and whether all fit together
    (measure/shape.py).
 => Raw values per repetition are the record; medians and figures are made from them by whoever reads it. `figures`
-   in the file are for other programs, and are not read back.
-=> Version 1 is read too; a newer version is refused.
+   and `not_measurable` in the file are for other programs, and are not read back.
+=> Versions 1 and 2 are read too; a newer version is refused.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from uvmfree.errors import RecordError
-from uvmfree.measure.decode import decode
+from uvmfree.measure.decode import decode, shown
 from uvmfree.measure.facts import WorkloadFacts
 from uvmfree.measure.host import Host
 from uvmfree.measure.run import Figures, Run, figures
@@ -26,7 +26,7 @@ from uvmfree.measure.stress_run import StressRun
 from uvmfree.param import Param
 
 SCHEMA: Final = "uvmfree.record"
-VERSION: Final = 2
+VERSION: Final = 3
 
 THREAD_TIMES: Final = frozenset(
     {
@@ -84,6 +84,11 @@ class Record:
         """Whether THREAD_TIMES say something: waits, shares of time, and times of runs beside each other."""
         return not self.host.gil
 
+    @property
+    def not_measurable(self) -> tuple[str, ...]:
+        """The figures that say nothing on this interpreter: kept, and marked."""
+        return () if self.threads_run_at_once else tuple(sorted(THREAD_TIMES))
+
     def counted(self, design: str) -> list[Run]:
         """The runs of a design with lockstat."""
         return [run for run in self.runs if run.design == design and run.lockstat]
@@ -122,6 +127,7 @@ class Record:
         document |= {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("runs", "stress")}
         for name in ("host", "workload", "param"):
             document[name] = asdict(document[name])
+        document["not_measurable"] = self.not_measurable
         document["runs"] = [
             asdict(run) | {"figures": asdict(figures(run)) if run.lockstat else None} for run in self.runs
         ]
@@ -150,6 +156,8 @@ def read_document(file: str) -> Any:
                 f"{file}: breaks off in line {error.lineno}; it was not written or copied whole"
             ) from None
         raise RecordError(f"{file}: is no JSON document: line {error.lineno}: {error.msg}") from None
+    except ValueError:  # the only other one that the reader of JSON raises
+        raise RecordError(f"{file}: is no record: it has a whole number of thousands of digits") from None
     except RecursionError:
         raise RecordError(f"{file}: is nested too deeply to be a record") from None
 
@@ -159,19 +167,27 @@ def of_document(document: Any, where: str) -> Record:
     if not isinstance(document, dict) or "schema" not in document:
         raise RecordError(f"{where}: is no uvmfree record: it has no schema")
     version = document.get("version")
-    reader = _READERS.get((str(document["schema"]), version if type(version) is int else 0))
+    schema = document["schema"]
+    reader = _READERS.get((schema, version)) if type(schema) is str and type(version) is int else None
     if reader is None:
-        if document["schema"] == SCHEMA and type(version) is int and version > VERSION:
+        if schema == SCHEMA and type(version) is int and version > VERSION:
             raise RecordError(
-                f"{where}: is of version {version}; this uvmfree reads up to {VERSION}, use a newer one"
+                f"{where}: is of version {shown(version)}; this uvmfree reads up to {VERSION}, use a newer one"
             )
-        raise RecordError(f"{where}: is no uvmfree record: schema {document['schema']!r}, version {version!r}")
+        raise RecordError(f"{where}: is no uvmfree record: schema {shown(schema)}, version {shown(version)}")
     record = decode(Record, reader(document), where)
     check_shape(record, where)
     return record
 
 
+def _version_3(document: dict[str, Any]) -> dict[str, Any]:
+    plain = dict(document)
+    plain.pop("not_measurable", None)
+    return _version_2(plain)
+
+
 def _version_2(document: dict[str, Any]) -> dict[str, Any]:
+    """Read what had no field for what is not measurable, and took failed runs for failed allocations."""
     plain = {name: value for name, value in document.items() if name not in ("schema", "version")}
     for name in ("runs", "stress"):
         if isinstance(plain.get(name), list):
@@ -193,7 +209,8 @@ def _without_figures(run: Any) -> Any:
 
 
 _READERS: Final[dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]] = {
-    (SCHEMA, VERSION): _version_2,
+    (SCHEMA, VERSION): _version_3,
+    (SCHEMA, 2): _version_2,
     ("uvmfree.bench", 1): _version_1,
 }
 """What turns a document of a schema and version into the fields of a Record."""

@@ -35,8 +35,8 @@ class Run:
     """The raw records of one run.
 
     => `uvmexp`: the counters at the end. `ranged_pages`: pages handed out by pglistalloc. `redistributions`: those
-       that moved pages, by cause. `anons`: what was paged, if anything could be. `counts`: what the workload counted,
-       and `false_oom`: accesses that got no page, and CPUs that could get none at the end.
+       that moved pages, by cause. `anons`: what was paged, if anything could be. `counts`: what the workload asked
+       for and counted, and `false_oom`: accesses that got no page, and CPUs that could get none at the end.
     => `samples`: counters over time, with lockstat. `events`: redistributions and the daemon's passes, as many as
        were kept (kern/eventlog.py); times on the clock of `samples.began_ns`.
     => `locks`: one record per lock and caller, without those that only watch; empty if lockstat was off.
@@ -93,14 +93,17 @@ class Waits:
 class Figures:
     """What a run with lockstat says about a design; times in the unit that ends the name.
 
-    => `page_operations`: pages allocated and freed, each page of a run counted. `failed_allocs`: allocations that
-       found no page.
-    => `local_hit_percent`: allocations that the own list served.
-    => `shared_locks_per_op`: acquisitions of uvm_fpageqlock per page operation.
-    => `atomics_per_op`: atomic updates of shared counters per page operation.
+    => `page_operations`: pages that the workload asked to allocate and to free, each page of a contiguous request
+       counted: what every `_per_op` is divided by, and the same for all designs. Where a run has a length in time
+       instead, and in records that do not tell, those done. `page_operations_done`: those that were met.
+    => `local_hit_percent`: allocations of a page that the own list served, of those asked for, or else those met.
+    => `failed_allocs`: allocations of a page that found none; one that is tried again and fails counts again.
+    => `runs_asked`, `runs_met`, `runs_failed`: requests of order > 0; `runs_pages`: pages of those met. None where
+       the workload has no such requests, or its record does not tell.
+    => `shared_locks_per_op`: acquisitions of uvm_fpageqlock. `atomics_per_op`: atomic updates of shared counters.
+    => `moved_per_op`: pages put on or taken off the global list.
     => `wait_share_percent`: time spent waiting for page locks, of the time that the threads were not stalled.
     => `contended_percent`: acquisitions of page locks that found the lock held.
-    => `moved_per_op`: pages put on or taken off the global list per page operation.
     => From `redistributed_timer` on: what happened when pages were short. `wait_longest_ms`: the longest sleep in
        uvm_wait. `beside_free_longest_ms`: the longest that somebody was seen to wait while pages were free.
     => From `faults` on: of an anon map, None where there was none.
@@ -108,6 +111,7 @@ class Figures:
     """
 
     page_operations: int
+    page_operations_done: int
     local_hit_percent: float
     shared_locks_per_op: float
     atomics_per_op: float
@@ -136,8 +140,10 @@ class Figures:
     faults_per_s: float | None = None
     pageins: int | None = None
     pageouts: int | None = None
-    runs: int | None = None
+    runs_asked: int | None = None
+    runs_met: int | None = None
     runs_failed: int | None = None
+    runs_pages: int | None = None
     false_oom: int | None = None
 
 
@@ -178,7 +184,7 @@ def run(
         waits, cpus = Waits.of(uvm.pageout), uvm.cpu_stats()
         anons = load.anons.stats() if load.anons is not None else None
         locks = uvm.lockstat(by_caller=True) if lockstat else ()
-        counts, events = load.counts(), uvm.events.snapshot()
+        counts, events = workload.asked() | load.counts(), uvm.events.snapshot()
         false_oom = load.settle()
         if load.anons is not None:
             counts["false_oom"] = counts.get("out_of_pages", 0) + false_oom
@@ -214,15 +220,17 @@ def figures(record: Run) -> Figures:
     """Derive the figures of one run."""
     cpus, drove, locks = record.cpus, record.drive, record.locks
     allocs = sum(cpu.allocs for cpu in cpus)
-    operations = allocs + record.ranged_pages + sum(cpu.frees for cpu in cpus)
-    redistributed, anons = record.redistributions, record.anons
+    done = allocs + record.ranged_pages + sum(cpu.frees for cpu in cpus)
+    redistributed, anons, counts = record.redistributions, record.anons, record.counts
+    operations = counts.get("page_operations", done)
     shared = sum(lock.acquired for lock in locks if lock.name == UVM_FPAGEQLOCK.name)
     pagelocks = [lock for lock in locks if lock.name.startswith((UVM_FPAGEQLOCK.name, UVM_CPU.name))]
     acquired = sum(lock.acquired for lock in pagelocks)
     thread_ns = drove.wall_ns * len(drove.stall_ns)
     return Figures(
         page_operations=operations,
-        local_hit_percent=_percent(sum(cpu.cpuhit for cpu in cpus), allocs),
+        page_operations_done=done,
+        local_hit_percent=_percent(sum(cpu.cpuhit for cpu in cpus), counts.get("allocations", allocs)),
         shared_locks_per_op=_ratio(shared, operations),
         atomics_per_op=_ratio(sum(cpu.atomics for cpu in cpus), operations),
         wait_share_percent=_percent(sum(lock.wait_ns_total for lock in pagelocks), thread_ns - sum(drove.stall_ns)),
@@ -232,7 +240,8 @@ def figures(record: Run) -> Figures:
         moved_per_op=_ratio(sum(cpu.filled + cpu.drained for cpu in cpus), operations),
         lag_pages_max=record.seen.lag_pages_max,
         gap_pages_max=record.seen.gap_pages_max,
-        failed_allocs=sum(drove.failed) + (anons.fltnoram if anons else 0),
+        # What finds no page in a map is a fault, and counted there.
+        failed_allocs=anons.fltnoram if anons else sum(drove.failed),
         stall_percent=_percent(sum(drove.stall_ns), thread_ns),
         wall_ms=drove.wall_ns / 1e6,
         redistributed_timer=redistributed["timer"],
@@ -250,9 +259,11 @@ def figures(record: Run) -> Figures:
         faults_per_s=anons.faults / drove.wall_ns * 1e9 if anons else None,
         pageins=anons.pgswapin if anons else None,
         pageouts=anons.pgswapout if anons else None,
-        runs=record.counts.get("runs"),
-        runs_failed=record.counts.get("runs_failed"),
-        false_oom=record.counts.get("false_oom"),
+        runs_asked=counts.get("runs_asked"),
+        runs_met=counts.get("runs_met"),
+        runs_failed=counts.get("runs_failed"),
+        runs_pages=counts.get("runs_pages"),
+        false_oom=counts.get("false_oom"),
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 from uvmfree.errors import ArgumentError
 from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.measure.cell import Worker
 from uvmfree.measure.settings import parse_settings
 from uvmfree.param import Param
 from uvmfree.uvm.boot import boot
@@ -39,10 +40,10 @@ THINK_NS: Final = 1000
 """Work outside of the allocator after each operation of a synthetic load: about a page fault's worth."""
 
 WARM_OPS: Final = 400
-"""Page operations of a CPU before counting begins: twice what fills the caches of a load of bursts."""
+"""Page operations before counting begins, for each CPU: twice what fills the caches of a load of bursts."""
 
-COUNTED_OPS: Final = 400
-"""Page operations of a CPU that are counted, at least, where nobody waits."""
+COUNTED_OPS: Final = 300
+"""Page operations that are counted, for each CPU; at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class Case:
 
     def table(self) -> Costs:
         """Return its costs; ParamError."""
-        return costs_for(self.costs, **self.changed)
+        return costs_for(self.costs).with_figures(self.changed, "--cost")
 
     def machine(self) -> VirtualMachine:
         """Make what it runs on; ParamError."""
@@ -170,6 +171,7 @@ class Point:
     => `operations`: pages allocated and freed in `window_ns`, by all CPUs. `failed`: allocations that got none.
     => `wait_ns`: waiting for page locks, of all CPUs. `held_ns`: for which shared page locks were held;
        `shared_acquired`: how often they were taken.
+    => `outside_ns`: recorded time between operations that all CPUs played, where the load has recorded gaps.
     """
 
     case: Case
@@ -179,6 +181,7 @@ class Point:
     held_ns: int
     shared_acquired: int
     failed: int
+    outside_ns: int | None = None
 
     @property
     def per_s(self) -> float:
@@ -201,15 +204,16 @@ def measured(case: Case, stop: Callable[[], bool] = lambda: False) -> Point | No
     case.check()
     traffic = case.traffic
     uvm = boot(case.machine(), **asdict(case.param()))
-    warm_s, window_s = (ops / traffic.ops_per_s() for ops in (WARM_OPS, COUNTED_OPS))
     load = traffic.load(uvm, case.seed)
-    meter = _Meter(uvm, warm_s)
+    meter = _Meter(uvm, load, COUNTED_OPS / traffic.ops_per_s())
     with uvm:
-        bodies = [meter.started_by(load.bodies[0]), *load.bodies[1:]]
-        drove = drive(uvm, bodies, stop, seconds=warm_s + window_s)
-        if drove.interrupted:
-            return None
-        return meter.point(case, sum(drove.failed))
+        drove = drive(uvm, [meter.started_by(load.bodies[0]), *load.bodies[1:]], stop)
+        return None if drove.interrupted else meter.point(case, sum(drove.failed))
+
+
+def measured_here(case: Case) -> Point | None:
+    """Run a case in a process that measures (measure/executors.py), which is told there when to give up."""
+    return measured(case, Worker.stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +225,10 @@ class _Reading:
     wait_ns: int
     held_ns: int
     shared_acquired: int
+    outside_ns: int | None
 
     @classmethod
-    def of(cls, uvm: Uvm) -> _Reading:
+    def of(cls, uvm: Uvm, load: Load) -> _Reading:
         locks = [lock for lock in uvm.lockstat(by_caller=True) if lock.caller != OBSERVER]
         pages = [lock for lock in locks if lock.name.startswith(("uvm_fpageqlock", "uvm_cpu"))]
         shared = [lock for lock in pages if not lock.name.startswith("uvm_cpu")]
@@ -233,33 +238,57 @@ class _Reading:
             wait_ns=sum(lock.wait_ns_total for lock in pages),
             held_ns=sum(lock.hold_ns_total for lock in shared),
             shared_acquired=sum(lock.acquired for lock in shared),
+            outside_ns=None if load.outside_ns is None else load.outside_ns(),
         )
 
 
 class _Meter:
-    """Reads the counters when the warm-up is over, and at the end; it stands outside of time."""
+    """Reads the counters when the warm-up is over, and ends the run when enough has been counted.
 
-    def __init__(self, uvm: Uvm, warm_s: float) -> None:
-        self._uvm, self._warm_s = uvm, warm_s
-        self._first: _Reading | None = None
+    => Warm-up and counting last for `part_s`, and until the CPUs have done so much, taken together: where all of them
+       wait for one lock that is much longer. The warm-up also waits for the slowest CPU, within reason: who has yet
+       to fill its cache does so at once, and a wait that began before counts when it ends.
+    => It stands outside of time: looking costs no CPU anything.
+    """
+
+    def __init__(self, uvm: Uvm, load: Load, part_s: float) -> None:
+        self._uvm, self._load, self._part_s = uvm, load, part_s
+        self._readings: list[_Reading] = []
 
     def started_by(self, body: Body) -> Body:
         """Let the warm-up begin with a body."""
 
         def begun(cpu: Any, lane: Lane) -> None:
-            self._uvm.machine.spawn("meter", self._read)
+            self._uvm.machine.spawn("meter", functools.partial(self._run, lane))
             body(cpu, lane)
 
         return begun
 
-    def _read(self) -> None:
-        self._uvm.machine.sleep(self._warm_s)
-        self._first = _Reading.of(self._uvm)
+    def _run(self, lane: Lane) -> None:
+        for least, mean in ((WARM_OPS // 2, WARM_OPS), (0, COUNTED_OPS)):
+            self._sleep(least, mean)
+            self._readings.append(_Reading.of(self._uvm, self._load))
+        lane.end_run()
+
+    def _sleep(self, least: int, mean: int) -> None:
+        """Sleep for a part of the run, and on until so many operations have been done since, by each CPU on average.
+
+        => Until the slowest has done `least`, too, but no longer than four times as long as that.
+        """
+        began = self._done()
+        self._uvm.machine.sleep(self._part_s)
+        while True:
+            each = [now - before for now, before in zip(self._done(), began, strict=True)]
+            if sum(each) >= mean * len(each) and (min(each) >= least or sum(each) >= 4 * mean * len(each)):
+                return
+            self._uvm.machine.sleep(self._part_s / 4)
+
+    def _done(self) -> list[int]:
+        return [cpu.allocs + cpu.frees for cpu in self._uvm.cpu_stats()]
 
     def point(self, case: Case, failed: int) -> Point:
         """Return what has been counted since the warm-up."""
-        first, last = self._first, _Reading.of(self._uvm)
-        assert first is not None
+        first, last = self._readings
         return Point(
             case,
             last.now_ns - first.now_ns,
@@ -268,6 +297,7 @@ class _Meter:
             last.held_ns - first.held_ns,
             last.shared_acquired - first.shared_acquired,
             failed,
+            None if first.outside_ns is None or last.outside_ns is None else last.outside_ns - first.outside_ns,
         )
 
 

@@ -22,7 +22,7 @@ _BOOLS: Final = {
 def parse_settings(settings: Iterable[str], *, given: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of Param that the settings name, with values of the fields' types.
 
-    => `given`: fields that cannot be set here, and what sets them.
+    => `given`: fields that cannot be set here, and the option that sets them, or why none does.
     => ParamError names a setting without `=`, an unknown name, one that was set before, or a value of a wrong type.
        Whether the value is in range is for Param to say.
     """
@@ -33,7 +33,8 @@ def parse_settings(settings: Iterable[str], *, given: Mapping[str, str]) -> dict
         if not equals:
             raise ParamError(f"--set {setting}: must be NAME=VALUE")
         if name in given:
-            raise ParamError(f"--set {setting}: {name} is set by {given[name]}")
+            by = given[name]
+            raise ParamError(f"--set {setting}: " + (f"{name} is set by {by}" if by.startswith("-") else by))
         if name not in types:
             known = ", ".join(sorted(types.keys() - given.keys()))
             raise ParamError(f"--set {setting}: no tunable is called {name}; there are {known}")

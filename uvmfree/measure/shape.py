@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvmfree.errors import RecordError
 from uvmfree.kern.lockstat import WAIT_BUCKETS, LockStat
+from uvmfree.measure.decode import shown
 from uvmfree.measure.observer import Seen
+from uvmfree.measure.printable import printable
 from uvmfree.measure.run import Run
 from uvmfree.measure.samples import Samples
 from uvmfree.measure.stress_run import StressRun
@@ -21,20 +23,29 @@ if TYPE_CHECKING:
 CAUSES: Final = ("timer", "pressure", "retry", "pglistalloc", "rate-limited")
 """Of those that Uvm.redistributions() has, whatever the design, what figures are made from."""
 
+TOLD: Final = ("injected", "survived")
+"""What is counted of every fault, whichever it is."""
+
 
 def check_shape(record: "Record", where: str) -> None:
     """Refuse a record whose parts do not fit together."""
     if record.kind not in ("bench", "stress"):
-        raise RecordError(f"{where}.kind: must be bench or stress, is {record.kind!r}")
+        raise RecordError(f"{where}.kind: must be bench or stress, is {shown(record.kind)}")
     for number, run in enumerate(record.runs):
         at = f"{where}.runs[{number}]"
         _run(run, at)
         _either(run, record.designs, at)
     for number, stressed in enumerate(record.stress):
-        _either(stressed, record.designs, f"{where}.stress[{number}]")
+        at = f"{where}.stress[{number}]"
+        _stressed(stressed, at)
+        _either(stressed, record.designs, at)
+    if record.kind == "stress" and record.seconds is None:
+        raise RecordError(f"{where}.seconds: must be a number, is None")
 
 
 def _run(run: Run, where: str) -> None:
+    if run.drive.wall_ns < 1:
+        raise RecordError(f"{where}.drive.wall_ns: must be 1 or more, is {run.drive.wall_ns}")
     _length(run.waits.sleep_hist, pageout.WAIT_BUCKETS, f"{where}.waits.sleep_hist")
     _length(run.drive.failed, len(run.drive.stall_ns), f"{where}.drive.failed")
     for cause in CAUSES:
@@ -42,9 +53,17 @@ def _run(run: Run, where: str) -> None:
             raise RecordError(f"{where}.redistributions: has no {cause!r}")
 
 
+def _stressed(run: StressRun, where: str) -> None:
+    for name, fault in run.faults.items():
+        for told in TOLD:
+            if told not in fault:
+                raise RecordError(f"{where}.faults.{printable(name)}: has no {told!r}")
+
+
 def _either(run: Run | StressRun, designs: Sequence[str], where: str) -> None:
     if run.design not in designs:
-        raise RecordError(f"{where}.design: must be one of {', '.join(designs) or 'none'}, is {run.design!r}")
+        known = printable(", ".join(designs)) or "none"
+        raise RecordError(f"{where}.design: must be one of {known}, is {shown(run.design)}")
     if run.seen is not None:
         _seen(run.seen, f"{where}.seen")
     if run.samples is not None:

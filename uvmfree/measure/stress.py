@@ -48,6 +48,10 @@ OFTEN: Final[dict[str, Any]] = {
 }
 """Tunables of a stress run where they differ from Param's: all that happens by itself happens, and often."""
 
+PER_CPU: Final = ("idle_interval_s", "redistribute_interval_s")
+OFTEN_CPUS: Final = 8
+"""What each CPU does by itself; beyond so many CPUs each does it less often, or that would be all they do."""
+
 SWITCH_S: Final = 1e-4
 """How long a thread may keep the GIL, where there is one: a fiftieth of the default, for as many more orders."""
 
@@ -76,6 +80,8 @@ class Options:
             raise ArgumentError(f"--seconds {self.seconds:g}: must be from {SECONDS_MIN:g} to {SECONDS_MAX:g}")
         if self.seed < 0:
             raise ArgumentError(f"--seed {self.seed}: must be a whole number, 0 or more")
+        if self.seed >> 63:
+            raise ArgumentError(f"--seed {self.seed}: must be less than 2**63, so that a record can keep it")
         if not 1 <= self.ncpus <= 128:
             raise ArgumentError(f"--cpus {self.ncpus}: must be from 1 to 128")
         self.param("percpu")
@@ -84,7 +90,9 @@ class Options:
         """Return the tunables of a system of that design."""
         given = parse_settings(self.settings, given=GIVEN)
         here = {"npages": self.npages, "ncpus": self.ncpus, "design": design, "lockstat": self.lockstat}
-        return Param(**OFTEN | given | here)
+        many = max(1.0, self.ncpus / OFTEN_CPUS)
+        often = {name: value * many if name in PER_CPU else value for name, value in OFTEN.items()}
+        return Param(**often | given | here)
 
     def command(self, design: str) -> str:
         """Return the command line that runs one design with these options."""
@@ -105,25 +113,25 @@ def stress(
     tick: Callable[[Stress, float], None] = lambda run, elapsed_s: None,
     more: tuple[Fault, ...] = (),
     patience_s: float = PATIENCE_S,
-    counters: str | None = None,
+    counters: CounterFile | None = None,
     keep: Callable[[tuple[Slice, ...], int], None] | None = None,
 ) -> StressRun:
     """Stress one design; end early when `stop()` says so.
 
-    => `counters`: the file in which its counters can be watched. `keep(slices, dropped)`, if given, gets what was
+    => `counters`: where it can be watched; the caller closes it. `keep(slices, dropped)`, if given, gets what was
        traced of its locks, all of which are traced then, and count.
     => `tick(run, elapsed_s)` is called every now and then. `more`: faults beside those of the options.
     => What goes wrong is in the record, not raised.
     """
     traced = keep is not None
     param = replace(options.param(design), lockstat=options.lockstat or traced)
-    file = None if counters is None else CounterFile(counters, param)
+    if counters is not None:
+        counters.begin(param)
     machine = ThreadsMachine(
         lockstat=param.lockstat,
         lockdebug=param.lockdebug,
         lockwatch=True,
         locktrace=traced,
-        counters=None if file is None else file.place,
     )
     assert machine.lockwatch is not None
     plan = Plan(param=param, seed=options.seed, seconds=options.seconds, faults=options.faults)
@@ -133,11 +141,11 @@ def stress(
 
     @contextmanager
     def observe() -> Iterator[None]:
-        with watch(run.uvm, file) as observation:
+        with watch(run.uvm, counters) as observation:
             yield
         observed.append((observation, _locks(run.uvm)))
 
-    watchdog = Watchdog(machine.clock_ns, run.progress, run.each, patience_s)
+    watchdog = Watchdog(machine.clock_ns, run.progress, run.each, patience_s, 2 * _TICK_S)
     hang: list[str] = []
     with _switching_often():
         began_ns = machine.clock_ns()
@@ -169,8 +177,8 @@ def stress(
     record.events, record.events_dropped = run.uvm.events.snapshot(), run.uvm.events.dropped
     if keep is not None and machine.locktrace is not None and not record.hung:
         keep(machine.locktrace.slices(), machine.locktrace.dropped())
-    if file is not None:
-        file.close()
+    if counters is not None and not record.hung:
+        counters.end()
     record.uvmexp, record.anons = run.uvmexp, run.anons
     record.errors = (*([hang[0]] if hang else []), *causes(run.shared.failures()))
     if record.errors:

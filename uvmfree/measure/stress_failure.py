@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from uvmfree.errors import AuditError
+from uvmfree.errors import ArgumentError, AuditError
+from uvmfree.outfile import Outfile
 from uvmfree.workload.stress import Stress
 from uvmfree.workload.stress_player import Player
 from uvmfree.workload.stress_program import described
@@ -72,8 +73,9 @@ def written(name: str, lines: Sequence[str]) -> str:
     problem = ""
     for folder in (Path.cwd(), Path(tempfile.gettempdir())):
         try:
-            (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        except OSError as error:
+            # Its name is known beforehand: whatever somebody has put there is replaced, and no link followed.
+            Outfile("the report", name, str(folder / name), None).write("\n".join([*lines, ""]).encode())
+        except ArgumentError as error:
             problem = f"(not written: {error})"
         else:
             return str(folder / name)

@@ -1,20 +1,24 @@
 """A sweep: a grid of tunables, designs, workloads and CPU counts, one record for each cell.
 
-=> The sweep's file is written anew, whole, after each cell; a sweep that was broken off goes on where it was.
+=> The sweep's file is written anew, whole, after each cell; a sweep that was broken off goes on where it was, and one
+   that is asked for more is measured for what is new.
+=> A cell has only those tunables that its design uses: what changes nothing is not measured again.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from uvmfree.errors import ArgumentError, ParamError, RecordError
 from uvmfree.measure.cell import Cell, measure_cell
-from uvmfree.measure.decode import decode
+from uvmfree.measure.decode import decode, shown
 from uvmfree.measure.record import Record, of_document, read_document
 from uvmfree.uvm.designs import REGISTRY
+from uvmfree.workload.plural import plural
 
 SCHEMA: Final = "uvmfree.sweep"
 VERSION: Final = 1
@@ -29,7 +33,7 @@ _TICK_S: Final = 0.2
 class Grid:
     """What is combined with what; each in the order given, the last of them changing fastest.
 
-    => `settings`: the values of each tunable, as text.
+    => `settings`: the values of each tunable, as text; a design that does not use it is measured once for all.
     """
 
     workloads: tuple[str, ...]
@@ -46,32 +50,40 @@ class Grid:
             if design not in REGISTRY:
                 raise ArgumentError(f"--design {design}: must be one of {', '.join(REGISTRY)}")
         choices = [[f"{name}={value}" for value in values] for name, values in self.settings]
-        cells = [
-            Cell(
-                workload,
-                ncpus,
-                design,
-                settings,
-                self.repetitions,
-                self.trace if workload == "trace" else None,
-                self.seconds if workload == "pressure" else None,
-            )
-            for workload, ncpus, settings, design in itertools.product(
-                self.workloads, self.ncpus, itertools.product(*choices), self.designs
-            )
-        ]
-        if len(cells) > CELLS_MAX:
-            raise ArgumentError(f"the grid has {len(cells):,} cells; {CELLS_MAX:,} is the most")
-        checked: set[tuple[object, ...]] = set()
-        for cell in cells:
-            # What the designs have in common is looked at once: reading a trace takes a second.
-            if (what := (cell.workload, cell.ncpus, cell.settings)) not in checked:
-                checked.add(what)
-                try:
-                    cell.ready()
-                except (ArgumentError, ParamError) as error:
-                    raise type(error)(f"{cell}: {error}") from None
-        return cells
+        count = math.prod(map(len, (self.workloads, self.ncpus, self.designs, *choices)))
+        if count > CELLS_MAX:
+            raise ArgumentError(f"the grid has {count:,} cells; {CELLS_MAX:,} is the most")
+        cells: list[Cell] = []
+        for workload, ncpus, settings in itertools.product(self.workloads, self.ncpus, itertools.product(*choices)):
+            all_of_them = [self._cell(workload, ncpus, design, settings) for design in self.designs]
+            # What the designs have in common is looked at once: reading a trace takes a second. With all settings,
+            # for those that a design does not use have to make sense, too.
+            try:
+                all_of_them[0].ready()
+            except (ArgumentError, ParamError) as error:
+                raise type(error)(f"{all_of_them[0]}: {error}") from None
+            cells += [
+                replace(cell, settings=tuple(each for each in settings if each.partition("=")[0] not in unused))
+                for cell in all_of_them
+                for unused in [self.unused(cell.design)]
+            ]
+        return list(dict.fromkeys(cells))
+
+    def unused(self, design: str) -> list[str]:
+        """The tunables of the grid that a design does not use."""
+        others = frozenset[str]().union(*(each.tunables for each in REGISTRY.values())) - REGISTRY[design].tunables
+        return [name for name, _ in self.settings if name in others]
+
+    def _cell(self, workload: str, ncpus: int | None, design: str, settings: tuple[str, ...]) -> Cell:
+        return Cell(
+            workload,
+            ncpus,
+            design,
+            settings,
+            self.repetitions,
+            self.trace if workload == "trace" else None,
+            self.seconds if workload == "pressure" else None,
+        )
 
 
 @dataclass(slots=True)
@@ -100,14 +112,19 @@ class Sweep:
 def resume(cells: Sequence[Cell], file: str) -> Sweep:
     """Return the sweep of these cells, with what a file of an earlier one has of them.
 
+    => The earlier one may have had fewer cells, but none that is not among these: nothing that was measured is lost.
     => RecordError if the file is no sweep; ArgumentError if it is one of another grid, and nothing was touched.
     """
     sweep = Sweep(list(cells))
     if not Path(file).exists():
         return sweep
     earlier = sweep_of(read_document(file), file)
-    if set(earlier.cells) != set(cells):
-        raise ArgumentError(f"-o {file}: is a sweep of another grid; name another file, or remove it")
+    wanted = set(cells)
+    if others := [cell for cell in (*earlier.cells, *earlier.records) if cell not in wanted]:
+        raise ArgumentError(
+            f"-o {file}: is a sweep of another grid: {others[0]}, {plural(others[0].repetitions, 'repetition')}, is "
+            "not in this one; ask for all that it has, and more, or name another file"
+        )
     sweep.records = earlier.records
     return sweep
 
@@ -125,7 +142,9 @@ def sweep_of(document: Any, where: str) -> Sweep:
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise RecordError(f"{where}: is no sweep of uvmfree")
     if document.get("version") != VERSION:
-        raise RecordError(f"{where}: is a sweep of version {document.get('version')}; this uvmfree reads {VERSION}")
+        raise RecordError(
+            f"{where}: is a sweep of version {shown(document.get('version'))}; this uvmfree reads {VERSION}"
+        )
     cells, measured = document.get("cells"), document.get("measured")
     if not isinstance(cells, list) or not isinstance(measured, list):
         raise RecordError(f"{where}: is a sweep without cells")

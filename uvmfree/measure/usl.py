@@ -21,6 +21,7 @@ from typing import Any, Final
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.extras import needs
 from uvmfree.measure.record import Record
+from uvmfree.workload.plural import plural
 
 POINTS_MIN: Final = 5
 """CPU counts below which three parameters are not fitted: with four one point would carry all of what is learnt."""
@@ -104,13 +105,14 @@ def fit(measured: Sequence[Point]) -> Usl:
     counts = sorted({point.ncpus for point in measured})
     if len(counts) < POINTS_MIN:
         raise ArgumentError(
-            f"{len(counts)} CPU counts ({', '.join(map(str, counts)) or 'none'}): the Universal Scalability Law has "
-            f"three parameters, and is not fitted to fewer than {POINTS_MIN}"
+            f"{plural(len(counts), 'CPU count')} ({', '.join(map(str, counts)) or 'none'}): the Universal "
+            f"Scalability Law has three parameters, and is not fitted to fewer than {POINTS_MIN}"
         )
     if idle := sorted({point.ncpus for point in measured if not point.per_s}):
+        *others, last = idle
         raise ArgumentError(
-            f"no throughput on {', '.join(map(str, idle))} CPUs: the Universal Scalability Law is fitted by relative "
-            "error, and 0 has none"
+            f"no throughput on {', '.join([*map(str, others), plural(last, 'CPU')])}: the Universal Scalability Law "
+            "is fitted by relative error, and 0 has none"
         )
     optimize, special, numpy = _scipy()
     n = numpy.asarray([point.ncpus for point in measured], float)

@@ -1,8 +1,12 @@
 """The watchdog of a stress run: tells that nothing gets on any more, and what everybody is doing then.
 
 => It is asked by a thread that takes none of the system's locks, so that a hang does not reach it.
+=> Time counts as far as threads could do something in it. The watchdog's own thread waits for its turns as all others
+   do: where one comes late, on a host or behind a GIL that many want, all came late, and no more of it counts than it
+   was to take. Where all threads wait for each other every turn is in time.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -23,6 +27,7 @@ class Watchdog:
     """Looks at numbers that go up as long as anything gets on.
 
     => `total()` is for all together; `each()` has one number for each CPU, or none while CPUs may rest.
+    => `turn_s`: how much of the time between two questions counts at most.
     """
 
     def __init__(
@@ -31,30 +36,38 @@ class Watchdog:
         total: Callable[[], int],
         each: Callable[[], Sequence[int]],
         patience_s: float = PATIENCE_S,
+        turn_s: float = math.inf,
     ) -> None:
         self._clock_ns, self._total, self._each = clock_ns, total, each
-        self._patience_s = patience_s
-        self._seen = total()
-        self._seen_ns = clock_ns()
-        self._cpus: dict[int, tuple[int, int]] = {}  # CPU -> its number, and when it last changed
+        self._patience_s, self._turn_s = patience_s, turn_s
+        self._asked_ns = clock_ns()
+        self._counted_s = 0.0  # the time that counts, since the beginning
+        self._seen, self._seen_s = total(), 0.0
+        self._cpus: dict[int, tuple[int, float]] = {}  # CPU -> its number, and when it last changed
 
     def still(self) -> str | None:
         """Return what stands still, in words, or None; to be asked now and then."""
-        now_ns = self._clock_ns()
+        now_s = self._count()
         if (total := self._total()) != self._seen:
-            self._seen, self._seen_ns = total, now_ns
-        if now_ns - self._seen_ns > self._patience_s * 1e9:
+            self._seen, self._seen_s = total, now_s
+        if now_s - self._seen_s > self._patience_s:
             return f"no progress for {self._patience_s:g} s"
         each = self._each()
         if not each:
             self._cpus = {}
         for cpu, done in enumerate(each):
-            before, since_ns = self._cpus.get(cpu, (-1, now_ns))
+            before, since_s = self._cpus.get(cpu, (-1, now_s))
             if done != before:
-                self._cpus[cpu] = (done, now_ns)
-            elif now_ns - since_ns > ONE_CPU * self._patience_s * 1e9:
+                self._cpus[cpu] = (done, now_s)
+            elif now_s - since_s > ONE_CPU * self._patience_s:
                 return f"CPU {cpu} has stood still for {ONE_CPU * self._patience_s:g} s"
         return None
+
+    def _count(self) -> float:
+        now_ns = self._clock_ns()
+        self._counted_s += min((now_ns - self._asked_ns) / 1e9, self._turn_s)
+        self._asked_ns = now_ns
+        return self._counted_s
 
 
 def lock_lines(states: Sequence[LockState], names: dict[int, str]) -> Iterator[str]:

@@ -1,117 +1,130 @@
-"""The comparison: one table of figures, a column for each design, and what to make of them."""
+"""The comparison: one table of figures, a column for each design, what was run where, and how to read it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from uvmfree.measure.host import Host
 from uvmfree.measure.observer import interval_s
-from uvmfree.measure.record import Record, Spread
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from uvmfree.measure.record import THREAD_TIMES, Record, Spread
+from uvmfree.report.page.settings import changed
+from uvmfree.report.text import Cell, Row
+from uvmfree.report.text import table as text_table
+from uvmfree.workload.plural import plural
 
 ROWS: Final = (
-    ("page operations", "page_operations", "{:,.0f}"),
-    ("faults a second", "faults_per_s", "{:,.0f}"),
+    ("page operations asked for", "page_operations", "{:,.0f}"),
+    ("page operations done", "page_operations_done", "{:,.0f}"),
+    ("requests of order > 0", "runs_asked", "{:,.0f}"),
+    ("... met", "runs_met", "{:,.0f}"),
+    ("... failed", "runs_failed", "{:,.0f}"),
+    ("... pages of those met", "runs_pages", "{:,.0f}"),
+    ("one-page allocations failed", "failed_allocs", "{:,.0f}"),
+    ("faults per second", "faults_per_s", "{:,.0f}"),
     ("pages read back from swap", "pageins", "{:,.0f}"),
     ("pages written to swap", "pageouts", "{:,.0f}"),
-    ("contiguous requests met", "runs", "{:,.0f}"),
-    ("contiguous requests refused", "runs_failed", "{:,.0f}"),
-    ("allocations that found no page", "failed_allocs", "{:,.0f}"),
     ("local hit %", "local_hit_percent", "{:.2f}"),
-    ("shared-lock acquisitions per page operation", "shared_locks_per_op", "{:.4f}"),
-    ("atomic operations per page operation", "atomics_per_op", "{:.4f}"),
+    ("shared lock taken per op", "shared_locks_per_op", "{:.4f}"),
+    ("atomic updates per op", "atomics_per_op", "{:.4f}"),
+    ("pages on or off the list per op", "moved_per_op", "{:.4f}"),
     ("wait share %", "wait_share_percent", "{:.2f}"),
     ("contended %", "contended_percent", "{:.3f}"),
     ("longest wait, us", "longest_wait_us", "{:,.0f}"),
-    ("peak pages stranded in other CPUs' caches", "stranded_pages_max", "{:,.0f}"),
-    ("pages moved on or off the global list per page operation", "moved_per_op", "{:.4f}"),
-    ("largest gap, uvmexp.free to the global list, pages", "lag_pages_max", "{:,.0f}"),
-    ("largest gap, uvmexp.free to all free pages, pages", "gap_pages_max", "{:,.0f}"),
-    ("redistributions by the timer", "redistributed_timer", "{:,.0f}"),
-    ("redistributions under pressure", "redistributed_pressure", "{:,.0f}"),
-    ("redistributions after a failed allocation", "redistributed_retry", "{:,.0f}"),
-    ("redistributions for a contiguous request", "redistributed_pglistalloc", "{:,.0f}"),
-    ("redistributions not done, too soon after the last", "redistributions_rate_limited", "{:,.0f}"),
+    ("pages parked out of reach, peak", "stranded_pages_max", "{:,.0f}"),
+    ("uvmexp.free off the list, peak", "lag_pages_max", "{:,.0f}"),
+    ("uvmexp.free off all free, peak", "gap_pages_max", "{:,.0f}"),
+    ("redistributed: by the timer", "redistributed_timer", "{:,.0f}"),
+    ("redistributed: under pressure", "redistributed_pressure", "{:,.0f}"),
+    ("redistributed: page not found", "redistributed_retry", "{:,.0f}"),
+    ("redistributed: for order > 0", "redistributed_pglistalloc", "{:,.0f}"),
+    ("redistributed: not, too soon", "redistributions_rate_limited", "{:,.0f}"),
     ("daemon wakeups", "daemon_wakeups", "{:,.0f}"),
     ("waits for pages", "waits", "{:,.0f}"),
-    ("waits for pages that timed out", "wait_timeouts", "{:,.0f}"),
-    ("time waited for pages, all CPUs, ms", "wait_total_ms", "{:,.0f}"),
-    ("longest wait for pages, ms", "wait_longest_ms", "{:,.1f}"),
-    ("longest wait beside free pages, ms", "beside_free_longest_ms", "{:,.1f}"),
+    ("... timed out", "wait_timeouts", "{:,.0f}"),
+    ("... all together, ms", "wait_total_ms", "{:,.0f}"),
+    ("... longest, ms", "wait_longest_ms", "{:,.1f}"),
+    ("waits beside free, longest, ms", "beside_free_longest_ms", "{:,.1f}"),
     ("false out-of-memory", "false_oom", "{:,.0f}"),
     ("wall time, ms", "wall_ms", "{:,.0f}"),
     ("wall time with lockstat, ms", "wall_lockstat_ms", "{:,.0f}"),
-    ("stall for the trace, a partner or pages, %", "stall_percent", "{:.1f}"),
+    ("stall, %", "stall_percent", "{:.1f}"),
 )
 """The rows of the table: what the user reads, the name of the figure, its format."""
 
-IF_ANY: Final = frozenset(
-    {
-        "redistributed_timer",
-        "redistributed_pressure",
-        "redistributed_retry",
-        "redistributed_pglistalloc",
-        "redistributions_rate_limited",
-        "daemon_wakeups",
-        "waits",
-        "wait_timeouts",
-        "wait_total_ms",
-        "wait_longest_ms",
-        "beside_free_longest_ms",
-    }
-)
-"""Rows that are left out where all designs have 0: most workloads never run short of pages."""
+IF_ANY: Final = {
+    **dict.fromkeys(("runs_asked", "runs_met", "runs_failed", "runs_pages"), "runs_asked"),
+    "redistributed_timer": "redistributed_timer",
+    "redistributed_pressure": "redistributed_pressure",
+    "redistributed_retry": "redistributed_retry",
+    "redistributed_pglistalloc": "redistributed_pglistalloc",
+    "redistributions_rate_limited": "redistributions_rate_limited",
+    "daemon_wakeups": "daemon_wakeups",
+    **dict.fromkeys(("waits", "wait_timeouts", "wait_total_ms", "wait_longest_ms"), "waits"),
+    "beside_free_longest_ms": "beside_free_longest_ms",
+}
+"""Rows that are left out where all designs have 0 of a figure: most workloads never run short of pages."""
 
 
-def table(record: Record) -> "Table":
-    """Draw the table of a benchmark: medians, and min-max where repetitions differ."""
-    from rich import box
-    from rich.table import Table
+def setting(record: Record, workload: str) -> Iterator[tuple[str, str]]:
+    """Yield what was run, where and with what, a label and a text each; `workload` is the first of the texts."""
+    host, param = record.host, record.param
+    other = ", ".join(f"{name}={value}" for name, value in changed(param)) or "others at their defaults"
+    yield "workload", f"{workload}, {plural(record.workload.ncpus, 'CPU')}"
+    yield "tunables", f"npages={param.npages}, {other}"
+    yield "machine", f"real threads on {len(host.affinity)} of {plural(host.cpus, 'processor')}; {host.kernel}"
+    yield "interpreter", f"{host.interpreter}; {host.date[:10]}"
 
-    linux = record.workload.linux_moved_per_op
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    drawn.add_column("")
-    for design in record.designs:
-        drawn.add_column(design, justify="right")
-    if linux is not None:
-        drawn.add_column("Linux itself", justify="right")
+
+def table(record: Record, width: int) -> Iterator[str]:
+    """Yield the lines of the table of a benchmark: medians, and min-max where repetitions differ.
+
+    => What cannot be measured on this interpreter is left out (report/verdict.py, limits).
+    """
     summaries = [record.summary(design) for design in record.designs]
-    for label, name, layout in ROWS:
-        found = [summary[name] for summary in summaries if name in summary]
-        if not found or (name in IF_ANY and not any(spread.high for spread in found)):
-            continue
-        cells = [_cell(summary.get(name), layout) for summary in summaries]
-        if linux is not None:
-            cells.append(layout.format(linux) if name == "moved_per_op" else "")
-        drawn.add_row(label, *cells)
-    return drawn
+    labels = {} if record.workload.timed else {"page_operations": "page operations done"}
+    rows = [
+        Row(labels.get(name, label), [_cell(summary.get(name), layout) for summary in summaries])
+        for label, name, layout in ROWS
+        if _shown(record, name, summaries)
+    ]
+    return text_table(record.designs, rows, width)
+
+
+def _shown(record: Record, name: str, summaries: Sequence[dict[str, Spread]]) -> bool:
+    """Whether a figure says anything here."""
+    found = [summary for summary in summaries if name in summary]
+    if not found or (name in THREAD_TIMES and not record.threads_run_at_once):
+        return False
+    if name == "page_operations_done":
+        return any(summary[name] != summary["page_operations"] for summary in found)
+    return name not in IF_ANY or any(summary[IF_ANY[name]].high for summary in found)
 
 
 def notes(record: Record) -> Iterator[str]:
     """Yield what has to be said with the table, a sentence or two each."""
-    done = min((len(record.counted(design)) for design in record.designs), default=0)
-    yield f"Medians [min-max] of {done} repetitions, designs interleaved. {_where(record.host)}"
-    if record.workload.skipped:
-        yield f"Of the trace, {record.workload.skipped} were skipped."
-    every_ms = 1e3 * interval_s(gil=record.host.gil)
+    facts = record.workload
+    counts = {design: len(record.counted(design)) for design in record.designs}
+    if len(set(counts.values())) == 1:
+        done = plural(max(counts.values()), "repetition")
+    else:
+        done = ", ".join(f"{plural(count, 'repetition')} of {design}" for design, count in counts.items())
+    yield f"Medians [min-max] of {done}." if max(counts.values(), default=0) > 1 else f"From {done}."
+    if facts.linux_moved_per_op is not None:
+        yield f"On the same work Linux itself moved {facts.linux_moved_per_op:.4f} blocks of pages per op."
+    if facts.skipped:
+        yield f"Skipped {facts.skipped}."
+    if facts.lost_events:
+        lost = plural(facts.lost_events, "event")
+        yield f"Recording the trace lost {lost}: it lacks allocations and frees."
+    each = "asked for" if facts.timed else "done"
     yield (
-        "Wait share is the time that threads waited for page locks, of the time they were not stalled. Gaps, "
-        f"stranded pages and waits beside free pages were sampled every {every_ms:g} ms. All but "
-        "the wall time was measured with lockstat on."
-    )
-    if record.host.gil:
-        yield (
-            "The GIL is on: one thread runs at a time. Wall time then tells what the operations cost, locks and all, "
-            "and nothing about scaling; waits show up only where a thread was switched out with a lock held. The "
-            "counts per page operation hold as they are. For threads that run at once, use a free-threaded Python "
-            "(see README)."
+        f"An op is a page operation {each}: a page to allocate or to free. Peaks were sampled every "
+        f"{1e3 * interval_s(gil=record.host.gil):g} ms, with lockstat on, as was all else"
+        + (" but the wall time. " if facts.timed and record.threads_run_at_once else ". ")
+        + (
+            "Wait share is of the time that threads were not stalled: waiting for the trace, a partner or pages."
+            if record.threads_run_at_once
+            else ""
         )
-    elif record.workload.ncpus > len(record.host.affinity):
-        yield (
-            f"{record.workload.ncpus} threads shared {len(record.host.affinity)} processors: waits include being "
-            f"switched out with a lock held."
-        )
+    ).rstrip()
 
 
 def sleeps(record: Record, design: str) -> Iterator[str]:
@@ -130,12 +143,8 @@ def _summed(histograms: Iterable[Sequence[int]]) -> list[int]:
     return [sum(column) for column in zip(*histograms, strict=True)]
 
 
-def _cell(spread: Spread | None, layout: str) -> str:
+def _cell(spread: Spread | None, layout: str) -> Cell:
     if spread is None:
-        return "-"
+        return Cell("-")
     median, low, high = (layout.format(value) for value in (spread.median, spread.low, spread.high))
-    return median if low == high else f"{median} [{low}-{high}]"
-
-
-def _where(host: Host) -> str:
-    return f"{host.interpreter}; {len(host.affinity)} of {host.cpus} processors, {host.kernel}; {host.date[:10]}."
+    return Cell(median, "" if low == high else f"[{low}-{high}]")

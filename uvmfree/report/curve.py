@@ -1,6 +1,6 @@
 """A scaling curve as text: a row for each CPU count, for each design its throughput and what waiting takes of it.
 
-=> Throughput is in multiples of what one CPU does, so that a design that scales counts the CPUs.
+=> Throughput is in CPUs: the work of so many CPUs of which none ever waits.
 => 80 columns hold two designs with a bar, three without.
 """
 
@@ -27,7 +27,7 @@ def lines(curve: Curve) -> Iterator[str]:
     yield "      " + "".join(f"{label:<{38 if wide else 24}}" for label in labels).rstrip()
     yield (
         " CPUs "
-        + "".join(f"{'x 1 CPU':>9}{'waiting':>10}" + (" " * 19 if wide else " " * 5) for _ in labels).rstrip()
+        + "".join(f"{'work of':>9}{'waiting':>10}" + (" " * 19 if wide else " " * 5) for _ in labels).rstrip()
     )
     for ncpus in counts:
         row = f"{ncpus:5} "
@@ -52,14 +52,14 @@ def heading(curve: Curve) -> str:
 
 
 def _cell(curve: Curve, label: str, ncpus: int, wide: bool) -> str:
-    per_s, one = curve.per_s(label, ncpus), curve.linear(label, 1)
+    per_s, linear = curve.per_s(label, ncpus), curve.linear(label, ncpus)
     waiting = curve.wait_share_percent(label, ncpus)
-    if per_s is None or not one or waiting is None:
+    if per_s is None or not linear or waiting is None:
         return " " * (38 if wide else 24)
-    cell = f"{per_s / one:9.1f}{waiting:8.1f} %"
+    cell = f"{per_s / linear * ncpus:9.1f}{waiting:8.1f} %"
     if not wide:
         return cell + " " * 5
-    filled = round(BAR * min(1.0, per_s / (one * ncpus)))
+    filled = round(BAR * min(1.0, per_s / linear))
     return f"{cell} {'#' * filled:<{BAR}}"
 
 

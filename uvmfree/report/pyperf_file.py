@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.extras import needs
 from uvmfree.measure.record import Record
+from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
     import pyperf
@@ -22,7 +23,7 @@ def suite(record: Record) -> "pyperf.BenchmarkSuite":
     benchmarks = []
     for design in record.designs:
         facts = {
-            "name": f"{workload.name}, {workload.ncpus} CPUs, {design}",
+            "name": f"{workload.name}, {plural(workload.ncpus, 'CPU')}, {design}",
             "unit": "second",
             "date": host.date,
             "python_version": host.python,

@@ -87,8 +87,13 @@ def cpu_handles(mutex: Mutex) -> CpuHandles:
 
 
 class Design(Protocol):
-    """An allocator design: `fpageqlock`, `percpu`, and what comes after them."""
+    """An allocator design: `fpageqlock`, `percpu`, and what comes after them.
 
+    => `tunables`: fields of Param that decide what it does, beside those that every system has; the others change
+       nothing. `summary`: the design in a line.
+    """
+
+    tunables: frozenset[str]
     summary: str
 
     @classmethod
@@ -199,13 +204,14 @@ class Cpu(IdleZero):
         self.cpuhit = self.cpumiss = self.colormiss = self.zerohit = self.zeromiss = 0
         self.zeroed = self.zeroaborts = 0
         self._zeroing = PageList(Place.ZEROING, index, NO_QUEUE)
+        self._calls = {}
         if before is not None:
             self.nextcolor = before.nextcolor & self._colormask  # pages may have been recoloured while it was away
             self.frees, self.filled, self.drained = before.frees, before.filled, before.drained
             self.cpuhit, self.cpumiss, self.colormiss = before.cpuhit, before.cpumiss, before.colormiss
             self.zerohit, self.zeromiss = before.zerohit, before.zeromiss
             self.zeroed, self.zeroaborts = before.zeroed, before.zeroaborts
-            self._zeroing = before._zeroing
+            self._zeroing, self._calls = before._zeroing, before._calls
             self._free.operations = before._free.operations
             self._zeropages.operations = before._zeropages.operations
 

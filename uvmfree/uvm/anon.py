@@ -73,6 +73,11 @@ class AnonMemory:
         self._io_died: BaseException | None = None
         swap.on_death(self._io_has_died)
 
+    def refuse(self, refuse: Callable[[], object]) -> None:
+        """Have every call raise by `refuse` from now on, without a lock; for the child of a fork."""
+        for handle in (self._fault, self._scan, self._aiodone):
+            handle.refuse(refuse)
+
     def touch(self, cpu: Cpu, index: int, *, write: bool = False) -> None:
         """Access a page: bring it in, check its stamps, and if `write` stamp it with its next version (uvm_fault).
 

@@ -48,10 +48,16 @@ class AnonMaps:
         self._pagedaemon.add_reclaimer(anons)
         return anons
 
-    def start(self) -> None:
-        """Start the I/O threads."""
+    def start(self, on_start: Callable[[], None]) -> None:
+        """Start the I/O threads; `on_start()` runs first on each."""
         for _, swap in self._maps:
-            swap.start()
+            swap.start(on_start)
+
+    def refuse(self, refuse: Callable[[], object]) -> None:
+        """Have every call of a map raise by `refuse` from now on, without a lock; for the child of a fork."""
+        for anons, swap in self._maps:
+            anons.refuse(refuse)
+            swap.refuse(refuse)
 
     def close(self) -> list[HangError]:
         """Write what is queued, end the I/O threads, give the swap files up; return what was wrong with them.

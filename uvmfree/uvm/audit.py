@@ -12,24 +12,34 @@ from contextlib import ExitStack
 
 from uvmfree.errors import AuditError
 from uvmfree.kern.lock import LockHandle
+from uvmfree.kern.mutex import Mutex
 from uvmfree.uvm.allocator import Design, UvmState
 from uvmfree.uvm.freelist import Walked
+from uvmfree.uvm.leftheld import check, take
 from uvmfree.uvm.page import ZEROS
 
 FINDINGS_MAX = 20
 """Findings listed before the audit stops: one broken list shows as thousands of wrong pages."""
 
 
-def audit(state: UvmState, design: Design, locks: Sequence[LockHandle], ranged: Callable[[], int]) -> None:
+def audit(
+    state: UvmState,
+    design: Design,
+    locks: Sequence[LockHandle],
+    mutexes: Sequence[Mutex],
+    ranged: Callable[[], int],
+) -> None:
     """Check R3: every page in exactly one place, and every counter equal to what is walked.
 
     => AuditError lists what is wrong; returns None if nothing is.
     => Takes every lock of the design, `locks`, in order; none may be held.
+    => A lock that does not come free, one of `locks` or of the system's other `mutexes`, is a finding: the only one.
     => `ranged()`: pages handed out by ranged allocation, which no CPU counts.
     """
     with ExitStack() as held:
         for handle in locks:
-            held.enter_context(handle)
+            take(handle)
+            held.callback(handle.release)
         state.check_open()
         findings: list[str] = []
         for finding in _findings(state, design, ranged()):
@@ -38,6 +48,8 @@ def audit(state: UvmState, design: Design, locks: Sequence[LockHandle], ranged: 
                 break
     if findings:
         raise AuditError(findings)
+    for mutex in mutexes:
+        check(mutex)
 
 
 def _findings(state: UvmState, design: Design, ranged: int) -> Iterator[str]:
@@ -51,6 +63,8 @@ def _findings(state: UvmState, design: Design, ranged: int) -> Iterator[str]:
             if pg.pfn in at_home:
                 yield f"page {pg.pfn:#x} is being zeroed by CPU {player.index} and stands on a free list (R16)"
             at_home.add(pg.pfn)
+            if player.lost(pg):
+                yield f"page {pg.pfn:#x} is being zeroed by CPU {player.index}, and nobody is at it: it is lost (R16)"
     colormask = state.uvmexp.ncolors - 1
     freelist_of = {pfn: seg.free_list for seg in state.physmem.segments for pfn in range(seg.start, seg.end)}
     allocated = 0

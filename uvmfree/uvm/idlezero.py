@@ -19,15 +19,29 @@ ZERO_PIECES: Final = 8
 """Pieces in which an idle CPU zeroes a page: it yields after one, about 100 ns of copying."""
 
 
+class IdleCall:
+    """One call of pageidlezero().
+
+    => `over`: stored once, by its thread, when no page is at hand any more; read under the lock that guards the page.
+    """
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
 class IdleZero:
     """What of a Cpu zeroes pages when it is idle; set up by the Cpu.
 
-    => `_zeroing`: the page at hand, or nothing; guarded by the lock of the CPU's lists.
+    => `_zeroing`: the page at hand, or nothing; guarded by the lock of the CPU's lists. `_calls`: who has it at hand,
+       by frame number; likewise.
     => `zeroed`, `zeroaborts`: pages done, and broken off; guarded likewise.
     """
 
     __slots__ = (
         "_acquire_free",
+        "_calls",
         "_colormask",
         "_pagesize",
         "_ram",
@@ -51,6 +65,7 @@ class IdleZero:
     zeroed: int
     zeroaborts: int
     _zeroing: PageList
+    _calls: dict[int, IdleCall]
     _try_idle: Callable[[], bool]
     _release_idle: Callable[[], None]
     _acquire_free: Callable[[], object]
@@ -72,21 +87,29 @@ class IdleZero:
         """Zero free pages of this CPU ahead of time, while it is idle (uvm_pageidlezero, R14 to R16, P6).
 
         => Returns how many it zeroed. At once, if there are enough zeroed pages (R14) or the lock is busy (R15).
-        => Stops as soon as `runnable()`: the page at hand goes back as it came (R16).
+        => Stops as soon as `runnable()`, or when that raises: the page at hand goes back as it came (R16).
         => Source: uvm_pageidlezero in sys/uvm/uvm_page.c.
         """
-        done = 0
-        while not runnable() and self._try_idle():
-            try:
-                pg = self._idle_take()
-            finally:
-                self._release_idle()
-            if pg is None:
-                break
-            # The page is on no free list now, and no lock is held: this is what takes the time.
-            finished = self._zero_unless(pg, runnable)
-            self._zeroed(pg, finished)
-            done += finished
+        call, done = IdleCall(), 0
+        try:
+            while not runnable() and self._try_idle():
+                try:
+                    pg = self._idle_take()
+                    if pg is not None:
+                        self._calls[pg.pfn] = call
+                finally:
+                    self._release_idle()
+                if pg is None:
+                    break
+                # The page is on no free list now, and no lock is held: this is what takes the time.
+                finished = False
+                try:
+                    finished = self._zero_unless(pg, runnable)
+                finally:
+                    self._zeroed(pg, finished)
+                done += finished
+        finally:
+            call.over = True
         return done
 
     def _zeroed(self, pg: VmPage, finished: bool) -> None:
@@ -104,6 +127,7 @@ class IdleZero:
             cpu._release_free()  # it was taken over, or detached, while we waited for the lock
         try:
             cpu._zeroing.remove(pg)
+            cpu._calls.pop(pg.pfn, None)
             cpu._idle_put(pg, ZEROS if finished else UNKNOWN)
             if finished:
                 cpu.zeroed += 1
@@ -115,6 +139,11 @@ class IdleZero:
     def zeroing(self) -> tuple[VmPage, ...]:
         """Return the page that is being zeroed, if there is one; with the lock held."""
         return tuple(self._zeroing)
+
+    def lost(self, pg: VmPage) -> bool:
+        """Whether nobody is at work any more on a page that is being zeroed; with the lock held."""
+        call = self._calls.get(pg.pfn)
+        return call is None or call.over
 
     def _idle_take(self) -> VmPage | None:
         """Take an UNKNOWN page of this CPU off its list for zeroing, if it is time for that; with the lock held."""
@@ -147,6 +176,7 @@ class IdleZero:
         for pg in self._zeroing:
             pg.list = heir._zeroing
         heir._zeroing += self._zeroing
+        heir._calls |= self._calls
         heir.filled += len(self._zeroing)
         self.drained += len(self._zeroing)
-        self._zeroing = PageList(Place.ZEROING, self.index, NO_QUEUE)
+        self._zeroing, self._calls = PageList(Place.ZEROING, self.index, NO_QUEUE), {}

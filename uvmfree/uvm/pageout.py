@@ -176,12 +176,22 @@ class Pageout:
             self._died = error
             self._wake()
 
+    def refuse(self, refuse: Callable[[], object]) -> None:
+        """Have every call raise by `refuse` from now on, without a lock; for the child of a fork."""
+        for handle in (self._wait_handle, self._kick_handle, self._done_handle, self._daemon_handle):
+            handle.refuse(refuse)
+
     def close(self) -> None:
         """Wake the daemon so that it ends, and all waiters, who get ClosedError; idempotent."""
         with self._daemon_handle:
             self._closed = True
             self._daemon.broadcast()
             self._wake()
+
+    @property
+    def daemon_rests(self) -> bool:
+        """Whether the pagedaemon sleeps and nobody has asked for it; exact with `mutex` held."""
+        return self._daemon.awaited and not self._kicked
 
     def _wake(self) -> None:
         """Wake all waiters; with the lock held."""

@@ -18,6 +18,7 @@ class Players:
         self._players: dict[int, int] = {}  # CPU -> the thread that plays it; guarded by _lock
         self._lwps: dict[int, Lwp] = {}
         self._busy: frozenset[int] = frozenset()
+        self._own: frozenset[int] = frozenset()  # the system's own threads; replaced whole under _lock
 
     def enter(self, index: int) -> None:
         """Note that the calling thread plays a CPU from now on; BindError if another does."""
@@ -40,6 +41,14 @@ class Players:
         with self._lock:
             return next((index for index, thread in self._players.items() if thread == me), None)
 
+    def is_own(self) -> bool:
+        """Whether the calling thread is one of the system's own."""
+        return self._machine.me() in self._own
+
+    def forked(self) -> None:
+        """Make a lock anew in the child of a fork: who held it is not there to release it."""
+        self._lock = self._machine.raw_lock()
+
     def set_busy(self, index: int | None, busy: bool) -> None:
         """Note whether the thread that plays a CPU runs or sleeps."""
         if index is not None:
@@ -54,9 +63,11 @@ class Players:
         """Return what kind of thread the calling one is."""
         return self._lwps.get(self._machine.me(), "user")
 
-    def set_lwp(self, lwp: Lwp) -> None:
-        """Note what kind of thread the calling one is."""
+    def set_lwp(self, lwp: Lwp, *, own: bool = False) -> None:
+        """Note what kind of thread the calling one is, and with `own` that it is one of the system's."""
         me = self._machine.me()
         with self._lock:
+            if own:
+                self._own |= {me}
             others = {thread: kind for thread, kind in self._lwps.items() if thread != me}
             self._lwps = others if lwp == "user" else {**others, me: lwp}

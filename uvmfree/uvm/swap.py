@@ -163,9 +163,9 @@ class SwapIO:
         with self._handle:
             self._on_death = (*self._on_death, tell)
 
-    def start(self) -> None:
-        """Start the thread; what was queued before is written now."""
-        task = self._machine.spawn("swapio", self._run)
+    def start(self, on_start: Callable[[], None] = lambda: None) -> None:
+        """Start the thread, on which `on_start()` runs first; what was queued before is written now."""
+        task = self._machine.spawn("swapio", lambda: self._run(on_start))
         with self._handle:
             self._task = task
 
@@ -227,9 +227,14 @@ class SwapIO:
         if died is not None:
             raise HangError(f"{task.name} died of {died!r}") from died
 
-    def _run(self) -> None:
+    def refuse(self, refuse: Callable[[], object]) -> None:
+        """Have every call raise by `refuse` from now on, without a lock; for the child of a fork."""
+        self._handle.refuse(refuse)
+
+    def _run(self, on_start: Callable[[], None]) -> None:
         """Write until the system closes and nothing is queued any more."""
         try:
+            on_start()
             while self._await_work():
                 self.one()
         except BaseException as error:

@@ -11,20 +11,23 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final
 
-from uvmfree.errors import ArgumentError, BindError, ClosedError, HangError, UvmError
+from uvmfree.errors import ArgumentError, BindError, ClosedError, ForkError, HangError
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
-from uvmfree.kern.lockstat import LockStat
-from uvmfree.kern.xcall import CLOSE_TIMEOUT_S, Xcall
-from uvmfree.machine.face import Machine, Task
+from uvmfree.kern.xcall import Xcall
+from uvmfree.machine.face import Machine
 from uvmfree.param import Param
 from uvmfree.uvm.allocator import Cpu, Design, Lwp, UvmState
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonmaps import AnonMaps
 from uvmfree.uvm.audit import audit
+from uvmfree.uvm.counted import Counted
 from uvmfree.uvm.drainer import Drainer
+from uvmfree.uvm.fork import stopped_in_children
 from uvmfree.uvm.hotplug import Hotplug
 from uvmfree.uvm.idle import IdleThreads
+from uvmfree.uvm.leftheld import wrested
+from uvmfree.uvm.ownthreads import OwnThreads
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.pdaemon import Pagedaemon
@@ -32,13 +35,13 @@ from uvmfree.uvm.pglist import PgList, checked
 from uvmfree.uvm.pglistwait import collect
 from uvmfree.uvm.physmem import PhysMem, split
 from uvmfree.uvm.players import Players
-from uvmfree.uvm.uvmexp import COUNTERS, CpuStats, DaemonStats, UvmExp, tune
+from uvmfree.uvm.uvmexp import COUNTERS, DaemonStats, UvmExp, tune
 
 OBSERVER: Final = "observer"
 """The caller under which lockstat counts what watching a run costs; to be left out of a run's figures."""
 
 
-class Uvm:
+class Uvm(Counted):
     """A system of pages, CPUs and counters.
 
     => `uvmexp`: the counters. `xcall`: cross-calls. `param`: what it was booted with. `physmem`: RAM.
@@ -97,7 +100,7 @@ class Uvm:
             cpus.__getitem__,
             on_timer=self._on_timer,
             interval_s=param.redistribute_interval_s,
-            on_start=lambda: self._players.set_lwp("kernel"),
+            on_start=lambda: self._players.set_lwp("kernel", own=True),
         )
         self._drainer = Drainer(self._state, self._design, self.xcall)
         self.pagedaemon = Pagedaemon(
@@ -114,20 +117,26 @@ class Uvm:
         self._observer = self._state.fpageqlock.handle(OBSERVER)
         self._audit_locks = self._design.all_locks("uvm_audit")
         self._hotplug = Hotplug(self._state, self._design, self.xcall)
-        self._daemon_task: Task | None = None
+        self._threads = OwnThreads(
+            machine,
+            self._players,
+            self.pageout,
+            self.pagedaemon,
+            self.xcall,
+            self._anon_maps,
+            self._idle if param.idlezero else None,
+        )
         self._started = False
         self._closed = False
+        self._forked = False  # stored in the child of a fork, which has one thread
+        stopped_in_children(self)
 
     def __enter__(self) -> Uvm:
         """Start the threads of the system: xc threads, the pagedaemon, and idle threads if they have work."""
         self._check_open()
         if not self._started:
             self._started = True
-            self.xcall.start()
-            self._anon_maps.start()
-            self._daemon_task = self.machine.spawn("pagedaemon", self._run_pagedaemon)
-            if self.param.idlezero:
-                self._idle.start()
+            self._threads.start()
         return self
 
     def __exit__(
@@ -139,33 +148,43 @@ class Uvm:
         """Run the queued cross-calls, end the threads, refuse further calls, let go of all pages; idempotent.
 
         => Whoever waits for pages gets ClosedError.
-        => HangError or UvmError if a thread hung or died; the system is closed all the same.
+        => HangError or UvmError if a thread hung or died, or a lock was left held by a call that something broke off
+           (run_on() says by what); the system is closed all the same, in a bounded time.
         => Do not close a system that a thread still plays a CPU of: its next call raises ClosedError.
+        => DeadlockError on a thread of the system, as in a cross-call: it would wait for itself. Nothing has changed.
         """
         if self._closed:
             return
+        self._threads.check_not_own()
+        with self.machine.interrupts_held_back():
+            self._close()
+
+    def _close(self) -> None:
         self._closed = True
         try:
-            self.pageout.close()
-            stray = self._idle.close(CLOSE_TIMEOUT_S)
-            if self._daemon_task is not None and (
-                not self._daemon_task.join(CLOSE_TIMEOUT_S) or self._daemon_task.error is not None
-            ):
-                stray.append(self._daemon_task)
-            hung = self._anon_maps.close()
-            self.xcall.close()
-            if hung:
-                raise hung[0]
-            for task in stray:
-                if task.error is None:
-                    raise HangError(f"{task.name} did not end within {CLOSE_TIMEOUT_S} s")
-                raise UvmError(f"{task.name} died of {task.error!r}") from task.error
+            left = wrested(self._mutexes())
+            try:
+                self._threads.end()
+            finally:
+                if left:
+                    raise HangError(
+                        f"{', '.join(left)}: not released by who took it; the system is closed all the same"
+                    )
         finally:
             self._design.stop(self._check_open)
             self._counters.close()
             for cpu in self._state.cpus:
                 cpu.forget_ram()
             self.physmem.close()
+
+    def forked(self) -> None:
+        """Refuse every call from now on; for the child of a fork, where no other thread is, and no lock is taken."""
+        self._closed = self._forked = True
+        self._players.forked()
+        for cpu in self._state.cpus:
+            cpu.stop(self._check_open)
+        for part in (self.xcall, self.pageout, self._anon_maps):
+            part.refuse(self._check_open)
 
     @property
     def cpus(self) -> Sequence[Cpu]:
@@ -179,19 +198,24 @@ class Uvm:
         => One thread at a time plays a CPU: BindError if another does. An object of this CPU that was had
            before raises BindError from now on.
         => `lwp`: what kind of thread this is; a "kernel" thread may use the kernel reserve (R5).
+        => Ctrl-C in the main thread waits until no call of the allocator is under way (kern/interrupt.py), where
+           SIGINT has Python's own handler. What else raises in the midst of a call, as a handler of your own, may
+           leave a page or a count behind, which audit() finds, or a lock, which audit() and close() name, each in a
+           bounded time; other calls that need that lock hang.
         """
         self._check_index("run_on", index)
         if lwp not in ("user", "kernel", "pagedaemon"):
             raise ArgumentError(f"lwp={lwp!r}: must be 'user', 'kernel' or 'pagedaemon'")
         self._hotplug.check_attached(index)
-        self._players.enter(index)
-        before = self._players.lwp()
-        self._players.set_lwp(lwp)
-        try:
-            yield self._design.bind(index)
-        finally:
-            self._players.set_lwp(before)
-            self._players.leave(index)
+        with self.machine.interrupts_held_back():
+            self._players.enter(index)
+            before = self._players.lwp()
+            self._players.set_lwp(lwp)
+            try:
+                yield self._design.bind(index)
+            finally:
+                self._players.set_lwp(before)
+                self._players.leave(index)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Sleep until pages may be had, then try again (uvm_wait, R18); False if the time ran out.
@@ -269,6 +293,7 @@ class Uvm:
 
         => DoubleFree, ForeignPage: nothing has changed.
         """
+        self._check_open()
         index = self._players.mine()
         if index is not None:
             try:
@@ -309,56 +334,10 @@ class Uvm:
         self._check_index("redistribute", cpu)
         return self._redistribute(cpu)
 
-    def redistributions(self) -> dict[str, int]:
-        """Return how many redistributions moved pages, by cause; `rate-limited`: those that were not done for that.
-
-        => Causes: timer (P9), pressure (P10), explicit, retry (`drain_retry`), pglistalloc (P7); and a design's own.
-        """
-        return {
-            **dict.fromkeys(("timer", "pressure", "explicit", "retry"), 0),
-            **self._design.redistributions(),
-            "pglistalloc": self._pglist.drained,
-            "rate-limited": self._drainer.rate_limited,
-        }
-
     def audit(self) -> None:
         """Walk everything at rest; AuditError lists what is wrong (uvm/audit.py)."""
         self._check_open()
-        audit(self._state, self._design, self._audit_locks, lambda: self._pglist.allocated)
-
-    def counter_lag(self) -> int:
-        """Return by how many pages uvmexp.free is ahead of the global list."""
-        free, listed = self.free_and_listed()
-        return free - listed
-
-    def free_and_listed(self) -> tuple[int, int]:
-        """Return uvmexp.free and the pages on the global list, both of one moment under uvm_fpageqlock.
-
-        => Counted as an acquisition by the caller `observer`.
-        """
-        with self._observer:
-            self._check_open()
-            return self.uvmexp.free, self._design.global_free()
-
-    def lockstat(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
-        """Return what the locks counted since boot, one record per lock, or per lock and caller that took it.
-
-        => ArgumentError unless the system was booted with lockstat=True.
-        """
-        if not self.param.lockstat:
-            raise ArgumentError("the locks of this system count nothing; boot(..., lockstat=True) makes them")
-        mutexes = (self._state.fpageqlock, *self._state.cpu_mutexes, self.xcall.mutex, self.pageout.mutex)
-        mutexes += tuple(self._anon_maps.mutexes())
-        records = (record for mutex in mutexes for record in mutex.snapshot(by_caller=by_caller))
-        return tuple(record for record in records if record.acquired or not by_caller)
-
-    def cpu_stats(self) -> tuple[CpuStats, ...]:
-        """Return what each CPU counted since boot; exact at rest."""
-        return tuple(cpu.stats() for cpu in self._state.cpus)
-
-    def cached_pages(self) -> tuple[int, ...]:
-        """Return how many pages stand in each CPU's cache, by walking the lists' lengths without a lock."""
-        return tuple(cpu.cached_pages() for cpu in self._state.cpus)
+        audit(self._state, self._design, self._audit_locks, self._mutexes(), lambda: self._pglist.allocated)
 
     def _redistribute(self, index: int) -> int:
         moved = self._design.redistribute(index, "explicit")
@@ -368,10 +347,6 @@ class Uvm:
     def _on_timer(self, index: int) -> None:
         self._design.on_timer(index)
         self.pageout.wake_waiters()
-
-    def _run_pagedaemon(self) -> None:
-        self._players.set_lwp("pagedaemon")
-        self.pagedaemon.run()
 
     def _daemon_stats(self) -> DaemonStats:
         daemon = self.pagedaemon
@@ -394,5 +369,7 @@ class Uvm:
             raise ArgumentError(f"{call}({index!r}): there are CPUs 0 to {self.param.ncpus - 1}")
 
     def _check_open(self) -> None:
+        if self._forked:
+            raise ForkError("this system is the parent process's; boot() another in the child of a fork")
         if self._closed:
             raise ClosedError("the system is closed; boot() another")

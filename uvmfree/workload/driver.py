@@ -39,7 +39,7 @@ class Lane:
     """What one body has of the run: a place to wait, and its own accounts.
 
     => Written by its own thread only; read by the driver after the thread has ended. `stopped` is the exception.
-    => `stall_ns`: time spent waiting for other bodies. `failed`: allocations that returned None.
+    => `stall_ns`: time spent waiting for other bodies. `failed`: allocations of a page that returned None.
     => `until_ns`: when the run ends, on the machine's clock; 0 where it ends with its work.
     """
 
@@ -82,6 +82,10 @@ class Lane:
             raise HangError(f"CPU {self.index} has waited {STILL_S:.0f} s for another CPU")
         if not is_ready:
             raise StoppedError("the run was stopped")
+
+    def end_run(self) -> None:
+        """Let the run end now, as if its time were up."""
+        self._run.stop()
 
     def notify(self) -> None:
         """Let those who wait for the run's own event look again."""

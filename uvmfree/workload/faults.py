@@ -20,7 +20,7 @@ from uvmfree.errors import ArgumentError, BindError, OutOfPages, XcallError
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.workload.stress_fault import Fault
 from uvmfree.workload.stress_pages import EXHAUSTION, Held, Stamper
-from uvmfree.workload.stress_shared import LOOK_S, TICKET_S, Shared, StressError
+from uvmfree.workload.stress_shared import LOOK_S, Shared, StressError
 
 
 class InjectedError(Exception):
@@ -53,7 +53,7 @@ class XcallFault(Fault):
             return False  # the CPU is detached
         self.note(shared, f"{type(raised).__name__} on {where}")
         try:
-            xcall.wait(ticket, TICKET_S)
+            xcall.wait(ticket, shared.ticket_s)
         except XcallError as error:
             if error.__cause__ is not raised:
                 raise StressError(
@@ -62,7 +62,7 @@ class XcallFault(Fault):
         else:
             raise StressError(f"a cross-call raised on {where}, and xc_wait() did not (R31)")
         after: list[int] = []
-        xcall.wait(xcall.broadcast(lambda cpu: after.append(cpu.index)), TICKET_S)
+        xcall.wait(xcall.broadcast(lambda cpu: after.append(cpu.index)), shared.ticket_s)
         return True
 
 
@@ -131,7 +131,7 @@ class StallFault(Fault):
 class SwapwriteFault(Fault):
     """Writes to swap that fail: the odd one, all for a while, and by halves.
 
-    => The error is the kernel's own, from a write to a device that is always full; where there is none, EIO.
+    => The error is raised where swap writes, and what is half written really is: no device of the host takes part.
     => `failed`: writes that failed. Written by the I/O thread, which is the only one to write to swap.
     => `broken`: all writes fail; one reference, stored by the fault's thread.
     """
@@ -147,10 +147,6 @@ class SwapwriteFault(Fault):
         self.broken = self.over = False
         self._writes = 0
         self._half = False
-        try:
-            self._full: int | None = os.open("/dev/full", os.O_WRONLY | os.O_CLOEXEC)
-        except OSError:
-            self._full = None
 
     def details(self) -> dict[str, int]:
         """Each write that failed, in and between those times."""
@@ -164,20 +160,18 @@ class SwapwriteFault(Fault):
         """Be pwrite(2) on a bad day; called by the I/O thread."""
         if self._half:
             self._half = False
-            return self._fail(data)
+            raise self._failure()
         self._writes += 1
         if self.over or not (self.broken or self._writes % 16 == 0):
             return os.pwrite(fd, data, offset)
         if self._writes % 2 == 0:
             self._half = True  # a page that is half written, and then no further
             return os.pwrite(fd, data[: len(data) // 2], offset)
-        return self._fail(data)
+        raise self._failure()
 
-    def _fail(self, data: memoryview) -> int:
+    def _failure(self) -> OSError:
         self.failed += 1
-        if self._full is None:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return os.write(self._full, data)
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def inject(self, shared: Shared) -> bool:
         """Let all writes fail for a while."""
@@ -198,12 +192,6 @@ class SwapwriteFault(Fault):
         counted = shared.anons[0].stats().swap_write_errors
         if counted != self.failed:
             raise StressError(f"{self.failed} writes to swap failed, the map counts {counted}")
-
-    def close(self) -> None:
-        """Let go of the device."""
-        if self._full is not None:
-            os.close(self._full)
-            self._full = None
 
 
 class ExhaustionFault(Fault):
@@ -258,7 +246,7 @@ class StormFault(Fault):
             ticket = uvm.xcall.broadcast(lambda cpu: uvm.redistribute(cpu.index))
             uvm.redistribute()
             uvm.kick_pdaemon()
-            uvm.xcall.wait(ticket, TICKET_S)
+            uvm.xcall.wait(ticket, shared.ticket_s)
             rounds += 1
         self.note(shared, f"{rounds} rounds")
         return True

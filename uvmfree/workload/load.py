@@ -17,15 +17,17 @@ from uvmfree.workload.thinking import PageCpu
 WAIT_S: Final = 0.25
 """How long one uvm_wait may last before the caller tries again: the longest that a sleep beside free pages may be."""
 
-PROBES: Final = 20
-"""Waits after which an allocation at rest counts as failed: 5 s, far beyond any pageout."""
+PROBE_S: Final = 5.0
+"""Time after which an allocation at rest counts as failed, far beyond any pageout. Not a number of waits: as long as
+the daemon may not drain the caches again (redistribute_min_gap_s), dozens end in vain within milliseconds."""
 
 
 class Load:
     """A workload on one system.
 
     => `bodies`: what its CPUs run. `anons`: the map that the daemon reclaims from, if there is one.
-    => `counts()`: what the load counted, by name; after the run.
+    => `counts()`: what the load counted, by name; after the run. `outside_ns()`: the recorded time between operations
+       that all CPUs have played so far, where a load has it; None where not.
     """
 
     def __init__(
@@ -34,8 +36,9 @@ class Load:
         bodies: Sequence[Body],
         anons: AnonMemory | None = None,
         counts: Callable[[], dict[str, int]] = dict,
+        outside_ns: Callable[[], int] | None = None,
     ) -> None:
-        self.bodies, self.anons, self.counts = bodies, anons, counts
+        self.bodies, self.anons, self.counts, self.outside_ns = bodies, anons, counts, outside_ns
         self._uvm = uvm
 
     def settle(self) -> int:
@@ -86,10 +89,10 @@ def pagealloc_waiting(uvm: Uvm, cpu: PageCpu, lane: Lane, zero: bool = False) ->
 
 
 def _probe(uvm: Uvm, cpu: Cpu) -> VmPage | None:
-    """Allocate a page, waiting a bounded number of times."""
-    for _ in range(PROBES):
-        pg = cpu.pagealloc()
-        if pg is not None:
-            return pg
+    """Allocate a page, waiting for one for a bounded time."""
+    give_up_ns = uvm.machine.clock_ns() + round(PROBE_S * 1e9)
+    pg = cpu.pagealloc()
+    while pg is None and uvm.machine.clock_ns() < give_up_ns:
         uvm.wait(WAIT_S)
-    return cpu.pagealloc()
+        pg = cpu.pagealloc()
+    return pg

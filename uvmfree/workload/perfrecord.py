@@ -6,7 +6,9 @@
 => What is missing is found out first, by perf itself, on a command that does nothing: perf, the right to trace the
    whole machine, the events. The command is not run then. The two events that tell what Linux's own per-CPU lists did
    are recorded where the kernel has them.
-=> The trace is written beside its place, read once, and renamed: a file that is there can be read.
+=> The trace is written beside its place, read once, and put there: a file that is there can be read.
+=> A recording is never lost once it is whole: where it cannot be made a trace of, perf's own data is left in the
+   trace's folder, and the error tells its name.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, Final
 
 from uvmfree.errors import ArgumentError, TraceError, UvmError
+from uvmfree.outfile import NEW, Outfile
 from uvmfree.workload.trace import Trace, read_trace
 
 EVENTS: Final = ("kmem:mm_page_alloc", "kmem:mm_page_free")
@@ -47,6 +51,17 @@ class PerfError(UvmError):
     """Page traffic cannot be recorded here: says what is missing, or what perf said."""
 
 
+class RecordingInterruptedError(KeyboardInterrupt):
+    """Ctrl-C came when the recording was whole but no trace yet.
+
+    => `kept`: where perf's data is.
+    """
+
+    def __init__(self, kept: Path) -> None:
+        super().__init__()
+        self.kept = kept
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What was recorded.
@@ -65,9 +80,11 @@ def record(command: Sequence[str], file: str, stop: Callable[[], bool] = lambda:
 
     => The file is packed as the end of its name says. What was there before is replaced, once all went well.
     => Once `stop()` is true recording ends, the command is told to end, and what was recorded is kept.
-       KeyboardInterrupt if that is nothing, or if the command was not running then.
-    => PerfError if perf is not there, may not trace, or fails; TraceError if what it recorded is no trace;
-       ArgumentError names a command that is not there, or a file that cannot be written. Nothing is left behind then.
+       KeyboardInterrupt if that is nothing, or if the command was not running yet; RecordingInterruptedError if it
+       had ended.
+    => PerfError if perf is not there, may not trace, or fails, or if what it recorded is no trace, or cannot be
+       written; ArgumentError names a command that is not there, or a file that cannot be written. Nothing is left
+       behind then but perf's data, if the command has run; PerfError tells where.
     """
     if file.endswith(_PACKED_OTHERWISE):
         raise ArgumentError(f"-o {file}: a trace may be packed as {' or '.join(UNPACKED)}, or not at all")
@@ -76,24 +93,49 @@ def record(command: Sequence[str], file: str, stop: Callable[[], bool] = lambda:
     perf = shutil.which("perf")
     if perf is None:
         raise PerfError("perf is not on PATH; it comes with the kernel's tools (linux-perf, linux-tools, perf)")
-    path = Path(file)
+    path, place = Path(file), Outfile.find("-o", file)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+        with tempfile.TemporaryDirectory(prefix=NEW, dir=place.folder) as beside:
             data, text = Path(beside, "perf.data"), Path(beside, path.name)
-            events = _events(perf, data)
-            exit_code, interrupted = _run([*_perf_record(perf, events, data), *command], stop)
-            lost = _script(perf, data, text)
-            trace = _read(text, file)
-            if stop() and not interrupted:
-                raise KeyboardInterrupt  # perf script has heard it too, and stopped halfway with exit code 0
-            text.replace(path)
-    except (PerfError, TraceError):
-        if stop():
-            raise KeyboardInterrupt from None
-        raise
+            try:
+                events = _events(perf, data)
+                data.unlink(missing_ok=True)  # of a command that did nothing
+                exit_code, interrupted = _run([*_perf_record(perf, events, data), *command], stop)
+            except PerfError:
+                if stop():
+                    raise KeyboardInterrupt from None
+                raise
+            try:
+                lost = _script(perf, data, text)
+                trace = _read(text, file)
+                halfway = stop() and not interrupted  # perf script has heard it too, and stopped with exit code 0
+                if not halfway:
+                    place.put(str(text))
+            except (UvmError, OSError, KeyboardInterrupt) as error:
+                if not data.exists():
+                    if stop():
+                        raise KeyboardInterrupt from None
+                    raise
+                kept = _keep(data, path.parent if place.folder else Path.cwd())
+                if stop() or isinstance(error, KeyboardInterrupt):
+                    raise RecordingInterruptedError(kept) from None
+                what = f"-o {file}: {error.strerror}" if isinstance(error, OSError) else error
+                raise PerfError(f"{what}; what perf recorded is kept in {kept}") from error
+            if halfway:
+                raise RecordingInterruptedError(_keep(data, path.parent if place.folder else Path.cwd()))
     except OSError as error:
         raise ArgumentError(f"-o {file}: {error.strerror}") from None
     return Recorded(replace(trace, name=path.name), exit_code, interrupted, lost)
+
+
+def _keep(data: Path, folder: Path) -> Path:
+    """Leave perf's data in a folder, under a name that is free there; return its path."""
+    for number in count():
+        kept = folder / (f"perf.data.{number}" if number else "perf.data")
+        if not os.path.lexists(kept):
+            break
+    shutil.move(data, kept)
+    return kept
 
 
 def _perf_record(perf: str, events: Sequence[str], data: Path) -> list[str]:
@@ -178,8 +220,18 @@ def _run(command: list[str], stop: Callable[[], bool]) -> tuple[int, bool]:
 
 def _script(perf: str, data: Path, text: Path) -> tuple[str, ...]:
     """Have perf script print what was recorded, packed as the name says; return what it says of lost events."""
-    with data.with_suffix(".err").open("w+b") as said, _packing(text) as out:
-        command = [perf, "script", "-i", str(data)]
+    # The option is of perf 4.21; without it the number of lost events is not in the trace.
+    exit_code, warnings = _print([perf, "script", "--show-lost-events", "-i", str(data)], text)
+    if exit_code and "unknown option" in warnings:
+        exit_code, warnings = _print([perf, "script", "-i", str(data)], text)
+    if exit_code:
+        raise PerfError(f"perf script fails: {_first_line(warnings) or f'exit code {exit_code}'}")
+    return tuple(line.strip() for line in warnings.splitlines() if "lost" in line.lower())
+
+
+def _print(command: list[str], text: Path) -> tuple[int, str]:
+    """Run a command whose output becomes the text; return its exit code, and what it said on stderr."""
+    with text.with_name("perf.err").open("w+b") as said, _packing(text) as out:
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said) as script:
             try:
                 assert script.stdout is not None
@@ -188,10 +240,7 @@ def _script(perf: str, data: Path, text: Path) -> tuple[str, ...]:
                 script.kill()
                 raise
         said.seek(0)
-        warnings = said.read().decode(errors="replace")
-    if script.returncode:
-        raise PerfError(f"perf script fails: {_first_line(warnings) or f'exit code {script.returncode}'}")
-    return tuple(line.strip() for line in warnings.splitlines() if "lost" in line.lower())
+        return script.returncode, said.read().decode(errors="replace")
 
 
 def _packing(path: Path) -> IO[bytes] | Any:

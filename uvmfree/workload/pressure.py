@@ -53,9 +53,12 @@ def pressure(uvm: Uvm, seconds: float) -> Load:
     tallies = [_Tally() for _ in range(uvm.param.ncpus)]
 
     def counts() -> dict[str, int]:
+        met, failed = sum(tally.runs_met for tally in tallies), sum(tally.runs_failed for tally in tallies)
         return {
-            "runs": sum(tally.runs for tally in tallies),
-            "runs_failed": sum(tally.runs_failed for tally in tallies),
+            "runs_asked": met + failed,
+            "runs_met": met,
+            "runs_failed": failed,
+            "runs_pages": met * RUN_PAGES,
             "out_of_pages": sum(tally.out_of_pages for tally in tallies),
         }
 
@@ -66,7 +69,7 @@ class _Tally:
     """What one CPU counts; written by its thread, read after the run."""
 
     def __init__(self) -> None:
-        self.runs = self.runs_failed = self.out_of_pages = 0
+        self.runs_met = self.runs_failed = self.out_of_pages = 0
 
 
 def _toucher(uvm: Uvm, anons: AnonMemory, tally: _Tally, seconds: float) -> Body:
@@ -90,7 +93,7 @@ def _toucher(uvm: Uvm, anons: AnonMemory, tally: _Tally, seconds: float) -> Body
                     held = []
                     try:
                         held = uvm.pglistalloc(RUN_PAGES, alignment=RUN_PAGES)
-                        tally.runs += 1
+                        tally.runs_met += 1
                     except OutOfPages:
                         tally.runs_failed += 1
         finally:

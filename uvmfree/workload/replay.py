@@ -21,10 +21,13 @@ from typing import Final
 
 from uvmfree.errors import ArgumentError, OutOfPages
 from uvmfree.machine.face import Event
+from uvmfree.param import NCPUS_MAX
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane, StoppedError
+from uvmfree.workload.load import Load
+from uvmfree.workload.plural import plural
 from uvmfree.workload.trace import ALLOC, Trace
 
 WINDOW_EVENTS: Final = 1024
@@ -59,7 +62,7 @@ class Plan:
     """A trace, made ready for a number of CPUs.
 
     => `given`: pages that are given to another CPU. `run_pages[r]`: pages of run r.
-    => `allocs`, `frees`: operations in it; that on a run is one.
+    => `allocs`, `frees`: operations in it; that on a run is one. `page_operations`: each page of a run counted.
     => `live_peak`, `run_live_peak`: the most pages that are live at once, and in runs, in the order of the trace.
     """
 
@@ -68,6 +71,7 @@ class Plan:
     run_pages: tuple[int, ...]
     allocs: int
     frees: int
+    page_operations: int
     live_peak: int
     run_live_peak: int
 
@@ -81,20 +85,27 @@ def plan(
 
     => `by` "cpu": each runs the events recorded on it. "task": the tasks are dealt out over `ncpus` CPUs in the
        order in which they appear.
-    => ArgumentError if there is no CPU, or the trace has more than `ncpus`, or the window is under 2 events.
+    => `ncpus` None: as many as the trace has; by task at most those that a system has.
+    => ArgumentError if there is no CPU, or the trace has more than `ncpus` or a system has, or the window is under 2
+       events.
     """
     if window < 2:
         raise ArgumentError(f"window={window}: must be at least 2 trace events")
     if by not in ("cpu", "task"):
         raise ArgumentError(f"by={by!r}: must be 'cpu' or 'task'")
+    if by == "cpu" and trace.ncpus > NCPUS_MAX:
+        raise ArgumentError(
+            f"{trace.name} was recorded on {trace.ncpus} CPUs, and a system has at most {NCPUS_MAX}; "
+            f"--by task --cpus {NCPUS_MAX} spreads its tasks over so many"
+        )
     if ncpus is None:
-        ncpus = trace.ncpus
+        ncpus = min(trace.ncpus, NCPUS_MAX)
     if ncpus < 1:
-        raise ArgumentError(f"{ncpus} CPUs: there must be at least 1")
+        raise ArgumentError(f"{plural(ncpus, 'CPU')}: there must be at least 1")
     if by == "cpu" and ncpus < trace.ncpus:
         raise ArgumentError(
-            f"{ncpus} CPUs are too few: {trace.name} was recorded on {trace.ncpus}; "
-            f"by tasks it can be spread over any number"
+            f"{plural(ncpus, 'CPU')}: too few, since {trace.name} was recorded on {trace.ncpus}; "
+            f"--by task spreads its tasks over any number"
         )
     lane_of = trace.cpu if by == "cpu" else array("H", (task % ncpus for task in trace.task))
     freed_on: dict[int, int] = {
@@ -105,7 +116,7 @@ def plan(
     run_pages: list[int] = []
     given_from: set[int] = set()
     epoch_events = window // 2
-    given = allocs = frees = live = live_peak = run_live = run_live_peak = 0
+    given = allocs = frees = page_operations = live = live_peak = run_live = run_live_peak = 0
     columns = zip(trace.kind, trace.alloc, lane_of, trace.order, trace.zero, trace.time_ns, strict=True)
     for event, (kind, alloc, lane, order, zero, time_ns) in enumerate(columns):
         if event % epoch_events == 0 and event:
@@ -113,6 +124,7 @@ def plan(
                 builder.end_epoch()
         builder = builders[lane]
         builder.at(time_ns - trace.time_ns[0])
+        page_operations += 1 << order
         if kind == ALLOC:
             allocs += 1
             live += 1 << order
@@ -144,12 +156,19 @@ def plan(
             (at, one, k) for kind, one, at, k in columns if kind == ALLOC and one not in freed_on
         ]:
             frees += 1
+            page_operations += 1 << order
             builders[lane].at(trace.time_ns[-1] - trace.time_ns[0])
             builders[lane].add(DO_FREE_RUN if order else DO_FREE, number[alloc])
     for builder in builders:
         builder.end_epoch()
     programs = tuple(builder.program() for builder in builders)
-    return Plan(programs, given, tuple(run_pages), allocs, frees, live_peak, run_live_peak)
+    return Plan(programs, given, tuple(run_pages), allocs, frees, page_operations, live_peak, run_live_peak)
+
+
+def replay(uvm: Uvm, plan: Plan) -> Load:
+    """Make the load that replays a plan once; it counts the runs that were asked for, met and failed."""
+    copy = Copy(plan, uvm)
+    return Load(uvm, copy.bodies(), counts=copy.runs.counts)
 
 
 def bodies(plan: Plan, uvm: Uvm, *, copies: int = 1, gaps: bool = False) -> list[Body]:
@@ -169,6 +188,7 @@ class Copy:
        below does.
     => `mailbox`: the pages that are given. Each entry is written by the CPU that allocates, and then taken by the one
        that frees. `own[i]`: the pages that stay on CPU i; its own thread's.
+    => `outside_ns`: the gaps that each CPU has played; written by its own thread, read by others as a figure.
     => `loops`: whether the plan begins again at its end, until the run's time is up; it begins at `epoch`.
     """
 
@@ -179,6 +199,7 @@ class Copy:
         self.own: list[list[VmPage | None]] = [[None] * program.npages for program in plan.programs]
         self.runs = Runs(uvm, plan.run_pages, self.moved)
         self.finished = array("q", [epoch] * len(plan.programs))
+        self.outside_ns = array("q", [0] * len(plan.programs))
         self._charge = uvm.machine.charge if gaps else None
         self._loops = loops
 
@@ -202,21 +223,28 @@ class Copy:
             number = epoch % nepochs
             part = slice(program.epochs[number - 1] if number else 0, program.epochs[number])
             steps = zip(program.steps[part], program.pages[part], strict=True)
-            yield steps if self._charge is None else _paced(steps, program.gaps_ns[part], self._charge, lane)
+            yield steps if self._charge is None else self._paced(steps, at, program.gaps_ns[part], self._charge, lane)
             epoch += 1
             finished[at] = epoch
             self.moved.notify()
 
-
-def _paced(
-    steps: Iterable[tuple[int, int]], gaps_ns: array[int], charge: Callable[[int], None], lane: Lane
-) -> Iterator[tuple[int, int]]:
-    for step, gap_ns in zip(steps, gaps_ns, strict=True):
-        if gap_ns:
-            charge(gap_ns)
-            if lane.stopped:
-                raise StoppedError("the run was stopped")
-        yield step
+    def _paced(
+        self,
+        steps: Iterable[tuple[int, int]],
+        at: int,
+        gaps_ns: array[int],
+        charge: Callable[[int], None],
+        lane: Lane,
+    ) -> Iterator[tuple[int, int]]:
+        """Let the recorded gap pass before each step."""
+        outside_ns = self.outside_ns
+        for step, gap_ns in zip(steps, gaps_ns, strict=True):
+            if gap_ns:
+                charge(gap_ns)
+                outside_ns[at] += gap_ns
+                if lane.stopped:
+                    raise StoppedError("the run was stopped")
+            yield step
 
 
 def _body(copy: Copy, at: int) -> Body:
@@ -254,7 +282,7 @@ def _body(copy: Copy, at: int) -> Body:
                 elif step == DO_FREE_RUN:
                     runs.free(page, lane)
                 else:
-                    runs.alloc(page, lane, zero=step == DO_RUN_ZERO)
+                    runs.alloc(page, zero=step == DO_RUN_ZERO)
 
     return body
 
@@ -263,7 +291,8 @@ class Runs:
     """The runs of pages of a replay, allocated on one CPU and freed there or elsewhere.
 
     => Shared: each entry of `_pages` is written once, by the CPU that allocates, and then read by the one that frees;
-       an empty list is a run that could not be had.
+       an empty list is a run that could not be had. `_asked` and `_met` count for each run; they are written by the
+       CPU that allocates it, and read after all were joined.
     """
 
     def __init__(self, uvm: Uvm, run_pages: tuple[int, ...], moved: Event) -> None:
@@ -271,8 +300,15 @@ class Runs:
         self._moved = moved
         self._run_pages = run_pages
         self._pages: list[list[VmPage] | None] = [None] * len(run_pages)
+        self._asked, self._met = (array("Q", bytes(8 * len(run_pages))) for _ in range(2))
 
-    def alloc(self, run: int, lane: Lane, *, zero: bool, wait_s: float = 0.0) -> None:
+    def counts(self) -> dict[str, int]:
+        """Return how many runs were asked for, met and failed, and the pages of those met; after a replay."""
+        asked, met = sum(self._asked), sum(self._met)
+        pages = sum(npages * times for npages, times in zip(self._run_pages, self._met, strict=True))
+        return {"runs_asked": asked, "runs_met": met, "runs_failed": asked - met, "runs_pages": pages}
+
+    def alloc(self, run: int, *, zero: bool, wait_s: float = 0.0) -> None:
         """Allocate a run; pglistalloc leaves the zeroing to its caller.
 
         => With `wait_s`, one that is not to be had is asked for once more, after a wait for pages.
@@ -281,7 +317,8 @@ class Runs:
         if not pages and wait_s:
             self._uvm.wait(wait_s)
             pages = self._try(run)
-        lane.failed += not pages
+        self._asked[run] += 1
+        self._met[run] += bool(pages)
         if zero:
             for pg in pages:
                 self._uvm.physmem.bytes_of(pg)[:] = bytes(self._uvm.physmem.pagesize)

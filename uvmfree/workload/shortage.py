@@ -50,7 +50,7 @@ def shortage(uvm: Uvm, plan: Plan) -> Load:
     touched = bytearray(npages + plan.given)
     copy = Copy(plan, uvm)
     bodies = [_body(copy, at, _Pages(anons, touched, begin, npages, copy.moved)) for at, begin in enumerate(begins)]
-    return Load(uvm, bodies, anons)
+    return Load(uvm, bodies, anons, copy.runs.counts)
 
 
 class _Pages:
@@ -95,6 +95,6 @@ def _body(copy: Copy, at: int, pages: _Pages) -> Body:
                 elif step == DO_FREE_RUN:
                     runs.free(page, lane)
                 else:
-                    runs.alloc(page, lane, zero=step == DO_RUN_ZERO, wait_s=WAIT_S)
+                    runs.alloc(page, zero=step == DO_RUN_ZERO, wait_s=WAIT_S)
 
     return body

@@ -69,9 +69,6 @@ class Fault:
         """Return what else is counted, by name."""
         return {}
 
-    def close(self) -> None:
-        """Let go of what was opened; when the system is closed."""
-
     def note(self, shared: Shared, what: str) -> None:
         """Count an injection and remember it."""
         self.injected += 1

@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from uvmfree.errors import ArgumentError, BindError, ForeignPage, OutOfPages
+from uvmfree.errors import ArgumentError, BindError, ForeignPage, HangError, OutOfPages
 from uvmfree.kern.xcall import Ticket
 from uvmfree.uvm.allocator import Cpu, Lwp, Strat
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.stress_pages import CPU0, LOOSE, TRAY, Held, Stamper
 from uvmfree.workload.stress_program import KIND_BITS, KINDS, MASK, TABLE, draw
-from uvmfree.workload.stress_shared import TICKET_S, Shared, StressError
+from uvmfree.workload.stress_shared import Shared, StressError
 
 LAST: Final = 256
 """Operations of a CPU that are remembered: about a millisecond, which is what a page's last owners did. A power of
@@ -82,9 +82,9 @@ class Player:
             self._hand_over,
             self._take_over,
             self._let_go,
-            lambda how: self._touch(how, write=False),
-            lambda how: self._touch(how, write=True),
-            self._discard,
+            lambda how: self._patient(lambda: self._touch(how, write=False)),
+            lambda how: self._patient(lambda: self._touch(how, write=True)),
+            lambda how: self._patient(lambda: self._discard(how)),
             self._pglistalloc,
             self._pglistfree,
             self._idle_zero,
@@ -230,6 +230,16 @@ class Player:
             return f"no page for {index}; it and the next are discarded"
         return index
 
+    def _patient(self, access: Callable[[], object]) -> object:
+        """Do an access; one that waits in vain for others to be done with a page is a hang, unless all are late."""
+        try:
+            return access()
+        except HangError as error:
+            if not self.shared.starved():
+                raise
+            self.out_of_pages += 1
+            return f"late: {error}"
+
     def _discard(self, how: int) -> object:
         anons = self.shared.anons[how % len(self.shared.anons)]
         index = (how >> 4) % anons.npages
@@ -300,7 +310,7 @@ class Player:
     def _xc_wait(self, how: int) -> object:
         if not self.tickets:
             return "none under way"
-        self.uvm.xcall.wait(self.tickets.popleft(), TICKET_S)
+        self.uvm.xcall.wait(self.tickets.popleft(), self.shared.ticket_s)
         return "done"
 
     def _free_nonsense(self, how: int) -> object:

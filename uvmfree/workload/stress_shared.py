@@ -23,7 +23,13 @@ LOOK_S: Final = 0.0001
 """How often a thread looks that waits for what no event announces."""
 
 TICKET_S: Final = 10.0
-"""How long a cross-call may take: a hundred times the longest stall."""
+TICKET_CPUS: Final = 8
+"""How long a cross-call may take: a hundred times the longest stall; with more CPUs longer, as each xc thread has to
+have its turn."""
+
+STARVED_STEPS_S: Final = 100.0
+"""Steps of a CPU in a second, on average, below which threads wait for their turns for most of the time: a hundredth
+of what one does that has a processor to itself."""
 
 
 class StressError(UvmError):
@@ -59,6 +65,8 @@ class Shared:
         self.trays: tuple[deque[Held], ...] = tuple(deque() for _ in range(uvm.param.ncpus))
         self.loose: deque[Held] = deque()
         self.stopped = False
+        self.began_ns = self.machine.clock_ns()  # stored once more when the CPUs begin, before their threads
+        self.ticket_s = TICKET_S * max(1.0, uvm.param.ncpus / TICKET_CPUS)
         self._lock = uvm.machine.raw_lock()  # a leaf
         self._failures: list[tuple[str, BaseException]] = []  # guarded by it
         uvm.pagedaemon.add_reclaimer(self)
@@ -90,6 +98,11 @@ class Shared:
             if self.nap(0.001):
                 return False
         return True
+
+    def starved(self) -> bool:
+        """Whether CPUs get so little done that what takes long is late; what hangs is found at the end."""
+        began_s = (self.machine.clock_ns() - self.began_ns) / 1e9
+        return sum(player.done for player in self.players) < STARVED_STEPS_S * began_s * len(self.players)
 
     def needs_scan(self) -> bool:
         """Whether the daemon should scan though memory is not short: no."""

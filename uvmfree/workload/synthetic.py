@@ -14,6 +14,7 @@ from uvmfree.errors import ArgumentError
 from uvmfree.machine.face import Event
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Lane, StoppedError
+from uvmfree.workload.plural import plural
 from uvmfree.workload.thinking import PageCpu, PageLoad
 
 BURST_PAGES: Final = 16
@@ -56,7 +57,7 @@ def handoff(ncpus: int, pages: int, make_event: Callable[[], Event]) -> list[Pag
     """
     _at_least_one("pages", pages)
     if ncpus < 2 or ncpus % 2:
-        raise ArgumentError(f"{ncpus} CPUs do not pair up; handoff needs an even number of them")
+        raise ArgumentError(f"{plural(ncpus, 'CPU')} cannot pair up; handoff needs an even number of them")
     bodies: list[PageLoad] = []
     for _ in range(ncpus // 2):
         # Shared by the two CPUs of a pair; deque.append and popleft are documented to be safe from two threads.

@@ -1,4 +1,4 @@
-"""Reads what `perf script` prints of a kernel's page allocator, and gives it as arrays of allocs and frees.
+"""Reads what a kernel's page allocator did, as `perf script` prints it, and gives it as arrays of allocs and frees.
 
 Record with
 
@@ -6,13 +6,12 @@ Record with
     perf script > FILE
 
 and, to see what Linux's own per-CPU lists did, `-e kmem:mm_page_alloc_zone_locked -e kmem:mm_page_pcpu_drain`
-with it. A line is `COMM PID [CPU] TIME: EVENT: FIELDS`. COMM is whatever a task called itself, up to 15 bytes with
-spaces, colons and brackets in it, so a line is recognised by what follows COMM.
+with it. ftrace's and trace-cmd's text is read as well: traceline.py tells the forms of a line.
 
 What is kept: every allocation, and every free of a page whose allocation is in the trace. What is only counted:
-frees of pages allocated before the trace began, failed allocations, the two events of Linux's own lists, and
-every other event (`mm_page_free_batched` too: it repeats frees that `mm_page_free` reports). What is passed over:
-blank lines, perf's `#` comments, and the stacks of `perf record -g`.
+frees of pages allocated before the trace began, failed allocations, the two events of Linux's own lists, events
+that were lost while it was recorded, and every other event (`mm_page_free_batched` too: it repeats frees that
+`mm_page_free` reports). What is passed over: blank lines, comments, and call chains.
 
 A page that is allocated again with no free between (some kernel paths free a page without the event) begins
 a new allocation; the old one stays, and is never freed.
@@ -22,8 +21,8 @@ before its allocation. Two traces put together, or one printed CPU by CPU, are r
 """
 
 import os
-import re
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -31,33 +30,15 @@ from typing import Final
 
 from uvmfree.errors import TraceError
 from uvmfree.workload.tracefile import TraceFile
+from uvmfree.workload.traceline import FREED_ORDER_MAX, PAGE_EVENT, IsZero, LineError, OtherLines, Whos, order_of
 
 ALLOC: Final = 0
 FREE: Final = 1
 
-CPU_MAX = 4095  # above any machine that is traced whole; a number beyond it is a damaged line
-ORDER_MAX = 63  # an order is a shift of a 64-bit number; kernels stop between 10 and 13
-
 _NS_PER_S = 10**9
 _NS_PER_DIGITS = tuple(10 ** (9 - digits) for digits in range(10))  # by the number of digits in the fraction
-
-# Seconds stop short of 9e9, so that nanoseconds fit an int64. Fields that later kernels may add are let pass.
-_PAGE_EVENT = re.compile(
-    r"((?:[^[]*\[)+?\d{1,9}\]) +([0-8]?\d{1,9})\.(\d{1,9}): +"
-    r"kmem:mm_page_(alloc|free|alloc_zone_locked|pcpu_drain): +"
-    r"page=(?:(?:0x)?[0-9a-f]+|\(nil\)|\(null\)) +pfn=(0x[0-9a-f]{1,16}|\d{1,20}) +order=(\d{1,3})"
-    r"(?: +migratetype=-?\d+ +gfp_flags=(\S+))?(?: +[a-z_]+=\S+)* *",
-    re.ASCII | re.DOTALL,
-)
-_PAGE_EVENT_NAME = re.compile(r" kmem:mm_page_(?:alloc|free|alloc_zone_locked|pcpu_drain):")
-# Any other event, `NAME:` or (hardware) `PERIOD NAME:`, or perf's own record, which has no colon.
-_OTHER_EVENT = re.compile(
-    r".*?\d{1,10} +\[\d{1,9}\] +\d{1,10}\.\d{1,9}: +(?:\d{1,20} +)?(?:PERF_RECORD_[A-Z_]+|[a-zA-Z_][^ ]*:)(?: .*)?",
-    re.ASCII | re.DOTALL,
-)
-_STACK_FRAME = re.compile(r"\t *[0-9a-f]+ .+", re.DOTALL)
-_PID = re.compile(r"(?:-?\d{1,10}/)?(-?\d{1,10})", re.ASCII)
 _NO_PAGE = frozenset({"0", "0x0", str(2**64 - 1), hex(2**64 - 1)})  # the pfn of a failed allocation
+_TIME_GOES_BACK = "time goes back (perf script and ftrace's file trace print in time order)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +52,7 @@ class TraceCounts:
     => linux_moved is the number of mm_page_alloc_zone_locked and mm_page_pcpu_drain events, one for each block
        that Linux took from or gave to a zone's free lists under the zone lock; None where the trace has neither.
     => duration_s is from the first page event to the last.
+    => lost_events, of any kind, never got into the trace, as far as it says so.
     """
 
     allocs: int
@@ -87,6 +69,7 @@ class TraceCounts:
     ignored_events: int
     allocs_again: int = 0
     allocs_failed: int = 0
+    lost_events: int = 0
 
     @property
     def linux_moved_per_op(self) -> float | None:
@@ -106,8 +89,10 @@ class Trace:
     => order of a free is its allocation's, whatever the free said: skipping by order skips both or neither.
     => zero is 1 on an allocation with __GFP_ZERO, else 0.
     => time_ns is the trace's own clock.
-    => ncpus is the highest CPU number of a kept event, plus 1. tasks are "comm/pid", of kept events; where perf
-       printed PID/TID, the pid is the TID, as it is where perf prints one number.
+    => CPUs are numbered anew, from 0 without gaps, in the order of their recorded numbers: `cpu[i]` is what was
+       recorded as `recorded_cpus[cpu[i]]`, and ncpus of them have a kept event. () where numbers were never recorded.
+    => tasks are "comm/pid", of kept events; where perf printed PID/TID, the pid is the TID, as it is where perf
+       prints one number.
     """
 
     name: str
@@ -121,6 +106,7 @@ class Trace:
     order: "array[int]"
     zero: "array[int]"
     counts: TraceCounts
+    recorded_cpus: tuple[int, ...] = ()
 
 
 def bundled_trace() -> Path:
@@ -128,71 +114,48 @@ def bundled_trace() -> Path:
     return Path(str(resources.files("uvmfree.workload").joinpath("data", "cc-j4-cut.perf.xz")))
 
 
-def read_trace(source: str | os.PathLike[str]) -> Trace:
-    """Read a trace of perf script's text, plain, gzipped or xz.
+def read_trace(
+    source: str | os.PathLike[str],
+    *,
+    unpacked_max_bytes: int | None = None,
+    tick: Callable[[int], None] | None = None,
+) -> Trace:
+    """Read a trace of perf script's, ftrace's or trace-cmd's text, plain, gzipped or xz.
 
     => source is a path, or "-" for stdin.
+    => `unpacked_max_bytes`, `tick`: tracefile.py.
     => TraceError, one line, with the file and, where there is one, the line's number and the line: not there, not
-       readable, empty, truncated, damaged, binary, not UTF-8, a line that is not perf script's, a CPU or an order
-       that cannot be, time going back, or no allocation in it.
+       readable, empty, truncated, damaged, binary, unpacking to more than it may, a line of another kind, a CPU or an
+       order that cannot be, time going back, or no allocation in it.
     """
-    with TraceFile(source) as file:
+    with TraceFile(source, unpacked_max_bytes, tick) as file:
         return _read(file)
-
-
-class _LineError(Exception):
-    """What is wrong with the line at hand; _read adds which line of which file."""
-
-
-class _Whos(dict[str, tuple[str, int]]):
-    """`COMM PID [CPU]`, as printed -> ("comm/pid", CPU number). A trace has few, each is taken apart once."""
-
-    def __missing__(self, who: str) -> tuple[str, int]:
-        head, _, cpu_text = who[:-1].rpartition("[")
-        comm, _, pid_text = head.rstrip(" ").rpartition(" ")
-        pid = _PID.fullmatch(pid_text)
-        if _PAGE_EVENT_NAME.search(head):
-            raise _LineError("malformed: two events in one line")
-        if pid is None or not head.endswith(" "):
-            raise _LineError("malformed: no PID before [CPU]")
-        if int(cpu_text) > CPU_MAX:
-            raise _LineError(f"CPU {int(cpu_text)} is beyond {CPU_MAX}")
-        found = self[who] = (f"{comm.strip(' ')}/{pid[1]}", int(cpu_text))
-        return found
-
-
-class _IsZero(dict[str, int]):
-    """gfp_flags, as printed -> 1 if the page is to be zeroed. Kernels before 4.6 print the flag without `__`."""
-
-    def __missing__(self, flags: str) -> int:
-        found = self[flags] = int(not {"__GFP_ZERO", "GFP_ZERO"}.isdisjoint(flags.split("|")))
-        return found
 
 
 def _read(file: TraceFile) -> Trace:
     kind, order, zero = array("B"), array("B"), array("B")
     cpu, task, time_ns, alloc = array("H"), array("I"), array("q"), array("I")
-    whos, is_zero = _Whos(), _IsZero()
+    whos, is_zero, others = Whos(), IsZero(), OtherLines()
     tasks: dict[str, int] = {}
     live: dict[str, int] = {}  # pfn, as printed -> index of the event that allocated it
     allocs = allocs_again = allocs_failed = allocs_high_order = 0
     frees_other_cpu = frees_unknown = frees_high_order = 0
-    live_peak = linux_moved = ignored_events = 0
+    live_peak = linux_moved = 0
     first_ns = last_ns = -1
-    lines_seen = line_number = 0
+    line_number = 0
     line = ""
     try:
         # One loop over local names: a call per line would cost as much as the line.
-        for lines in file.blocks():
-            for line_number, line in enumerate(lines, lines_seen + 1):
-                match = _PAGE_EVENT.fullmatch(line)
+        for first_number, lines in file.blocks():
+            for line_number, line in enumerate(lines, first_number):
+                match = PAGE_EVENT.fullmatch(line)
                 if match is None:
-                    ignored_events += _is_other_event(line)
+                    others.add(line_number, line)
                     continue
                 who, seconds, fraction, event, pfn, order_text, flags = match.groups()
                 now_ns = int(seconds) * _NS_PER_S + int(fraction) * _NS_PER_DIGITS[len(fraction)]
                 if now_ns < last_ns:
-                    raise file.error(line_number, "time goes back (perf script prints in time order)", line)
+                    raise file.error(line_number, _TIME_GOES_BACK, line)
                 if last_ns < 0:
                     first_ns = now_ns
                 last_ns = now_ns
@@ -216,9 +179,11 @@ def _read(file: TraceFile) -> Trace:
                     if order_text == "0":
                         order.append(0)
                     else:
-                        order.append(_order(order_text))
+                        order.append(order_of(order_text))
                         allocs_high_order += order[-1] > 0
                 elif event == "free":
+                    if order_text != "0":
+                        order_of(order_text, FREED_ORDER_MAX)
                     made = live.pop(pfn, None)
                     if made is None:
                         frees_unknown += 1
@@ -237,12 +202,12 @@ def _read(file: TraceFile) -> Trace:
                 cpu.append(on_cpu)
                 task.append(tasks.setdefault(task_name, len(tasks)))
                 time_ns.append(now_ns)
-            lines_seen += len(lines)
-    except _LineError as error:
-        raise file.error(line_number, str(error), line) from None
+        others.end(file.lines)
+    except LineError as error:
+        raise file.error(error.line_number or line_number, str(error), error.line or line) from None
     if not allocs:
         raise TraceError(
-            f"{file.label}: no allocation in {lines_seen} lines; "
+            f"{file.label}: no allocation in {file.lines} lines; "
             "record with -e kmem:mm_page_alloc -e kmem:mm_page_free"
         )
     counts = TraceCounts(
@@ -257,33 +222,14 @@ def _read(file: TraceFile) -> Trace:
         live_end=len(live),
         duration_s=(last_ns - first_ns) / _NS_PER_S,
         linux_moved=linux_moved or None,
-        ignored_events=ignored_events,
+        ignored_events=others.ignored_events,
         allocs_again=allocs_again,
         allocs_failed=allocs_failed,
+        lost_events=others.lost_events,
     )
-    ncpus = max(cpu) + 1
-    return Trace(file.name, ncpus, tuple(tasks), kind, cpu, task, time_ns, alloc, order, zero, counts)
-
-
-def _order(text: str) -> int:
-    order = int(text)
-    if order > ORDER_MAX:
-        raise _LineError(f"order {order} is beyond {ORDER_MAX}")
-    return order
-
-
-def _is_other_event(line: str) -> bool:
-    """Tell whether a line that is no page event is another event.
-
-    => False for what is no event: a blank line, perf's comment, a frame of a stack.
-    => _LineError for anything else, and for a page event that is not as it should be.
-    """
-    if not line.strip() or line.startswith("#"):
-        return False
-    if _PAGE_EVENT_NAME.search(line):
-        raise _LineError("malformed page event")
-    if _STACK_FRAME.fullmatch(line):
-        return False
-    if not _OTHER_EVENT.fullmatch(line):
-        raise _LineError("malformed (not a line of perf script)")
-    return True
+    recorded_cpus = tuple(sorted(set(cpu)))
+    if recorded_cpus != tuple(range(len(recorded_cpus))):
+        number = {recorded: index for index, recorded in enumerate(recorded_cpus)}
+        cpu = array("H", map(number.__getitem__, cpu))
+    columns = (kind, cpu, task, time_ns, alloc, order, zero)
+    return Trace(file.name, len(recorded_cpus), tuple(tasks), *columns, counts, recorded_cpus)

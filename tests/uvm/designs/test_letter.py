@@ -93,7 +93,7 @@ def test_what_the_two_say_of_themselves(boot: Boot, design: str) -> None:
         ({"count_cached": True}, "short", "all"),
         ({"drain_retry": True}, "causes", {"timer", "pressure", "explicit", "retry", "pglistalloc"}),
     ],
-    ids=str,
+    ids=["hoard_max", "refill", "search", "count_cached", "drain_retry"],
 )
 def test_an_option_of_the_proposal_changes_the_trait_that_it_touches(
     option: dict[str, object], trait: str, claimed: object

@@ -55,6 +55,10 @@ class VirtualRawLock:
         else:
             self._locked = False
 
+    def locked(self) -> bool:
+        """Whether it is taken."""
+        return self._locked
+
     def __enter__(self) -> bool:
         return self.acquire()
 

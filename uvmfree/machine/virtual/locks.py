@@ -25,10 +25,14 @@ from uvmfree.machine.virtual.scheduler import Scheduler
 class Taken:
     """A lock as one caller takes it: the face of `threading.Lock`."""
 
-    __slots__ = ("acquire", "release")
+    __slots__ = ("_lock", "acquire", "release")
 
-    def __init__(self, acquire: Callable[..., bool], release: Callable[[], None]) -> None:
-        self.acquire, self.release = acquire, release
+    def __init__(self, lock: Fifo, acquire: Callable[..., bool], release: Callable[[], None]) -> None:
+        self._lock, self.acquire, self.release = lock, acquire, release
+
+    def locked(self) -> bool:
+        """Whether somebody has it now."""
+        return self._lock.holder is not None
 
     def __enter__(self) -> bool:
         return self.acquire()
@@ -69,7 +73,7 @@ class Prices:
             lines=ns(charge.lines),
             after=self._jitter.costs(ns(charge.after), f"{key}/after") if charge.after else None,
         )
-        return Taken(acquire, release)
+        return Taken(lock, acquire, release)
 
 
 def _own(
@@ -98,7 +102,7 @@ def _own(
         elif scheduler.cpu == home:
             lock.open_to = home
 
-    return Taken(acquire, release)
+    return Taken(lock, acquire, release)
 
 
 def _acquire(
@@ -189,4 +193,4 @@ def _outside_time(scheduler: Scheduler, lock: Fifo) -> Taken:
         if lock.crowd:
             lock.released()
 
-    return Taken(acquire, release)
+    return Taken(lock, acquire, release)

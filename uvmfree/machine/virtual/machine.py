@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TypeVar
 
 from uvmfree.errors import ParamError
@@ -214,6 +215,10 @@ class VirtualMachine:
         scheduler = self.scheduler
         scheduler.now += round(ns * scheduler.current.jitter())
 
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        """Do nothing: an interrupt reaches the main strand where it waits, and no other (virtual/interrupt.py)."""
+        return nullcontext()
+
     def me(self) -> int:
         """Return the number of the running strand."""
         return self.scheduler.current.number
@@ -229,6 +234,7 @@ class VirtualMutex(Mutex):
         self._lock = policy(machine.scheduler, self.name, machine.costs)
         if index is not None and index < machine.ncpus:
             self._lock.cpu = self._lock.open_to = index
+        self.freed_ns = lambda: self._lock.free_at
 
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it."""

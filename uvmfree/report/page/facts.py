@@ -99,15 +99,15 @@ def _facts(source: Source) -> list[tuple[str, str]]:
 def caveats(sources: Sequence[Source]) -> Iterator[str]:
     """Yield what a reader has to bear in mind, a sentence or two each."""
     records = [(source.number, source.record) for source in sources]
-    if gil := [number for number, record in records if record.host.gil]:
+    if gil := [number for number, record in records if not record.threads_run_at_once]:
         yield (
             f"{_records(gil, len(records))}: the GIL is on, so one thread runs at a time. What is counted holds; "
-            "waits show up only where a thread was switched out with a lock held, and speed tells nothing of scaling."
+            "how long locks were waited for, and how fast a design is, say nothing then and are left out."
         )
     if crowded := [
         number
         for number, record in records
-        if not record.host.gil and record.workload.ncpus > len(record.host.affinity)
+        if record.threads_run_at_once and record.workload.ncpus > len(record.host.affinity)
     ]:
         yield (
             f"{_records(crowded, len(records))}: more threads than processors. Waits include being switched out with "

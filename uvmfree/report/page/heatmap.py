@@ -12,13 +12,15 @@ from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.numbers import listed, number, spread
 from uvmfree.report.page.plot import axis, layout
 from uvmfree.report.page.scaling import throughput
-from uvmfree.report.page.settings import Point, Setting, cpus, label
+from uvmfree.report.page.settings import Point, Setting, at_once, cpus, label, left_out
 
 INTERVAL: Final = "redistribute_interval_s"
 GAP: Final = "redistribute_min_gap_s"
 
 Values = Callable[[Point, str], Sequence[float]]
 Grid = dict[tuple[float, float], Point]
+
+SPEED: Final = "page operations per second"
 
 _CELL_PX: Final = 44
 _EDGES_PX: Final = 110
@@ -29,7 +31,7 @@ def _figure(name: str) -> Values:
 
 
 FIGURES: Final[tuple[tuple[str, Values], ...]] = (
-    ("page operations per second", throughput),
+    (SPEED, throughput),
     ("peak of stranded pages", _figure("stranded_pages_max")),
     ("pages moved on or off the global list per page operation", _figure("moved_per_op")),
     ("longest wait for pages, ms", _figure("wait_longest_ms")),
@@ -51,10 +53,16 @@ def heatmap(points: Sequence[Point], designs: Sequence[str]) -> Section:
         for design in designs:
             if any(_moved(run) for point in grid.values() for run in point.counted(design)):
                 where = ", ".join([design, cpus(ncpus), *([several] if several else [])])
-                maps = [(name, values) for name, values in FIGURES if _any(grid, design, values)]
+                timed = len(at_once(list(grid.values()))) == len(grid)
+                maps = [
+                    (name, values)
+                    for name, values in FIGURES
+                    if _any(grid, design, values) and (timed or name != SPEED)
+                ]
                 groups.append(Group([_plot(grid, design, name, values) for name, values in maps], where))
     if groups:
         words = (
+            *left_out([point for grid in grids.values() for point in grid.values()], f"{SPEED}, of such a grid,"),
             "How often caches are handed back by the timer, against the least time between two redistributions under "
             "pressure. Medians of the repetitions; fields without a record stay empty. Designs that redistribute "
             "nothing are left out.",

@@ -44,22 +44,19 @@ class Law:
     setting: str
     first: int
     last: int
-    gil: bool
     fitted: usl.Usl
 
     def curve(self, designs: Sequence[str]) -> Trace:
         """Draw it over the CPUs that were measured."""
         step = (self.last - self.first) / _STEPS
         at = [self.first + step * index for index in range(_STEPS + 1)]
-        name = f"law, {self.design}" + (", no measure of scaling" if self.gil else "")
         return {
             "type": "scatter",
             "mode": "lines",
-            "name": plain(name),
+            "name": plain(f"law, {self.design}"),
             "x": at,
             "y": [self.fitted.per_s(ncpus) for ncpus in at],
             "line": {"color": colour(designs, self.design), "dash": DASH, "width": 1.2},
-            "opacity": 0.8 if self.gil else 1,
             "hoverinfo": "skip",
         }
 
@@ -91,7 +88,7 @@ class Laws:
             self._refused.setdefault(str(error), {}).setdefault(line, []).append(design)
         else:
             self._fitted = True
-            return Law(design, first.label, first.ncpus, last.ncpus, first.record.host.gil, fitted)
+            return Law(design, first.label, first.ncpus, last.ncpus, fitted)
         return None
 
     def words(self) -> list[str]:
@@ -124,13 +121,10 @@ def table(laws: Sequence[Law]) -> Table:
                 *_peak(law),
                 f"{fitted.r_squared:.3f}",
                 ", ".join(map(str, fitted.beyond)) or "none",
-                "on" if law.gil else "off",
             )
         )
-    columns = ("design", "lambda", "sigma", "kappa", "peak, CPUs", "peak, per second", "R²", "flagged", "GIL")
+    columns = ("design", "lambda", "sigma", "kappa", "peak, CPUs", "peak, per second", "R²", "flagged")
     caption = "The law: values [95 % intervals]; flagged are the CPU counts above the host's processors"
-    if any(law.gil for law in laws):
-        caption += "; with the GIL on it says nothing about scaling"
     return Table(caption, columns, rows)
 
 
@@ -138,10 +132,9 @@ def told(laws: Sequence[Law]) -> list[str]:
     """Say in words what the curves show, if there are any."""
     if not laws:
         return []
-    words = [
+    return [
         f"By the law, {'; '.join(map(_told, laws))}." if len(laws) <= TOLD_MAX else f"{len(laws)} laws are drawn."
     ]
-    return [*words, "With the GIL on it says nothing about scaling."] if any(law.gil for law in laws) else words
 
 
 def _told(law: Law) -> str:

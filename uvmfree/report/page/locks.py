@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from uvmfree.report.page.content import Group, Plot, Section
 from uvmfree.report.page.numbers import Format, hundredths, number, percent, spread
 from uvmfree.report.page.rows import NOTHING, counted, repetitions, rows_plot, table, told
-from uvmfree.report.page.settings import Point
+from uvmfree.report.page.settings import Point, at_once, left_out
 
 Column = tuple[str, str, Format]
 """Heading, figure, and how it is shown."""
@@ -19,8 +19,9 @@ def locks(points: Sequence[Point], designs: Sequence[str]) -> Section:
     points = counted(points, designs)
     if not points:
         return Section("locks", title, [NOTHING])
+    waited = at_once(points)
     wait = _plot(
-        points,
+        waited,
         designs,
         "Wait share",
         "Share of their time that threads waited for page locks",
@@ -44,12 +45,18 @@ def locks(points: Sequence[Point], designs: Sequence[str]) -> Section:
         "acquisitions per page operation",
         number,
     )
-    words = (
-        "Wait share is the time that threads waited for page locks (uvm_fpageqlock and the uvm_cpu locks), of the "
-        "time in which they were not stalled for a trace, a partner or pages. Contended are acquisitions that found "
-        "the lock held. How often a lock is taken is a count that noise cannot touch.",
-    )
-    return Section("locks", title, words, [Group([wait, shared])])
+    words = [
+        "How often a lock is taken is a count that noise cannot touch.",
+        *left_out(points, "the share of their time that they waited for page locks"),
+    ]
+    if waited:
+        words.insert(
+            0,
+            "Wait share is the time that threads waited for page locks (uvm_fpageqlock and the uvm_cpu locks), of "
+            "the time in which they were not stalled for a trace, a partner or pages. Contended are acquisitions "
+            "that found the lock held.",
+        )
+    return Section("locks", title, words, [Group([wait, shared] if waited else [shared])])
 
 
 def _plot(

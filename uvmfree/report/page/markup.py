@@ -1,4 +1,7 @@
-"""HTML in pieces: text that is put into one is escaped, unless it is a piece itself."""
+"""HTML in pieces: text that is put into one is escaped, unless it is a piece itself.
+
+=> Control characters, which a document may not have and a terminal obeys, become U+FFFD.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import Final
 
 _VOID: Final = frozenset({"meta", "br"})
 """Elements that have no end tag."""
+
+_CONTROLS: Final = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\t"), ord("\n")}, "\ufffd")
 
 
 class Html(str):
@@ -17,7 +22,7 @@ class Html(str):
 
 def joined(*parts: str) -> Html:
     """Put parts after each other; those that are no Html are escaped."""
-    return Html("".join(part if isinstance(part, Html) else escape(part) for part in parts))
+    return Html("".join(part if isinstance(part, Html) else _escaped(part) for part in parts))
 
 
 def tag(name: str, /, *parts: str, **attributes: str | int | bool) -> Html:
@@ -27,9 +32,13 @@ def tag(name: str, /, *parts: str, **attributes: str | int | bool) -> Html:
        without a value, False is none.
     """
     written = "".join(
-        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{escape(str(value))}"')
+        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{_escaped(str(value))}"')
         for key, value in attributes.items()
         if value is not False
     )
     end = "" if name in _VOID else f"</{name}>"
     return Html(f"<{name}{written}>{joined(*parts)}{end}")
+
+
+def _escaped(text: str) -> str:
+    return escape(text.translate(_CONTROLS))

@@ -17,7 +17,8 @@ from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.numbers import number, spread
 from uvmfree.report.page.plot import Layout, Trace, axis, colour, layout, legend_only, plain, symbol
 from uvmfree.report.page.rows import repetitions, rows_plot, table, told
-from uvmfree.report.page.settings import Point
+from uvmfree.report.page.settings import Point, at_once, left_out
+from uvmfree.workload.plural import plural
 
 DASHES: Final = ("solid", "dash", "dashdot", "longdash", "dot", "longdashdot")
 UNIT: Final = "page operations per second"
@@ -39,6 +40,8 @@ def throughput(point: Point, design: str) -> Sequence[float]:
 
 def scaling(points: Sequence[Point], designs: Sequence[str]) -> Section:
     """Write the section."""
+    left = left_out(points, "how throughput grows")
+    measured, points = bool(points), at_once(points)
     by_setting = [list(same) for _, same in groupby(points, key=lambda point: point.setting)]
     grown = [same for same in by_setting if len(same) > 1]
     single = [point for same in by_setting if len(same) == 1 for point in same]
@@ -49,18 +52,16 @@ def scaling(points: Sequence[Point], designs: Sequence[str]) -> Section:
     ]
     if single:
         plots.append(_side_by_side(single, designs))
-    words = [
-        "The linear line is what the smallest number of CPUs did, times the CPUs: will-it-scale's ideal. Runs of a "
-        "fixed amount of work are timed without lockstat; those of a fixed length run with it, and lose speed to it.",
-        *laws.words(),
-    ]
-    if any(point.record.host.gil for point in points):
-        words.append(
-            "With the GIL one thread runs at a time: more CPUs cannot do more, whatever the design. What was "
-            "measured so is marked, and says what an operation costs, not how it scales."
+    words = [*left, *laws.words()]
+    if plots:
+        words.insert(
+            0,
+            "The linear line is what the smallest number of CPUs did, times the CPUs: will-it-scale's ideal. Runs of "
+            "a fixed amount of work are timed without lockstat; those of a fixed length run with it, and lose speed "
+            "to it.",
         )
     commands = []
-    if not points:
+    if not measured:
         words.append("Nothing was measured.")
     elif not grown:
         words.append(
@@ -78,9 +79,9 @@ def _side_by_side(points: Sequence[Point], designs: Sequence[str]) -> Plot:
 
     def cells(point: Point, design: str) -> Sequence[str]:
         values = throughput(point, design)
-        return (spread(values), _gil(point)) if values else ()
+        return (spread(values),) if values else ()
 
-    figures = table(_caption(points, designs), points, designs, (UNIT, "GIL"), cells)
+    figures = table(_caption(points, designs), points, designs, (UNIT,), cells)
     traces, drawn, height = rows_plot(points, designs, throughput, number, UNIT, tickformat="~s")
     says = f"Page operations per second: {told(points, designs, throughput, number)}."
     return Plot("Throughput, on one number of CPUs each", says, traces, drawn, height, [figures])
@@ -94,32 +95,28 @@ def _against_cpus(workload: str, settings: Sequence[Sequence[Point]], designs: S
         for design in designs
         if any(throughput(point, design) for point in same)
     ]
-    meant = [each for each in series if not each[2][0].record.host.gil] or series
-    several, fitted, drawn = len(settings) > 1, [], []
+    several, fitted = len(settings) > 1, []
     traces: list[Trace] = []
     for each in series:
-        traces += _lines(each, designs, several, each in meant)
+        traces += _lines(each, designs, several)
         if found := laws.fit(each[0], each[2], throughput):
             fitted.append(found)
-            if each in meant:
-                drawn.append(found)
-                traces.append(found.curve(designs))
+            traces.append(found.curve(designs))
     if max(point.ncpus for point in points) > (processors := _processors(points)):
-        words = f"more threads than the {processors} processors of the host"
+        words = f"more threads than the {plural(processors, 'processor')} of the host"
         traces.append(legend_only(words, symbol="square", size=14, color="var(--shade)"))
     entries = _entered(traces)
     height = _HEIGHT_PX + _ENTRY_PX * max(0, entries - _ENTRIES)
     tables = [_table(points, designs, series), *([law.table(fitted)] if fitted else [])]
-    says = " ".join([_says(meant), *law.told(drawn)])
+    says = " ".join([_says(series), *law.told(fitted)])
     return Plot(f"Throughput of {workload}", says, traces, _layout(points), height, tables)
 
 
-def _lines(each: Series, designs: Sequence[str], several: bool, ideal: bool) -> list[Trace]:
+def _lines(each: Series, designs: Sequence[str], several: bool) -> list[Trace]:
     design, setting, points, index = each
     columns = [throughput(point, design) for point in points]
     medians = [statistics.median(column) for column in columns]
-    gil = points[0].record.host.gil
-    name = ", ".join([design, *([setting] if several else []), *(["no measure of scaling"] if gil else [])])
+    name = ", ".join([design, *([setting] if several else [])])
     line = {"color": colour(designs, design), "dash": DASHES[index % len(DASHES)], "width": 2}
     cpus = [point.ncpus for point in points]
     measured: Trace = {
@@ -135,8 +132,7 @@ def _lines(each: Series, designs: Sequence[str], several: bool, ideal: bool) -> 
             "width": 4,
         },
         "line": line,
-        "marker": {"symbol": symbol(designs, design) + ("-open" if gil else ""), "size": 9},
-        "opacity": 0.6 if gil else 1,
+        "marker": {"symbol": symbol(designs, design), "size": 9},
         "text": [
             plain(f"{name}, {point.cpus}: {spread(column)}") for point, column in zip(points, columns, strict=True)
         ],
@@ -151,7 +147,7 @@ def _lines(each: Series, designs: Sequence[str], several: bool, ideal: bool) -> 
         "line": {"color": colour(designs, design), "dash": "2px,4px", "width": 1.2},
         "hoverinfo": "skip",
     }
-    return [measured, linear] if ideal else [measured]
+    return [measured, linear]
 
 
 def _entered(traces: Sequence[Trace]) -> int:
@@ -171,9 +167,6 @@ def _layout(points: Sequence[Point]) -> Layout:
         yaxis=axis(UNIT, rangemode="tozero", tickformat="~s"),
         hovermode="closest",
     )
-    if all(point.record.host.gil for point in points):
-        words = "<b>GIL on: threads take turns, this is no measure of scaling</b>"
-        drawn["legend"] |= {"title": {"text": words, "side": "top", "font": {"color": "var(--warning)"}}}
     if all_cpus[-1] > processors:
         edge = processors + (min(count for count in all_cpus if count > processors) - processors) / 2
         span = {"xref": "x", "x0": edge, "x1": all_cpus[-1] + 0.4, "yref": "paper", "y0": 0, "y1": 1}
@@ -208,15 +201,11 @@ def _table(points: Sequence[Point], designs: Sequence[str], series: Sequence[Ser
         first = firsts[point.setting, design]
         ratio = statistics.median(values) / statistics.median(throughput(first, design))
         ideal, processors = point.ncpus / first.ncpus, len(point.record.host.affinity)
-        return (spread(values), f"{ratio:.2f}", f"{ideal:.3g}", str(processors), _gil(point))
+        return (spread(values), f"{ratio:.2f}", f"{ideal:.3g}", str(processors))
 
-    columns = (UNIT, "times the first", "linear", "processors", "GIL")
+    columns = (UNIT, "times the first", "linear", "processors")
     return table(_caption(points, designs), points, designs, columns, cells)
 
 
 def _caption(points: Sequence[Point], designs: Sequence[str]) -> str:
     return f"Throughput: medians [minimum - maximum] of {repetitions(points, designs, throughput)}"
-
-
-def _gil(point: Point) -> str:
-    return "on" if point.record.host.gil else "off"

@@ -10,6 +10,7 @@ from uvmfree.measure.record import Record
 from uvmfree.measure.run import Run
 from uvmfree.param import Param
 from uvmfree.uvm.designs import REGISTRY
+from uvmfree.workload.plural import plural
 
 TUNABLES: Final = tuple(
     each.name for each in fields(Param) if each.name not in ("design", "ncpus", "lockstat", "npages")
@@ -34,7 +35,7 @@ class Setting:
         return cls(
             workload=record.workload.name,
             interpreter=host.interpreter,
-            host=f"{host.cpu_model}, {len(host.affinity)} processors, {host.kernel}",
+            host=f"{host.cpu_model}, {plural(len(host.affinity), 'processor')}, {host.kernel}",
             npages=record.param.npages,
             tunables=tuple((name, param[name]) for name in TUNABLES),
         )
@@ -89,7 +90,7 @@ class Point:
 
 def cpus(count: int) -> str:
     """Return a number of CPUs in words."""
-    return f"{count} CPU" + "s" * (count != 1)
+    return plural(count, "CPU")
 
 
 def changed(param: Param) -> list[tuple[str, object]]:
@@ -109,6 +110,22 @@ def points_of(records: Sequence[Record]) -> list[Point]:
             merged = replace(here[0], runs=[run for record in here for run in record.runs])
             points.append(Point(setting, label(setting, settings), ncpus, merged))
     return points
+
+
+def at_once(points: Sequence[Point]) -> list[Point]:
+    """Return the points whose times of threads say something."""
+    return [point for point in points if point.record.threads_run_at_once]
+
+
+def left_out(points: Sequence[Point], what: str) -> list[str]:
+    """Say that the others' is left out, why, and how to have it; nothing where there are no others."""
+    if len(at_once(points)) == len(points):
+        return []
+    whom = "Some of these" if at_once(points) else "These"
+    return [
+        f"{whom} records were measured with the GIL: threads took turns, so {what} says nothing and "
+        "is left out. Measure with a free-threaded Python (README) to have it."
+    ]
 
 
 def label(setting: Setting, among: Sequence[Setting]) -> str:

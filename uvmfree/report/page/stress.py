@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from uvmfree.measure.stress_run import StressRun
 from uvmfree.report.page.content import Group, Section, Table
 from uvmfree.report.page.settings import Source
+from uvmfree.workload.plural import plural
 
 
 def stressed(sources: Sequence[Source]) -> list[Section]:
@@ -18,16 +19,21 @@ def stressed(sources: Sequence[Source]) -> list[Section]:
     steps = sum(run.steps for _, run in found)
     injected = sum(fault["injected"] for _, run in found for fault in run.faults.values())
     survived = sum(fault["survived"] for _, run in found for fault in run.faults.values())
-    words = (
-        f"{steps:,} random operations on all CPUs at once, {injected:,} faults of which {survived:,} were survived, "
-        f"{errors or 'no'} error{'s' * (errors != 1)}.",
+    words: tuple[str, ...] = (
+        f"{plural(steps, 'random operation')} on all CPUs at once, {plural(injected, 'fault')} of which {survived:,} "
+        f"{'was' if survived == 1 else 'were'} survived, {plural(errors, 'error') if errors else 'no errors'}.",
         "Lock statistics, if they were asked for (`uvmfree stress --format`), are in the record and not drawn. The "
         "counters of a stress run are drawn over time below.",
     )
+    rate = ("per second",) if _rated(found) else ()
+    if len(rated := [source for source, _ in found if source.record.threads_run_at_once]) < len(found):
+        words = (
+            *words,
+            f"{'Some of these' if rated else 'These'} runs had the GIL: threads took turns, so operations per second "
+            "say nothing and are left out. Stress with a free-threaded Python (README) to have them.",
+        )
     tables = [
-        Table(
-            "Operations", ("record, design", "seconds", *_kinds(found), "all", "per second"), list(_operations(found))
-        ),
+        Table("Operations", ("record, design", "seconds", *_kinds(found), "all", *rate), list(_operations(found))),
         Table("Faults: injected, survived", ("record, design", *_faults(found)), list(_survived(found))),
         Table("Maxima and memory", MAXIMA, list(_maxima(found))),
     ]
@@ -53,7 +59,18 @@ _Found = Sequence[tuple[Source, StressRun]]
 def _operations(found: _Found) -> Iterator[tuple[str, ...]]:
     for source, run in found:
         counts = (f"{run.operations.get(kind, 0):,}" for kind in _kinds(found))
-        yield (_name(source, run), f"{run.wall_s:.1f}", *counts, f"{run.steps:,}", f"{run.steps_per_s:,.0f}")
+        yield (_name(source, run), f"{run.wall_s:.1f}", *counts, f"{run.steps:,}", *_rate(found, source, run))
+
+
+def _rated(found: _Found) -> bool:
+    return any(source.record.threads_run_at_once for source, _ in found)
+
+
+def _rate(found: _Found, source: Source, run: StressRun) -> tuple[str, ...]:
+    """The column of rates, if there is one: only of threads that ran at once."""
+    if not _rated(found):
+        return ()
+    return (f"{run.steps_per_s:,.0f}" if source.record.threads_run_at_once else "-",)
 
 
 def _survived(found: _Found) -> Iterator[tuple[str, ...]]:

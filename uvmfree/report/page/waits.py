@@ -11,7 +11,7 @@ from uvmfree.report.page.histogram import quantile_bound, summed
 from uvmfree.report.page.numbers import duration
 from uvmfree.report.page.plot import Trace, axis, colour, decades, legend_only, note, plain
 from uvmfree.report.page.rows import NOTHING, Rows, counted, table
-from uvmfree.report.page.settings import Point
+from uvmfree.report.page.settings import Point, at_once, left_out
 
 QUANTILES: Final = (("p50", 0.5, "circle"), ("p99", 0.99, "diamond"), ("p99.9", 0.999, "square"))
 """Name, part of all waits that were not longer, symbol."""
@@ -59,23 +59,37 @@ def waits(points: Sequence[Point], designs: Sequence[str]) -> Section:
     points = counted(points, designs)
     if not points:
         return Section("waits", title, [NOTHING])
-    words = [
-        "Waits are counted in a histogram whose buckets double in width. A quantile here is the upper end of its "
-        "bucket: so many waits were at most that long, and the exact quantile is more than half of it. The maximum "
-        "is exact. Of locks, only the acquisitions that had to wait count. All repetitions with lockstat are taken "
-        "together."
-    ]
-    groups = [
-        Group(
-            [_plot(points, designs, lock_waits, "Waits for page locks", "waits for uvm_fpageqlock and uvm_cpu locks")]
+    words = left_out(points, "how long they waited for page locks")
+    waited = at_once(points)
+    slept = any(page_waits(point, design).number for point in points for design in designs)
+    groups = []
+    if waited:
+        groups.append(
+            Group(
+                [
+                    _plot(
+                        waited,
+                        designs,
+                        lock_waits,
+                        "Waits for page locks",
+                        "waits for uvm_fpageqlock and uvm_cpu locks",
+                    )
+                ]
+            )
         )
-    ]
-    if any(page_waits(point, design).number for point in points for design in designs):
+    if slept:
         groups.append(
             Group([_plot(points, designs, page_waits, "Sleeps in uvm_wait", "sleeps for pages in uvm_wait")])
         )
     else:
         words.append("Nobody slept in uvm_wait in these records.")
+    if groups:
+        words.append(
+            "Waits are counted in a histogram whose buckets double in width. A quantile here is the upper end of its "
+            "bucket: so many waits were at most that long, and the exact quantile is more than half of it. The "
+            "maximum is exact. Of locks, only the acquisitions that had to wait count. All repetitions with lockstat "
+            "are taken together."
+        )
     return Section("waits", title, words, groups)
 
 

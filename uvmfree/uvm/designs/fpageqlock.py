@@ -282,6 +282,7 @@ class FpageqlockCpu(Cpu):
 class Fpageqlock(FpageqlockAtRest):
     """The design of today: one lock, every free page on the global list and on one CPU's."""
 
+    tunables: frozenset[str] = frozenset()
     summary = "today: one lock, each free page on the global list and on that of the CPU which freed it"
 
     @classmethod

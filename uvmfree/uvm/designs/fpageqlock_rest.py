@@ -108,14 +108,15 @@ class FpageqlockAtRest:
         """Do nothing: the counters never lag here."""
 
     def detach(self, index: int, heir: int, refuse: Callable[[], object]) -> None:
-        """Leave the own lists to another CPU, each at the head of the heir's, and stop the CPU."""
+        """Leave the own lists to another CPU, each below the heir's, whose pages are warm there; stop the CPU."""
         leaving, taking = self._cpu(index), self._cpu(heir)
         for queue, free_list, color, own in each(leaving.lists):
             into = taking.lists[queue][free_list][color]
             pages = real_entries(own)
+            # Without the heir's ghosts: that of a page which comes now would lie above it, and be met first.
+            into[:], into.ghosts = pages + real_entries(into), 0
             for pg in pages:
                 pg.list = into
-            into += pages
             taking.npages[queue] += len(pages)
         leaving.npages = [0] * NQUEUES
         self._state.cpus[index].bequeath(self._state.cpus[heir])

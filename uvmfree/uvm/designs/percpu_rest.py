@@ -56,6 +56,20 @@ class PercpuAtRest:
        list until settle(), are guarded by uvm_fpageqlock.
     """
 
+    # Some by way of the drainer, and of what the system counts as free.
+    tunables = frozenset(
+        (
+            "refill",
+            "hoard_max",
+            "search",
+            "drain_retry",
+            "count_cached",
+            "remote_drain",
+            "redistribute_interval_s",
+            "redistribute_min_gap_s",
+        )
+    )
+
     def __init__(self, state: UvmState) -> None:
         self._state = state
         self._global = GlobalFreelist(state.param.nfreelists, state.param.ncolors)

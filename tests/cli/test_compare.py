@@ -1,0 +1,73 @@
+"""`uvmfree compare`: a gate that cannot be passed by having nothing to compare, and text that a terminal may have."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Said
+from tests.report.made import record
+from uvmfree.measure.record import THREAD_TIMES, Record
+
+Run = Callable[..., Said]
+HOSTILE = "\x1b[2J[/bold]\r\n\u202e:smile:"
+SHOWN = "\\x1b[2J[/bold]\\r\\n\\u202e:smile:"
+
+
+def written(folder: Path, name: str, made: Record) -> str:
+    (folder / name).write_text(json.dumps(made.document()))
+    return str(folder / name)
+
+
+def empty(made: Record) -> Record:
+    return replace(made, runs=[])
+
+
+def stressed(made: Record) -> Record:
+    return replace(made, kind="stress", seconds=1.0, runs=[])
+
+
+@pytest.mark.parametrize("bare", [empty, stressed])
+def test_nothing_to_compare_is_no_pass(run: Run, tmp_path: Path, bare: Callable[[Record], Record]) -> None:
+    good, bad = written(tmp_path, "good.json", record()), written(tmp_path, "bad.json", bare(record()))
+    for files, which in (((good, bad), "second"), ((bad, good), "first")):
+        said = run("compare", *files, "--json", str(tmp_path / "out.json"))
+        assert said == Said(2, "", f"uvmfree: nothing to compare: the {which} record has no runs\n")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_no_escape_sequence_of_a_record_gets_to_the_terminal(run: Run, tmp_path: Path) -> None:
+    one = record(designs=(HOSTILE,), workload=HOSTILE)
+    other = replace(one, host=replace(one.host, kernel=HOSTILE + "2"))
+    worse = replace(
+        other, runs=[replace(r, cpus=tuple(replace(c, atomics=c.atomics + 10**6) for c in r.cpus)) for r in one.runs]
+    )
+    said = run("compare", "--all", *(written(tmp_path, f"{n}.json", each) for n, each in enumerate((one, worse))))
+    assert said.status == 1
+    assert all(line.isprintable() for line in (said.out + said.err).splitlines())
+    assert SHOWN in said.out
+    assert f"kernel: {one.host.kernel} before, {SHOWN}2 after" in " ".join(said.out.split())
+    assert f"atomics_per_op of {SHOWN}" in said.err
+    elsewhere = written(tmp_path, "2.json", record(designs=(HOSTILE,), workload="other"))
+    said = run("compare", str(tmp_path / "0.json"), elsewhere)
+    assert said == Said(
+        2, "", f"uvmfree: the records are of different workloads: {SHOWN} on 2 CPUs and other on 2 CPUs\n"
+    )
+
+
+def test_with_the_gil_times_of_threads_are_left_out_and_it_is_said(run: Run, tmp_path: Path) -> None:
+    file, out = written(tmp_path, "gil.json", record(gil=True)), tmp_path / "out.json"
+    said = run("compare", "--all", file, file, "--json", str(out))
+    assert (said.status, said.err) == (0, "")
+    assert not [figure for figure in THREAD_TIMES if figure in said.out]
+    assert "shared_locks_per_op" in said.out
+    assert "With the GIL, threads take turns, so wait share," in said.out
+    assert "free-threaded Python" in said.out
+    document = json.loads(out.read_text())
+    assert document["left_out"] == sorted(THREAD_TIMES)
+    assert not THREAD_TIMES & {change["figure"] for change in document["changes"]}
+    said = run("compare", "--all", written(tmp_path, "free.json", record()), str(tmp_path / "free.json"))
+    assert "wait_share_percent" in said.out
+    assert "GIL" not in said.out

@@ -1,0 +1,171 @@
+"""`uvmfree trace info`, and what `bench` makes of a trace: what is lost, sparse or too large is said."""
+
+import json
+import lzma
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workload.perf_lines import ONE, line
+from uvmfree.workload import tracefile
+
+Run = Callable[..., Any]
+
+BOUND_S = 60.0
+MIB = 1 << 20
+PROGRAM = [sys.executable, "-m", "uvmfree", "trace", "info"]
+
+
+def packed(path: Path, text: bytes, times: int) -> Path:
+    """Write a trace packed with xz whose text is long, and the file small: streams may follow one another."""
+    path.write_bytes(lzma.compress(text, preset=9) * times)
+    return path
+
+
+def test_a_small_file_that_unpacks_to_600_mib_is_refused(run: Run, tmp_path: Path) -> None:
+    file = packed(tmp_path / "t", b"\n" * 20 * MIB, 30)
+    assert file.stat().st_size * tracefile.UNPACKED_PER_PACKED < 32 * MIB
+    said = run("trace", "info", str(file))
+    assert (said.status, said.out, said.err.count("\n")) == (2, "", 1)
+    assert re.search(r"/t: unpacks to over \d\d MiB, from [\d,]+ bytes; if .* --unpacked-mib N lets it$", said.err)
+
+
+@pytest.mark.parametrize("text", [b"\n", b"#\n", b" \n\n\n"], ids=["ends", "comments", "spaces"])
+def test_it_is_refused_whatever_is_in_it(
+    run: Run, tmp_path: Path, text: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracefile, "UNPACKED_FREE_BYTES", MIB)
+    file = packed(tmp_path / "t", text * (MIB // len(text)), 3)
+    said = run("trace", "info", str(file))
+    assert (said.status, said.out) == (2, "")
+    size = file.stat().st_size
+    assert said.err.startswith(f"uvmfree: {file}: unpacks to over 1 MiB, from {size:,} bytes; ")
+
+
+def test_the_limit_can_be_raised(run: Run, tmp_path: Path) -> None:
+    """And lines are counted on: of 90 million line ends none is missing in the number of the line after them."""
+    file = packed(tmp_path / "t", b"\n" * 10 * MIB, 9)
+    with file.open("ab") as end:
+        end.write(lzma.compress(ONE.encode() + b"what is this, then\n"))
+    said = run("trace", "info", str(file), "--unpacked-mib", "91")
+    assert said.err.startswith(f"uvmfree: {file}: line {90 * MIB + 2}: malformed")
+    assert "unpacks to over 90 MiB" in run("trace", "info", str(file), "--unpacked-mib", "90").err
+    said = run("bench", "--trace", str(file), "--unpacked-mib", "90")
+    assert (said.status, said.out) == (2, "")
+    assert "unpacks to over 90 MiB" in said.err
+
+
+def test_a_limit_without_a_trace_is_refused(run: Run) -> None:
+    said = run("bench", "--workload", "pingpong", "--unpacked-mib", "5")
+    assert (said.status, said.out) == (2, "")
+    assert said.err == "uvmfree: --unpacked-mib goes with --workload trace, not with --workload pingpong\n"
+
+
+def test_a_trace_that_is_large_packed_has_no_limit(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor has one that is not packed."""
+    monkeypatch.setattr(tracefile, "UNPACKED_FREE_BYTES", 100)
+    trace = "".join(line("alloc", hex(page), us=page) for page in range(1, 2000))
+    for content in (trace.encode(), lzma.compress(trace.encode())):
+        (tmp_path / "t").write_bytes(content)
+        assert run("trace", "info", str(tmp_path / "t")).status == 0
+
+
+def test_a_terminal_sees_how_far_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a [b]").write_text(ONE * 20_000)
+    main, other = pty.openpty()
+    with subprocess.Popen([*PROGRAM, "a [b]"], stdout=subprocess.PIPE, stderr=other, cwd=tmp_path) as process:
+        os.close(other)
+        seen = b""
+        while True:
+            try:
+                part = os.read(main, 4096)
+            except OSError:  # the other end was closed: the process has ended
+                break
+            seen += part
+        out, _ = process.communicate(timeout=BOUND_S)
+    os.close(main)
+    assert process.returncode == 0
+    assert b"reading a [b]" in seen
+    assert b"MiB" in seen
+    assert b"20,000" in out
+    assert b"\x1b" not in out
+
+
+def test_ctrl_c_ends_it_while_it_reads() -> None:
+    """It has read all that came so far, and waits for more."""
+    with subprocess.Popen(
+        [*PROGRAM, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for _ in range(64):  # more than a pipe and the first read hold: some of it was read, when this is done
+            process.stdin.write(ONE.encode() * 1000)
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(BOUND_S) == 130
+        assert process.stdout.read() == b""
+        assert process.stderr.read().strip() == b"uvmfree: interrupted"
+
+
+def test_lost_events_are_said_and_kept(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "t").write_text(ONE + "CPU:0 [LOST 1234 EVENTS]\n" + line("free", "0x10", us=2_000_000))
+    (tmp_path / "whole").write_text(ONE)
+    assert " events lost while recording" in run("trace", "info", str(tmp_path / "t")).out
+    assert "1,234" in run("trace", "info", str(tmp_path / "t")).out
+    assert json.loads(run("trace", "info", "--json", str(tmp_path / "t")).out)["lost_events"] == 1234
+    bench = ("bench", "--repetitions", "1", "--design", "percpu", "--trace")
+    assert "Recording the trace lost 1,234 events" in run(*bench, str(tmp_path / "t")).out.replace("\n", " ")
+    assert json.loads(run(*bench, str(tmp_path / "t"), "--json", "-").out)["workload"]["lost_events"] == 1234
+    assert "lost" not in run(*bench, str(tmp_path / "whole")).out
+
+
+def test_a_record_from_before_lost_events_were_counted(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "t").write_text(ONE)
+    record = tmp_path / "record"
+    assert run("bench", "--repetitions", "1", "--trace", str(tmp_path / "t"), "--json", str(record)).status == 0
+    document = json.loads(record.read_text())
+    del document["workload"]["lost_events"]
+    record.write_text(json.dumps(document))
+    assert run("report", str(record), "-o", str(tmp_path / "page.html")).status == 0
+
+
+def test_sparse_cpus_are_counted_and_named(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "t"
+    file.write_text(line("alloc", "0x1", cpu=1000) + line("alloc", "0x2") + line("free", "0x1"))
+    said = run("trace", "info", str(file)).out.split("\n")
+    assert said[1].split() == ["CPUs,", "tasks", "2,", "1"]
+    assert said[2].split() == ["...", "recorded", "as", "CPUs", "0,", "1000"]
+    document = json.loads(run("trace", "info", "--json", str(file)).out)
+    assert (document["ncpus"], document["recorded_cpus"]) == (2, [0, 1000])
+    said = run("bench", "--repetitions", "1", "--trace", str(file), "--json", "-")
+    assert json.loads(said.out)["workload"]["ncpus"] == 2
+    file.write_text("".join(line("alloc", hex(cpu + 1), cpu=2 * cpu) for cpu in range(9)))
+    assert "0, 2, 4, 6, ..., 16" in run("trace", "info", str(file)).out
+    file.write_text(line("alloc", "0x1", cpu=1) + line("alloc", "0x2"))
+    assert "recorded as" not in run("trace", "info", str(file)).out
+
+
+def test_more_cpus_than_a_system_has(run: Run, tmp_path: Path) -> None:
+    """Refused by the file's name; by task it runs, even where no number of CPUs is given."""
+    file = tmp_path / "large.perf"
+    file.write_text("".join(line("alloc", hex(n + 1), cpu=n, who=f"cc1 {n % 7}") for n in range(129)))
+    said = run("bench", "--trace", str(file))
+    assert (said.status, said.out) == (2, "")
+    assert said.err == (
+        "uvmfree: large.perf was recorded on 129 CPUs, and a system has at most 128; "
+        "--by task --cpus 128 spreads its tasks over so many\n"
+    )
+    small = ("bench", "--repetitions", "1", "--design", "percpu", "--npages", "2048", "--json", "-")
+    said = run(*small, "--trace", str(file), "--by", "task", "--cpus", "3")
+    assert json.loads(said.out)["workload"]["ncpus"] == 3
+    said = run(*small, "--trace", str(file), "--by", "task")
+    assert json.loads(said.out)["workload"]["ncpus"] == 128

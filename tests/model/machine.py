@@ -1,0 +1,29 @@
+"""The state machine: any calls on any CPU, one at a time, of a system of one design and of its model beside it.
+
+=> `machine_for(variant)` gives the machine for one variant's tunables.
+"""
+
+from typing import Any
+
+from tests.mechanism.rig import VARIANTS as PLAIN
+from tests.model.page_rules import PageRules
+from tests.model.system_rules import SystemRules
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    **PLAIN,
+    "fpageqlock, idle": {"design": "fpageqlock", "idlezero": True},
+    "percpu, idle": {"design": "percpu", "idlezero": True},
+}
+"""Every design, and the proposal with its options."""
+
+
+class UvmMachine(PageRules, SystemRules):
+    """All rules."""
+
+
+def machine_for(variant: dict[str, Any]) -> type[UvmMachine]:
+    """Return the state machine for a system booted with these tunables.
+
+    => Hypothesis prints a failure as `state = NAME()` and the steps that follow; the name makes that run as it is.
+    """
+    return type(f"machine_for({variant})", (UvmMachine,), {"variant": variant})

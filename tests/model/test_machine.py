@@ -1,0 +1,31 @@
+"""Each design and each variant beside its model: any calls, one at a time, on any of four CPUs.
+
+=> For longer: pytest --hypothesis-profile=search --timeout=0 tests/model
+"""
+
+import zlib
+
+import pytest
+from hypothesis import seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.model.machine import VARIANTS, machine_for
+
+SHRINK_S = 400
+"""Hypothesis gives up shrinking a failure after five minutes; a run that finds none takes a few seconds."""
+
+
+@pytest.mark.timeout(SHRINK_S)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_any_calls_give_what_the_model_gives(name: str) -> None:
+    """P1, P3 to P10; R1 to R22, R24 to R31; Q13.
+
+    => Not here: R20 with something to scan (tests/anon), R23, R29 with time to wait (tests/mechanism).
+    """
+    machine = machine_for(VARIANTS[name])
+    if settings.default.derandomize:
+        seed(zlib.crc32(name.encode()))(machine)  # else all variants would be given the same steps
+    examples = settings.default.max_examples // 4
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=examples, stateful_step_count=40, report_multiple_bugs=False)
+    )

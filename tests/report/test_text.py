@@ -1,0 +1,52 @@
+"""Text that fits a width: what stands where in a table, when ranges go below values, and columns below others."""
+
+from uvmfree.report.text import Cell, Row, paragraph, table
+
+ROWS = [
+    Row("time, ms", [Cell("12", "[10-14]"), Cell("7")]),
+    Row("pages", [Cell("1,024"), Cell("9", "[8-9]")]),
+]
+
+
+def test_where_there_is_room_ranges_stand_beside_their_values() -> None:
+    assert list(table(["old", "new"], ROWS, 29)) == [
+        "                 old      new",
+        "-----------------------------",
+        "time, ms  12 [10-14]        7",
+        "pages          1,024  9 [8-9]",
+    ]
+
+
+def test_where_there_is_less_they_stand_below() -> None:
+    assert list(table(["old", "new"], ROWS, 28)) == [
+        "              old    new",
+        "------------------------",
+        "time, ms       12      7",
+        "          [10-14]",
+        "pages       1,024      9",
+        "                   [8-9]",
+    ]
+
+
+def test_where_there_is_less_still_columns_stand_below_others() -> None:
+    assert list(table(["old", "new"], ROWS, 20)) == [
+        "              old",
+        "-----------------",
+        "time, ms       12",
+        "          [10-14]",
+        "pages       1,024",
+        "",
+        "            new",
+        "---------------",
+        "time, ms      7",
+        "pages         9",
+        "          [8-9]",
+    ]
+
+
+def test_a_width_that_holds_no_column_gets_one_at_a_time() -> None:
+    assert len([line for line in table(["old", "new"], ROWS, 3) if line.startswith("-")]) == 2
+
+
+def test_a_paragraph_is_broken_between_words_only() -> None:
+    assert list(paragraph("one two-three four", 9, "  ")) == ["one", "  two-three", "  four"]

@@ -1,0 +1,142 @@
+"""The first lines of a benchmark: three sentences made from figures, and what cannot be measured, above the table."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.report.made import record
+from uvmfree.measure.record import THREAD_TIMES, Record
+from uvmfree.measure.run import Run
+from uvmfree.report.comparison import ROWS, notes, setting, table
+from uvmfree.report.verdict import limits, verdict
+
+
+def made(gil: bool = False, rates: tuple[float, ...] = (2.0, 0.5), **how: Any) -> Record:
+    """Make a record in which each design takes the shared lock so often per page operation; a run has 120 of them."""
+    rate_of = dict(zip(("fpageqlock", "percpu", "third"), rates, strict=False))
+    one = record(gil=gil, designs=tuple(rate_of), **how)
+    return replace(one, runs=[_with_rate(run, rate_of[run.design]) for run in one.runs])
+
+
+def _with_rate(run: Run, rate: float) -> Run:
+    """Return the run with that rate, one second long; of the time of its two threads a quarter went in waiting."""
+    acquired, wait_ns = round(rate * 120), 500_000_000
+    locks = tuple(
+        replace(lock, name="uvm_fpageqlock", acquired=acquired, wait_ns_total=wait_ns) for lock in run.locks[:1]
+    )
+    seen = replace(run.seen, stranded_pages_max=0 if run.design == "fpageqlock" else 16_384)
+    drive = replace(run.drive, wall_ns=1_000_000_000, stall_ns=(0, 0))
+    return replace(run, locks=locks, seen=seen, drive=drive)
+
+
+def counted(one: Record, **counts: int) -> Record:
+    """Return the record with these counts in percpu's runs, and no failed request in the others'."""
+    runs = [
+        replace(run, counts=counts if run.design == "percpu" else counts | {"runs_failed": 0, "runs_met": 7})
+        for run in one.runs
+    ]
+    return replace(one, runs=runs)
+
+
+def test_three_sentences_say_what_the_lock_is_and_costs_and_what_is_parked() -> None:
+    assert list(verdict(made())) == [
+        "fpageqlock takes the shared lock 2.0000 times per page operation, percpu 0.5000 times: a factor of 4.0.",
+        "Threads waited for page locks for 25.0 % of their time with fpageqlock, 25.0 % with percpu.",
+        "At the peak fpageqlock had 0 free pages in caches that some CPU could not reach, "
+        "percpu 16,384 (25 % of RAM).",
+    ]
+
+
+def test_with_the_gil_the_second_says_that_waiting_cannot_be_measured() -> None:
+    first, waits, parked = verdict(made(gil=True))
+    assert waits == "What waiting for locks costs cannot be measured here: with the GIL, threads take turns."
+    assert [first, parked] == [list(verdict(made()))[at] for at in (0, 2)]
+
+
+def test_one_design_has_no_factor_and_three_have_one() -> None:
+    assert next(verdict(made(rates=(2.0,)))) == "fpageqlock takes the shared lock 2.0000 times per page operation."
+    assert next(verdict(made(rates=(1.0, 0.5, 4.0)))) == (
+        "fpageqlock takes the shared lock 1.0000 times per page operation, percpu 0.5000 times, third 4.0000 times: "
+        "a factor of 8.0."
+    )
+    assert next(verdict(made(rates=(2.0, 0.1)))).endswith(", percpu 0.1000 times: a factor of 20.")
+    assert next(verdict(made(rates=(1.0, 0.0)))).endswith(", percpu 0.0000 times.")  # there is no factor of nothing
+
+
+def test_requests_that_failed_are_in_the_third() -> None:
+    failing = counted(made(), runs_asked=7, runs_met=1, runs_failed=6, runs_pages=512)
+    assert list(verdict(failing))[2].endswith(
+        "; of the requests of order > 0, fpageqlock failed 0 of 7, percpu failed 6 of 7."
+    )
+    assert "order" not in list(verdict(counted(made(), runs_asked=7, runs_met=7, runs_failed=0, runs_pages=512)))[2]
+
+
+def test_an_interrupted_benchmark_tells_of_the_designs_that_it_has() -> None:
+    one = made()
+    assert list(verdict(replace(one, runs=[]))) == ["No run was completed, so there is nothing to tell."]
+    some = replace(one, runs=[run for run in one.runs if run.design == "fpageqlock" or not run.repetition])
+    first = replace(some, runs=[run for run in some.runs if run.design == "fpageqlock"])
+    assert next(verdict(first)) == "fpageqlock takes the shared lock 2.0000 times per page operation."
+    assert next(notes(some)) == "Medians [min-max] of 3 repetitions of fpageqlock, 1 repetition of percpu."
+    (cells,) = [line for line in table(first, 80) if line.startswith("local hit %")]
+    assert cells.split()[-1] == "-"
+
+
+def test_what_cannot_be_measured_is_said_once_and_only_where_it_is_so() -> None:
+    (gil,) = limits(made(gil=True))
+    assert gil.startswith("Not measurable with the GIL, ")
+    assert list(limits(made())) == []
+    (crowded,) = limits(made(ncpus=4))
+    assert crowded.startswith("4 CPUs shared 2 processors: ")
+    assert next(limits(made(ncpus=2, processors=1))).startswith("2 CPUs shared 1 processor: ")
+    noted = made()
+    assert list(limits(replace(noted, workload=replace(noted.workload, note="Unkind.")))) == ["Unkind."]
+
+
+@pytest.mark.parametrize("gil", [True, False])
+def test_with_the_gil_no_figure_of_threads_beside_each_other_is_a_row(gil: bool) -> None:
+    """All others are the same rows."""
+    hidden = {label for label, name, _ in ROWS if name in THREAD_TIMES}
+    one = made(gil=gil)
+    labels = {label for label, _, _ in ROWS if any(line.startswith(f"{label} ") for line in table(one, 80))}
+    assert "shared lock taken per op" in labels
+    if gil:
+        assert not labels & hidden
+        assert not any("wall" in note or "Wait share" in note for note in notes(one))
+    else:
+        assert {"wait share %", "contended %", "longest wait, us", "wall time, ms", "stall, %"} <= labels
+
+
+def test_the_setting_is_named() -> None:
+    lines = dict(setting(made(ncpus=4, refill=8, drain_retry=True), "pingpong"))
+    assert lines["workload"] == "pingpong, 4 CPUs"
+    assert lines["tunables"] == "npages=65536, refill=8, drain_retry=True"
+    assert lines["machine"].startswith("real threads on 2 of 2 processors; Linux ")
+    assert lines["interpreter"].startswith("CPython 3.13.5, free-threaded; 20")
+    assert dict(setting(made(ncpus=1), "x"))["workload"] == "x, 1 CPU"
+    assert dict(setting(made(), "x"))["tunables"] == "npages=65536, others at their defaults"
+
+
+def test_requests_and_what_is_missing_have_rows_where_there_are_any() -> None:
+    """A design that did less says so; its rates are of what was asked for."""
+    asked = {"page_operations": 200, "allocations": 100}
+    failing = counted(made(), runs_asked=7, runs_met=1, runs_failed=6, runs_pages=512, **asked)
+    rows = {line[:34].strip(): line[34:].split() for line in table(failing, 80)}
+    assert rows["page operations asked for"] == ["200", "200"]
+    assert rows["page operations done"] == ["120", "120"]
+    assert rows["requests of order > 0"] == ["7", "7"]
+    assert rows["... met"] == ["7", "1"]
+    assert rows["... failed"] == ["0", "6"]
+    assert rows["... pages of those met"] == ["512", "512"]
+    assert rows["shared lock taken per op"] == ["1.2000", "0.3000"]  # 240 and 60 acquisitions in 200
+    plain = {line[:34].strip() for line in table(made(), 80)}
+    assert plain.isdisjoint({"page operations done", "requests of order > 0", "... met"})
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_table_keeps_to_its_width(width: int) -> None:
+    for one in (made(), made(rates=(1.0, 2.0, 3.0)), made(rates=(1.0,))):
+        lines = list(table(one, width))
+        assert max(map(len, lines)) <= width
+        assert all(line == line.rstrip() for line in lines)

@@ -1,0 +1,92 @@
+"""What can be read of a system: what its CPUs and its locks count, and where its free pages are.
+
+=> Nothing is changed by reading, but for a lock that is taken where that is said.
+"""
+
+from __future__ import annotations
+
+from uvmfree.errors import ArgumentError
+from uvmfree.kern.lock import LockHandle
+from uvmfree.kern.lockstat import LockStat
+from uvmfree.kern.mutex import Mutex
+from uvmfree.kern.xcall import Xcall
+from uvmfree.param import Param
+from uvmfree.uvm.allocator import Cpu, Design, UvmState
+from uvmfree.uvm.anonmaps import AnonMaps
+from uvmfree.uvm.drainer import Drainer
+from uvmfree.uvm.pageout import Pageout
+from uvmfree.uvm.pglist import PgList
+from uvmfree.uvm.uvmexp import CpuStats, UvmExp
+
+
+class Counted:
+    """A system, as far as it is read; its parts are made by Uvm."""
+
+    param: Param
+    uvmexp: UvmExp
+    xcall: Xcall[Cpu]
+    pageout: Pageout
+    _state: UvmState
+    _design: Design
+    _drainer: Drainer
+    _pglist: PgList
+    _anon_maps: AnonMaps
+    _observer: LockHandle
+
+    def redistributions(self) -> dict[str, int]:
+        """Return how many redistributions moved pages, by cause; `rate-limited`: those that were not done for that.
+
+        => Causes: timer (P9), pressure (P10), explicit, retry (`drain_retry`), pglistalloc (P7); and a design's own.
+        """
+        return {
+            **dict.fromkeys(("timer", "pressure", "explicit", "retry"), 0),
+            **self._design.redistributions(),
+            "pglistalloc": self._pglist.drained,
+            "rate-limited": self._drainer.rate_limited,
+        }
+
+    def counter_lag(self) -> int:
+        """Return by how many pages uvmexp.free is ahead of the global list."""
+        free, listed = self.free_and_listed()
+        return free - listed
+
+    def free_and_listed(self) -> tuple[int, int]:
+        """Return uvmexp.free and the pages on the global list, both of one moment under uvm_fpageqlock.
+
+        => Counted as an acquisition by the caller `observer`.
+        """
+        with self._observer:
+            self._check_open()
+            return self.uvmexp.free, self._design.global_free()
+
+    def lockstat(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
+        """Return what the locks counted since boot, one record per lock, or per lock and caller that took it.
+
+        => ArgumentError unless the system was booted with lockstat=True.
+        """
+        if not self.param.lockstat:
+            raise ArgumentError("the locks of this system count nothing; boot(..., lockstat=True) makes them")
+        records = (record for mutex in self._mutexes() for record in mutex.snapshot(by_caller=by_caller))
+        return tuple(record for record in records if record.acquired or not by_caller)
+
+    def cpu_stats(self) -> tuple[CpuStats, ...]:
+        """Return what each CPU counted since boot; exact at rest."""
+        return tuple(cpu.stats() for cpu in self._state.cpus)
+
+    def cached_pages(self) -> tuple[int, ...]:
+        """Return how many pages stand in each CPU's cache, by walking the lists' lengths without a lock."""
+        return tuple(cpu.cached_pages() for cpu in self._state.cpus)
+
+    def _mutexes(self) -> tuple[Mutex, ...]:
+        """Return all locks of the system that have a rank."""
+        state = self._state
+        return (
+            state.fpageqlock,
+            *state.cpu_mutexes,
+            self.xcall.mutex,
+            self.pageout.mutex,
+            *self._anon_maps.mutexes(),
+        )
+
+    def _check_open(self) -> None:
+        raise AssertionError("a system knows whether it is open")
