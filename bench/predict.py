@@ -191,9 +191,10 @@ COLD_DESIGNS: Final = (("fpageqlock", ()), ("percpu", ("refill=1",)), ("percpu",
 
 def cold(smoke: bool, full: dict[str, Any]) -> list[Record]:
     """Show each curve without cold structs, with them, and with every struct cold."""
-    print("\ncold: an illustration. A struct is cold once the CPU that touched it last has touched so many pages")
-    kinds = {"never": 0, "after 1764 pages": COLD_AFTER_PAGES, "after 64": 64}
-    counts = (2,) if smoke else (2, 8, 32, 64, 128)
+    print("\ncold: an illustration. A struct is cold once the CPU that touched it last has touched so many pages.")
+    print("Lists are LIFO and runs are short: what comes back is warm, unless the cache is hardly any.")
+    kinds = {"never": 0, "after 1764 pages": COLD_AFTER_PAGES, "nearly always": 1}
+    counts = (2,) if smoke else (2, 8, 32, 128)
     kept: dict[str, Any] = {}
     for workload in ("handoff",) if smoke else ("pingpong", "handoff", "forkexit", "trace"):
         for design, settings in COLD_DESIGNS[:1] if smoke else COLD_DESIGNS:
