@@ -87,7 +87,7 @@ def bare_lock(
     """Let CPUs work for a drawn time, and take and drop one lock, until it was taken so often after a warm-up."""
     machine = VirtualMachine(ncpus=ncpus, costs=costs, lock=policy, seed=seed)
     mutex, dice = machine.mutex(BARE), random.Random(seed)
-    warm, move_ns = 200 * ncpus, costs.ns("line_socket")
+    warm, move_ns = min(200 * ncpus, 20_000), costs.ns("line_socket")
     done, last, waited, began, ended = 0, -1, 0, 0, 0
 
     def player(cpu: int) -> None:
