@@ -30,7 +30,7 @@ IDS = {
     "native.py": ["native-2-threads-off-percent"],
     "predict.py": [
         "predict-md1-off-percent",
-        "predict-mcs-saturation-off-percent",
+        "predict-mcs-saturation-ratio",
         "predict-mcs-128-over-8",
         "predict-ticket-128-over-8",
         "predict-half-of-linear-off-percent",
