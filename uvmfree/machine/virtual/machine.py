@@ -98,7 +98,7 @@ class VirtualMachine:
         self._made = 0
         main = Strand(self, "main", 0, -1, Place(), self._jitter.factors("main"))
         self.scheduler = Scheduler(kind, main, quantum_ns, check=check)
-        self._lines = Lines(self.scheduler, table)
+        self._lines = Lines(self.scheduler, table, self.costs.count("cold_after_pages"))
         self._prices = Prices(self.scheduler, self.costs, self._jitter, self._lines)
         self.journal = Journal(self.scheduler) if check else None
         self._wakeup_ns = self.costs.ns("wakeup")
