@@ -35,6 +35,14 @@ IDS = {
     "observer_cost.py": ["observer-cost-percent"],
     "counter_cost.py": ["counter-over-lock-pair", "counter-over-lock-2cpu"],
     "seeds.py": ["seeds-failures", "seeds-virtual-s-per-s"],
+    "native.py": ["native-2-threads-off-percent"],
+    "predict.py": [
+        "predict-md1-off-percent",
+        "predict-mcs-saturation-ratio",
+        "predict-mcs-128-over-8",
+        "predict-ticket-128-over-8",
+        "predict-half-of-linear-off-percent",
+    ],
     "startup.py": ["startup-import-ms", "startup-help-ms"],
     "pressure.py": [
         "pressure-longest-sleep-beside-free-ms",

@@ -26,7 +26,7 @@ from uvmfree.machine.virtual.checked import Journal
 from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.jitter import Jitter
 from uvmfree.machine.virtual.lines import Lines, Touched, VirtualRam, VirtualWords
-from uvmfree.machine.virtual.locks import Prices
+from uvmfree.machine.virtual.locks import Prices, Taken
 from uvmfree.machine.virtual.policies import POLICIES, Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
 from uvmfree.machine.virtual.strands import Place, Strand, kind_named
@@ -102,7 +102,7 @@ class VirtualMachine:
         self._made = 0
         main = Strand(self, "main", 0, -1, Place(), self._jitter.factors("main"))
         self.scheduler = Scheduler(kind, main, quantum_ns, check=check)
-        self._lines = Lines(self.scheduler, table)
+        self._lines = Lines(self.scheduler, table, self.costs.count("cold_after_pages"))
         self._prices = Prices(self.scheduler, self.costs, self._jitter, self._lines)
         self.journal = Journal(self.scheduler) if check else None
         self._wakeup_ns = self.costs.ns("wakeup")
@@ -260,7 +260,6 @@ class VirtualMutex(Mutex):
         self._lock = policy(machine.scheduler, self.name, machine.costs)
         if index is not None and index < machine.ncpus:
             self._lock.cpu = self._lock.open_to = index
-        self.freed_ns = lambda: self._lock.free_at
 
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it."""
@@ -282,6 +281,10 @@ class VirtualMutex(Mutex):
         super().wrest()
         if self._lock.holder is not None:
             self._lock.drop()
+
+    def freed_ns_of(self, raw: RawLock) -> Callable[[], int] | None:
+        """Return what tells when this access of it was last over."""
+        return raw.freed_ns if isinstance(raw, Taken) else None
 
     def guards(self, touched: object) -> None:
         """Let a hold cost what the list says was touched from now on."""
