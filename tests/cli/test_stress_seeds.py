@@ -51,7 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         (("--cost", "wakeup=1"), "--cost: goes with --machine virtual"),
         (("--machine", "virtual", "--lock", "fifo"), "lock='fifo': must be one of ttas, ticket, mcs"),
         (("--machine", "virtual", "--costs", "nosuch"), "costs='nosuch': must be one of "),
-        (("--machine", "virtual", "--cost", "wakeup"), "--cost wakeup: must be NAME=NUMBER"),
+        (("--machine", "virtual", "--cost", "wakeup"), "--cost wakeup: must be NAME=NS"),
         (("--machine", "virtual", "--cost", "wakeup=-1"), "wakeup=-1.0: must be from 0"),
         (("--machine", "virtual", "--busy", "0"), "--busy 0: must be from 0.01 to 100"),
         (("--machine", "virtual", "--seconds", "0.0001"), "--seconds 0.0001: must be from 0.001 to"),

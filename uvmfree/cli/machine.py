@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uvmfree.cli.costs import table
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ def machine_options(command: Any) -> Any:
 
 def machine_of(kind: str, costs: str | None, changes: tuple[str, ...], lock: str | None, busy: float | None) -> Kind:
     """Return the machine that the options name; ArgumentError, ParamError."""
+    from uvmfree.machine.costs import DEFAULT
     from uvmfree.measure.stress_machine import THREADS, Virtual
 
-    given: dict[str, Any] = {"costs": costs, "changes": changes or None, "lock": lock, "busy": busy}
-    given = {name: value for name, value in given.items() if value is not None}
-    if kind == "virtual":
-        return Virtual(**given)
-    for name in given:
-        raise ArgumentError(f"--{'cost' if name == 'changes' else name}: {NOT_VIRTUAL}")
-    return THREADS
+    if kind != "virtual":
+        for name, value in {"costs": costs, "cost": changes or None, "lock": lock, "busy": busy}.items():
+            if value is not None:
+                raise ArgumentError(f"--{name}: {NOT_VIRTUAL}")
+        return THREADS
+    given: dict[str, Any] = {name: value for name, value in {"lock": lock, "busy": busy}.items() if value is not None}
+    named = costs or DEFAULT
+    return Virtual(costs=table(named, changes), named=named, changes=changes, **given)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from uvmfree.errors import ArgumentError, ParamError
+from uvmfree.errors import ArgumentError
 from uvmfree.machine.costs import DEFAULT, Costs, costs_for
 from uvmfree.machine.face import WatchedMachine
 from uvmfree.machine.virtual.machine import VirtualMachine
@@ -25,6 +25,8 @@ STEP_NS: Final = 1000
 
 DISK_S: Final = 20e-6
 """What a page's way to or from swap takes: assumed, of a fast SSD."""
+
+DEFAULT_COSTS: Final = costs_for(DEFAULT)
 
 BUSY_MIN: Final = 0.01
 """Percent of the time in which CPUs are at work, at least."""
@@ -54,11 +56,13 @@ class Threads:
 class Virtual:
     """CPUs in virtual time; ArgumentError or ParamError where that makes no sense.
 
-    => `costs`: the name of a set, or a TOML file. `changes`: single costs as NAME=NS. `lock`: the policy.
+    => `costs`: the table; the command line names it by a set or a file, `named`, and single figures as NAME=NS,
+       `changes`. `lock`: the policy.
     => `busy`: percent of the time in which the CPUs are at work, all together. `strands`: as VirtualMachine has it.
     """
 
-    costs: str = DEFAULT
+    costs: Costs = DEFAULT_COSTS
+    named: str = DEFAULT
     changes: tuple[str, ...] = ()
     lock: str = "ttas"
     busy: float = 100.0
@@ -69,23 +73,7 @@ class Virtual:
     def __post_init__(self) -> None:
         if not BUSY_MIN <= self.busy <= 100:
             raise ArgumentError(f"--busy {self.busy:g}: must be from {BUSY_MIN:g} to 100 percent of the time")
-        self.table()
         VirtualMachine(ncpus=1, lock=self.lock, strands=self.strands)
-
-    def table(self) -> Costs:
-        """Return the costs."""
-        figures: dict[str, float] = {}
-        for change in self.changes:
-            name, equals, value = change.partition("=")
-            try:
-                figures[name] = float(value)
-            except ValueError:
-                raise ParamError(f"--cost {change}: must be NAME=NUMBER") from None
-            if not equals:
-                raise ParamError(f"--cost {change}: must be NAME=NUMBER")
-        if self.costs.endswith(".toml"):
-            return costs_for(file=self.costs).with_figures(figures, "--cost")
-        return costs_for(self.costs).with_figures(figures, "--cost")
 
     @property
     def pace(self) -> Pace:
@@ -97,18 +85,18 @@ class Virtual:
         """Return how the command line names it; which kind of strand plays it changes nothing."""
         changes = tuple(word for change in self.changes for word in ("--cost", change))
         busy = () if self.busy == 100 else ("--busy", f"{self.busy:g}")
-        return ("--machine", "virtual", "--costs", self.costs, *changes, "--lock", self.lock, *busy)
+        return ("--machine", "virtual", "--costs", self.named, *changes, "--lock", self.lock, *busy)
 
     def described(self) -> str:
         """Return it in a few words."""
         changed = "".join(f", {change}" for change in self.changes)
-        return f"virtual: costs {self.costs}{changed}, lock {self.lock}, {self.busy:g} % busy"
+        return f"virtual: costs {self.named}{changed}, lock {self.lock}, {self.busy:g} % busy"
 
     def make(self, param: Param, seed: int, *, traced: bool) -> VirtualMachine:
         """Make the machine of one run; each shared step in the strict order of time."""
         return VirtualMachine(
             ncpus=param.ncpus,
-            costs=self.table(),
+            costs=self.costs,
             lock=self.lock,
             seed=seed,
             quantum_ns=0,
