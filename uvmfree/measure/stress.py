@@ -206,7 +206,8 @@ def stress(
     if observed:
         observation, record.locks, order_of_pages = observed[0]
         record.seen, record.samples = observation.seen, observation.samples.samples()
-        if virtual:
+        # One that was broken off by the host's time is no run that anybody could have again.
+        if virtual and not record.interrupted:
             record.digest = digest(run, order_of_pages)
     record.events, record.events_dropped = run.uvm.events.snapshot(), run.uvm.events.dropped
     if keep is not None and machine.locktrace is not None and not record.hung:

@@ -206,7 +206,7 @@ class ExhaustionFault(Fault):
         uvm, stamper = shared.uvm, Stamper(shared.uvm)
         low, high = self.HELD_S
         held_s = low + (high - low) * self._bits(16) / (1 << 16)
-        until_ns = shared.machine.clock_ns() + shared.ns(held_s)
+        until_ns = shared.machine.clock_ns() + shared.brief_ns(held_s)
         taken: list[Held] = []
         self.note(shared, f"all memory is taken for {held_s:.1f} s")
         try:
@@ -216,7 +216,8 @@ class ExhaustionFault(Fault):
                 try:
                     run = uvm.pglistalloc(want, nsegs=want)
                 except OutOfPages:
-                    over = shared.nap(0.005)
+                    shared.machine.sleep(shared.brief_ns(0.005) / 1e9)
+                    over = shared.stopped
                     continue
                 for pg in run:
                     stamper.stamp(pg, EXHAUSTION, len(taken))
@@ -239,7 +240,9 @@ class StormFault(Fault):
     def inject(self, shared: Shared) -> bool:
         """Hand all caches back, kick, and have every xc thread do so too, as fast as it goes."""
         uvm = shared.uvm
-        until_ns = shared.machine.clock_ns() + shared.ns((10 + self._bits(5)) / 1000)
+        if rest_s := shared.rest_s():
+            shared.machine.sleep(rest_s)
+        until_ns = shared.machine.clock_ns() + shared.brief_ns((10 + self._bits(5)) / 1000)
         rounds = 0
         while not shared.stopped and shared.machine.clock_ns() < until_ns:
             ticket = uvm.xcall.broadcast(lambda cpu: uvm.redistribute(cpu.index))

@@ -89,7 +89,7 @@ class Stress:
         for fault in self.faults:
             how |= fault.anon_memory()
         virtual = max(2, int(param.npages * MAP_OF_RAM))
-        patience_s = PATIENCE_S / plan.pace.rate
+        patience_s = PATIENCE_S / plan.pace.rate * plan.pace.busy
         how["pwrite"], how["pread"] = self._disk(how.get("pwrite", os.pwrite)), self._disk(os.pread)
         anons = [self.uvm.anon_memory(virtual, virtual, patience_s=patience_s, **how)]
         if any(isinstance(fault, SwapwriteFault) for fault in self.faults):

@@ -72,7 +72,7 @@ class Player:
         self.owner, self._version = CPU0 + index, 0
         # One CPU in four is a kernel thread's, which may use the kernel reserve (R5).
         self._lwp: Lwp = "kernel" if index % 4 == 1 else "user"
-        self._tray, self._wait_s = shared.trays[index], shared.ns(WAIT_S) / 1e9
+        self._tray, self._wait_s = shared.trays[index], shared.brief_ns(WAIT_S) / 1e9
         self._cpu: Cpu
         self._stamper: Stamper
         self._ops: tuple[Callable[[int], object], ...] = (

@@ -123,6 +123,10 @@ class Shared:
         """Return how long a time of threads is on this machine, in nanoseconds."""
         return round(seconds * 1e9 / self.pace.rate)
 
+    def brief_ns(self, seconds: float) -> int:
+        """Return the same for what CPUs cannot rest in: memory that is short, a step, a storm."""
+        return round(self.ns(seconds) * self.pace.busy)
+
     def look(self) -> None:
         """Sleep until it is time to look again at what no event announces."""
         self.machine.sleep(LOOK_S / self.pace.rate)
