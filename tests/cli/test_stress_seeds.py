@@ -11,12 +11,17 @@ from pathlib import Path
 import pytest
 
 import uvmfree.cli
+from uvmfree.machine.virtual.strands import greenlets_work
 from uvmfree.measure.seeds import Seeds, parse_seeds, play_seeds
 from uvmfree.measure.stress import Options
 from uvmfree.measure.stress_machine import Virtual
 
 ROOT = Path(__file__).resolve().parents[2]
 VIRTUAL = ("--machine", "virtual", "--cpus", "2", "--npages", "256", "--seconds", "0.002")
+
+needs_greenlets = pytest.mark.skipif(
+    not greenlets_work(), reason="threads that pass a baton take minutes for that on a host with other work"
+)
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -64,6 +69,7 @@ def test_bad_input_is_one_clear_line(run: Run, args: tuple[str, ...], says: str)
     assert len(err.splitlines()) == 1
 
 
+@needs_greenlets
 def test_a_run_is_marked_as_virtual_everywhere(run: Run) -> None:
     status, out, err = run(*VIRTUAL, "--seed", "1", "--design", "percpu", "--busy", "50", "--cost", "wakeup=2000")
     assert (status, err) == (0, "")
@@ -74,6 +80,7 @@ def test_a_run_is_marked_as_virtual_everywhere(run: Run) -> None:
     assert max(map(len, out.splitlines())) <= 80
 
 
+@needs_greenlets
 def test_seeds_are_played_by_processes_and_summed_up(run: Run) -> None:
     status, out, err = run(*VIRTUAL, "--seeds", "1-3")
     assert (status, err) == (0, "")
@@ -110,6 +117,7 @@ def played(options: Options, seeds: str, stop: Callable[[], bool] = lambda: Fals
     return seen, here
 
 
+@needs_greenlets
 def test_it_stops_at_the_first_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.stress.hunt import seeded
 
@@ -124,6 +132,7 @@ def test_it_stops_at_the_first_failure(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(here.handed_out) < 20
 
 
+@needs_greenlets
 def test_what_was_played_is_kept_when_it_is_asked_to_stop() -> None:
     asked = iter([False, False, True])
     seen, _ = played(
@@ -132,6 +141,7 @@ def test_what_was_played_is_kept_when_it_is_asked_to_stop() -> None:
     assert (seen.interrupted, seen.runs, seen.last, seen.failure) == (True, 2, 2, None)
 
 
+@needs_greenlets
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_and_says_what_is_left(number: signal.Signals, status: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "uvmfree", "stress", *VIRTUAL, "--seeds", "1-100000"]
