@@ -4,18 +4,19 @@
    are made from them by whoever reads it.
 => Several seeds give a spread. Points whose costs were changed give the band: what the curve would be if a group of
    costs were half or twice what the table says.
+=> A curve is of one workload on one machine: traffic, costs and lock policy are the same at all points.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from uvmfree.errors import RecordError
-from uvmfree.measure.decode import decode
+from uvmfree.measure.decode import decode, shown
 from uvmfree.measure.host import Host
 from uvmfree.measure.scale import Case, Point, measured_here
 
@@ -40,19 +41,34 @@ class Curve:
         """The CPU counts, ascending."""
         return sorted({point.case.ncpus for point in self.points})
 
+    @property
+    def base(self) -> Case | None:
+        """The first case with the costs as they are, or else the first: the curve's machine and traffic are its.
+
+        => None without a point.
+        """
+        return min((point.case for point in self.points), key=lambda case: case.varied, default=None)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, ascending."""
+        return sorted({point.case.seed for point in self.points})
+
     def at(self, label: str, ncpus: int) -> list[Point]:
         """The points of a design at a CPU count, one for each seed, with the costs as they are."""
         return [point for point in self._of(label, ncpus) if not point.case.varied]
 
+    def values(self, label: str, ncpus: int, figure: Callable[[Point], float]) -> list[float]:
+        """A figure of the points of a design at a CPU count, one for each seed."""
+        return [figure(point) for point in self.at(label, ncpus)]
+
     def per_s(self, label: str, ncpus: int) -> float | None:
         """Median throughput in page operations a virtual second, or None without a point."""
-        points = self.at(label, ncpus)
-        return statistics.median(point.per_s for point in points) if points else None
+        return _median(self.values(label, ncpus, lambda point: point.per_s))
 
     def wait_share_percent(self, label: str, ncpus: int) -> float | None:
         """Median wait share, or None without a point."""
-        points = self.at(label, ncpus)
-        return statistics.median(point.wait_share_percent for point in points) if points else None
+        return _median(self.values(label, ncpus, lambda point: point.wait_share_percent))
 
     def linear(self, label: str, ncpus: int) -> float | None:
         """The throughput of so many CPUs if none of them ever waited.
@@ -91,15 +107,43 @@ class Curve:
         return [point for point in self.points if point.case.label == label and point.case.ncpus == ncpus]
 
 
+def is_curve(document: Any) -> bool:
+    """Return whether a document says that it is a curve."""
+    return isinstance(document, dict) and document.get("schema") == SCHEMA
+
+
 def curve_of(document: Any, where: str) -> Curve:
     """Make a curve of plain values; RecordError."""
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+    if not is_curve(document):
         raise RecordError(f"{where}: is no scaling curve of uvmfree")
     if document.get("version") != VERSION:
-        raise RecordError(f"{where}: is of version {document.get('version')}; this uvmfree reads {VERSION}")
-    return decode(
+        raise RecordError(
+            f"{where}: is a scaling curve of version {shown(document.get('version'))}; this uvmfree reads {VERSION}"
+        )
+    curve = decode(
         Curve, {name: value for name, value in document.items() if name not in ("schema", "version")}, where
     )
+    base = curve.base
+    for number, point in enumerate(curve.points):
+        _check(point, base, f"{where}.points[{number}]")
+    return curve
+
+
+def _check(point: Point, base: Case | None, where: str) -> None:
+    """Refuse a point from which no figures can be made, or that is of another curve: RecordError."""
+    counts = {name: value for name, value in asdict(point).items() if name != "case" and value is not None}
+    for name, value in {"case.ncpus": point.case.ncpus, **counts}.items():
+        least = 1 if name in ("case.ncpus", "window_ns") else 0
+        if value < least:
+            raise RecordError(f"{where}.{name}: must be {least} or more, is {shown(value)}")
+    if base is not None:
+        for name in ("traffic", "costs", "lock", *(() if point.case.varied else ("changed",))):
+            if getattr(point.case, name) != getattr(base, name):
+                raise RecordError(f"{where}.case.{name}: is another than that of other points; a curve has one")
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
 
 
 def fill(curve: Curve, cases: Sequence[Case], executor: Executor, at_once: int, stop: Any) -> Iterable[Point]:

@@ -41,14 +41,24 @@ def lines(curve: Curve) -> Iterator[str]:
 
 def heading(curve: Curve) -> str:
     """Say what was run, on what machine."""
-    case = curve.points[0].case
-    name = case.traffic.name
-    seeds = len({point.case.seed for point in curve.points})
-    return (
-        f"{name}, in virtual time: {case.lock} locks, costs {case.costs}"
-        + "".join(f", {cost}={value:g}" for cost, value in case.changed.items() if not case.varied)
-        + (f", seed {case.seed}" if seeds == 1 else f", {seeds} seeds")
-    )
+    assert curve.base is not None
+    return f"{curve.base.traffic.name}, in virtual time: {machine(curve)}"
+
+
+def machine(curve: Curve) -> str:
+    """Say what decides the times of a curve: lock policy, costs, and seeds."""
+    case = curve.base
+    assert case is not None
+    changed = [f"{cost}={value:g}" for cost, value in case.changed.items() if not case.varied]
+    return ", ".join([f"{case.lock} locks, costs {case.costs}", *changed, seeds(curve)])
+
+
+def seeds(curve: Curve) -> str:
+    """Say what the seeds of a curve are."""
+    found = curve.seeds
+    if len(found) > 2 and found == list(range(found[0], found[-1] + 1)):
+        return f"seeds {found[0]} to {found[-1]}"
+    return f"seed{'s' * (len(found) > 1)} {', '.join(map(str, found))}"
 
 
 def _cell(curve: Curve, label: str, ncpus: int, wide: bool) -> str:
