@@ -20,9 +20,9 @@ COMMANDS = ("uvmfree scale --band --json scale.json", "uvmfree report scale.json
 _MEANING = (
     "Virtual: the allocator's own code runs on simulated CPUs, and all times follow from a table of costs. No such "
     "machine was measured.",
-    "The linear line is what so many CPUs do if none of them ever waits. With recorded gaps, these are then all of "
-    "the time; without, it is what the smallest number of CPUs did, times the CPUs. A ring marks where a design "
-    "first does less than half of that: there it has saturated.",
+    "The linear line is what so many CPUs do if none of them ever waits: where gaps were recorded, the gaps are then "
+    "all of the time; elsewhere it is what the smallest number of CPUs did, times the CPUs. A ring marks where a "
+    "design first does less than half of that: there it has saturated.",
 )
 _BAND = (
     "The band goes from the least to the most that a design does if one group of costs (lines, holds, locks, the "
@@ -48,9 +48,9 @@ def virtual(sources: Sequence[CurveSource]) -> list[Section]:
     drawn = any(group.plots for group in groups)
     words = [
         *(_MEANING if groups else ()),
-        *([_BAND] if any(point.case.varied for source in sources for point in source.curve.points) else []),
+        *([_BAND] if any(_plain(source) < len(source.curve.points) for source in sources) else []),
         *single,
-        *(f"{source.title}: {_NOTHING}" for source in sources if not lines_of([source])),
+        *(f"{source.title}: {_NOTHING}" for source in sources if not _plain(source)),
         *laws.words(),
         *([] if drawn else ["A curve shows once designs were run on several numbers of CPUs:"]),
     ]
@@ -80,6 +80,11 @@ def _single(line: Line, workload: str) -> str:
     return f"{line.name} was run on {cpus(line.counts[0])} only ({workload}): one point is no curve."
 
 
+def _plain(source: CurveSource) -> int:
+    """Return how many points have the costs as they are."""
+    return sum(not point.case.varied for point in source.curve.points)
+
+
 def _facts(source: CurveSource) -> Iterator[tuple[str, str]]:
     curve, host, base = source.curve, source.curve.host, source.curve.base
     if curve.interrupted:
@@ -95,8 +100,8 @@ def _facts(source: CurveSource) -> Iterator[tuple[str, str]]:
         changed = {} if base.varied else base.changed
         yield "costs with other values", ", ".join(f"{name}={value:g}" for name, value in changed.items()) or "none"
         yield "seeds", seeds(curve).partition(" ")[2]
-    varied = sum(point.case.varied for point in curve.points)
-    yield "points", f"{len(curve.points) - varied:,} with these costs, {varied:,} with some halved or doubled"
+    plain = _plain(source)
+    yield "points", f"{plain:,} with these costs, {len(curve.points) - plain:,} with some halved or doubled"
     yield "date", host.date
     yield "computed by", f"uvmfree {host.uvmfree}, {host.interpreter}, {host.kernel}"
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ _SMALL_PX: Final = 340
 _ENTRIES: Final = 6
 _ENTRY_PX: Final = 12
 """What each line beyond so many adds to the height of a plot, for its entry in the legend."""
+
+_DECADES_FINE: Final = 3
+"""Powers of ten on an axis that has room for ticks between them."""
 
 _LINEAR, _LAW, _BAND, _SATURATED = range(1000, 1004)
 """Where their entries stand in the legend: after the designs."""
@@ -88,9 +92,7 @@ def throughput(workload: str, lines: Sequence[Line], designs: Sequence[str], law
             traces.append(_law(found, line, designs))
     traces += [ring for line in lines if (ring := _saturated(line, designs))]
     traces += _legend(traces)
-    drawn = layout(
-        xaxis=_cpus_axis(lines), yaxis=axis(UNIT, type="log", tickformat="~s", dtick=1), hovermode="closest"
-    )
+    drawn = layout(xaxis=_cpus_axis(lines), yaxis=_throughput_axis(traces), hovermode="closest")
     tables = [throughput_table(lines)]
     if fitted:
         tables.append(law.table(fitted, "The law in virtual time: values [95 % intervals]"))
@@ -291,6 +293,17 @@ def _legend(traces: Sequence[Trace]) -> Iterator[Trace]:
 def _cpus_axis(lines: Sequence[Line]) -> Layout:
     counts = sorted({ncpus for line in lines for ncpus in line.counts})
     return axis("CPUs", type="log", tickvals=counts, ticktext=[str(ncpus) for ncpus in counts], tickangle=0)
+
+
+def _throughput_axis(traces: Sequence[Trace]) -> Layout:
+    """Return the axis, with a tick at 1, 2 and 5 of each power of ten that is drawn, or at 1 where those are many."""
+    drawn = [value for trace in traces for value in trace["y"] if value]
+    if not drawn:
+        return axis(UNIT, type="log")
+    first, last = math.floor(math.log10(min(drawn))), math.ceil(math.log10(max(drawn)))
+    steps = (1, 2, 5) if last - first <= _DECADES_FINE else (1,)
+    ticks = [step * 10**power for power in range(first, last + 1) for step in steps]
+    return axis(UNIT, type="log", tickvals=ticks, tickformat="~s")
 
 
 def _height(least: int, lines: Sequence[Line]) -> int:
