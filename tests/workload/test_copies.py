@@ -14,6 +14,9 @@ from uvmfree.workload.trace import Trace
 
 SECONDS = 0.05
 
+AHEAD = 2 * 4
+"""Pages that a CPU may have allocated before another has freed what comes earlier: a window, with a run in it."""
+
 
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
@@ -59,7 +62,7 @@ def test_copies_go_round_until_their_time_is_up(design: str, seed: int, looped: 
         ops = [cpu.allocs + cpu.frees for cpu in uvm.cpu_stats()]
         assert min(ops) > 2 * (looped.allocs + looped.frees)
         uvm.redistribute()
-        assert 256 - uvm.uvmexp.free <= 3 * looped.live_peak
+        assert 256 - uvm.uvmexp.free <= 3 * (looped.live_peak + AHEAD)
 
 
 def test_copies_begin_at_places_of_their_own_with_what_is_live_there(looped: Plan) -> None:
@@ -74,10 +77,11 @@ def test_copies_begin_at_places_of_their_own_with_what_is_live_there(looped: Pla
 
 
 def test_too_short_a_trace_and_too_little_memory_are_refused(trace: Trace, looped: Plan) -> None:
-    with uvmfree.boot(npages=32, ncpus=6) as uvm:
+    with uvmfree.boot(npages=64, ncpus=6) as uvm:
         with pytest.raises(uvmfree.ArgumentError, match="half windows: 1, at least 4"):
             copies(uvm, plan(trace, window=100, loop=True), 3, 1)
-        with pytest.raises(uvmfree.ArgumentError, match="npages=32: the pages that are live when the copies begin"):
+        uvm.pglistalloc(62, nsegs=62)
+        with pytest.raises(uvmfree.ArgumentError, match=r"npages=64: the [0-9]+ pages that are live when"):
             copies(uvm, looped, 3, 1)
 
 

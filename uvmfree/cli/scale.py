@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -12,11 +13,16 @@ import click
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.running import first_signal_asks, progress
 from uvmfree.errors import ArgumentError
+from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
+    from uvmfree.measure.curve import Curve
     from uvmfree.measure.scale import Case, Traffic
 
 CPUS = "1,2,4,8,16,32,64,128,256"
+
+FIRST_CPUS = "2,4,8,16,32,64"
+"""Of the curve with which the first command ends: within half a minute on two processors."""
 
 
 @click.command()
@@ -88,9 +94,6 @@ def scale(
 
     Virtual: the same allocator on CPUs that are not there; times come from a table of costs.
     """
-    from uvmfree.measure.curve import Curve, fill
-    from uvmfree.measure.executors import local, scheduled
-    from uvmfree.measure.host import host
     from uvmfree.measure.scale import Traffic
 
     check_writable(("--json", json_file))
@@ -101,16 +104,8 @@ def scale(
         raise ArgumentError("--think: a trace has gaps of its own; it goes with a synthetic workload")
     traffic = Traffic(kind, trace_file) if think_ns is None else Traffic(kind, trace_file, think_ns)
     cases = _cases(traffic, designs, _counts(cpus, traffic), costs, changes, lock, range(seed, seed + seeds), band)
-    curve = Curve(host(), ("uvmfree", *sys.argv[1:]))
-    with first_signal_asks() as asked, contextlib.ExitStack() as held:
-        executor, at_once = held.enter_context(
-            local(min(len(cases), len(os.sched_getaffinity(0)))) if scheduler is None else scheduled(scheduler)
-        )
-        tick, step = held.enter_context(progress(len(cases), time_left=True))
-        for point in fill(curve, cases, executor, at_once, asked):
-            step()
-            tick(f"{point.case.label}, {point.case.ncpus} CPUs")
-    curve.points.sort(key=lambda point: cases.index(point.case))
+    with first_signal_asks() as asked:
+        curve = measured_curve(cases, asked, scheduler)
     if json_file is not None:
         write_json("--json", json_file, curve.document())
     if json_file != "-":
@@ -119,8 +114,36 @@ def scale(
         for line in lines(curve):
             click.echo(line)
     if curve.interrupted:
-        click.echo(f"uvmfree: interrupted after {len(curve.points)} of {len(cases)} points", err=True)
+        click.echo(f"uvmfree: interrupted after {len(curve.points)} of {plural(len(cases), 'point')}", err=True)
         sys.exit(asked.status)
+
+
+def measured_curve(cases: list[Case], stop: Callable[[], bool], scheduler: str | None = None) -> Curve:
+    """Measure cases, in a process for each processor or by the workers of a scheduler, and show how far it is."""
+    from uvmfree.measure.curve import Curve, fill
+    from uvmfree.measure.executors import local, scheduled
+    from uvmfree.measure.host import host
+
+    curve = Curve(host(), ("uvmfree", *sys.argv[1:]))
+    with contextlib.ExitStack() as held:
+        processes = min(len(cases), len(os.sched_getaffinity(0)))
+        executor, at_once = held.enter_context(local(processes) if scheduler is None else scheduled(scheduler))
+        tick, step = held.enter_context(progress(len(cases), time_left=True))
+        for point in fill(curve, cases, executor, at_once, stop):
+            step()
+            tick(f"{point.case.label}, {plural(point.case.ncpus, 'CPU')} in virtual time")
+    curve.points.sort(key=lambda point: cases.index(point.case))
+    return curve
+
+
+def first_curve(stop: Callable[[], bool]) -> Curve:
+    """Measure what the first command ends with: copies of the trace that ships, up to FIRST_CPUS."""
+    from uvmfree.measure.scale import Traffic
+
+    traffic = Traffic()
+    return measured_curve(
+        _cases(traffic, (), _counts(FIRST_CPUS, traffic), "xeon-2s", (), "ttas", range(1, 2), False), stop
+    )
 
 
 def _cases(
