@@ -1,5 +1,8 @@
 """Holds on a machine that tells when a lock was given back: all are measured, so that totals can be subtracted."""
 
+import itertools
+from typing import Any
+
 from uvmfree.kern.lockstat import HOLD_SAMPLE, CountingHandle
 
 
@@ -22,7 +25,7 @@ class Timed:
 
 def test_what_was_held_between_two_looks_is_the_sum_of_the_holds() -> None:
     """The first is a thousand times as long as the others: scaled up it would be all that is seen."""
-    lock = Timed()
+    lock: Any = Timed()
     handle = CountingHandle(lock, "uvm_fpageqlock", "uvm_pagealloc", lambda: lock.now_ns, lambda: lock.freed_ns)
     seen = []
     for hold_ns in (10_000, *range(1, 3 * HOLD_SAMPLE)):
@@ -30,7 +33,6 @@ def test_what_was_held_between_two_looks_is_the_sum_of_the_holds() -> None:
         handle.acquire()
         handle.release()
         seen.append(handle.snapshot())
-    assert [
-        after.hold_ns_total - before.hold_ns_total for before, after in zip(seen, seen[1:], strict=False)
-    ] == list(range(1, 3 * HOLD_SAMPLE))
+    held_ns = [after.hold_ns_total - before.hold_ns_total for before, after in itertools.pairwise(seen)]
+    assert held_ns == list(range(1, 3 * HOLD_SAMPLE))
     assert [each.acquired for each in seen] == [each.hold_samples for each in seen] == list(range(1, len(seen) + 1))
