@@ -21,22 +21,22 @@ def test_medians_are_over_the_seeds() -> None:
         point("percpu", 4, 6000, seed=3, wait_ns=4_000),
         point("percpu", 8, 1, seed=1),
     )
-    assert made.per_s("percpu", 4) == pytest.approx(6e6)
+    assert made.median("percpu", 4) == pytest.approx(6e6)
     assert made.wait_share_percent("percpu", 4) == pytest.approx(1.0)  # 40 us of 4 CPUs x 1 ms
-    assert made.values("percpu", 4, lambda each: each.per_s) == pytest.approx([5e6, 9e6, 6e6])
+    assert made.values("percpu", 4, made.throughput) == pytest.approx([5e6, 9e6, 6e6])
     assert made.seeds == [1, 2, 3]
     assert made.cpu_counts() == [4, 8]
 
 
 def test_the_median_of_two_seeds_lies_between_them() -> None:
     made = curve(point("percpu", 1, 1000, seed=1), point("percpu", 1, 2000, seed=2))
-    assert made.per_s("percpu", 1) == pytest.approx(1.5e6)
+    assert made.median("percpu", 1) == pytest.approx(1.5e6)
 
 
 def test_a_design_without_a_point_has_no_figures() -> None:
     made = curve(point("percpu", 4, 1000))
     for label, ncpus in (("percpu", 2), ("fpageqlock", 4)):
-        assert made.per_s(label, ncpus) is None
+        assert made.median(label, ncpus) is None
         assert made.wait_share_percent(label, ncpus) is None
         assert made.band(label, ncpus) is None
     assert made.linear("fpageqlock", 4) is None
@@ -61,15 +61,30 @@ def test_without_recorded_gaps_linear_is_the_smallest_count_of_the_design_times_
     assert made.linear("fpageqlock", 8) == pytest.approx(8e6)
 
 
-def test_with_recorded_gaps_linear_is_what_was_done_if_these_had_been_all_of_the_time() -> None:
-    """Four CPUs had 4 ms, of which 1 went into the gaps: without the rest they would have done four times as much."""
+def test_with_recorded_gaps_throughput_is_how_many_cpus_would_have_played_them_without_a_wait() -> None:
+    """In a millisecond two CPUs played 2 ms of gaps, four only 3 ms; that few operations lay between says nothing."""
     made = curve(
         point("percpu", 2, 1000, outside_ns=2_000_000),
-        point("percpu", 4, 500, outside_ns=1_000_000),
+        point("percpu", 4, 500, outside_ns=3_000_000),
+        point("percpu", 4, 9000, outside_ns=1_000_000, varied=True, changed={"atomic": 14.0}),
     )
-    assert made.linear("percpu", 2) == pytest.approx(1e6)
-    assert made.linear("percpu", 4) == pytest.approx(2e6)
-    assert made.falls_below("percpu", 0.9) == 4
+    assert made.gaps
+    assert [made.median("percpu", ncpus) for ncpus in (2, 4)] == pytest.approx([2, 3])
+    assert [made.linear("percpu", ncpus) for ncpus in (2, 4)] == [2, 4]
+    assert made.share_of_linear("percpu", 4) == pytest.approx(0.75)
+    assert (made.falls_below("percpu", 0.8), made.falls_below("percpu", 0.75)) == (4, None)
+    assert made.band("percpu", 4) == pytest.approx((1, 3))
+
+
+def test_gaps_that_were_not_played_are_no_throughput() -> None:
+    made = curve(point("percpu", 2, 1000, outside_ns=0))
+    assert (made.gaps, made.median("percpu", 2), made.linear("percpu", 2)) == (True, 0, 2)
+
+
+def test_a_share_of_nothing_is_none() -> None:
+    made = curve(point("percpu", 1, 0), point("percpu", 2, 10))
+    assert made.share_of_linear("percpu", 2) is None
+    assert made.falls_below("percpu", 1.0) is None
 
 
 def test_costs_halved_and_doubled_make_the_band_and_nothing_else() -> None:
@@ -82,7 +97,7 @@ def test_costs_halved_and_doubled_make_the_band_and_nothing_else() -> None:
     )
     assert made.band("percpu", 2) == pytest.approx((0.7e6, 1.2e6))
     assert made.band("percpu", 4) is None
-    assert made.per_s("percpu", 2) == pytest.approx(1.1e6)
+    assert made.median("percpu", 2) == pytest.approx(1.1e6)
     assert len(made.at("percpu", 2)) == 2
 
 
@@ -96,8 +111,8 @@ def test_it_falls_below_a_share_at_the_first_count_that_does_less(share: float, 
 def test_a_label_is_the_design_with_its_tunables() -> None:
     made = curve(point("percpu", 1, 1000), point("percpu", 1, 2000, settings=("refill=1", "hoard_max=64")))
     assert made.labels() == ["percpu", "percpu, refill=1, hoard_max=64"]
-    assert made.per_s("percpu", 1) == pytest.approx(1e6)
-    assert made.per_s("percpu, refill=1, hoard_max=64", 1) == pytest.approx(2e6)
+    assert made.median("percpu", 1) == pytest.approx(1e6)
+    assert made.median("percpu, refill=1, hoard_max=64", 1) == pytest.approx(2e6)
 
 
 def test_its_machine_is_that_of_the_first_case_whose_costs_are_as_they_are() -> None:
@@ -111,7 +126,7 @@ def test_its_machine_is_that_of_the_first_case_whose_costs_are_as_they_are() -> 
 
 def test_a_document_is_read_as_it_was_written() -> None:
     made = saturating(band=True)
-    made.points.append(point("percpu", 2, 1, outside_ns=5, settings=("refill=1",), seed=7))
+    made.points.append(point("percpu", 2, 1, settings=("refill=1",), seed=7))
     assert curve_of(json.loads(json.dumps(made.document())), "x") == made
 
 
@@ -142,6 +157,11 @@ SPOILT: list[tuple[str, Callable[[Any], Any], str]] = [
         "cost",
         lambda doc: doc["points"][3]["case"].update(changed={"a": 1.0}),
         r"x.points\[3\].case.changed: is anoth",
+    ),
+    (
+        "some gaps",
+        lambda doc: doc["points"][3].update(outside_ns=5),
+        r"x.points\[0\].outside_ns: a curve has recorded",
     ),
     ("load", lambda doc: doc["points"][3]["case"]["traffic"].update(kind="handoff"), r"x.points\[3\].case.traffic: "),
 ]

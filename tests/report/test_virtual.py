@@ -89,7 +89,7 @@ def test_the_band_is_shaded_from_least_to_most_there_and_back() -> None:
     assert [band["fillcolor"] for band in of_kind(drawn, "band")] == ["var(--band-0)", "var(--band-1)"]
     (table, *_) = drawn.tables
     assert table.columns[-1] == "costs halved and doubled"
-    assert table.rows[5] == ("4", "fpageqlock", "3,000,000", "75.0", "3.0", "2,700,000 to 3,300,000")
+    assert table.rows[5] == ("4", "fpageqlock", "3", "75.0", "2.70 to 3.30")
 
 
 def test_every_colour_that_a_plot_names_is_there_for_light_and_dark() -> None:
@@ -143,8 +143,10 @@ def test_several_seeds_give_medians_and_whiskers() -> None:
     assert trace["y"] == pytest.approx([1e6, 2e6])
     assert trace["error_y"]["array"] == pytest.approx([0.5e6, 1e6])
     assert trace["error_y"]["arrayminus"] == pytest.approx([0.2e6, 0.4e6])
-    assert drawn.tables[0].caption.startswith("Throughput: medians [least - most] of the seeds. Virtual: ttas locks")
-    assert drawn.tables[0].rows[0][2] == "1,000,000 [800,000 - 1,500,000]"
+    assert drawn.tables[0].caption.startswith(
+        "Page operations: medians [least - most] of the seeds. Virtual: ttas locks"
+    )
+    assert drawn.tables[0].rows[0][2] == "1 [0.800 - 1.50]"
     assert "seeds 1 to 3" in drawn.says
 
 
@@ -181,6 +183,7 @@ def test_curves_of_one_workload_share_a_plot_and_are_told_apart_by_what_differs(
         ([saturating(), saturating(costs="epyc-2s")], ["costs xeon-2s", "costs epyc-2s"]),
         ([saturating(), saturating(changed={"atomic": 9.0})], ["", "atomic=9"]),
         ([saturating(), saturating(seed=2)], ["seed 1", "seed 2"]),
+        ([saturating(), saturating("mcs", seed=2)], ["ttas locks", "mcs locks"]),
         ([saturating(), saturating()], ["1.json", "2.json"]),
         ([saturating(), curve(point("percpu", 1, 1, settings=("refill=1",)))], ["", ""]),
         ([saturating(), saturating(), saturating("mcs")], ["ttas locks, 1.json", "ttas locks, 2.json", "mcs locks"]),
@@ -194,7 +197,25 @@ def test_lines_are_told_apart_by_no_more_than_is_needed(made: list[Curve], told:
 
 def test_two_files_of_one_name_are_told_apart_by_their_number() -> None:
     lines = lines_of(sources(saturating(), saturating(), name="scale.json"))
-    assert {line.setting for line in lines} == {"Curve 1, scale.json", "Curve 2, scale.json"}
+    assert {line.setting for line in lines} == {"curve 1", "curve 2"}
+
+
+def test_with_recorded_gaps_throughput_is_in_cpus() -> None:
+    """How many operations lie between the gaps depends on where in the trace a run was."""
+    given = ((1, 90, 1), (2, 10, 2), (4, 70, 3.5), (8, 20, 3))
+    made = curve(*(point("percpu", n, done, outside_ns=round(1e6 * work)) for n, done, work in given))
+    drawn, *_ = plots(made)
+    assert line(drawn, "percpu") == ([1, 2, 4, 8], pytest.approx([1, 2, 3.5, 3]))
+    assert of_kind(drawn, "linear")[0]["y"] == [1, 2, 4, 8]
+    assert of_kind(drawn, "saturated")[0]["x"] == [8]
+    assert drawn.layout["yaxis"]["title"]["text"] == "recorded work, in CPUs"
+    assert drawn.tables[0].rows[2:] == [("4", "percpu", "3.50", "87.5"), ("8", "percpu", "3", "37.5")]
+    assert "percpu does the work of 3.0 CPUs on 8, and falls below half of linear at 8." in drawn.says
+
+
+def test_a_curve_with_gaps_and_one_without_share_no_plot() -> None:
+    gaps = curve(*(point("percpu", n, n, outside_ns=n) for n in (1, 2)))
+    assert len([drawn for drawn in plots(gaps, saturating()) if drawn.title.startswith("Throughput")]) == 2
 
 
 def test_two_workloads_have_plots_of_their_own() -> None:
@@ -219,9 +240,10 @@ def test_an_empty_curve_is_a_sentence_and_a_command() -> None:
 def test_a_curve_of_one_cpu_count_is_a_sentence_and_tables() -> None:
     made = section(curve(point("percpu", 4, 1000)))
     assert not [plot for group in made.groups for plot in group.plots]
-    assert any(words.startswith("percpu was run on 4 CPUs only") for words in made.words)
+    workload = "pingpong, 1000 ns outside between operations"
+    assert f"{workload}: percpu was run on 4 CPUs only; one point is no curve." in made.words
     assert [table.rows for table in made.groups[0].tables] == [
-        [("4", "percpu", "1,000,000", "100.0", "4.0")],
+        [("4", "percpu", "1", "-")],
         [("4", "percpu", "0.00", "0")],
         [("4", "percpu", "0.00", "0", "-")],
     ]
@@ -261,7 +283,9 @@ def test_beside_records_it_comes_first_and_they_are_as_they_were() -> None:
     both, alone = page(saturating(), beside=one), read(build(one))
     assert [each.attributes["id"] for each in both.all("section")][:3] == ["measured", "virtual", "locks"]
     assert [each.attributes["id"] for each in alone.all("section")][:2] == ["measured", "locks"]
-    assert "Report of 1 record and 1 scaling curve: pingpong, " in both.text
+    assert (
+        "Report of 1 record and 1 scaling curve: pingpong; pingpong, 1000 ns outside between operations." in both.text
+    )
 
 
 def test_what_a_document_says_is_only_text() -> None:

@@ -110,8 +110,11 @@ class Laws:
 FLAGGED: Final = "The law: values [95 % intervals]; flagged are the CPU counts above the host's processors"
 
 
-def table(laws: Sequence[Law], caption: str = FLAGGED) -> Table:
-    """Make the table of what was fitted, settings as headings; under another caption nothing is flagged."""
+def table(laws: Sequence[Law], caption: str = FLAGGED, unit: str = "per second") -> Table:
+    """Make the table of what was fitted, settings as headings; under another caption nothing is flagged.
+
+    => `unit`: what the throughput is counted in.
+    """
     flagged = caption == FLAGGED
     rows: list[Sequence[str]] = []
     heading = ""
@@ -131,7 +134,7 @@ def table(laws: Sequence[Law], caption: str = FLAGGED) -> Table:
                 *([", ".join(map(str, fitted.beyond)) or "none"] if flagged else []),
             )
         )
-    columns = ("design", "lambda", "sigma", "kappa", "peak, CPUs", "peak, per second", "R²")
+    columns = ("design", "lambda", "sigma", "kappa", "peak, CPUs", f"peak, {unit}", "R²")
     return Table(caption, (*columns, "flagged") if flagged else columns, rows)
 
 

@@ -50,7 +50,7 @@ def build(named: Sequence[tuple[str, Record]], curves: Sequence[tuple[str, Curve
     )
     names = [record.workload.name for _, record in named]
     names += [curve.base.traffic.name for _, curve in curves if curve.base is not None]
-    workloads = ", ".join(dict.fromkeys(names)) or "nothing"
+    workloads = ("; " if curves else ", ").join(dict.fromkeys(names)) or "nothing"
     title = f"uvmfree: {workloads}"
     body = tag(
         "body",

@@ -12,7 +12,8 @@ from uvmfree.report.page.content import Group, Section, Table
 from uvmfree.report.page.numbers import listed
 from uvmfree.report.page.settings import cpus
 from uvmfree.report.page.virtual_lines import CurveSource, Line, by_workload, lines_of
-from uvmfree.report.page.virtual_plots import BUSY, WAITING, share, share_table, throughput, throughput_table
+from uvmfree.report.page.virtual_plots import share, throughput
+from uvmfree.report.page.virtual_tables import BUSY, WAITING, share_table, throughput_table
 from uvmfree.workload.plural import plural
 
 COMMANDS = ("uvmfree scale --band --json scale.json", "uvmfree report scale.json -o report.html")
@@ -20,9 +21,9 @@ COMMANDS = ("uvmfree scale --band --json scale.json", "uvmfree report scale.json
 _MEANING = (
     "Virtual: the allocator's own code runs on simulated CPUs, and all times follow from a table of costs. No such "
     "machine was measured.",
-    "The linear line is what so many CPUs do if none of them ever waits: where gaps were recorded, the gaps are then "
-    "all of the time; elsewhere it is what the smallest number of CPUs did, times the CPUs. A ring marks where a "
-    "design first does less than half of that: there it has saturated.",
+    "The linear line is what so many CPUs do if none of them ever waits. For a trace it is the work outside of the "
+    "allocator that was recorded; for other workloads what the smallest number of CPUs did, times the CPUs. A ring "
+    "marks where a design first does less than half of that: there it has saturated.",
 )
 _BAND = (
     "The band goes from the least to the most that a design does if one group of costs (lines, holds, locks, the "
@@ -35,11 +36,11 @@ def virtual(sources: Sequence[CurveSource]) -> list[Section]:
     if not sources:
         return []
     laws, groups, single = law.Laws(), list[Group](), list[str]()
-    for workload, curves in by_workload(sources).items():
+    for workload, curves in by_workload(sources):
         lines = lines_of(curves)
         designs = list(dict.fromkeys(line.label for line in lines))
-        single += [_single(line, workload) for line in lines if len(line.counts) == 1]
-        if any(len(line.counts) > 1 for line in lines):
+        single += _single([line for line in lines if not line.grows], workload)
+        if any(line.grows for line in lines):
             shares = [share(figure, workload, lines, designs) for figure in (WAITING, BUSY)]
             groups += [Group([throughput(workload, lines, designs, laws)]), Group(shares)]
         elif lines:
@@ -76,8 +77,11 @@ def caveats(sources: Sequence[CurveSource]) -> Iterator[str]:
             yield f"{source.title}: {plural(failed, 'allocation')} got no page."
 
 
-def _single(line: Line, workload: str) -> str:
-    return f"{line.name} was run on {cpus(line.counts[0])} only ({workload}): one point is no curve."
+def _single(lines: Sequence[Line], workload: str) -> Iterator[str]:
+    for ncpus in dict.fromkeys(line.counts[0] for line in lines):
+        names = [line.name for line in lines if line.counts[0] == ncpus]
+        were = "was" if len(names) == 1 else "were"
+        yield f"{workload}: {listed(names)} {were} run on {cpus(ncpus)} only; one point is no curve."
 
 
 def _plain(source: CurveSource) -> int:

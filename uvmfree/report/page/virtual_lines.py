@@ -1,7 +1,7 @@
 """The lines of scaling curves: a design on a curve each, put together by workload, and named apart.
 
-=> Two curves of one workload stand in one plot: another lock policy, other costs, other seeds are compared there.
-   Where none of these tells two lines of a design apart, the names of their files do.
+=> Two curves of one workload stand in one plot: another lock policy, other costs are compared there. Where these do
+   not tell two lines of a design apart their seeds do, or else the names of their files.
 """
 
 from __future__ import annotations
@@ -51,24 +51,35 @@ class Line:
         curve = self.source.curve
         return [ncpus for ncpus in curve.cpu_counts() if curve.at(self.label, ncpus)]
 
+    @property
+    def grows(self) -> bool:
+        """Whether it was run at several CPU counts: one point is no curve."""
+        return len(self.counts) > 1
+
     def values(self, ncpus: int, figure: Callable[[Point], float]) -> list[float]:
         """A figure at a CPU count, one for each seed."""
         return self.source.curve.values(self.label, ncpus, figure)
 
+    def done(self, ncpus: int) -> list[float]:
+        """The throughput at a CPU count, one for each seed, in what its workload counts it in."""
+        return self.values(ncpus, self.source.curve.throughput)
+
     def of_linear(self, ncpus: int) -> float | None:
         """Its share of the linear line, or None where that cannot be said."""
         curve = self.source.curve
-        per_s, linear = curve.per_s(self.label, ncpus), curve.linear(self.label, ncpus)
-        return per_s / linear if per_s is not None and linear else None
+        if not self.grows and not curve.gaps:
+            return None  # it would be a share of itself
+        return curve.share_of_linear(self.label, ncpus)
 
 
-def by_workload(sources: Sequence[CurveSource]) -> dict[str, list[CurveSource]]:
-    """Return the curves that have points, by the name of what was run."""
-    found: dict[str, list[CurveSource]] = {}
+def by_workload(sources: Sequence[CurveSource]) -> Iterator[tuple[str, list[CurveSource]]]:
+    """Yield the name of each workload, and its curves that have points: all with recorded gaps, or all without."""
+    found: dict[tuple[str, bool], list[CurveSource]] = {}
     for source in sources:
         if source.curve.base is not None:
-            found.setdefault(source.curve.base.traffic.name, []).append(source)
-    return found
+            found.setdefault((source.curve.base.traffic.name, source.curve.gaps), []).append(source)
+    for (name, _), same in found.items():
+        yield name, same
 
 
 def lines_of(sources: Sequence[CurveSource]) -> list[Line]:
@@ -82,30 +93,37 @@ def lines_of(sources: Sequence[CurveSource]) -> list[Line]:
 
 
 def _settings(sources: Sequence[CurveSource]) -> list[str]:
-    """Name what tells each curve from the others; "" where one is alone."""
-    facts = [list(_facts(source.curve)) for source in sources]
-    differ = [len(set(column)) > 1 for column in zip(*facts, strict=True)]
-    told = [tuple(fact for fact, differs in zip(each, differ, strict=True) if differs and fact) for each in facts]
-    named = list(zip(sources, told, strict=True))
-    settings = []
-    for source, words in named:
-        alike = [
-            other
-            for other, others in named
-            if others == words and other is not source and set(other.curve.labels()) & set(source.curve.labels())
+    """Name what tells each curve from the others; "" where one is alone, or shares no design with another."""
+    machines = [_machine(source.curve) for source in sources]
+    differ = [len(set(column)) > 1 for column in zip(*machines, strict=True)]
+    told = [tuple(fact for fact, differs in zip(each, differ, strict=True) if differs and fact) for each in machines]
+    further: tuple[Callable[[CurveSource], str], ...] = (
+        lambda source: seeds(source.curve),
+        lambda source: source.name,
+        lambda source: f"curve {source.number}",
+    )
+    for fact in further:
+        alike = [_alike(at, sources, told) for at in range(len(sources))]
+        told = [
+            (*words, fact(source)) if any(fact(other) != fact(source) for other in others) else words
+            for source, words, others in zip(sources, told, alike, strict=True)
         ]
-        if alike:
-            same_file = any(other.name == source.name for other in alike)
-            words = (*words, source.title if same_file else source.name)
-        settings.append(", ".join(words))
-    return settings
+    return [", ".join(words) for words in told]
 
 
-def _facts(curve: Curve) -> Iterator[str]:
-    """Yield what two curves of a workload may differ in."""
+def _alike(at: int, sources: Sequence[CurveSource], told: Sequence[tuple[str, ...]]) -> list[CurveSource]:
+    """Return the other curves that are called the same, and have a design of this one."""
+    labels = set(sources[at].curve.labels())
+    return [
+        other
+        for number, other in enumerate(sources)
+        if number != at and told[number] == told[at] and labels & set(other.curve.labels())
+    ]
+
+
+def _machine(curve: Curve) -> tuple[str, str, str]:
+    """Return what two curves of a workload may differ in, except their seeds."""
     case = curve.base
     assert case is not None
-    yield f"{case.lock} locks"
-    yield f"costs {case.costs}"
-    yield "" if case.varied else ", ".join(f"{cost}={value:g}" for cost, value in sorted(case.changed.items()))
-    yield seeds(curve)
+    changed = "" if case.varied else ", ".join(f"{cost}={value:g}" for cost, value in sorted(case.changed.items()))
+    return f"{case.lock} locks", f"costs {case.costs}", changed

@@ -1,4 +1,4 @@
-"""Plots of scaling curves, and their tables: throughput over CPUs, the share of waiting, how full shared locks are.
+"""Plots of scaling curves: throughput over CPUs, the share of waiting, how full shared locks are.
 
 => Medians over the seeds, with lines from the least to the most. Everything is of virtual time, and says so.
 => A throughput of 0 has no place on a logarithmic axis: it is in the table, and left out of the plot.
@@ -9,31 +9,29 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from uvmfree.measure import usl
 from uvmfree.measure.scale import Point
-from uvmfree.report.curve import machine
 from uvmfree.report.page import law
-from uvmfree.report.page.content import Plot, Table
-from uvmfree.report.page.numbers import Format, hundredths, number, reach, spread
+from uvmfree.report.page.content import Plot
+from uvmfree.report.page.numbers import Format, hundredths, percent, spread
 from uvmfree.report.page.plot import Layout, Trace, axis, colour, layout, legend_only, plain, symbol
 from uvmfree.report.page.scaling import DASHES
 from uvmfree.report.page.virtual_lines import Line
+from uvmfree.report.page.virtual_tables import Figure, marked, share_table, throughput_table, unit_of
 
 HALF: Final = 0.5
 """Of the linear line: a design that does less has saturated."""
 
-UNIT: Final = "page operations per virtual second"
 LINES_TOLD: Final = 6
 """More lines than these are counted in a plot's caption, not told."""
 
-_HEIGHT_PX: Final = 460
-_SMALL_PX: Final = 340
-_ENTRIES: Final = 6
-_ENTRY_PX: Final = 12
-"""What each line beyond so many adds to the height of a plot, for its entry in the legend."""
+_HEIGHT_PX: Final = 420
+_SMALL_PX: Final = 320
+_ENTRIES: Final = 3
+_ENTRY_PX: Final = 14
+"""What each entry of the legend beyond so many adds to the height: on a telephone they stand below each other."""
 
 _DECADES_FINE: Final = 3
 """Powers of ten on an axis that has room for ticks between them."""
@@ -42,49 +40,15 @@ _LINEAR, _LAW, _BAND, _SATURATED = range(1000, 1004)
 """Where their entries stand in the legend: after the designs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """What a plot shows of a point. => `columns`: headings and cells of what its table has beside the figure."""
-
-    title: str
-    unit: str
-    of: Callable[[Point], float]
-    columns: Sequence[tuple[str, Callable[[Point], float | None], Format]]
-
-
-WAITING: Final = Figure(
-    "Share of the CPUs' time that goes into waiting for page locks",
-    "waiting, % of all CPUs' time",
-    lambda point: point.wait_share_percent,
-    [("waited per page operation, ns", lambda point: _over(point.wait_ns, point.operations), number)],
-)
-
-BUSY: Final = Figure(
-    "How much of the time shared page locks are held",
-    "shared locks held, % of the time",
-    lambda point: point.busy_percent,
-    [
-        ("taken per page operation", lambda point: _over(point.shared_acquired, point.operations), number),
-        ("held each time, ns", lambda point: _over(point.held_ns, point.shared_acquired), number),
-    ],
-)
-
-
-def _over(value: int, by: int) -> float | None:
-    return value / by if by else None
-
-
-def marked(lines: Sequence[Line]) -> str:
-    """Say that it is virtual, and what decided the times: of several curves, what each had."""
-    machines = dict.fromkeys(machine(line.source.curve) for line in lines)
-    return f"Virtual: {'; '.join(machines)}."
-
-
 def throughput(workload: str, lines: Sequence[Line], designs: Sequence[str], laws: law.Laws) -> Plot:
     """Draw throughput over CPUs, both logarithmic, with linear line, law, band, and where half of linear is lost."""
+    unit = unit_of(lines)
     traces: list[Trace] = [band for line in lines if (band := _band(line, designs))]
     for at, line in enumerate(lines):
-        traces += [_linear(line), _measured(line, designs, lambda point: point.per_s, number, at, zero=False)]
+        traces += [
+            _linear(line),
+            _measured(line, designs, line.source.curve.throughput, unit.shown, at, zero=False),
+        ]
     fitted = []
     for line in lines:
         if found := _fit(line, workload, laws):
@@ -92,12 +56,12 @@ def throughput(workload: str, lines: Sequence[Line], designs: Sequence[str], law
             traces.append(_law(found, line, designs))
     traces += [ring for line in lines if (ring := _saturated(line, designs))]
     traces += _legend(traces)
-    drawn = layout(xaxis=_cpus_axis(lines), yaxis=_throughput_axis(traces), hovermode="closest")
+    drawn = layout(xaxis=_cpus_axis(lines), yaxis=_throughput_axis(unit.axis, traces), hovermode="closest")
     tables = [throughput_table(lines)]
     if fitted:
-        tables.append(law.table(fitted, "The law in virtual time: values [95 % intervals]"))
-    says = " ".join([marked(lines), _told(lines), *law.told(fitted)])
-    return Plot(_title(workload), says, traces, drawn, _height(_HEIGHT_PX, lines), tables)
+        tables.append(law.table(fitted, "The law in virtual time: values [95 % intervals]", unit.law))
+    says = f"{marked(lines)} {_told(lines)}"
+    return Plot(f"Throughput in virtual time: {workload}", says, traces, drawn, _height(_HEIGHT_PX, traces), tables)
 
 
 def share(figure: Figure, workload: str, lines: Sequence[Line], designs: Sequence[str]) -> Plot:
@@ -109,55 +73,10 @@ def share(figure: Figure, workload: str, lines: Sequence[Line], designs: Sequenc
         yaxis=axis(figure.unit, range=[-0.02 * max(most, 1), 1.06 * max(most, 1)]),
         hovermode="closest",
     )
-    ends = [f"{line.name} {hundredths(_median(line, line.counts[-1], figure.of))}" for line in lines]
+    ends = [f"{line.name} {percent(_median(line, line.counts[-1], figure.of))}" for line in lines]
     told = ", ".join(ends) if len(ends) <= LINES_TOLD else f"{len(ends)} lines"
-    says = f"{marked(lines)} {figure.unit.capitalize()}, on the most CPUs: {told}."
-    return Plot(figure.title, says, traces, drawn, _height(_SMALL_PX, lines), [share_table(figure, lines)])
-
-
-def throughput_table(lines: Sequence[Line]) -> Table:
-    """Make the table of the throughput."""
-
-    def cells(line: Line, ncpus: int) -> Iterator[str]:
-        yield spread(line.values(ncpus, lambda point: point.per_s))
-        part = line.of_linear(ncpus)
-        yield "-" if part is None else f"{100 * part:.1f}"
-        yield "-" if part is None else f"{part * ncpus:,.1f}"
-        if banded:
-            band = line.source.curve.band(line.label, ncpus)
-            yield "-" if band is None else reach(band)
-
-    banded = any(line.source.curve.band(line.label, ncpus) for line in lines for ncpus in line.counts)
-    columns = [UNIT, "% of linear", "work of CPUs", *(["costs halved and doubled"] if banded else [])]
-    return _table("Throughput", lines, columns, cells)
-
-
-def share_table(figure: Figure, lines: Sequence[Line]) -> Table:
-    """Make the table of a percentage."""
-
-    def cells(line: Line, ncpus: int) -> Iterator[str]:
-        yield spread(line.values(ncpus, figure.of), hundredths)
-        for _, of, shown in figure.columns:
-            values = [value for point in line.source.curve.at(line.label, ncpus) if (value := of(point)) is not None]
-            yield shown(statistics.median(values)) if values else "-"
-
-    return _table(figure.title, lines, [figure.unit, *(heading for heading, _, _ in figure.columns)], cells)
-
-
-def _table(
-    what: str, lines: Sequence[Line], columns: Sequence[str], cells: Callable[[Line, int], Iterator[str]]
-) -> Table:
-    """Make a table: rows by CPUs and design, what tells curves apart as headings."""
-    rows: list[Sequence[str]] = []
-    for index in dict.fromkeys(line.index for line in lines):
-        same = [line for line in lines if line.index == index]
-        if same[0].setting:
-            rows.append((same[0].setting,))
-        for ncpus in same[0].source.curve.cpu_counts():
-            rows += [(str(ncpus), line.label, *cells(line, ncpus)) for line in same if ncpus in line.counts]
-    counts = {len(line.values(ncpus, lambda point: point.per_s)) for line in lines for ncpus in line.counts}
-    spreads = ": medians [least - most] of the seeds" if max(counts) > 1 else ""
-    return Table(f"{what}{spreads}. {marked(lines)}", ("CPUs", "design", *columns), rows, 2)
+    says = f"{marked(lines)} On the most CPUs: {told}."
+    return Plot(figure.title, says, traces, drawn, _height(_SMALL_PX, traces), [share_table(figure, lines)])
 
 
 def _measured(
@@ -235,8 +154,8 @@ def _saturated(line: Line, designs: Sequence[str]) -> Trace | None:
     """Ring the first point that is below half of the linear line."""
     curve = line.source.curve
     first = curve.falls_below(line.label, HALF)
-    per_s = None if first is None else curve.per_s(line.label, first)
-    if not per_s:
+    done = None if first is None else curve.median(line.label, first)
+    if not done:
         return None
     return {
         "type": "scatter",
@@ -244,7 +163,7 @@ def _saturated(line: Line, designs: Sequence[str]) -> Trace | None:
         "legendgroup": "saturated",
         "showlegend": False,
         "x": [first],
-        "y": [per_s],
+        "y": [done],
         "marker": {
             "symbol": "circle-open",
             "size": 19,
@@ -257,11 +176,7 @@ def _saturated(line: Line, designs: Sequence[str]) -> Trace | None:
 
 
 def _fit(line: Line, workload: str, laws: law.Laws) -> law.Law | None:
-    measured = [
-        usl.Point(ncpus, value, beyond=False)
-        for ncpus in line.counts
-        for value in line.values(ncpus, lambda point: point.per_s)
-    ]
+    measured = [usl.Point(ncpus, value, beyond=False) for ncpus in line.counts for value in line.done(ncpus)]
     return laws.fit_to(measured, line.label, line.setting, line.setting or workload)
 
 
@@ -295,23 +210,20 @@ def _cpus_axis(lines: Sequence[Line]) -> Layout:
     return axis("CPUs", type="log", tickvals=counts, ticktext=[str(ncpus) for ncpus in counts], tickangle=0)
 
 
-def _throughput_axis(traces: Sequence[Trace]) -> Layout:
+def _throughput_axis(title: str, traces: Sequence[Trace]) -> Layout:
     """Return the axis, with a tick at 1, 2 and 5 of each power of ten that is drawn, or at 1 where those are many."""
     drawn = [value for trace in traces for value in trace["y"] if value]
     if not drawn:
-        return axis(UNIT, type="log")
+        return axis(title, type="log")
     first, last = math.floor(math.log10(min(drawn))), math.ceil(math.log10(max(drawn)))
     steps = (1, 2, 5) if last - first <= _DECADES_FINE else (1,)
     ticks = [step * 10**power for power in range(first, last + 1) for step in steps]
-    return axis(UNIT, type="log", tickvals=ticks, tickformat="~s")
+    return axis(title, type="log", tickvals=ticks, tickformat="~s")
 
 
-def _height(least: int, lines: Sequence[Line]) -> int:
-    return least + _ENTRY_PX * max(0, len(lines) - _ENTRIES)
-
-
-def _title(workload: str) -> str:
-    return f"Throughput in virtual time: {workload}"
+def _height(least: int, traces: Sequence[Trace]) -> int:
+    entries = sum(1 for trace in traces if trace.get("showlegend", True))
+    return least + _ENTRY_PX * max(0, entries - _ENTRIES)
 
 
 def _told(lines: Sequence[Line]) -> str:
