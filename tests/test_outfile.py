@@ -182,7 +182,8 @@ def test_a_file_whose_folder_is_closed_is_written_in_place() -> None:
     """It may be written to, and cannot be replaced: as another user, since root may do everything."""
     if os.geteuid() != 0:
         pytest.skip("needs the right to become another user")
-    with tempfile.TemporaryDirectory() as name:
+    # Not where the other temporary files of tests are: nobody else may look in there.
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)
         file = folder / "file"

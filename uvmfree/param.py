@@ -17,7 +17,7 @@ SMALL_INTS: Final = 256
 loads on its hot path (a bucket's) stay below, so that reading one touches no shared cache line."""
 
 NCPUS_MAX: Final = 512
-"""More than any machine of two sockets has. A CPU's own number may be above SMALL_INTS: only that CPU loads it."""
+"""CPUs of one system. A CPU's own number may be above SMALL_INTS: only that CPU loads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uvmfree.cli.costs import table
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.running import first_signal_asks, progress
 from uvmfree.errors import ArgumentError
@@ -164,30 +165,26 @@ def _cases(
     if lock not in POLICIES:
         raise ArgumentError(f"--lock {lock}: must be one of {', '.join(POLICIES)}")
     found = []
+    name, changed = _figures(costs, changes)
     for spec in designs or tuple(REGISTRY):
         design, *settings = spec.split(",")
         if design not in REGISTRY:
             raise ArgumentError(f"--design {spec}: must be one of {', '.join(REGISTRY)}")
         for ncpus in counts:
             for seed in seeds:
-                case = Case(design, ncpus, traffic, costs, _figures(changes), False, lock, seed, tuple(settings))
+                case = Case(design, ncpus, traffic, name, changed, False, lock, seed, tuple(settings))
                 case.check()
                 found += [case, *(band(case) if with_band else [])]
     return found
 
 
-def _figures(changes: tuple[str, ...]) -> dict[str, float]:
-    """Return the costs that are to have other values; ArgumentError."""
-    found: dict[str, float] = {}
-    for change in changes:
-        name, equals, value = change.partition("=")
-        try:
-            found[name] = float(value)
-        except ValueError:
-            equals = ""
-        if not equals or not name:
-            raise ArgumentError(f"--cost {change}: must be NAME=NS, as in line_remote=150")
-    return found
+def _figures(costs: str, changes: tuple[str, ...]) -> tuple[str, dict[str, float]]:
+    """Return the name of a set, and the figures that are not its own; ParamError."""
+    from uvmfree.machine.costs import costs_for
+
+    asked = table(costs, changes)
+    own = costs_for(asked.name).figures
+    return asked.name, {name: one.value for name, one in asked.figures.items() if one.value != own[name].value}
 
 
 def _counts(cpus: str, traffic: Traffic) -> list[int]:

@@ -34,6 +34,7 @@ COUNTS: Final = frozenset(
         "splice_lines",
         "other_lines",
         "jitter_percent",
+        "cold_after_pages",
     ]
 )
 """Figures that are no times."""
@@ -110,12 +111,18 @@ class Costs:
     count = ns
 
     def with_figures(self, figures: Mapping[str, object], source: str) -> Costs:
-        """Return a table in which these figures replace others; ParamError names what is wrong with one."""
+        """Return a table in which these figures replace others; ParamError names what is wrong with one.
+
+        => A figure is a number, or a list of a number and where it is from; `source` is what else there is to say.
+        """
         new = dict(self.figures)
-        for name, value in figures.items():
+        for name, given in figures.items():
             if name not in new:
                 raise ParamError(f"{source}: no cost is called {name!r}; there are {', '.join(sorted(new))}")
-            new[name] = Figure(_checked(name, value, source), source)
+            value, said = given, source
+            if isinstance(given, list) and len(given) == 2 and isinstance(given[1], str) and given[1].strip():
+                value, said = given
+            new[name] = Figure(_checked(name, value, source), said)
         return Costs(self.name, new)
 
 
@@ -134,7 +141,8 @@ def _checked(name: str, value: object, source: str) -> float:
 def costs_for(name: str = "xeon-2s", file: Path | str | None = None, **figures: float) -> Costs:
     """Return the table of that name, with what a TOML file and then single figures change in it.
 
-    => The file: `base = "SET"` if it does not lie over `name`, and a table `[costs]` of NAME = NS.
+    => The file: `base = "SET"` if it does not lie over `name`, and a table `[costs]` of NAME = NS, or of
+       NAME = [NS, "SOURCE"].
     """
     changes: Mapping[str, object] = {}
     if file is not None:
@@ -167,6 +175,7 @@ def _over(base: Mapping[str, Figure], **figures: tuple[float, str]) -> dict[str,
 _C2C_XEON = "c2c: Ice Lake 51 / 108, Cascade Lake 47 / 135, Broadwell 44 / 118"
 _C2C_MILAN = "c2c: Milan 23 in a complex, 107 across, 197 to the other socket"
 _L1 = "a locked operation on a line in L1: 18 to 20 cycles"
+_NATIVE = "bench/native.py on a busy host, an AMD EPYC (Zen 4) of two processors"
 _ASSUMED = "assumed"
 
 _XEON: Final = _over(
@@ -175,17 +184,18 @@ _XEON: Final = _over(
     socket_cores=(64, "Emerald Rapids 8592+"),
     complex_cores=(64, "one mesh: no level between core and socket"),
     core_threads=(2, "hyperthreads"),
-    line_core=(10, "assumed: the other thread of the core has the line in the same L1"),
+    line_core=(8, "c2c: two threads of one core: Ice Lake 8.1, Cascade Lake 7.4 and 7.6, Broadwell 7.6"),
     line_complex=(50, _C2C_XEON),
     line_socket=(50, _C2C_XEON),
     line_remote=(120, _C2C_XEON),
-    line_memory=(100, "assumed: about a memory latency; a line that no cache holds"),
+    line_memory=(100, "assumed: about a memory latency; AnandTech measured 122 to 134 on an EPYC 7742"),
+    cold_after_pages=(0, "off; 1764 is what 7 MB of cache a core hold of pages, each 4 KB and a struct of 64 bytes"),
     lock_acquire=(9, _L1),
     lock_release=(3, "a plain store to a line in L1"),
     atomic=(7, _L1),
-    spin_pause=(40, "PAUSE since Skylake: about 140 cycles (Intel's optimization manual)"),
-    backoff_min=(4, "SPINLOCK_BACKOFF_MIN, sys/sys/lock.h of NetBSD"),
-    backoff_max=(128, "SPINLOCK_BACKOFF_MAX, sys/sys/lock.h of NetBSD"),
+    spin_pause=(40, "PAUSE since Skylake: as many as 140 cycles, 10 before (Intel's optimization manual, 2.6.4)"),
+    backoff_min=(4, "SPINLOCK_BACKOFF_MIN, sys/sys/lock.h of NetBSD; x86 sets no other"),
+    backoff_max=(128, "SPINLOCK_BACKOFF_MAX, sys/sys/lock.h of NetBSD; pauses double up to it"),
     ticket_spinner=(10, "assumed: the shape is Boyd-Wickizer's, the figure is not"),
     sleep_spin=(1000, "assumed: how long a Python lock's waiter stays awake"),
     sleep_wake=(6300, "glibc's semaphore: 5.6 to 7 us for who wakes a sleeper"),
@@ -202,7 +212,7 @@ _XEON: Final = _over(
     splice_lines=(10, "assumed: O(buckets)"),
     other_hold=(50, "assumed: locks that are seldom taken"),
     other_lines=(1, "assumed"),
-    zero_page=(300, "clear_page: 13.7 GB/s"),
+    zero_page=(300, "clear_page of 4 KB on Milan: 13.7 GB/s (Linux, x86: introduce clear_pages())"),
     page_fault=(1000, "measured: median 1,013 with zeroing"),
     jitter_percent=(30, "assumed: the spread of work of a CPU's own; CPUs of exact times lock in phase"),
 )
@@ -218,6 +228,9 @@ SETS: Final[Mapping[str, Mapping[str, Figure]]] = {
         line_complex=(23, _C2C_MILAN),
         line_socket=(107, _C2C_MILAN),
         line_remote=(197, _C2C_MILAN),
+        line_core=(10, "c2c: two threads of one core: 9.8 on a 7R13, 10 on a 7773X"),
+        line_memory=(122, "AnandTech, EPYC 7742: 122 ns at 128 MB, 134 at 512 MB, random, NPS1"),
+        cold_after_pages=(0, "off; 1134 is what 4.5 MB of cache a core (512 KB of L2, 4 MB of L3) hold of pages"),
     ),
     "one-socket": _over(
         _XEON, sockets=(1, "one socket"), socket_cores=(128, "Granite Rapids 6980P"), complex_cores=(128, "one mesh")
@@ -240,6 +253,22 @@ SETS: Final[Mapping[str, Mapping[str, Figure]]] = {
         global_alloc=(300, "assumed: from pairs of 1,161 on CPython 3.11"),
         global_free=(250, "assumed: as global_alloc"),
         page_moved=(60, _ASSUMED),
+    ),
+    "this-host": _over(
+        _XEON,
+        sockets=(1, "the host"),
+        socket_cores=(2, "the host: two processors"),
+        complex_cores=(2, "the host: two cores, one L3"),
+        core_threads=(1, "the host"),
+        line_complex=(52, "measured there by a ping-pong of compare-and-swap, idle; 108 with the host busy"),
+        line_socket=(52, "as line_complex"),
+        line_remote=(52, "as line_complex"),
+        line_memory=(177, f"{_NATIVE}: pointers through 512 MB of structs of 64 bytes; L3 32 MB"),
+        lock_acquire=(1.6, f"{_NATIVE}: three quarters of a pair"),
+        lock_release=(0.5, f"{_NATIVE}: a quarter of a pair"),
+        atomic=(2.1, _NATIVE),
+        spin_pause=(24.4, _NATIVE),
+        zero_page=(136, f"{_NATIVE}: memset, 64 MB one page after the other"),
     ),
 }
 """The shipped sets, by name."""

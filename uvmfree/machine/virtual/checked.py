@@ -55,7 +55,7 @@ class Journal:
             self.holds.append((me.name, lock.name, caller, came, granted, lock.free_at))
             self._see_clock()
 
-        return Taken(lock, acquire, release)
+        return Taken(lock, acquire, release, taken.freed_ns)
 
     def _see_clock(self) -> None:
         scheduler = self._scheduler

@@ -56,7 +56,7 @@ class VirtualRawLock:
             self._locked = False
 
     def locked(self) -> bool:
-        """Whether it is taken."""
+        """Whether anybody holds the lock."""
         return self._locked
 
     def __enter__(self) -> bool:

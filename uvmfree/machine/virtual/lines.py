@@ -3,8 +3,10 @@
 => A line is with the CPU that wrote it last, or in memory. Another CPU's write fetches it first.
 => Writes to one line follow each other in virtual time: an update waits until the last one is over.
 => A strand of no CPU has no cache: it fetches nothing and takes nothing away.
-=> Not modelled: lines that are shared for reading (an unlocked read may be stale, and costs nothing), lines that a
-   cache is too small to keep.
+=> With `cold_after_pages` a page's struct drops out of a cache: of the CPU that touched it last, as soon as that CPU
+   has touched so many other pages. It then comes from memory, for whoever touches it next. A page that is allocated
+   and freed is stored to twice, and brings its own bytes along: hence pages, and not structs, are what fills a cache.
+=> Not modelled: lines that are shared for reading (an unlocked read may be stale, and costs nothing).
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ T = TypeVar("T")
 PAGE_BYTES: Final = 4096
 """What `zero_page` is the cost of."""
 
+STORES_A_PAGE: Final = 2
+"""How often a page is stored to while it is allocated and freed once."""
+
 
 class Touched(Protocol):
     """A list that tells what was touched under the lock that guards it, since who holds the lock last asked.
@@ -34,16 +39,21 @@ class Touched(Protocol):
 
 
 class Lines:
-    """The lines of one machine; `moves` as in virtual/topology.py."""
+    """The lines of one machine; `moves` as in virtual/topology.py. `cold_after_pages`: 0 is never."""
 
-    def __init__(self, scheduler: Scheduler, moves: list[list[int]]) -> None:
+    def __init__(self, scheduler: Scheduler, moves: list[list[int]], cold_after_pages: int = 0) -> None:
         self._scheduler, self.moves = scheduler, moves
+        self._keeps = STORES_A_PAGE * cold_after_pages
+        # Of each CPU: how often it has stored to pages.
+        self._stores = [0] * (len(moves) - 1)
 
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return a subclass of `cls` whose objects are a line each, fetched by who stores to `field`."""
         scheduler, moves = self._scheduler, self.moves
         slot = cls.__dict__[field]
         get, put = slot.__get__, slot.__set__
+        if self._keeps:
+            return self._lined_cold(cls, field, get, put)
 
         def store(one: Any, value: object) -> None:
             cpu = scheduler.cpu
@@ -59,13 +69,40 @@ class Lines:
             cls.__name__, (cls,), {"__slots__": ("line",), "__doc__": cls.__doc__, field: property(get, store)}
         )
 
+    def _lined_cold(self, cls: type[T], field: str, get: Any, put: Any) -> type[T]:
+        """As lined(), of lines that drop out of caches; `stored`: how many stores their CPU had made then."""
+        scheduler = self._scheduler
+
+        def store(one: Any, value: object) -> None:
+            try:
+                last: int = one.line
+                if scheduler.cpu >= 0:
+                    scheduler.now += self._fetched(one, last, scheduler.cpu)
+            except AttributeError:
+                one.line, one.stored = -1, 0
+            put(one, value)
+
+        slots = {"__slots__": ("line", "stored"), "__doc__": cls.__doc__, field: property(get, store)}
+        return type(cls.__name__, (cls,), slots)
+
+    def _fetched(self, one: Any, last: int, cpu: int) -> int:
+        """Bring a page's line from where it was last to a CPU's cache; return what that takes."""
+        stores = self._stores
+        if last >= 0 and stores[last] - one.stored > self._keeps:
+            last = -1
+        stores[cpu] += 1
+        one.line, one.stored = cpu, stores[cpu]
+        return self.moves[last][cpu]
+
     def touched(self, guarded: Touched, page_ns: int, item_ns: int) -> int:
         """Return what it took to touch what a list says was touched, and let it count anew."""
         ns = guarded.pages_touched * page_ns + guarded.items_touched * item_ns
         guarded.pages_touched = guarded.items_touched = 0
         if guarded.taken:
             cpu = self._scheduler.cpu
-            if cpu >= 0:
+            if cpu >= 0 and self._keeps:
+                ns += sum(self._fetched(one, one.line, cpu) for batch in guarded.taken for one in batch)
+            elif cpu >= 0:
                 for batch in guarded.taken:
                     for one in batch:
                         if one.line != cpu:

@@ -13,26 +13,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import cast
 
 from uvmfree.machine.costs import CHARGES, OTHER, OUTSIDE_TIME, Costs
 from uvmfree.machine.virtual.jitter import Jitter
-from uvmfree.machine.virtual.lines import Lines, Touched
+from uvmfree.machine.virtual.lines import Lines
 from uvmfree.machine.virtual.policies import CLOSED, Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
 
 
 class Taken:
-    """A lock as one caller takes it: the face of `threading.Lock`."""
+    """A lock as one caller takes it: the face of `threading.Lock`.
 
-    __slots__ = ("_lock", "acquire", "release")
+    => `freed_ns()`: when this caller last gave it back. The clock after a release is later: others may have run.
+    """
 
-    def __init__(self, lock: Fifo, acquire: Callable[..., bool], release: Callable[[], None]) -> None:
-        self._lock, self.acquire, self.release = lock, acquire, release
+    __slots__ = ("acquire", "freed_ns", "lock", "release")
+
+    def __init__(
+        self, lock: Fifo, acquire: Callable[..., bool], release: Callable[[], None], freed_ns: Callable[[], int]
+    ) -> None:
+        self.lock, self.acquire, self.release, self.freed_ns = lock, acquire, release, freed_ns
 
     def locked(self) -> bool:
-        """Whether somebody has it now."""
-        return self._lock.holder is not None
+        """Whether anybody holds the lock, in the order of events."""
+        return self.lock.holder is not None
 
     def __enter__(self) -> bool:
         return self.acquire()
@@ -73,7 +77,7 @@ class Prices:
             lines=ns(charge.lines),
             after=self._jitter.costs(ns(charge.after), f"{key}/after") if charge.after else None,
         )
-        return Taken(lock, acquire, release)
+        return Taken(lock, acquire, *release)
 
 
 def _own(
@@ -94,15 +98,18 @@ def _own(
             return True
         return acquire_any(blocking)
 
+    freed_ns = 0
+
     def release() -> None:
-        scheduler.now = lock.free_at = scheduler.now + hold()
+        nonlocal freed_ns
+        scheduler.now = lock.free_at = freed_ns = scheduler.now + hold()
         lock.holder = None
         if lock.crowd:
             lock.released()
         elif scheduler.cpu == home:
             lock.open_to = home
 
-    return Taken(lock, acquire, release)
+    return Taken(lock, acquire, release, lambda: freed_ns)
 
 
 def _acquire(
@@ -151,24 +158,26 @@ def _release(
     item_ns: int,
     lines: int,
     after: Callable[[], int] | None,
-) -> Callable[[], None]:
-    """Make the release; without a list that tells how many pages were touched it was one."""
+) -> tuple[Callable[[], None], Callable[[], int]]:
+    """Make the release, and what tells when it was; without a list that tells what was touched it was one page."""
+    freed_ns = 0
 
     def release() -> None:
+        nonlocal freed_ns
         ns = hold_ns + lines * lock.move
-        guarded = cast("Touched | None", lock.guarded)
+        guarded = lock.guarded
         if guarded is None:
             ns += page_ns
-        elif page_ns:
+        else:
             ns += pages.touched(guarded, page_ns, item_ns)
-        scheduler.now = lock.free_at = scheduler.now + ns
+        scheduler.now = lock.free_at = freed_ns = scheduler.now + ns
         lock.holder = None
         if lock.crowd:
             lock.released()
         if after is not None:
             scheduler.now += after()
 
-    return release
+    return release, lambda: freed_ns
 
 
 def _outside_time(scheduler: Scheduler, lock: Fifo) -> Taken:
@@ -193,4 +202,4 @@ def _outside_time(scheduler: Scheduler, lock: Fifo) -> Taken:
         if lock.crowd:
             lock.released()
 
-    return Taken(lock, acquire, release)
+    return Taken(lock, acquire, release, lambda: scheduler.now)

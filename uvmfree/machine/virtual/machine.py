@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from uvmfree.errors import ParamError
 from uvmfree.kern.lock import RawLock
@@ -24,8 +24,8 @@ from uvmfree.machine.face import Task
 from uvmfree.machine.virtual.checked import Journal
 from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.jitter import Jitter
-from uvmfree.machine.virtual.lines import Lines, VirtualRam, VirtualWords
-from uvmfree.machine.virtual.locks import Prices
+from uvmfree.machine.virtual.lines import Lines, Touched, VirtualRam, VirtualWords
+from uvmfree.machine.virtual.locks import Prices, Taken
 from uvmfree.machine.virtual.policies import POLICIES, Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
 from uvmfree.machine.virtual.strands import Place, Strand, kind_named
@@ -40,6 +40,9 @@ TICK_NS: Final = 100_000
 TICK_NS_MAX: Final = 100_000_000
 TICK_HOST_S: Final = 0.05
 """How often it shall ask by the host's clock. Ticks become longer or shorter for that; no other strand sees them."""
+
+LOOKS: Final = 16
+"""How often it is looked, within the time allowed, whether a lock has come free."""
 
 _UNFINISHED: Final[set[Scheduler]] = set()
 """Schedulers with strands that have not ended: collected, a greenlet would run on in the middle of another run."""
@@ -95,7 +98,7 @@ class VirtualMachine:
         self._made = 0
         main = Strand(self, "main", 0, -1, Place(), self._jitter.factors("main"))
         self.scheduler = Scheduler(kind, main, quantum_ns, check=check)
-        self._lines = Lines(self.scheduler, table)
+        self._lines = Lines(self.scheduler, table, self.costs.count("cold_after_pages"))
         self._prices = Prices(self.scheduler, self.costs, self._jitter, self._lines)
         self.journal = Journal(self.scheduler) if check else None
         self._wakeup_ns = self.costs.ns("wakeup")
@@ -216,7 +219,7 @@ class VirtualMachine:
         scheduler.now += round(ns * scheduler.current.jitter())
 
     def interrupts_held_back(self) -> AbstractContextManager[None]:
-        """Do nothing: an interrupt reaches the main strand where it waits, and no other (virtual/interrupt.py)."""
+        """Do nothing: while the main strand waits Ctrl-C is held back (virtual/interrupt.py)."""
         return nullcontext()
 
     def me(self) -> int:
@@ -230,17 +233,36 @@ class VirtualMutex(Mutex):
     def __init__(self, machine: VirtualMachine, rank: LockRank, index: int | None, **instruments: Any) -> None:
         super().__init__(rank, index, **instruments)
         policy = Fifo if index is not None else POLICIES[machine.lock]
-        self._prices, self._journal = machine._prices, machine.journal
+        self._prices, self._journal, self._sleep = machine._prices, machine.journal, machine.sleep
         self._lock = policy(machine.scheduler, self.name, machine.costs)
         if index is not None and index < machine.ncpus:
             self._lock.cpu = self._lock.open_to = index
-        self.freed_ns = lambda: self._lock.free_at
 
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it."""
         taken = self._prices.taken(self._lock, self.rank.name, caller, self.index)
         return taken if self._journal is None else self._journal.checked(self._lock, caller, taken)
 
+    def comes_free(self, timeout_s: float) -> bool:
+        """Whether nobody holds the mutex, or nobody does any more within `timeout_s`; neither counted nor checked."""
+        for _ in range(LOOKS):
+            if self._lock.holder is None:
+                return True
+            self._sleep(timeout_s / LOOKS)
+        return self._lock.holder is None
+
+    def wrest(self) -> None:
+        """Release the mutex in the place of a holder that has gone without doing so; for the end of a system."""
+        super().wrest()
+        if self._lock.holder is not None:
+            self._lock.drop()
+
+    def freed_ns_of(self, raw: RawLock) -> Callable[[], int] | None:
+        """Return what tells when this access of it was last over."""
+        return raw.freed_ns if isinstance(raw, Taken) else None
+
     def guards(self, touched: object) -> None:
-        """Let a hold cost what the list says that it touched."""
-        self._lock.guarded = touched
+        """Let a hold cost what the list says was touched from now on."""
+        guarded = cast("Touched", touched)
+        guarded.pages_touched = guarded.items_touched = 0
+        self._lock.guarded = guarded

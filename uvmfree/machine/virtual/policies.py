@@ -25,6 +25,7 @@ from typing import Final, Literal
 
 from uvmfree.errors import DeadlockError
 from uvmfree.machine.costs import Costs
+from uvmfree.machine.virtual.lines import Touched
 from uvmfree.machine.virtual.scheduler import NEVER, Scheduler
 from uvmfree.machine.virtual.strands import Strand
 
@@ -62,7 +63,7 @@ class Fifo:
         self.free_at = self.move = self.crowd = self.since = 0
         self.cpu = -1
         self.open_to = CLOSED
-        self.guarded: object | None = None
+        self.guarded: Touched | None = None
         self.queue: deque[Strand] = deque()
 
     @property
