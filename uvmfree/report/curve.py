@@ -57,7 +57,7 @@ def machine(curve: Curve) -> str:
 def seeds(curve: Curve) -> str:
     """Say what the seeds of a curve are."""
     found = curve.seeds
-    if len(found) > 2 and found == list(range(found[0], found[-1] + 1)):
+    if len(found) > 2 and found[-1] - found[0] == len(found) - 1:
         return f"seeds {found[0]} to {found[-1]}"
     return f"seed{'s' * (len(found) > 1)} {', '.join(map(str, found))}"
 
