@@ -154,7 +154,7 @@ def _strands() -> str:
     kind = kind_named(None).name
     if kind == "baton":
         click.echo(
-            "uvmfree: no greenlet for this interpreter: the strands of virtual time are threads that pass a baton, and "
+            "uvmfree: no greenlet for this interpreter: strands of virtual time are threads that pass a baton, and "
             "switch some 20 times slower; the results are the same",
             err=True,
         )
