@@ -25,8 +25,8 @@ CPUS = "1,2,4,8,16,32,64,128,256"
 CPUS_MAX = 512
 """As many as a virtual machine has at most."""
 
-FIRST_CPUS = "2,4,8,16,32,64"
-"""Of the curve with which the first command ends: within half a minute on two processors."""
+FIRST_CPUS = {"greenlet": "2,4,8,16,32,64", "baton": "4,16,64"}
+"""Of the curve with which the first command ends, by the kind of strands: within half a minute on two processors."""
 
 
 @click.command()
@@ -107,7 +107,8 @@ def scale(
     if think_ns is not None and kind == "trace":
         raise ArgumentError("--think: a trace has gaps of its own; it goes with a synthetic workload")
     traffic = Traffic(kind, trace_file) if think_ns is None else Traffic(kind, trace_file, think_ns)
-    cases = _cases(traffic, designs, _counts(cpus, traffic), costs, changes, lock, range(seed, seed + seeds), band)
+    cases = _cases(traffic, designs, counts_for(cpus, traffic), costs, changes, lock, range(seed, seed + seeds), band)
+    _strands()
     with first_signal_asks() as asked:
         curve = measured_curve(cases, asked, scheduler)
     if json_file is not None:
@@ -145,9 +146,22 @@ def first_curve(stop: Callable[[], bool]) -> Curve:
     from uvmfree.measure.scale import Traffic
 
     traffic = Traffic()
-    return measured_curve(
-        _cases(traffic, (), _counts(FIRST_CPUS, traffic), "xeon-2s", (), "ttas", range(1, 2), False), stop
-    )
+    counts = counts_for(FIRST_CPUS[_strands()], traffic)
+    return measured_curve(_cases(traffic, (), counts, "xeon-2s", (), "ttas", range(1, 2), False), stop)
+
+
+def _strands() -> str:
+    """Return what strands are made of here; where that is slow, say so on stderr."""
+    from uvmfree.machine.virtual.strands import kind_named
+
+    kind = kind_named(None).name
+    if kind == "baton":
+        click.echo(
+            "uvmfree: no greenlet for this interpreter: strands of virtual time are threads that pass a baton, and "
+            "switch some 20 times slower; the results are the same",
+            err=True,
+        )
+    return kind
 
 
 def _cases(
@@ -195,7 +209,7 @@ def _figures(costs: str, changes: tuple[str, ...]) -> tuple[str, dict[str, float
     return asked.name, {name: one.value for name, one in asked.figures.items() if one.value != own[name].value}
 
 
-def _counts(cpus: str, traffic: Traffic) -> list[int]:
+def counts_for(cpus: str, traffic: Traffic) -> list[int]:
     """Return the CPU counts that a workload can have; ArgumentError."""
     least = traffic.least_cpus()
     if cpus == CPUS:  # of a trace of three CPUs: 3, 6, 12 and so on

@@ -47,10 +47,14 @@ def unit_of(lines: Sequence[Line]) -> Unit:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a plot shows of a point. => `columns`: headings and cells of what its table has beside the figure."""
+    """What a plot shows of a point.
+
+    => `unit`, `column`: over its axis, and over its column in a table. `columns`: what the table has beside it.
+    """
 
     title: str
     unit: str
+    column: str
     of: Callable[[Point], float]
     columns: Sequence[tuple[str, Callable[[Point], float | None], Format]]
 
@@ -58,6 +62,7 @@ class Figure:
 WAITING: Final = Figure(
     "Share of the CPUs' time that goes into waiting for page locks",
     "waiting, % of all CPUs' time",
+    "waiting, %",
     lambda point: point.wait_share_percent,
     [("waited per page operation, ns", lambda point: _over(point.wait_ns, point.operations), number)],
 )
@@ -65,6 +70,7 @@ WAITING: Final = Figure(
 BUSY: Final = Figure(
     "How much of the time shared page locks are held",
     "shared locks held, % of the time",
+    "held, %",
     lambda point: point.busy_percent,
     [
         ("taken per page operation", lambda point: _over(point.shared_acquired, point.operations), number),
@@ -109,7 +115,7 @@ def share_table(figure: Figure, lines: Sequence[Line]) -> Table:
             values = [value for point in line.source.curve.at(line.label, ncpus) if (value := of(point)) is not None]
             yield shown(statistics.median(values)) if values else "-"
 
-    return _table(figure.title, lines, [figure.unit, *(heading for heading, _, _ in figure.columns)], cells)
+    return _table(figure.title, lines, [figure.column, *(heading for heading, _, _ in figure.columns)], cells)
 
 
 def _table(
