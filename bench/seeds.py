@@ -28,6 +28,7 @@ from typing import Any, Final
 from bench.harness import Claim, Record, host, table, write, write_json
 from tests.stress.hunt import NAMES, WAYS
 from uvmfree.cli.running import first_signal_asks
+from uvmfree.cli.stress import VIRTUAL_PAGES
 from uvmfree.machine.virtual.strands import greenlets_work
 from uvmfree.measure.executors import local
 from uvmfree.measure.host import host as host_facts
@@ -51,7 +52,7 @@ UNITS: Final[Mapping[str, str]] = {"virtual": "seeds", "schedules": "schedules",
 HUNT_S: Final = 600
 """How long one hunt may take on the host."""
 
-USUAL: Final = Options(seconds=SECONDS, machine=Virtual())
+USUAL: Final = Options(seconds=SECONDS, npages=VIRTUAL_PAGES, machine=Virtual())
 TINY: Final = Options(seconds=0.001, ncpus=1, npages=64, faults=(), machine=Virtual())
 """For a smoke run where strands are threads that pass a baton: it shows that the script works."""
 

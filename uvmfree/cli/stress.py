@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 
 THREADS_S, VIRTUAL_S = 10.0, 0.02
-"""How long a design is stressed by default: in virtual time some ten thousand operations of each CPU."""
+"""How long a design is stressed by default: in virtual time some thousand operations of each CPU."""
+
+THREADS_PAGES, VIRTUAL_PAGES = 2048, 1024
+"""Pages of RAM by default: few, so that memory is short; an audit walks all of them."""
 
 
 @click.command()
@@ -44,7 +47,7 @@ THREADS_S, VIRTUAL_S = 10.0, 0.02
 @click.option("--seed", type=int, metavar="N", help="Makes the programs of the CPUs. Default: another in each run.")
 @click.option("--cpus", type=int, metavar="N", default=4, show_default=True, help="Simulated CPUs.")
 @click.option("--design", "designs", multiple=True, metavar="NAME", help="May be repeated. Default: all, in turn.")
-@click.option("--npages", type=int, default=2048, show_default=True, help="Pages of RAM.")
+@click.option("--npages", type=int, help=f"Pages of RAM. Default: {THREADS_PAGES}; virtual: {VIRTUAL_PAGES}.")
 @click.option(
     "--faults",
     metavar="LIST",
@@ -66,7 +69,7 @@ def stress(
     seed: int | None,
     cpus: int,
     designs: tuple[str, ...],
-    npages: int,
+    npages: int | None,
     faults: str,
     settings: tuple[str, ...],
     vmstat: bool,
@@ -95,7 +98,7 @@ def stress(
             seconds=(VIRTUAL_S if kind == "virtual" else THREADS_S) if seconds is None else seconds,
             seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
             ncpus=cpus,
-            npages=npages,
+            npages=(VIRTUAL_PAGES if kind == "virtual" else THREADS_PAGES) if npages is None else npages,
             faults=parse_faults(faults),
             settings=settings,
             lockstat=selection is not None,
