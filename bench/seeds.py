@@ -47,7 +47,7 @@ SECONDS: Final = 0.02
 MOST: Final[Mapping[str, float]] = {"virtual": 20, "schedules": 3000, "threads": 10}
 """How many seeds, schedules and seconds a hunt has."""
 
-UNITS: Final[Mapping[str, str]] = {"virtual": "seeds", "schedules": "schedules", "threads": "s"}
+TITLES: Final = {"virtual": "virtual time, seeds", "schedules": "PCT, schedules", "threads": "threads, s"}
 
 HUNT_S: Final = 600
 """How long one hunt may take on the host."""
@@ -129,13 +129,13 @@ def _seeds(text: str, options: Options, *, keep: bool) -> list[Record]:
 def _bugs(only: str, ways: tuple[str, ...], most: Mapping[str, float], *, missing: bool) -> None:
     """Hunt bugs, each in a process of its own; keep each result as it comes."""
     kept = json.loads(BUGS_FILE.read_text()) if BUGS_FILE.exists() else {"bugs": {}}
-    kept |= _about("--bugs") | {"most": most, "seconds": SECONDS}
+    kept |= _about("--bugs") | {"seconds": SECONDS}
     hunts = [(name, way, most[way]) for name in NAMES if only in name for way in ways]
     if missing:
         hunts = [hunt for hunt in hunts if hunt[1] not in kept["bugs"].get(hunt[0], {})]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
         for (name, way, _), found in zip(hunts, executor.map(_hunted, hunts), strict=True):
-            kept["bugs"].setdefault(name, {})[way] = found
+            kept["bugs"].setdefault(name, {})[way] = found | {"most": most[way]}
             _keep(BUGS_FILE, kept)
             print(f"{name}, {way}: {found}", flush=True)
 
@@ -195,24 +195,25 @@ def _seed_lines(kept: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _bug_lines(kept: Mapping[str, Any]) -> Iterator[str]:
-    most, bugs = kept["most"], kept["bugs"]
+    bugs = kept["bugs"]
     counts = {way: sum("after" in found.get(way, {}) for found in bugs.values()) for way in WAYS}
-    yield f"Of {len(bugs)} seeded bugs, found by seeds in virtual time: {counts['virtual']}; by explored schedules:"
-    yield f"{counts['schedules']}; by one run on threads: {counts['threads']}."
+    asked = {way: sum("found" in found.get(way, {}) for found in bugs.values()) for way in WAYS}
+    yield "Seeded bugs found, of those that were hunted:"
+    yield ", ".join(f"{title} {counts[way]} of {asked[way]}" for way, title in TITLES.items() if asked[way]) + "."
     yield ""
-    yield "| seeded bug | virtual, seeds | schedules (PCT) | threads, s |"
+    yield f"| seeded bug | {' | '.join(TITLES.values())} |"
     yield "|---|---|---|---|"
     for name, found in bugs.items():
-        cells = " | ".join(_cell(found.get(way, {}), most[way]) for way in WAYS)
+        cells = " | ".join(_cell(found.get(way, {})) for way in WAYS)
         yield f"| {name.replace('_', ' ')} | {cells} |"
     yield ""
     yield from _source(kept)
 
 
-def _cell(found: Mapping[str, Any], most: float) -> str:
+def _cell(found: Mapping[str, Any]) -> str:
     if "after" in found:
         return f"{found['after']:g}"
-    return found.get("why") or (f"not in {most:g}" if "found" in found else "-")
+    return found.get("why") or (f"not in {found['most']:g}" if "found" in found else "-")
 
 
 def _source(kept: Mapping[str, Any]) -> Iterator[str]:
