@@ -114,6 +114,6 @@ BUGS: Final = (
         ),
         "waiters are told that a page was paged out before it is free",
         "they find nothing and sleep again beside a free page (R22)",
-        "anon/test_written.py::test_who_waits_for_a_pageout_is_woken_when_its_page_is_free",
+        "anon/test_pageout_wakeups.py::test_who_waits_for_a_pageout_is_woken_when_its_page_is_free",
     ),
 )

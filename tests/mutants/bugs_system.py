@@ -107,7 +107,7 @@ BUGS: Final = (
         (before("self.rate_limited += 1", "self._last_ns = now_ns"),),
         "each refused redistribution starts the gap anew",
         "the more often a struggling system asks, the longer it gets nothing (P10, Q11)",
-        "mechanism/test_gap.py::test_what_is_due_is_done_and_nothing_else",
+        "mechanism/test_redistribution_rate_limit.py::test_what_is_due_is_done_and_nothing_else",
     ),
     Mutant(
         "no rate limit",

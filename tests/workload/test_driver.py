@@ -2,7 +2,8 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -158,14 +159,18 @@ def test_a_stop_that_is_asked_for_is_a_stop(uvm: uvmfree.Uvm) -> None:
 
 
 def test_a_body_that_waits_in_vain_is_a_hang_and_not_for_ever() -> None:
+    class Never:
+        """An event that does not happen, after which all the time to wait for it has passed."""
+
+        def notify(self) -> None:
+            pass
+
+        def sleep_until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
+            return ready()
+
     class Hasty(ThreadsMachine):
-        """A second passes with every look at the clock."""
-
-        now_ns = 0
-
-        def clock_ns(self) -> int:
-            self.now_ns += 10**9
-            return self.now_ns
+        def event(self) -> Any:
+            return Never()
 
     with uvmfree.boot(Hasty(), npages=64, ncpus=1, redistribute_interval_s=3600) as uvm:
         with pytest.raises(DriveError, match="CPU 0 has waited 30 s for another CPU") as refusal:
