@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,23 @@ def test_what_the_observer_publishes_is_what_the_cpus_count(path: str) -> None:
         assert (read.design, read.npages, read.cached, read.ended) == ("percpu", 512, 1, False)
         assert read.alive()
         assert read.system["lag"] == 0
+
+
+def test_redistributions_are_those_that_moved_pages(path: str) -> None:
+    """One that was asked for, and not done since the last one was a moment ago, is none."""
+    param = replace(PARAM, ncpus=1, drain_retry=True, redistribute_min_gap_s=3600)
+    with kept(path, param) as file, uvmfree.boot(**asdict(param)) as uvm:
+        (cpu,) = uvm.cpus
+        pg = cpu.pagealloc()
+        assert pg is not None
+        cpu.pagefree(pg)
+        uvm.redistribute()
+        while cpu.pagealloc() is not None:
+            pass
+        assert cpu.pagealloc() is None
+        assert uvm.redistributions()["rate-limited"] > 0
+        file.publish(uvm, uvm.cached_pages(), 0)
+        assert CounterReader(path).read().system["redistributions"] == 1
 
 
 def test_the_end_of_a_run_can_be_seen_and_the_last_counters_stay(path: str) -> None:
