@@ -193,12 +193,10 @@ def test_nobody_else_may_read_a_successor_that_is_being_written(tmp_path: Path) 
 
 
 def test_a_file_whose_folder_is_closed_is_written_in_place() -> None:
-    """It may be written to, and cannot be replaced: as another user, since root may do everything.
-
-    => In /tmp, since the folders of a test run are closed to all other users.
-    """
+    """It may be written to, and cannot be replaced: as another user, since root may do everything."""
     if os.geteuid() != 0:
         pytest.skip("needs the right to become another user")
+    # Not where the other temporary files of tests are: nobody else may look in there.
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)

@@ -48,6 +48,12 @@ IN_KERN, IN_UVM, IN_CLI, IN_TESTS = "uvmfree/kern/a.py", "uvmfree/uvm/b.py", "uv
 LAZY_TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from uvmfree.kern import a\n"
 FROM_RANKS = "from uvmfree.kern.lockrank import XCALL\n"
 # Each checker, a tree that it lets pass, and trees that it must find fault with.
+THREADING = (
+    "uvmfree/machine/threads.py",
+    *(f"uvmfree/machine/virtual/{name}.py" for name in ("strands", "interrupt", "watchdog")),
+)
+"""Real threads, and what a virtual machine needs of the thread that it runs in."""
+
 CHECKS: dict[str, tuple[Checker, Files, list[Files]]] = {
     "layers": (
         layers,
@@ -82,12 +88,17 @@ CHECKS: dict[str, tuple[Checker, Files, list[Files]]] = {
         ],
     ),
     "threading": (
-        only_in("uvmfree/machine/threads.py", {"threading", "_thread"}),
-        {"uvmfree/machine/threads.py": "import threading", IN_TESTS: "import threading"},
-        [{IN_UVM: "import threading"}, {IN_CLI: "from threading import Lock"}, {IN_KERN: "import os, _thread"}],
+        only_in(THREADING, {"threading", "_thread"}),
+        {**dict.fromkeys(THREADING, "import threading"), IN_TESTS: "import threading"},
+        [
+            {"uvmfree/machine/virtual/locks.py": "import threading"},
+            {IN_UVM: "import threading"},
+            {IN_CLI: "from threading import Lock"},
+            {IN_KERN: "import os, _thread"},
+        ],
     ),
     "atomics": (
-        only_in("uvmfree/machine/words.py", {"atomics"}),
+        only_in(("uvmfree/machine/words.py",), {"atomics"}),
         {"uvmfree/machine/words.py": "import atomics"},
         [{IN_UVM: "import atomics.base"}, {IN_KERN: "def f():\n    from atomics import INT"}],
     ),

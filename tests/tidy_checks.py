@@ -128,15 +128,15 @@ def cycles(files: Files) -> list[str]:
     return found
 
 
-def only_in(home: str, modules: set[str]) -> Checker:
-    """Return the checker that nothing but `home` imports these modules."""
+def only_in(homes: tuple[str, ...], modules: set[str]) -> Checker:
+    """Return the checker that nothing but `homes` imports these modules."""
 
     def check(files: Files) -> list[str]:
         return [
             f"{path}:{line}: imports {module}"
             for path, tree in parsed(files, "uvmfree")
             for line, module, _ in imported(path, ast.walk(tree))
-            if module.split(".")[0] in modules and path != home
+            if module.split(".")[0] in modules and path not in homes
         ]
 
     return check

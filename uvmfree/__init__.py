@@ -31,6 +31,7 @@ TYPE_CHECKING = False  # type checkers take it for true; importing `typing` woul
 if TYPE_CHECKING:
     from typing import Any
 
+    from uvmfree.machine.virtual.machine import VirtualMachine
     from uvmfree.param import Param
     from uvmfree.uvm.boot import boot
     from uvmfree.uvm.page import Place, VmPage
@@ -60,6 +61,7 @@ __all__ = [
     "Traits",
     "Uvm",
     "UvmError",
+    "VirtualMachine",
     "VmPage",
     "XcallError",
     "XcallTimeout",
@@ -71,6 +73,7 @@ _HOMES = {
     "Place": "uvmfree.uvm.page",
     "Traits": "uvmfree.uvm.traits",
     "Uvm": "uvmfree.uvm.system",
+    "VirtualMachine": "uvmfree.machine.virtual.machine",
     "VmPage": "uvmfree.uvm.page",
     "boot": "uvmfree.uvm.boot",
 }

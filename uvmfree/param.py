@@ -14,10 +14,10 @@ PAGES_MAX: Final = 1 << 26
 
 SMALL_INTS: Final = 256
 """CPython keeps the integers up to 256 for ever and counts no references to them. Numbers that every CPU
-loads on its hot path (bucket, CPU) stay below, so that reading one touches no shared cache line."""
+loads on its hot path (a bucket's) stay below, so that reading one touches no shared cache line."""
 
-NCPUS_MAX: Final = SMALL_INTS // 2
-"""CPUs of one system."""
+NCPUS_MAX: Final = 512
+"""CPUs of one system. A CPU's own number may be above SMALL_INTS: only that CPU loads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,13 @@ SCRIPT_S = 60  # bound for one script on a busy machine; alone the longest takes
 
 IDS = {
     "floor.py": ["floor-ratio"],
+    "virtual_speed.py": [
+        "virtual-switch",
+        "virtual-fpageqlock-16",
+        "virtual-fpageqlock-256",
+        "virtual-local-hits",
+        "virtual-event-growth",
+    ],
     "local_hit.py": ["local-hit-shared-locks", "local-hit-atomics"],
     "scaling.py": ["scaling-2cpu", "percpu-over-fpageqlock-2cpu"],
     "contention.py": ["global-lock-per-op-ratio"] * 4,  # refill 1 and 32, each as booted and paced
@@ -27,6 +34,14 @@ IDS = {
     "lockstat_cost.py": ["lockstat-cost-percent"],
     "observer_cost.py": ["observer-cost-percent"],
     "counter_cost.py": ["counter-over-lock-pair", "counter-over-lock-2cpu"],
+    "native.py": ["native-2-threads-off-percent"],
+    "predict.py": [
+        "predict-md1-off-percent",
+        "predict-mcs-saturation-ratio",
+        "predict-mcs-128-over-8",
+        "predict-ticket-128-over-8",
+        "predict-half-of-linear-off-percent",
+    ],
     "startup.py": ["startup-import-ms", "startup-help-ms"],
     "pressure.py": [
         "pressure-longest-sleep-beside-free-ms",

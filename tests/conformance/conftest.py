@@ -32,11 +32,14 @@ class Contender:
     design: str
     options: dict[str, Any] = field(default_factory=dict)
     lockdebug: bool = False
+    virtual: bool = False
 
     @property
     def name(self) -> str:
         options = [f"{name}={value}" for name, value in self.options.items()]
-        return "-".join([self.design.rpartition(":")[2], *options, *["lockdebug"] * self.lockdebug])
+        return "-".join(
+            [self.design.rpartition(":")[2], *options, *["lockdebug"] * self.lockdebug, *["virtual"] * self.virtual]
+        )
 
     def traits(self, **tunables: Any) -> uvmfree.Traits:
         param = uvmfree.Param(**SMALL | tunables | self.options | {"design": self.design})
@@ -45,6 +48,9 @@ class Contender:
     def boot(self, *machine: Any, **tunables: Any) -> uvmfree.Uvm:
         npages = tunables.get("npages", SMALL["npages"]) * self.traits().refill
         told = {"npages": npages, "design": self.design, "lockdebug": self.lockdebug}
+        if self.virtual and not machine:
+            ncpus, lockstat = tunables.get("ncpus", SMALL["ncpus"]), tunables.get("lockstat", False)
+            machine = (uvmfree.VirtualMachine(ncpus=ncpus, lockstat=lockstat, lockdebug=self.lockdebug, check=True),)
         return uvmfree.boot(*machine, **SMALL | tunables | self.options | told)
 
 
@@ -53,12 +59,14 @@ XNU_LIKE = Contender("tests.conformance.xnu_like:XnuLike", lockdebug=True)
 
 CONTENDERS = [
     *[Contender(design, lockdebug=checked) for design in uvmfree.DESIGNS for checked in (False, True)],
+    *[Contender(design, lockdebug=True, virtual=True) for design in uvmfree.DESIGNS],
     Contender("percpu", {"search": "colour", "count_cached": True}, lockdebug=True),
     Contender("percpu", {"refill": 4, "hoard_max": 8, "drain_retry": True}, lockdebug=True),
     LINUX_LIKE,
     XNU_LIKE,
 ]
-"""Every design as it is, with plain and with checked locks; the proposal with options; two that are like neither."""
+"""Every design as it is, with plain and with checked locks, and in virtual time; the proposal with options; two that
+are like neither."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

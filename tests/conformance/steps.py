@@ -1,13 +1,38 @@
 """Steps that many tests of the designs take."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import uvmfree
+from tests.kern.tasks import begin, void
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import PG_BUSY, PG_CLEAN, PG_FAKE, PG_ZERO, Place, VmPage
+
+
+def running(uvm: uvmfree.Uvm) -> str:
+    """Return the name of the thread, or the strand, that calls."""
+    machine = uvm.machine
+    if isinstance(machine, uvmfree.VirtualMachine):
+        return str(machine.scheduler.current.name)
+    return threading.current_thread().name
+
+
+def begin_on(uvm: uvmfree.Uvm, body: Callable[[], object], cpu: int | None = None) -> Any:
+    """Start a thread, or a strand of that CPU."""
+    if isinstance(uvm.machine, uvmfree.VirtualMachine):
+        return uvm.machine.spawn("body", lambda: void(body()), cpu)
+    return begin(body)
+
+
+def alive(uvm: uvmfree.Uvm) -> list[str]:
+    """Return the names of all threads, or strands, that have not ended."""
+    machine = uvm.machine
+    if isinstance(machine, uvmfree.VirtualMachine):
+        return [strand.name for strand in machine.scheduler.strands.values()]
+    return [thread.name for thread in threading.enumerate()]
 
 
 def asks(claim: Callable[[uvmfree.Traits], object]) -> pytest.MarkDecorator:

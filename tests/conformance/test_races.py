@@ -7,8 +7,8 @@ import pytest
 
 import uvmfree
 from tests.conformance.conftest import Boot
-from tests.conformance.steps import all_free, by_frame
-from tests.kern.tasks import WORK_S, begin, finish
+from tests.conformance.steps import all_free, begin_on, by_frame
+from tests.kern.tasks import WORK_S, finish
 
 STEPS = 400
 CPUS = 3
@@ -36,7 +36,7 @@ class Held:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_no_page_is_lost_or_had_twice_whatever_happens_at_once(boot: Boot, seed: int) -> None:
-    """R3 and R13: real threads allocate, and free what others allocated; meanwhile pages are redistributed, taken by
+    """R3 and R13: threads allocate, and free what others allocated; meanwhile pages are redistributed, taken by
     frame, recoloured, and a CPU comes, goes and changes its player (Q13).
     """
     uvm = boot(npages=128, ncpus=CPUS + 1, nfreelists=2, redistribute_interval_s=0.001, drain_retry=True)
@@ -69,7 +69,8 @@ def test_no_page_is_lost_or_had_twice_whatever_happens_at_once(boot: Boot, seed:
                 uvm.attach(CPUS)
 
     with uvm:
-        finish(*[begin(lambda index=index: work(index)) for index in range(CPUS)], begin(stir), wait_s=WORK_S)
+        players = [begin_on(uvm, lambda index=index: work(index), index) for index in range(CPUS)]
+        finish(*players, begin_on(uvm, stir), wait_s=WORK_S)
         uvm.audit()
         while pg := held.pop():
             uvm.cpus[0].pagefree(pg)

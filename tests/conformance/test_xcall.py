@@ -1,13 +1,11 @@
 """Cross-calls and the xc threads of a booted system, in every design."""
 
-import threading
-
 import pytest
 
 import uvmfree
 from tests.conformance.conftest import Boot
-from tests.conformance.steps import by_frame, free_all, take
-from tests.kern.tasks import WAIT_S, await_event
+from tests.conformance.steps import alive, by_frame, free_all, running, take
+from tests.kern.tasks import WAIT_S
 from tests.uvm.machines import ClockMachine
 
 TICKS = 20
@@ -20,7 +18,7 @@ def test_a_call_is_given_the_cpu_that_it_runs_on(boot: Boot) -> None:
     seen: list[tuple[int, str]] = []
 
     def call(cpu: uvmfree.uvm.allocator.Cpu) -> None:
-        seen.append((cpu.index, threading.current_thread().name))
+        seen.append((cpu.index, running(uvm)))
         pages = [take(cpu, zero=True) for _ in range(5)]
         free_all(cpu, pages)
 
@@ -105,20 +103,24 @@ def test_an_idle_system_gets_its_cached_pages_back_by_itself(boot: Boot) -> None
 def test_a_call_that_hangs_does_not_hang_the_end_of_the_system(boot: Boot) -> None:
     """R30: close() is bounded and names the thread; the system is closed all the same."""
     uvm = boot()
-    go, hangs = threading.Event(), threading.Event()
+    moved = uvm.machine.event()
+    begun: list[bool] = []
+    go: list[bool] = []
 
     def hang(cpu: object) -> None:
-        hangs.set()
-        go.wait(4 * WAIT_S)
+        begun.append(True)
+        moved.notify()
+        moved.sleep_until(lambda: bool(go), 4 * WAIT_S)
 
     with uvm:
         uvm.xcall.unicast(hang, 1)
-        await_event(hangs)
+        assert moved.sleep_until(lambda: bool(begun), WAIT_S)
         try:
             with pytest.raises(uvmfree.HangError, match="xc/1"):
                 uvm.xcall.close(timeout_s=0.01)
         finally:
-            go.set()
+            go.append(True)
+            moved.notify()
     with pytest.raises(uvmfree.ClosedError):
         uvm.cpus[0].pagealloc()
 
@@ -127,6 +129,6 @@ def test_the_threads_end_with_the_block_and_may_not_be_started_twice(boot: Boot)
     uvm = boot()
     names = {"xc/0", "xc/1"}
     with uvm, uvm:
-        assert {thread.name for thread in threading.enumerate()} >= names
-        assert sum(thread.name in names for thread in threading.enumerate()) == 2
-    assert not {thread.name for thread in threading.enumerate()} & names
+        assert set(alive(uvm)) >= names
+        assert sum(name in names for name in alive(uvm)) == 2
+    assert not set(alive(uvm)) & names

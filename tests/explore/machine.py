@@ -15,12 +15,14 @@ not explore is modelled here:
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.threads import MappedRam, OsThread
+
+T = TypeVar("T")
 
 NS = 1_000_000_000
 READINGS = 300
@@ -195,6 +197,9 @@ class ExploreMachine:
 
     def ram(self, nbytes: int) -> MappedRam:
         return MappedRam(nbytes)
+
+    def lined(self, cls: type[T], field: str) -> type[T]:
+        return cls
 
     def event(self) -> "SteppedEvent":
         return SteppedEvent(self)

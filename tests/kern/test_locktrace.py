@@ -141,7 +141,7 @@ class Scripted:
 def test_slices_of_one_lock_touch_and_do_not_overlap() -> None:
     """On a clock that moves by 10 ns with each look: a wait, its hold at once after it, and a hold without a wait."""
     clock = itertools.count(10, 10)
-    handle = TracingHandle(Scripted(1), "L", "c", lambda: next(clock), lambda: "cpu/0")
+    handle = TracingHandle(Scripted(1), "L", "c", lambda: next(clock), None, lambda: "cpu/0")
     handle.acquire()
     handle.release()
     handle.acquire()

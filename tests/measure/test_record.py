@@ -130,7 +130,7 @@ def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("runs", 0, "redistributions", "timer", value=[]), "redistributions.timer: must be a whole number"),
         (lambda d: d["host"].pop("gil"), "host: has no 'gil'"),
         (put("host", "moon", value=1), "host: has 'moon', which is no field of a record"),
-        (put("param", "ncpus", value=1000), "param: ncpus=1000: must be from 1 to 128"),
+        (put("param", "ncpus", value=1000), "param: ncpus=1000: must be from 1 to 512"),
         (put("workload", "linux_moved_per_op", value="?"), "linux_moved_per_op: must be a number"),
         (
             put("runs", 0, "locks", 0, "wait_hist", value=[1]),

@@ -18,7 +18,8 @@ from tests.model.model import Model
 from tests.model.operations import Op
 from tests.model.page_operations import By, Free, Run
 from tests.model.ranged import scattered
-from tests.model.turns import Turn, TurnsMachine
+from tests.model.turns import TurnsMachine
+from tests.model.virtual import VirtualTurns
 from uvmfree.uvm.allocator import Lwp
 
 NCPUS = 4
@@ -42,6 +43,7 @@ class Beside(RuleBasedStateMachine):
     """The state, and how a step is taken; the rules are in page_rules.py and system_rules.py."""
 
     variant: ClassVar[dict[str, Any]]
+    turns: ClassVar[type[TurnsMachine | VirtualTurns]] = TurnsMachine
 
     @initialize(
         ncolors=st.sampled_from([2, 4, 1, 8]),
@@ -51,7 +53,7 @@ class Beside(RuleBasedStateMachine):
     )
     def boot(self, ncolors: int, nfreelists: int, spread: list[tuple[int, int]], held: int) -> None:
         """Boot, let pages be freed here and there, and others be held: caches are full, memory is short."""
-        self.machine = TurnsMachine()
+        self.machine = self.turns()
         tunables = BOOT | {"ncolors": ncolors, "nfreelists": nfreelists} | self.variant
         self.uvm = uvmfree.boot(self.machine, **tunables)
         self.model: Model = MODELS[self.uvm.param.design](self.uvm.param)
@@ -61,7 +63,7 @@ class Beside(RuleBasedStateMachine):
         self.table = Table(self.uvm, NCPUS)
         for hands in self.table.hands:
             hands.held = self.table.hands[0].held  # whoever took a page, any CPU may free it
-        self.sleepers: list[Turn] = []
+        self.sleepers: list[Any] = []
         self.woken: list[bool] = []
         self.uvm.__enter__()
         self.settle()

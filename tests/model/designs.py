@@ -58,7 +58,8 @@ class FpageqlockModel(Model):
 
     def bequeath(self, cpu: int, heir: int) -> None:
         for where in [where for where in self.lists if where.owner == cpu]:
-            self.lists[where._replace(owner=heir)] += self.lists.pop(where)
+            left = self.lists.pop(where)
+            self.lists[where._replace(owner=heir)][:0] = left  # below what the heir has used itself
 
     def places(self) -> "dict[int, tuple[str, int | None, bool]]":
         return {

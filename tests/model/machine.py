@@ -8,6 +8,8 @@ from typing import Any
 from tests.mechanism.rig import VARIANTS as PLAIN
 from tests.model.page_rules import PageRules
 from tests.model.system_rules import SystemRules
+from tests.model.turns import TurnsMachine
+from tests.model.virtual import VirtualTurns
 
 VARIANTS: dict[str, dict[str, Any]] = {
     **PLAIN,
@@ -21,9 +23,10 @@ class UvmMachine(PageRules, SystemRules):
     """All rules."""
 
 
-def machine_for(variant: dict[str, Any]) -> type[UvmMachine]:
-    """Return the state machine for a system booted with these tunables.
+def machine_for(variant: dict[str, Any], turns: type[TurnsMachine | VirtualTurns] = TurnsMachine) -> type[UvmMachine]:
+    """Return the state machine for a system booted with these tunables, on such a machine.
 
     => Hypothesis prints a failure as `state = NAME()` and the steps that follow; the name makes that run as it is.
     """
-    return type(f"machine_for({variant})", (UvmMachine,), {"variant": variant})
+    of = f"{variant}" if turns is TurnsMachine else f"{variant}, {turns.__name__}"
+    return type(f"machine_for({of})", (UvmMachine,), {"variant": variant, "turns": turns})

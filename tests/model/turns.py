@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
@@ -18,6 +19,8 @@ from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.threads import MappedRam
 from uvmfree.machine.words import CounterPage
+
+T = TypeVar("T")
 
 TURNS_MAX = 10_000
 """Turns until the test's own thread has its next one: far more than anything here takes."""
@@ -149,6 +152,9 @@ class TurnsMachine:
 
     def ram(self, nbytes: int) -> MappedRam:
         return MappedRam(nbytes)
+
+    def lined(self, cls: type[T], field: str) -> type[T]:
+        return cls
 
     def event(self) -> "TurnsEvent":
         return TurnsEvent(self)

@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 import uvmfree
-from uvmfree.param import PAGES_MAX, SMALL_INTS, Param
+from uvmfree.param import NCPUS_MAX, PAGES_MAX, SMALL_INTS, Param
 
 # field, value, what else the tunables are, a part of the limit
 OUT_OF_RANGE: list[tuple[str, object, dict[str, object], str]] = [
@@ -20,7 +20,7 @@ OUT_OF_RANGE: list[tuple[str, object, dict[str, object], str]] = [
     ("pagesize", 0, {}, "power of two"),
     ("pagesize", -4096, {}, "power of two"),
     ("ncpus", 0, {}, "from 1 to"),
-    ("ncpus", SMALL_INTS // 2 + 1, {}, f"to {SMALL_INTS // 2}"),
+    ("ncpus", NCPUS_MAX + 1, {}, f"to {NCPUS_MAX}"),
     ("ncolors", 0, {}, "power of two from 1"),
     ("ncolors", 3, {}, "power of two"),
     ("ncolors", -8, {}, "power of two"),
@@ -82,7 +82,7 @@ def test_wrong_type(field: str, value: object) -> None:
     [
         {"npages": 7, "ncpus": 1},
         {"npages": 22, "ncpus": 4},
-        {"npages": 5 * SMALL_INTS, "ncpus": SMALL_INTS // 2, "ncolors": 1},
+        {"npages": 6 * NCPUS_MAX, "ncpus": NCPUS_MAX, "ncolors": 1},
         {"ncolors": SMALL_INTS, "npages": 300},
         {"ncolors": SMALL_INTS // 8, "nfreelists": 8, "npages": 300},
         {"pagesize": 512, "npages": 64},

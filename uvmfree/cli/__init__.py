@@ -16,8 +16,10 @@ import click
 
 from uvmfree.cli.bench import bench
 from uvmfree.cli.compare import compare
+from uvmfree.cli.costs import costs
 from uvmfree.cli.report import report
 from uvmfree.cli.running import Interrupted
+from uvmfree.cli.scale import scale
 from uvmfree.cli.status import BAD_INPUT, BROKEN, READER_GONE
 from uvmfree.cli.stdio import guard_streams
 from uvmfree.cli.stress import stress
@@ -34,7 +36,7 @@ def cli() -> None:
     """NetBSD's page allocator before and after splitting uvm_fpageqlock, on real threads and real page traffic."""
 
 
-for command in (bench, compare, report, stress, sweep, top, trace, usl):
+for command in (bench, compare, costs, report, scale, stress, sweep, top, trace, usl):
     cli.add_command(command)
 
 

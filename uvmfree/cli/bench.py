@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_options
@@ -131,6 +132,8 @@ def bench(
         write_json("--format json", "-", locks)
     elif exports.json_file != "-":
         _print_bench(result, vmstat, lock_format, selection)
+        if not result.interrupted and _is_first_command():
+            _print_curve()
     if result.interrupted:
         runs = plural(len(result.runs), "run")
         click.echo(f"uvmfree: interrupted after {runs}; what was measured is above", err=True)
@@ -139,6 +142,26 @@ def bench(
         times = plural(false_oom, "time")
         click.echo(f"uvmfree: out of memory {times} while there was some to be had or reclaimed", err=True)
         sys.exit(BROKEN)
+
+
+def _is_first_command() -> bool:
+    """Whether nothing at all was asked for: then the question of more CPUs is answered, too."""
+    context = click.get_current_context()
+    return all(context.get_parameter_source(name) is ParameterSource.DEFAULT for name in context.params)
+
+
+def _print_curve() -> None:
+    """Print how the designs scale, which real threads on this host cannot show."""
+    from uvmfree.cli.scale import first_curve
+    from uvmfree.report.curve import lines
+
+    with first_signal_asks() as asked:
+        curve = first_curve(asked)
+    click.echo()
+    for line in lines(curve):
+        click.echo(line)
+    if curve.interrupted:
+        sys.exit(asked.status)
 
 
 def _counted_locks(result: Record) -> dict[str, tuple[list[LockStat], float]]:

@@ -45,6 +45,7 @@ class TracingHandle:
         "_acquired",
         "_caller",
         "_clock_ns",
+        "_freed_ns",
         "_held_since_ns",
         "_holds",
         "_name",
@@ -59,11 +60,17 @@ class TracingHandle:
     )
 
     def __init__(
-        self, raw: RawLock, name: str, caller: str, clock_ns: Callable[[], int], thread_name: Callable[[], str]
+        self,
+        raw: RawLock,
+        name: str,
+        caller: str,
+        clock_ns: Callable[[], int],
+        freed_ns: Callable[[], int] | None,
+        thread_name: Callable[[], str],
     ) -> None:
         self._name, self._caller = name, caller
         self._raw_acquire, self._raw_release = raw.acquire, raw.release
-        self._clock_ns, self._thread_name = clock_ns, thread_name
+        self._clock_ns, self._freed_ns, self._thread_name = clock_ns, freed_ns, thread_name
         self._waits, self._holds, self._wait_hist = Times(), Times(), [0] * WAIT_BUCKETS
         self._acquired = self._held_since_ns = self.dropped = 0
         self._taken_by = ""
@@ -85,7 +92,7 @@ class TracingHandle:
         wait_ns = now_ns - began_ns
         self._waits.add(wait_ns)
         self._wait_hist[min(wait_ns.bit_length(), WAIT_BUCKETS - 1)] += 1
-        self._keep(False, began_ns, now_ns)
+        self._keep(self._taken_by, False, began_ns, now_ns)
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free; only a success is counted and traced."""
@@ -96,10 +103,13 @@ class TracingHandle:
 
     def release(self) -> None:
         """Give the lock back, and trace the hold."""
-        now_ns = self._clock_ns()
-        self._holds.add(now_ns - self._held_since_ns)
-        self._keep(True, self._held_since_ns, now_ns)
-        self._raw_release()
+        since_ns, taken_by = self._held_since_ns, self._taken_by
+        if self._freed_ns is None:
+            self._held(taken_by, since_ns, self._clock_ns())
+            self._raw_release()
+        else:  # it is told afterwards: kern/lockstat.py
+            self._raw_release()
+            self._held(taken_by, since_ns, self._freed_ns())
 
     def snapshot(self) -> LockStat:
         """Return the counts as they stand; a holder's newest may be missing."""
@@ -127,9 +137,13 @@ class TracingHandle:
         self._taken_by = self._thread_name()
         self._acquired += 1
 
-    def _keep(self, held: bool, began_ns: int, ended_ns: int) -> None:
+    def _held(self, taken_by: str, since_ns: int, now_ns: int) -> None:
+        self._holds.add(now_ns - since_ns)
+        self._keep(taken_by, True, since_ns, now_ns)
+
+    def _keep(self, taken_by: str, held: bool, began_ns: int, ended_ns: int) -> None:
         if len(self._raw_slices) < LIMIT:
-            self._raw_slices.append((self._taken_by, held, began_ns, ended_ns))
+            self._raw_slices.append((taken_by, held, began_ns, ended_ns))
         else:
             self.dropped += 1
 
@@ -142,9 +156,16 @@ class LockTrace:
         self._thread_name = thread_name
         self._handles: list[TracingHandle] = []
 
-    def handle(self, raw: RawLock, name: str, caller: str, clock_ns: Callable[[], int]) -> TracingHandle:
+    def handle(
+        self,
+        raw: RawLock,
+        name: str,
+        caller: str,
+        clock_ns: Callable[[], int],
+        freed_ns: Callable[[], int] | None = None,
+    ) -> TracingHandle:
         """Make a handle that traces, and remember it."""
-        handle = TracingHandle(raw, name, caller, clock_ns, self._thread_name)
+        handle = TracingHandle(raw, name, caller, clock_ns, freed_ns, self._thread_name)
         with self._lock:
             self._handles.append(handle)
         return handle

@@ -64,12 +64,12 @@ class Mutex:
 
     def handle(self, caller: str) -> LockHandle:
         """Make a handle whose acquisitions are counted under `caller`, a name as lockstat(8) prints it."""
-        raw = self._raw
+        raw = self.raw_for(caller)
         handle = LockHandle(raw.acquire, partial(raw.acquire, False), raw.release, self)
         counting: CountingHandle | TracingHandle | None = None
         if self._lockstat:
             new = CountingHandle if self._trace is None else self._trace.handle
-            counting = new(raw, self.name, caller, self._clock_ns)
+            counting = new(raw, self.name, caller, self._clock_ns, self.freed_ns_of(raw))
             handle = LockHandle(counting.acquire, counting.try_acquire, counting.release, self)
         if self._watch is not None and self._watched is not None:
             wait = handle.acquire if counting is None else counting.wait
@@ -82,6 +82,17 @@ class Mutex:
             with self._registry:
                 self._counting[handle] = counting
         return handle
+
+    def raw_for(self, caller: str) -> RawLock:
+        """Return the lock as this caller takes it: a Machine may charge callers differently."""
+        return self._raw
+
+    def freed_ns_of(self, raw: RawLock) -> Callable[[], int] | None:
+        """Return what tells when that lock was last given back, of a Machine that charges a hold only then."""
+        return None
+
+    def guards(self, touched: object) -> None:
+        """Note which list the mutex guards, for a Machine that charges what is touched under it (uvm/freelist.py)."""
 
     def retire(self, handle: LockHandle) -> None:
         """Fold the counts of a handle that is no longer used into the mutex's own."""

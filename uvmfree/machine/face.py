@@ -9,12 +9,14 @@ Prior art: the `Engine` seam of shuttle and loom, which swap the primitives unde
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.words import CounterPage
+
+T = TypeVar("T")
 
 
 class Task(Protocol):
@@ -78,6 +80,9 @@ class Machine(Protocol):
 
     def ram(self, nbytes: int) -> Ram:
         """Make RAM."""
+
+    def lined(self, cls: type[T], field: str) -> type[T]:
+        """Return `cls`, or a subclass whose objects are a cache line each that follows who stores to `field`."""
 
     def spawn(self, name: str, body: Callable[[], None], cpu: int | None = None) -> Task:
         """Start a task that runs `body` to its end; `cpu`: the simulated CPU that it is bound to, if it is to one."""

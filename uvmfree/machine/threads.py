@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from uvmfree.kern.interrupt import interrupts_held_back
 from uvmfree.kern.lock import RawLock
@@ -23,6 +23,8 @@ from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.face import Task
 from uvmfree.machine.words import CounterPage
+
+T = TypeVar("T")
 
 SPINS: Final = 200
 """Polls before a waiting thread sleeps: about the 50 us for which it sleeps then, so it never wastes over half."""
@@ -91,6 +93,10 @@ class ThreadsMachine:
     def ram(self, nbytes: int) -> "MappedRam":
         """Map memory of this process's own."""
         return MappedRam(nbytes)
+
+    def lined(self, cls: type[T], field: str) -> type[T]:
+        """Return `cls`: the host has cache lines of its own."""
+        return cls
 
     def spawn(self, name: str, body: Callable[[], None], cpu: int | None = None) -> "OsThread":
         """Start an OS thread that runs `body`; the host decides on which processor."""

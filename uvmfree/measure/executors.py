@@ -22,11 +22,11 @@ REACH_S: Final = 4.0
 
 
 @contextmanager
-def local() -> Iterator[tuple[Executor, int]]:
-    """Yield an executor of one process, and 1: how many cells it can measure at once.
+def local(processes: int = 1) -> Iterator[tuple[Executor, int]]:
+    """Yield an executor of some processes, and their number: how many cells it can measure at once.
 
-    => A process of its own, begun anew: threads of this one, and what it has imported, do not disturb it. At the end
-       a cell that is still being measured is given up. It ends with this process, however that ends.
+    => Processes of their own, begun anew: threads of this one, and what it has imported, do not disturb them. At the
+       end a cell that is still being measured is given up. They end with this process, however that ends.
     => WorkerLostError if the process is ended by somebody else.
     """
     context = multiprocessing.get_context("spawn")
@@ -35,12 +35,14 @@ def local() -> Iterator[tuple[Executor, int]]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL)
     try:
         stop = context.Event()
-        executor = ProcessPoolExecutor(1, mp_context=context, initializer=Worker.begin, initargs=(stop, os.getpid()))
+        executor = ProcessPoolExecutor(
+            processes, mp_context=context, initializer=Worker.begin, initargs=(stop, os.getpid())
+        )
         executor.submit(os.getpid)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
-        yield executor, 1
+        yield executor, processes
     except BrokenExecutor:
         raise WorkerLostError(
             "the process that measured was killed, perhaps for want of memory; the same command goes on"

@@ -12,7 +12,7 @@ so unlinking costs O(1) on average and a list is never more than half ghosts.
 Source: struct pgfreelist, pgflbucket in sys/uvm/uvm_pglist.h of NetBSD 9.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -150,10 +150,15 @@ class GlobalFreelist:
 
     => `npages[queue]` counts the pages on it. uvmexp.free follows that count, by an atomic update after the lock
        is dropped; under the lock this is the exact one.
+    => `pages_touched` and `items_touched` count pages that were moved singly and runs that were moved by pointer:
+       what a hold of the lock costs. `taken`: the last pages that were moved singly though nothing was stored to
+       them here. Whoever asks may set all three back, under the lock (Mutex.guards).
     """
 
     def __init__(self, nfreelists: int, ncolors: int) -> None:
         self._nfreelists = nfreelists
+        self.pages_touched = self.items_touched = 0
+        self.taken: Sequence[Sequence[VmPage]] = ()
         self.npages = [0] * NQUEUES
         self.recolor(ncolors)
 
@@ -173,6 +178,7 @@ class GlobalFreelist:
         """Put a page at the head of its bucket."""
         self.buckets[queue][pg.free_list][pg.color].push(pg)
         self.npages[queue] += 1
+        self.pages_touched += 1
 
     def pop(self, free_list: int, start_color: int, queues: tuple[int, ...], span: int) -> tuple[VmPage, int] | None:
         """Take one page: `span` colours in rotation from `start_color`, in each the queues in order (R9).
@@ -185,6 +191,7 @@ class GlobalFreelist:
                 pg = self.buckets[queue][free_list][color].pop()
                 if pg is not None:
                     self.npages[queue] -= 1
+                    self.pages_touched += 1
                     return pg, queue
         return None
 
@@ -203,12 +210,15 @@ class GlobalFreelist:
                 batches.append(batch)
             left -= len(batch)
         self.npages[queue] -= n - left
+        self.pages_touched += n - left
+        self.taken = batches
         return batches
 
     def splice(self, pages: PageList, free_list: int, color: int) -> None:
         """Put a CPU's whole list at the head of its bucket (P8); O(1)."""
         self.npages[pages.queue] += len(pages)
         self.buckets[pages.queue][free_list][color].splice(pages)
+        self.items_touched += 1
 
     def unlink(self, pg: VmPage) -> None:
         """Take a page of the list out of the middle; O(1) on average."""
@@ -216,6 +226,7 @@ class GlobalFreelist:
         queue = pg.list.queue
         self.buckets[queue][pg.free_list][pg.color].unlink(pg)
         self.npages[queue] -= 1
+        self.pages_touched += 1
 
     def clear(self) -> None:
         """Let go of all pages; for the end of a system."""

@@ -43,12 +43,18 @@ class PhysMem:
     """The pages of a system and the RAM that holds their bytes.
 
     => Segments are in ascending order, do not overlap, and start at frame 0 or above.
-    => `make_ram(nbytes)` makes the RAM (Machine.ram). `system` is the token that every page of it carries.
+    => `make_ram(nbytes)` makes the RAM (Machine.ram). `page`: what its pages are (Machine.lined).
+    => `system` is the token that every page of it carries.
     => All is immutable after boot, but for the bytes: those belong to the page's holder.
     """
 
     def __init__(
-        self, segments: Sequence[PhysSeg], ncolors: int, pagesize: int, make_ram: Callable[[int], Ram]
+        self,
+        segments: Sequence[PhysSeg],
+        ncolors: int,
+        pagesize: int,
+        make_ram: Callable[[int], Ram],
+        page: type[VmPage] = VmPage,
     ) -> None:
         self.segments = tuple(segments)
         self.pagesize = pagesize
@@ -62,7 +68,7 @@ class PhysMem:
             for seg in self.segments:
                 free_list, system = seg.free_list, self.system
                 self._segment_pages.append(
-                    [VmPage(pfn, pfn & colormask, free_list, system) for pfn in range(seg.start, seg.end)]
+                    [page(pfn, pfn & colormask, free_list, system) for pfn in range(seg.start, seg.end)]
                 )
         finally:
             if collecting:

@@ -53,10 +53,10 @@ class Uvm(Counted):
 
     def __init__(self, param: Param, machine: Machine, design: type[Design]) -> None:
         """Boot: lay out memory, put all pages on free lists. Use boot() instead."""
-        self.param = param
-        self.machine = machine
+        self.param, self.machine = param, machine
         self.traits = design.traits(param)
-        self.physmem = PhysMem(split(param.npages, param.nfreelists), param.ncolors, param.pagesize, machine.ram)
+        segments, page = split(param.npages, param.nfreelists), machine.lined(VmPage, "list")
+        self.physmem = PhysMem(segments, param.ncolors, param.pagesize, machine.ram, page)
         self.events = EventLog(machine.raw_lock, machine.clock_ns)
         self._counters = machine.counters(COUNTERS)
         self._players = Players(machine)

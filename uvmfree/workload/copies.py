@@ -11,16 +11,16 @@ the recorded gaps between the events, and from its beginning again when it has c
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from uvmfree.errors import ArgumentError
+from uvmfree.errors import ArgumentError, OutOfPages
 from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane
 from uvmfree.workload.load import Load
-from uvmfree.workload.replay import DO_ALLOC_ZERO, DO_FREE, DO_GET, DO_GIVE_ZERO, DO_RUN_ZERO, Copy, Plan
+from uvmfree.workload.replay import DO_ALLOC_ZERO, DO_FREE, DO_FREE_RUN, DO_GET, DO_GIVE_ZERO, DO_RUN, Copy, Plan
 
 EPOCHS_MIN: Final = 4
 """Epochs of a plan that loops: a page is taken within two of being given, and not given again before."""
@@ -36,14 +36,34 @@ def copies(uvm: Uvm, plan: Plan, number: int, seed: int) -> Load:
             f"{plan.allocs + plan.frees} events are too few to be replayed again and again: half windows: {nepochs}, "
             f"at least {EPOCHS_MIN}"
         )
-    bodies: list[Body] = []
-    for copy in range(number):
-        cpus = uvm.cpus[copy * len(plan.programs) : (copy + 1) * len(plan.programs)]
-        rng = random.Random(f"{seed} {copy}")
-        begun = _begun(uvm, plan, cpus, rng.randrange(nepochs))
-        late_ns = rng.randrange(1 + sum(plan.programs[0].gaps_ns) // nepochs)
-        bodies += [_late(uvm, body, late_ns) for body in begun.bodies()]
-    return Load(uvm, bodies)
+    phases = _phases(plan, number, seed)
+    begun = [Copy(plan, uvm, gaps=True, loops=True, epoch=epoch) for epoch, _ in phases]
+    live = [_live(copy) for copy in begun]
+    wanted = sum(map(len, live))
+    try:
+        pages = iter(uvm.pglistalloc(wanted, nsegs=wanted) if wanted else ())
+    except OutOfPages:
+        raise ArgumentError(
+            f"npages={uvm.param.npages}: the {wanted} pages that are live when the copies begin do not fit"
+        ) from None
+    for places in live:
+        for holder, page in places:
+            holder[page] = next(pages)
+    for copy in begun:
+        for run in _live_runs(copy):
+            copy.runs.begin_with(run)
+    bodies = [
+        _late(uvm, body, late_ns) for copy, (_, late_ns) in zip(begun, phases, strict=True) for body in copy.bodies()
+    ]
+    return Load(uvm, bodies, outside_ns=lambda: sum(sum(copy.outside_ns) for copy in begun))
+
+
+def _phases(plan: Plan, number: int, seed: int) -> list[tuple[int, int]]:
+    """Draw where each copy begins: an epoch, and how much later than its first event, in nanoseconds."""
+    nepochs = len(plan.programs[0].epochs)
+    epoch_ns = sum(plan.programs[0].gaps_ns) // nepochs
+    draws = (random.Random(f"{seed} {copy}") for copy in range(number))
+    return [(rng.randrange(nepochs), rng.randrange(1 + epoch_ns)) for rng in draws]
 
 
 def _late(uvm: Uvm, body: Body, late_ns: int) -> Body:
@@ -56,39 +76,34 @@ def _late(uvm: Uvm, body: Body, late_ns: int) -> Body:
     return late
 
 
-def _begun(uvm: Uvm, plan: Plan, cpus: Sequence[Cpu], epoch: int) -> Copy:
-    """Make a copy that begins with an epoch, and has what is live there."""
-    copy = Copy(plan, uvm, gaps=True, loops=True, epoch=epoch)
-    given: dict[int, Cpu] = {}  # page -> who allocates it
-    runs: set[int] = set()
-    got: set[int] = set()
-    runs_freed: set[int] = set()
-    for at, (program, cpu) in enumerate(zip(plan.programs, cpus, strict=True)):
+def _before(copy: Copy) -> Iterator[tuple[int, int, int]]:
+    """Yield CPU, step and page of all that comes before the epoch with which a copy begins."""
+    for at, (program, epoch) in enumerate(zip(copy.plan.programs, copy.finished, strict=True)):
         end = program.epochs[epoch - 1] if epoch else 0
-        live: set[int] = set()
         for step, page in zip(program.steps[:end], program.pages[:end], strict=True):
-            if step <= DO_ALLOC_ZERO:
-                live.add(page)
-            elif step == DO_FREE:
-                live.remove(page)
-            elif step <= DO_GIVE_ZERO:
-                given[page] = cpu
-            elif step == DO_GET:
-                got.add(page)
-            else:
-                (runs if step <= DO_RUN_ZERO else runs_freed).add(page)
-        for page in sorted(live):
-            copy.own[at][page] = _allocated(uvm, cpu)
-    for page, cpu in given.items():
-        if page not in got:
-            copy.mailbox[page] = _allocated(uvm, cpu)
-    for run in sorted(runs - runs_freed):
-        copy.runs.begin_with(run)
-    return copy
+            yield at, step, page
 
 
-def _allocated(uvm: Uvm, cpu: Cpu) -> VmPage:
-    pg = cpu.pagealloc()
-    if pg is None:
-        raise ArgumentError(f"npages={uvm.param.npages}: the pages that are live when the copies begin do not fit")
-    return pg
+def _live(copy: Copy) -> list[tuple[list[VmPage | None], int]]:
+    """Return where the pages stand that are live when a copy begins: a holder, and its entry."""
+    own: list[set[int]] = [set() for _ in copy.own]
+    given: set[int] = set()
+    got: set[int] = set()
+    for at, step, page in _before(copy):
+        if step <= DO_ALLOC_ZERO:
+            own[at].add(page)
+        elif step == DO_FREE:
+            own[at].remove(page)
+        elif step <= DO_GIVE_ZERO:
+            given.add(page)
+        elif step == DO_GET:
+            got.add(page)
+    places = [(holder, page) for holder, pages in zip(copy.own, own, strict=True) for page in sorted(pages)]
+    return [*places, *((copy.mailbox, page) for page in sorted(given - got))]
+
+
+def _live_runs(copy: Copy) -> list[int]:
+    """Return the runs that are live when a copy begins."""
+    runs = [(step, run) for _, step, run in _before(copy) if step >= DO_RUN]
+    freed = {run for step, run in runs if step == DO_FREE_RUN}
+    return sorted({run for step, run in runs if step != DO_FREE_RUN} - freed)

@@ -83,6 +83,10 @@ class Lane:
         if not is_ready:
             raise StoppedError("the run was stopped")
 
+    def end_run(self) -> None:
+        """Let the run end now, as if its time were up."""
+        self._run.stop()
+
     def notify(self) -> None:
         """Let those who wait for the run's own event look again."""
         self._run.event.notify()

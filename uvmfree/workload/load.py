@@ -3,7 +3,7 @@
 => Made before the system starts its threads, since an anon map has to be (Uvm.anon_memory).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from uvmfree.errors import HangError
@@ -12,6 +12,7 @@ from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import STILL_S, Body, Lane, StoppedError
+from uvmfree.workload.thinking import PageCpu
 
 WAIT_S: Final = 0.25
 """How long one uvm_wait may last before the caller tries again: the longest that a sleep beside free pages may be."""
@@ -25,17 +26,19 @@ class Load:
     """A workload on one system.
 
     => `bodies`: what its CPUs run. `anons`: the map that the daemon reclaims from, if there is one.
-    => `counts()`: what the load counted, by name; after the run.
+    => `counts()`: what the load counted, by name; after the run. `outside_ns()`: the recorded time between operations
+       that all CPUs have played so far, where a load has it; None where not.
     """
 
     def __init__(
         self,
         uvm: Uvm,
-        bodies: list[Body],
+        bodies: Sequence[Body],
         anons: AnonMemory | None = None,
         counts: Callable[[], dict[str, int]] = dict,
+        outside_ns: Callable[[], int] | None = None,
     ) -> None:
-        self.bodies, self.anons, self.counts = bodies, anons, counts
+        self.bodies, self.anons, self.counts, self.outside_ns = bodies, anons, counts, outside_ns
         self._uvm = uvm
 
     def settle(self) -> int:
@@ -65,7 +68,7 @@ class Load:
             self.anons.audit()
 
 
-def pagealloc_waiting(uvm: Uvm, cpu: Cpu, lane: Lane, zero: bool = False) -> VmPage:
+def pagealloc_waiting(uvm: Uvm, cpu: PageCpu, lane: Lane, zero: bool = False) -> VmPage:
     """Allocate a page; where none is to be had wait for one, as a fault does (uvm_fault, R18).
 
     => Each failure counts in `lane.failed`, the time in `lane.stall_ns`. StoppedError, or HangError after STILL_S.

@@ -20,6 +20,7 @@ from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane, StoppedError
 from uvmfree.workload.load import Load, pagealloc_waiting
+from uvmfree.workload.thinking import PageCpu, PageLoad, thinking
 
 SEED: Final = 1
 """Of the addresses: the CPUs' order of accesses is the same in every run; how they mix is up to the threads."""
@@ -101,18 +102,22 @@ def _toucher(uvm: Uvm, anons: AnonMemory, tally: _Tally, seconds: float) -> Body
     return body
 
 
-def forkexit(uvm: Uvm, rounds: int) -> Load:
-    """Make the load on all CPUs of a system: in each round every CPU allocates a burst, and CPU 0 frees them all."""
+def forkexit(uvm: Uvm, rounds: int, think_ns: int = 0) -> Load:
+    """Make the load on all CPUs of a system: in each round every CPU allocates a burst, and CPU 0 frees them all.
+
+    => `think_ns`: work outside of the allocator after each operation (workload/thinking.py).
+    """
     if rounds < 1:
         raise ArgumentError(f"rounds={rounds}: must be at least 1")
     # Shared: a CPU's entry is written by it, when its burst is there, and taken by CPU 0.
     bursts: list[list[VmPage] | None] = [None] * uvm.param.ncpus
     moved = [uvm.machine.event() for _ in bursts]
-    return Load(uvm, [_child(uvm, bursts, moved, rounds) for _ in bursts])
+    bodies = [_child(uvm, bursts, moved, rounds) for _ in bursts]
+    return Load(uvm, thinking(bodies, uvm.machine.charge, think_ns))
 
 
-def _child(uvm: Uvm, bursts: list[list[VmPage] | None], moved: list[Event], rounds: int) -> Body:
-    def body(cpu: Cpu, lane: Lane) -> None:
+def _child(uvm: Uvm, bursts: list[list[VmPage] | None], moved: list[Event], rounds: int) -> PageLoad:
+    def body(cpu: PageCpu, lane: Lane) -> None:
         mine = lane.index
         for _ in range(rounds):
             # CPU 0 has taken the last burst; until then the parent has not ended the child.

@@ -188,6 +188,7 @@ class Copy:
        below does.
     => `mailbox`: the pages that are given. Each entry is written by the CPU that allocates, and then taken by the one
        that frees. `own[i]`: the pages that stay on CPU i; its own thread's.
+    => `outside_ns`: the gaps that each CPU has played; written by its own thread, read by others as a figure.
     => `loops`: whether the plan begins again at its end, until the run's time is up; it begins at `epoch`.
     """
 
@@ -198,6 +199,7 @@ class Copy:
         self.own: list[list[VmPage | None]] = [[None] * program.npages for program in plan.programs]
         self.runs = Runs(uvm, plan.run_pages, self.moved)
         self.finished = array("q", [epoch] * len(plan.programs))
+        self.outside_ns = array("q", [0] * len(plan.programs))
         self._charge = uvm.machine.charge if gaps else None
         self._loops = loops
 
@@ -221,21 +223,28 @@ class Copy:
             number = epoch % nepochs
             part = slice(program.epochs[number - 1] if number else 0, program.epochs[number])
             steps = zip(program.steps[part], program.pages[part], strict=True)
-            yield steps if self._charge is None else _paced(steps, program.gaps_ns[part], self._charge, lane)
+            yield steps if self._charge is None else self._paced(steps, at, program.gaps_ns[part], self._charge, lane)
             epoch += 1
             finished[at] = epoch
             self.moved.notify()
 
-
-def _paced(
-    steps: Iterable[tuple[int, int]], gaps_ns: array[int], charge: Callable[[int], None], lane: Lane
-) -> Iterator[tuple[int, int]]:
-    for step, gap_ns in zip(steps, gaps_ns, strict=True):
-        if gap_ns:
-            charge(gap_ns)
-            if lane.stopped:
-                raise StoppedError("the run was stopped")
-        yield step
+    def _paced(
+        self,
+        steps: Iterable[tuple[int, int]],
+        at: int,
+        gaps_ns: array[int],
+        charge: Callable[[int], None],
+        lane: Lane,
+    ) -> Iterator[tuple[int, int]]:
+        """Let the recorded gap pass before each step."""
+        outside_ns = self.outside_ns
+        for step, gap_ns in zip(steps, gaps_ns, strict=True):
+            if gap_ns:
+                charge(gap_ns)
+                outside_ns[at] += gap_ns
+                if lane.stopped:
+                    raise StoppedError("the run was stopped")
+            yield step
 
 
 def _body(copy: Copy, at: int) -> Body:

@@ -12,10 +12,10 @@ from typing import Final
 
 from uvmfree.errors import ArgumentError
 from uvmfree.machine.face import Event
-from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
-from uvmfree.workload.driver import Body, Lane, StoppedError
+from uvmfree.workload.driver import Lane, StoppedError
 from uvmfree.workload.plural import plural
+from uvmfree.workload.thinking import PageCpu, PageLoad
 
 BURST_PAGES: Final = 16
 """Pages of a ping-pong burst: a small fork or read; more than one page of each of the 8 default colours."""
@@ -27,11 +27,11 @@ PARCELS_MAX: Final = 8
 """Parcels in flight between two CPUs before the allocating one waits."""
 
 
-def pingpong(ncpus: int, pages: int) -> list[Body]:
-    """Make bodies that allocate and free `pages` pages each, in bursts."""
+def pingpong(ncpus: int, pages: int, look_bursts: int = 64) -> list[PageLoad]:
+    """Make bodies that allocate and free `pages` pages each, in bursts, and look every so many whether to stop."""
     _at_least_one("pages", pages)
 
-    def body(cpu: Cpu, lane: Lane) -> None:
+    def body(cpu: PageCpu, lane: Lane) -> None:
         pagealloc, pagefree = cpu.pagealloc, cpu.pagefree
         for burst in range(0, pages, BURST_PAGES):
             failed = 0
@@ -43,13 +43,13 @@ def pingpong(ncpus: int, pages: int) -> list[Body]:
                     pagefree(pg)
             if failed:
                 lane.failed += failed
-            if not burst % (64 * BURST_PAGES) and lane.stopped:
+            if not burst % (look_bursts * BURST_PAGES) and lane.stopped:
                 raise StoppedError("the run was stopped")
 
     return [body] * ncpus
 
 
-def handoff(ncpus: int, pages: int, make_event: Callable[[], Event]) -> list[Body]:
+def handoff(ncpus: int, pages: int, make_event: Callable[[], Event]) -> list[PageLoad]:
     """Make bodies in pairs: CPU 0 allocates `pages` pages and CPU 1 frees them, CPU 2 and CPU 3 the same, ...
 
     => `make_event()` makes an event of the machine that they run on. ArgumentError for an odd number of CPUs.
@@ -58,7 +58,7 @@ def handoff(ncpus: int, pages: int, make_event: Callable[[], Event]) -> list[Bod
     _at_least_one("pages", pages)
     if ncpus < 2 or ncpus % 2:
         raise ArgumentError(f"{plural(ncpus, 'CPU')} cannot pair up; handoff needs an even number of them")
-    bodies: list[Body] = []
+    bodies: list[PageLoad] = []
     for _ in range(ncpus // 2):
         # Shared by the two CPUs of a pair; deque.append and popleft are documented to be safe from two threads.
         parcels: deque[list[VmPage]] = deque()
@@ -67,8 +67,8 @@ def handoff(ncpus: int, pages: int, make_event: Callable[[], Event]) -> list[Bod
     return bodies
 
 
-def _giver(parcels: deque[list[VmPage]], moved: Event, pages: int) -> Body:
-    def body(cpu: Cpu, lane: Lane) -> None:
+def _giver(parcels: deque[list[VmPage]], moved: Event, pages: int) -> PageLoad:
+    def body(cpu: PageCpu, lane: Lane) -> None:
         parcel: list[VmPage] = []
 
         def got_one() -> bool:
@@ -93,8 +93,8 @@ def _giver(parcels: deque[list[VmPage]], moved: Event, pages: int) -> Body:
     return body
 
 
-def _taker(parcels: deque[list[VmPage]], moved: Event, pages: int) -> Body:
-    def body(cpu: Cpu, lane: Lane) -> None:
+def _taker(parcels: deque[list[VmPage]], moved: Event, pages: int) -> PageLoad:
+    def body(cpu: PageCpu, lane: Lane) -> None:
         for _ in range(0, pages, PARCEL_PAGES):
             if not parcels:
                 lane.wait_until(lambda: bool(parcels), moved)

@@ -333,8 +333,6 @@ class Percpu(PercpuAtRest):
     def __init__(self, state: UvmState) -> None:
         """Put every page on the global list; the caches start empty."""
         super().__init__(state)
-        for pg in state.physmem:
-            self._global.push(pg, UNKNOWN)
         # For whoever redistributes: any thread, so the handles count under the locks like all others.
         self._cpu_handles = [mutex.handle("uvm_redistribute") for mutex in state.cpu_mutexes]
         self._fpageqlock = state.fpageqlock.handle("uvm_redistribute")

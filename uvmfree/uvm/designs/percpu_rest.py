@@ -73,6 +73,9 @@ class PercpuAtRest:
     def __init__(self, state: UvmState) -> None:
         self._state = state
         self._global = GlobalFreelist(state.param.nfreelists, state.param.ncolors)
+        for pg in state.physmem:
+            self._global.push(pg, UNKNOWN)
+        state.fpageqlock.guards(self._global)
         self._unsettled = [0] * NQUEUES
         self._stopping = self.all_locks("uvm_close")
         *self._free_handles, self._free_fpageqlock = self.all_locks("uvm_pagefree")

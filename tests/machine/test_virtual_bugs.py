@@ -1,0 +1,165 @@
+"""Bugs put into the scheduler and the lock policies, one at a time: each has to be caught by the checks."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import uvmfree
+from tests.machine.virtual_checks import CHECKS
+from uvmfree.machine.virtual.strands import greenlets_work
+
+HERE = Path(uvmfree.__file__).parent / "machine" / "virtual"
+PACKAGE = "uvmfree.machine.virtual"
+
+BUGS: dict[str, tuple[str, str, str]] = {
+    "the running strand goes first whatever its clock": (
+        "locks",
+        "        if scheduler.now > scheduler.head:\n            if blocking",
+        "        if scheduler.now > scheduler.head + 500:\n            if blocking",
+    ),
+    "equal times in reverse order": (
+        "scheduler",
+        "        heappush(self._heap, (at_ns, self._number, target))",
+        "        target.ticket = -self._number\n        heappush(self._heap, (at_ns, -self._number, target))",
+    ),
+    "a timeout that was overtaken by its wakeup counts, too": (
+        "scheduler",
+        "            if target.ticket != number:  # woken, or armed anew, since",
+        "            if False:",
+    ),
+    "a strand may run while its CPU runs another": (
+        "scheduler",
+        "            if clock < place.busy_until:\n",
+        "            if False:\n",
+    ),
+    "a kernel thread does not stop the player": (
+        "scheduler",
+        "                if not target.fresh:\n",
+        "                if False:\n",
+    ),
+    "a stopped player does not go on": (
+        "scheduler",
+        "                self.push(now, below)\n",
+        "                pass\n",
+    ),
+    "a lock is free while its last hold lasts": (
+        "locks",
+        "lock.holder is not None or lock.free_at > scheduler.now):\n            if not blocking:\n"
+        "                tried",
+        "lock.holder is not None):\n            if not blocking:\n                tried",
+    ),
+    "a hand-over takes the lock's line along for nothing": (
+        "locks",
+        "        scheduler.now += move or acquire_ns",
+        "        scheduler.now += acquire_ns",
+    ),
+    "a suspended holder is overlooked": (
+        "locks",
+        "        if not granted and (lock.holder is not None or",
+        "        if not granted and (",
+    ),
+    "a spinner looks too early": (
+        "policies",
+        "            while look < self.free_at:",
+        "            while False:",
+    ),
+    "a spinner forgets that its pauses double": (
+        "policies",
+        "                pauses_ns = min(2 * pauses_ns, self._max_ns)\n                look",
+        "                look",
+    ),
+    "the tickets of who waits count for nothing": (
+        "policies",
+        "        scheduler.now += others * self._spinner_ns",
+        "        scheduler.now += 0",
+    ),
+    "the last come is served first": (
+        "policies",
+        "        self.holder = self.queue.popleft()",
+        "        self.holder = self.queue.pop()",
+    ),
+    "a wakeup in the past of who sleeps": (
+        "events",
+        "        while self._sleepers:\n            scheduler.wake(self._sleepers.popleft(), scheduler.now + ",
+        "        while self._sleepers:\n            scheduler.wake(self._sleepers.popleft(), scheduler.now - ",
+    ),
+    "updates of one word at the same time": (
+        "lines",
+        "        now = max(scheduler.now, self._free_at[slot])",
+        "        now = scheduler.now",
+    ),
+    "jitter by the order of who draws": (
+        "jitter",
+        '        drawn = zlib.crc32(f"{self._seed}/{key}".encode())',
+        "        drawn = id(key)",
+    ),
+}
+
+MADE: list[Any] = []
+"""Machines with bugs, for good: a greenlet that is collected runs on for a while, in the midst of another test."""
+
+
+@contextmanager
+def virtual_with(module: str, old: str, new: str) -> Iterator[Any]:
+    """Import the package anew with one text changed in one module; yield the machine's class."""
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith(PACKAGE)}
+    try:
+        importlib.import_module(PACKAGE)
+        text = (HERE / f"{module}.py").read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"the bug fits {module}.py {text.count(old)} times"
+        name = f"{PACKAGE}.{module}"
+        spec = importlib.util.spec_from_loader(name, loader=None)
+        assert spec is not None
+        patched = sys.modules[name] = importlib.util.module_from_spec(spec)
+        exec(compile(text.replace(old, new), f"{module}.py with a bug", "exec"), patched.__dict__)
+        yield importlib.import_module(f"{PACKAGE}.machine").VirtualMachine
+    finally:
+        for name in [name for name in sys.modules if name.startswith(PACKAGE)]:
+            del sys.modules[name]
+        sys.modules.update(before)
+        # The package's attributes are its modules, too.
+        for name, found in before.items():
+            if "." in name[len(PACKAGE) :]:
+                setattr(before[PACKAGE], name.rpartition(".")[2], found)
+
+
+def caught_by(cls: Callable[..., Any]) -> list[str]:
+    """Return the checks that a machine fails."""
+    caught = []
+
+    def machine(**how: Any) -> Any:
+        MADE.append(cls(**{**how, "hang_s": 2.0}))
+        return MADE[-1]
+
+    for name, check in CHECKS.items():
+        try:
+            check(machine)
+        except Exception as error:  # noqa: BLE001  # any failure is a bug that was caught
+            caught.append(f"{name}: {error!r:.80}")
+        # The strands of a failed check are left as they are.
+        MADE[-1].scheduler.over.set()
+    return caught
+
+
+# A bug that leaves all strands asleep hangs batons for good, since nothing runs that could notice.
+needs_greenlets = pytest.mark.skipif(not greenlets_work(), reason="no greenlet here")
+
+
+@needs_greenlets
+@pytest.mark.parametrize(("module", "old", "new"), BUGS.values(), ids=BUGS)
+def test_caught(module: str, old: str, new: str) -> None:
+    with virtual_with(module, old, new) as cls:
+        caught = caught_by(cls)
+    assert caught
+
+
+@needs_greenlets
+def test_no_bug_no_alarm() -> None:
+    with virtual_with("jitter", "PERIOD: Final = 509", "PERIOD: Final = 509") as cls:
+        assert caught_by(cls) == []

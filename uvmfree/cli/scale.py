@@ -1,0 +1,204 @@
+"""`uvmfree scale`: what the designs do at 1 to 256 CPUs, in virtual time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from uvmfree.cli.costs import table
+from uvmfree.cli.output import check_writable, write_json
+from uvmfree.cli.running import first_signal_asks, progress
+from uvmfree.errors import ArgumentError
+from uvmfree.workload.plural import plural
+
+if TYPE_CHECKING:
+    from uvmfree.measure.curve import Curve
+    from uvmfree.measure.scale import Case, Traffic
+
+CPUS = "1,2,4,8,16,32,64,128,256"
+
+FIRST_CPUS = "2,4,8,16,32,64"
+"""Of the curve with which the first command ends: within half a minute on two processors."""
+
+
+@click.command()
+@click.option("--cpus", default=CPUS, show_default=True, metavar="N,N...", help="CPU counts.")
+@click.option(
+    "--design",
+    "designs",
+    multiple=True,
+    metavar="NAME[,TUNABLE=VALUE...]",
+    help="May be repeated, also with other tunables. Default: all.",
+)
+@click.option(
+    "--workload",
+    type=click.Choice(["trace", "pingpong", "handoff", "forkexit"]),
+    help="Default: pingpong, or trace with --trace.",
+)
+@click.option("--trace", "trace_file", metavar="FILE", help="Play copies of this trace with its recorded gaps.")
+@click.option(
+    "--think",
+    "think_ns",
+    type=click.IntRange(0),
+    metavar="NS",
+    help="Work outside of the allocator after each operation of a synthetic workload. Default: 1000.",
+)
+@click.option(
+    "--costs",
+    default="xeon-2s",
+    show_default=True,
+    metavar="SET",
+    help="The table of costs; `uvmfree costs` lists them.",
+)
+@click.option("--cost", "changes", multiple=True, metavar="NAME=NS", help="Another value for one cost; repeatable.")
+@click.option(
+    "--lock",
+    default="ttas",
+    show_default=True,
+    metavar="POLICY",
+    help="How shared locks are waited for: ttas, ticket or mcs.",
+)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Runs with as many seeds, the first being --seed.",
+)
+@click.option("--band/--no-band", default=False, help="Also with groups of costs halved and doubled.")
+@click.option(
+    "--json", "json_file", metavar="FILE", help="Write every point here, for `uvmfree report`; '-' is stdout."
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Let the workers of this dask scheduler run the points.")
+def scale(
+    cpus: str,
+    designs: tuple[str, ...],
+    workload: str | None,
+    trace_file: str | None,
+    think_ns: int | None,
+    costs: str,
+    changes: tuple[str, ...],
+    lock: str,
+    seed: int,
+    seeds: int,
+    band: bool,
+    json_file: str | None,
+    scheduler: str | None,
+) -> None:
+    """Run the designs at many CPU counts in virtual time: throughput, waiting, and where the shared lock is full.
+
+    Virtual: the same allocator on CPUs that are not there; times come from a table of costs.
+    """
+    from uvmfree.measure.scale import Traffic
+
+    check_writable(("--json", json_file))
+    kind = workload or ("trace" if trace_file else "pingpong")
+    if trace_file and kind != "trace":
+        raise ArgumentError(f"--trace goes with --workload trace, not with --workload {kind}")
+    if think_ns is not None and kind == "trace":
+        raise ArgumentError("--think: a trace has gaps of its own; it goes with a synthetic workload")
+    traffic = Traffic(kind, trace_file) if think_ns is None else Traffic(kind, trace_file, think_ns)
+    cases = _cases(traffic, designs, _counts(cpus, traffic), costs, changes, lock, range(seed, seed + seeds), band)
+    with first_signal_asks() as asked:
+        curve = measured_curve(cases, asked, scheduler)
+    if json_file is not None:
+        write_json("--json", json_file, curve.document())
+    if json_file != "-":
+        from uvmfree.report.curve import lines
+
+        for line in lines(curve):
+            click.echo(line)
+    if curve.interrupted:
+        click.echo(f"uvmfree: interrupted after {len(curve.points)} of {plural(len(cases), 'point')}", err=True)
+        sys.exit(asked.status)
+
+
+def measured_curve(cases: list[Case], stop: Callable[[], bool], scheduler: str | None = None) -> Curve:
+    """Measure cases, in a process for each processor or by the workers of a scheduler, and show how far it is."""
+    from uvmfree.measure.curve import Curve, fill
+    from uvmfree.measure.executors import local, scheduled
+    from uvmfree.measure.host import host
+
+    curve = Curve(host(), ("uvmfree", *sys.argv[1:]))
+    with contextlib.ExitStack() as held:
+        processes = min(len(cases), len(os.sched_getaffinity(0)))
+        executor, at_once = held.enter_context(local(processes) if scheduler is None else scheduled(scheduler))
+        tick, step = held.enter_context(progress(len(cases), time_left=True))
+        for point in fill(curve, cases, executor, at_once, stop):
+            step()
+            tick(f"{point.case.label}, {plural(point.case.ncpus, 'CPU')} in virtual time")
+    curve.points.sort(key=lambda point: cases.index(point.case))
+    return curve
+
+
+def first_curve(stop: Callable[[], bool]) -> Curve:
+    """Measure what the first command ends with: copies of the trace that ships, up to FIRST_CPUS."""
+    from uvmfree.measure.scale import Traffic
+
+    traffic = Traffic()
+    return measured_curve(
+        _cases(traffic, (), _counts(FIRST_CPUS, traffic), "xeon-2s", (), "ttas", range(1, 2), False), stop
+    )
+
+
+def _cases(
+    traffic: Traffic,
+    designs: tuple[str, ...],
+    counts: list[int],
+    costs: str,
+    changes: tuple[str, ...],
+    lock: str,
+    seeds: range,
+    with_band: bool,
+) -> list[Case]:
+    """Return all runs; ArgumentError, ParamError for the first that cannot be."""
+    from uvmfree.machine.virtual.policies import POLICIES
+    from uvmfree.measure.scale import Case, band
+    from uvmfree.uvm.designs import REGISTRY
+
+    if lock not in POLICIES:
+        raise ArgumentError(f"--lock {lock}: must be one of {', '.join(POLICIES)}")
+    found = []
+    name, changed = _figures(costs, changes)
+    for spec in designs or tuple(REGISTRY):
+        design, *settings = spec.split(",")
+        if design not in REGISTRY:
+            raise ArgumentError(f"--design {spec}: must be one of {', '.join(REGISTRY)}")
+        for ncpus in counts:
+            for seed in seeds:
+                case = Case(design, ncpus, traffic, name, changed, False, lock, seed, tuple(settings))
+                case.check()
+                found += [case, *(band(case) if with_band else [])]
+    return found
+
+
+def _figures(costs: str, changes: tuple[str, ...]) -> tuple[str, dict[str, float]]:
+    """Return the name of a set, and the figures that are not its own; ParamError."""
+    from uvmfree.machine.costs import costs_for
+
+    asked = table(costs, changes)
+    own = costs_for(asked.name).figures
+    return asked.name, {name: one.value for name, one in asked.figures.items() if one.value != own[name].value}
+
+
+def _counts(cpus: str, traffic: Traffic) -> list[int]:
+    """Return the CPU counts that a workload can have; ArgumentError."""
+    try:
+        counts = sorted({int(count) for count in cpus.split(",")})
+    except ValueError:
+        raise ArgumentError(f"--cpus {cpus}: must be whole numbers with commas between them") from None
+    least = traffic.least_cpus()
+    fit = [count for count in counts if count % least == 0]
+    if cpus != CPUS:
+        for count in counts:
+            if not 1 <= count <= 512 or count not in fit:
+                raise ArgumentError(
+                    f"--cpus {count}: must be from 1 to 512" + (f", a multiple of {least}" if least > 1 else "")
+                )
+    return fit

@@ -1,0 +1,1 @@
+"""The virtual machine: N CPUs in deterministic virtual time, on one processor (machine.py)."""

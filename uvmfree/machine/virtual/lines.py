@@ -1,0 +1,215 @@
+"""Cache lines: where each is, what fetching it takes, and the words, pages and memory that consist of them.
+
+=> A line is with the CPU that wrote it last, or in memory. Another CPU's write fetches it first.
+=> Writes to one line follow each other in virtual time: an update waits until the last one is over.
+=> A strand of no CPU has no cache: it fetches nothing and takes nothing away.
+=> With `cold_after_pages` a page's struct drops out of a cache: of the CPU that touched it last, as soon as that CPU
+   has touched so many other pages. It then comes from memory, for whoever touches it next. A page that is allocated
+   and freed is stored to twice, and brings its own bytes along: hence pages, and not structs, are what fills a cache.
+=> Not modelled: lines that are shared for reading (an unlocked read may be stale, and costs nothing).
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from uvmfree.machine.virtual.scheduler import Scheduler
+
+T = TypeVar("T")
+
+PAGE_BYTES: Final = 4096
+"""What `zero_page` is the cost of."""
+
+STORES_A_PAGE: Final = 2
+"""How often a page is stored to while it is allocated and freed once."""
+
+
+class Touched(Protocol):
+    """A list that tells what was touched under the lock that guards it, since who holds the lock last asked.
+
+    => `pages_touched`: pages moved singly. `items_touched`: runs of pages moved by pointer. `taken`: those of the
+       pages whose own lines nothing else has touched yet.
+    """
+
+    pages_touched: int
+    items_touched: int
+    taken: Sequence[Sequence[Any]]
+
+
+class Lines:
+    """The lines of one machine; `moves` as in virtual/topology.py. `cold_after_pages`: 0 is never."""
+
+    def __init__(self, scheduler: Scheduler, moves: list[list[int]], cold_after_pages: int = 0) -> None:
+        self._scheduler, self.moves = scheduler, moves
+        self._keeps = STORES_A_PAGE * cold_after_pages
+        # Of each CPU: how often it has stored to pages.
+        self._stores = [0] * (len(moves) - 1)
+
+    def lined(self, cls: type[T], field: str) -> type[T]:
+        """Return a subclass of `cls` whose objects are a line each, fetched by who stores to `field`."""
+        scheduler, moves = self._scheduler, self.moves
+        slot = cls.__dict__[field]
+        get, put = slot.__get__, slot.__set__
+        if self._keeps:
+            return self._lined_cold(cls, field, get, put)
+
+        def store(one: Any, value: object) -> None:
+            cpu = scheduler.cpu
+            try:
+                if one.line != cpu and cpu >= 0:
+                    scheduler.now += moves[one.line][cpu]
+                    one.line = cpu
+            except AttributeError:
+                one.line = -1
+            put(one, value)
+
+        return type(
+            cls.__name__, (cls,), {"__slots__": ("line",), "__doc__": cls.__doc__, field: property(get, store)}
+        )
+
+    def _lined_cold(self, cls: type[T], field: str, get: Any, put: Any) -> type[T]:
+        """As lined(), of lines that drop out of caches; `stored`: how many stores their CPU had made then."""
+        scheduler = self._scheduler
+
+        def store(one: Any, value: object) -> None:
+            try:
+                last: int = one.line
+                if scheduler.cpu >= 0:
+                    scheduler.now += self._fetched(one, last, scheduler.cpu)
+            except AttributeError:
+                one.line, one.stored = -1, 0
+            put(one, value)
+
+        slots = {"__slots__": ("line", "stored"), "__doc__": cls.__doc__, field: property(get, store)}
+        return type(cls.__name__, (cls,), slots)
+
+    def _fetched(self, one: Any, last: int, cpu: int) -> int:
+        """Bring a page's line from where it was last to a CPU's cache; return what that takes."""
+        stores = self._stores
+        if last >= 0 and stores[last] - one.stored > self._keeps:
+            last = -1
+        stores[cpu] += 1
+        one.line, one.stored = cpu, stores[cpu]
+        return self.moves[last][cpu]
+
+    def touched(self, guarded: Touched, page_ns: int, item_ns: int) -> int:
+        """Return what it took to touch what a list says was touched, and let it count anew."""
+        ns = guarded.pages_touched * page_ns + guarded.items_touched * item_ns
+        guarded.pages_touched = guarded.items_touched = 0
+        if guarded.taken:
+            cpu = self._scheduler.cpu
+            if cpu >= 0 and self._keeps:
+                ns += sum(self._fetched(one, one.line, cpu) for batch in guarded.taken for one in batch)
+            elif cpu >= 0:
+                for batch in guarded.taken:
+                    for one in batch:
+                        if one.line != cpu:
+                            ns += self.moves[one.line][cpu]
+                            one.line = cpu
+            guarded.taken = ()
+        return ns
+
+
+class VirtualWords:
+    """Named words, each on a line of its own: the face of `CounterPage`.
+
+    => `view()[slot]` is an unlocked read, or a write by who holds the lock that guards the word; neither costs.
+    """
+
+    def __init__(self, names: tuple[str, ...], scheduler: Scheduler, lines: Lines, atomic_ns: int) -> None:
+        self.names = names
+        self.closed = False
+        self.direct = True
+        self._words = [0] * len(names)
+        # Of each word's line: the CPU that wrote it last, and when the last update is over.
+        self._at = [-1] * len(names)
+        self._free_at = [0] * len(names)
+        self._scheduler, self._moves, self._atomic_ns = scheduler, lines.moves, atomic_ns
+
+    def slot(self, name: str) -> int:
+        """Return the index of a word in `view()`."""
+        return self.names.index(name)
+
+    def view(self) -> list[int]:
+        """Return the words."""
+        return self._words
+
+    def load(self, name: str) -> int:
+        """Read a word without a lock."""
+        return self._words[self.slot(name)]
+
+    def adder(self, name: str) -> VirtualAdder:
+        """Return an updater of one word."""
+        return VirtualAdder(self, self.slot(name))
+
+    def update(self, slot: int) -> None:
+        """Come to the moment at which the running strand may change a word, with its line fetched."""
+        scheduler = self._scheduler
+        if scheduler.now > scheduler.head:
+            scheduler.sync()
+        cpu = scheduler.cpu
+        now = max(scheduler.now, self._free_at[slot])
+        scheduler.now = self._free_at[slot] = now + (self._moves[self._at[slot]][cpu] or self._atomic_ns)
+        if cpu >= 0:
+            self._at[slot] = cpu
+
+    def compare_and_swap(self, name: str, expected: int, value: int) -> bool:
+        """Store `value` if the word is `expected`; return whether it was."""
+        slot = self.slot(name)
+        self.update(slot)
+        if self._words[slot] != expected:
+            return False
+        self._words[slot] = value
+        return True
+
+    def close(self) -> None:
+        """Do what a page of words does: reads go on working."""
+        self.closed = True
+
+
+class VirtualAdder:
+    """Adds to one word, atomically; `operations` counts the read-modify-writes."""
+
+    __slots__ = ("_slot", "_words", "operations")
+
+    def __init__(self, words: VirtualWords, slot: int) -> None:
+        self._words, self._slot = words, slot
+        self.operations = 0
+
+    def add(self, n: int) -> None:
+        """Add `n`, which may be negative."""
+        self._words.update(self._slot)
+        self._words.view()[self._slot] += n
+        self.operations += 1
+
+
+class VirtualRam:
+    """RAM: a mapping, each view of which charges stores by their length."""
+
+    def __init__(self, nbytes: int, scheduler: Scheduler, page_ns: int) -> None:
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+        self._map = mmap.mmap(-1, nbytes, flags=flags)
+        self._scheduler, self._page_ns = scheduler, page_ns
+
+    def view(self) -> memoryview:
+        """Return a view of all of it."""
+        return cast("memoryview", ChargingView(memoryview(self._map), self._scheduler, self._page_ns))
+
+
+class ChargingView:
+    """A memoryview whose stores take time: `page_ns` for PAGE_BYTES."""
+
+    def __init__(self, view: memoryview, scheduler: Scheduler, page_ns: int) -> None:
+        self._view, self._scheduler, self._page_ns = view, scheduler, page_ns
+
+    def __len__(self) -> int:
+        return len(self._view)
+
+    def __getitem__(self, where: Any) -> Any:
+        return self._view[where]
+
+    def __setitem__(self, where: Any, value: Any) -> None:
+        self._view[where] = value
+        self._scheduler.now += self._page_ns * (len(value) if isinstance(where, slice) else 1) // PAGE_BYTES

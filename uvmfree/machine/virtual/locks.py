@@ -1,0 +1,205 @@
+"""Locks as a caller takes them in virtual time: what taking one costs is charged here, behind acquire and release.
+
+    acquire   the caller's work before it; wait by the policy; the transfer of the lock's line, or a locked operation
+    release   the work under the lock: hold, pages that the guarded list says were touched, lines of data that came
+              with the lock; the store that drops it; the caller's work after it
+
+=> A CPU's own lock that nobody else wants is taken without a look at the heap within the quantum: no data is torn,
+   because one strand runs at a time. Whoever comes from elsewhere is granted it at max(its clock, `free_at`).
+=> Closures, because each local hit comes this way twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+from uvmfree.machine.costs import CHARGES, OTHER, OUTSIDE_TIME, Costs
+from uvmfree.machine.virtual.jitter import Jitter
+from uvmfree.machine.virtual.lines import Lines
+from uvmfree.machine.virtual.policies import CLOSED, Fifo
+from uvmfree.machine.virtual.scheduler import Scheduler
+
+
+class Taken:
+    """A lock as one caller takes it: the face of `threading.Lock`.
+
+    => `freed_ns()`: when this caller last gave it back. The clock after a release is later: others may have run.
+    """
+
+    __slots__ = ("acquire", "freed_ns", "lock", "release")
+
+    def __init__(
+        self, lock: Fifo, acquire: Callable[..., bool], release: Callable[[], None], freed_ns: Callable[[], int]
+    ) -> None:
+        self.lock, self.acquire, self.release, self.freed_ns = lock, acquire, release, freed_ns
+
+    def locked(self) -> bool:
+        """Whether anybody holds the lock, in the order of events."""
+        return self.lock.holder is not None
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class Prices:
+    """What the callers of the locks of one machine pay."""
+
+    def __init__(self, scheduler: Scheduler, costs: Costs, jitter: Jitter, lines: Lines) -> None:
+        self._scheduler, self._costs, self._jitter, self._lines = scheduler, costs, jitter, lines
+        self._made = 0
+
+    def taken(self, lock: Fifo, kind: str, caller: str, home: int | None) -> Taken:
+        """Make the access of one caller to a lock; `home`: the CPU whose own it is; `kind`: its name without that."""
+        scheduler, ns = self._scheduler, self._costs.ns
+        if caller in OUTSIDE_TIME:
+            return _outside_time(scheduler, lock)
+        charge = CHARGES.get((kind, caller), OTHER)
+        self._made += 1
+        key = f"{lock.name}/{caller}/{self._made}"
+        acquire_ns, release_ns = ns("lock_acquire"), ns("lock_release")
+        hold = self._jitter.costs(ns(charge.hold), key, release_ns) if charge.own else None
+        acquire = _acquire(scheduler, lock, self._lines.moves, self._jitter.costs(ns(charge.before), key), acquire_ns)
+        if home is not None and hold is not None:
+            return _own(scheduler, lock, home, acquire, acquire_ns, hold)
+        release = _release(
+            scheduler,
+            lock,
+            self._lines,
+            hold_ns=release_ns + ns(charge.hold),
+            page_ns=ns(charge.per_page),
+            item_ns=ns(charge.per_item),
+            lines=ns(charge.lines),
+            after=self._jitter.costs(ns(charge.after), f"{key}/after") if charge.after else None,
+        )
+        return Taken(lock, acquire, *release)
+
+
+def _own(
+    scheduler: Scheduler,
+    lock: Fifo,
+    home: int,
+    acquire_any: Callable[..., bool],
+    acquire_ns: int,
+    hold: Callable[[], int],
+) -> Taken:
+    """A CPU's own lock, as its player takes it; `hold`: the work under it, and the store that drops it."""
+
+    def acquire(blocking: bool = True, timeout: float = -1) -> bool:
+        if lock.open_to == scheduler.cpu and scheduler.now <= scheduler.limit:
+            lock.open_to = CLOSED
+            lock.holder = scheduler.current
+            scheduler.now += acquire_ns
+            return True
+        return acquire_any(blocking)
+
+    freed_ns = 0
+
+    def release() -> None:
+        nonlocal freed_ns
+        scheduler.now = lock.free_at = freed_ns = scheduler.now + hold()
+        lock.holder = None
+        if lock.crowd:
+            lock.released()
+        elif scheduler.cpu == home:
+            lock.open_to = home
+
+    return Taken(lock, acquire, release, lambda: freed_ns)
+
+
+def _acquire(
+    scheduler: Scheduler, lock: Fifo, moves: list[list[int]], before: Callable[[], int], acquire_ns: int
+) -> Callable[..., bool]:
+    """Make the acquisition of any lock, in the order of events."""
+    tried = False  # and failed: the work before it is done
+
+    def acquire(blocking: bool = True, timeout: float = -1) -> bool:
+        nonlocal tried
+        if tried:
+            tried = False
+        else:
+            scheduler.now += before()
+        granted = False
+        if scheduler.now > scheduler.head:
+            if blocking and lock.spins:
+                granted = scheduler.arrive(lock)
+            else:
+                scheduler.sync()
+        if not granted and (lock.holder is not None or lock.free_at > scheduler.now):
+            if not blocking:
+                tried = True
+                return False
+            lock.wait()
+        lock.holder = scheduler.current
+        lock.open_to = CLOSED
+        cpu = scheduler.cpu
+        lock.since = scheduler.now
+        lock.move = move = moves[lock.cpu][cpu]
+        scheduler.now += move or acquire_ns
+        if cpu >= 0:
+            lock.cpu = cpu
+        return True
+
+    return acquire
+
+
+def _release(
+    scheduler: Scheduler,
+    lock: Fifo,
+    pages: Lines,
+    *,
+    hold_ns: int,
+    page_ns: int,
+    item_ns: int,
+    lines: int,
+    after: Callable[[], int] | None,
+) -> tuple[Callable[[], None], Callable[[], int]]:
+    """Make the release, and what tells when it was; without a list that tells what was touched it was one page."""
+    freed_ns = 0
+
+    def release() -> None:
+        nonlocal freed_ns
+        ns = hold_ns + lines * lock.move
+        guarded = lock.guarded
+        if guarded is None:
+            ns += page_ns
+        else:
+            ns += pages.touched(guarded, page_ns, item_ns)
+        scheduler.now = lock.free_at = freed_ns = scheduler.now + ns
+        lock.holder = None
+        if lock.crowd:
+            lock.released()
+        if after is not None:
+            scheduler.now += after()
+
+    return release, lambda: freed_ns
+
+
+def _outside_time(scheduler: Scheduler, lock: Fifo) -> Taken:
+    """Make the access of somebody who stands outside of time: nobody waits for it longer, no line moves."""
+
+    def acquire(blocking: bool = True, timeout: float = -1) -> bool:
+        if scheduler.now > scheduler.head:
+            scheduler.sync()
+        if lock.holder is not None or lock.free_at > scheduler.now:
+            if not blocking:
+                return False
+            lock.wait()
+        lock.holder = scheduler.current
+        lock.open_to = CLOSED
+        lock.since = scheduler.now
+        lock.move = 0
+        return True
+
+    def release() -> None:
+        lock.free_at = scheduler.now
+        lock.holder = None
+        if lock.crowd:
+            lock.released()
+
+    return Taken(lock, acquire, release, lambda: scheduler.now)

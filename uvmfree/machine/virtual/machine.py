@@ -1,0 +1,268 @@
+"""The virtual Machine: N CPUs in deterministic virtual time, for the same allocator that runs on real threads.
+
+=> The same seed is the same run, in whatever process and with whatever kind of strand.
+=> Time passes where a cost is charged (machine/costs.py), by `charge()` and by `sleep()`; Python's does not count.
+=> It belongs to the OS thread that made it, whose strand is `main`, of no CPU.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, TypeVar, cast
+
+from uvmfree.errors import ParamError
+from uvmfree.kern.lock import RawLock
+from uvmfree.kern.lockdebug import LockDebug
+from uvmfree.kern.lockrank import LockRank
+from uvmfree.kern.locktrace import LockTrace
+from uvmfree.kern.lockwatch import LockWatch
+from uvmfree.kern.mutex import Condvar, Mutex
+from uvmfree.machine.costs import Costs, costs_for
+from uvmfree.machine.face import Task
+from uvmfree.machine.virtual.checked import Journal
+from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
+from uvmfree.machine.virtual.jitter import Jitter
+from uvmfree.machine.virtual.lines import Lines, Touched, VirtualRam, VirtualWords
+from uvmfree.machine.virtual.locks import Prices, Taken
+from uvmfree.machine.virtual.policies import POLICIES, Fifo
+from uvmfree.machine.virtual.scheduler import Scheduler
+from uvmfree.machine.virtual.strands import Place, Strand, kind_named
+from uvmfree.machine.virtual.topology import moves
+from uvmfree.machine.virtual.watchdog import watch
+from uvmfree.param import NCPUS_MAX
+
+T = TypeVar("T")
+
+TICK_NS: Final = 100_000
+"""How often who waits for tasks first asks whether to stop, in virtual time: a hundred steps of each CPU."""
+TICK_NS_MAX: Final = 100_000_000
+TICK_HOST_S: Final = 0.05
+"""How often it shall ask by the host's clock. Ticks become longer or shorter for that; no other strand sees them."""
+
+LOOKS: Final = 16
+"""How often it is looked, within the time allowed, whether a lock has come free."""
+
+_UNFINISHED: Final[set[Scheduler]] = set()
+"""Schedulers with strands that have not ended: collected, a greenlet would run on in the middle of another run."""
+
+
+class VirtualMachine:
+    """Locks, strands and time of a machine that is not there.
+
+    => `costs`: the name of a set, or a table. `lock`: the policy of shared locks. `seed`: of the jitter.
+    => `quantum_ns`: how far a CPU may run ahead on its own lock; 0 is strict. `strands`: "greenlet" or "baton".
+    => `hang_s`: how long, by the host's clock, a strand may run without a shared step.
+    => `check`: assert the invariants of the scheduler, and keep a `journal` (virtual/checked.py); slow.
+    => `lockstat`, `lockdebug`, `lockwatch`, `locktrace`: as on threads. ParamError names what is wrong.
+    """
+
+    name = "virtual"
+
+    def __init__(
+        self,
+        *,
+        ncpus: int = 4,
+        costs: str | Costs = "xeon-2s",
+        lock: str = "ttas",
+        seed: int = 1,
+        quantum_ns: int = 1000,
+        strands: str | None = None,
+        hang_s: float = 60.0,
+        check: bool = False,
+        lockstat: bool = False,
+        lockdebug: bool = False,
+        lockwatch: bool = False,
+        locktrace: bool = False,
+    ) -> None:
+        for field, value, least, most in (
+            ("ncpus", ncpus, 1, NCPUS_MAX),
+            ("seed", seed, 0, 2**63),
+            ("quantum_ns", quantum_ns, 0, NS),
+        ):
+            if type(value) is not int or not least <= value <= most:
+                raise ParamError(f"{field}={value!r}: must be a whole number from {least} to {most}")
+        if lock not in POLICIES:
+            raise ParamError(f"lock={lock!r}: must be one of {', '.join(POLICIES)}")
+        if strands not in (None, "greenlet", "baton"):
+            raise ParamError(f"strands={strands!r}: must be 'greenlet' or 'baton'")
+        self.costs = costs if isinstance(costs, Costs) else costs_for(costs)
+        self.ncpus, self.lock, self.seed, self.quantum_ns = ncpus, lock, seed, quantum_ns
+        kind = kind_named(strands)
+        self.strands = kind.name
+        table = moves(self.costs, ncpus)
+        self._jitter = Jitter(seed, self.costs.count("jitter_percent"))
+        self._kind, self._hang_s = kind, hang_s
+        self._places = [Place() for _ in range(ncpus)]
+        self._made = 0
+        main = Strand(self, "main", 0, -1, Place(), self._jitter.factors("main"))
+        self.scheduler = Scheduler(kind, main, quantum_ns, check=check)
+        self._lines = Lines(self.scheduler, table, self.costs.count("cold_after_pages"))
+        self._prices = Prices(self.scheduler, self.costs, self._jitter, self._lines)
+        self.journal = Journal(self.scheduler) if check else None
+        self._wakeup_ns = self.costs.ns("wakeup")
+        self.lockstat, self.lockdebug = lockstat, lockdebug
+        self.lockwatch = LockWatch(self.raw_lock, self.me) if lockwatch else None
+        self.locktrace = LockTrace(self.raw_lock, lambda: self.scheduler.current.name) if locktrace else None
+        self._debug = LockDebug(self.raw_lock, self.me) if lockdebug else None
+
+    def raw_lock(self) -> RawLock:
+        """Make a lock without name, which costs nothing but a sleeper's wakeup."""
+        return VirtualRawLock(self.scheduler, self._wakeup_ns)
+
+    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
+        """Make a mutex: with `index`, a CPU's own; else a shared one, of the machine's policy."""
+        return VirtualMutex(
+            self,
+            rank,
+            index,
+            raw_lock=self.raw_lock,
+            clock_ns=self.clock_ns,
+            lockstat=self.lockstat,
+            debug=self._debug,
+            watch=self.lockwatch,
+            trace=self.locktrace,
+        )
+
+    def condvar(self) -> Condvar:
+        """Make a condition variable."""
+        return Condvar(self.raw_lock)
+
+    def counters(self, names: tuple[str, ...]) -> Any:
+        """Make zeroed words, one to a line."""
+        return VirtualWords(names, self.scheduler, self._lines, self.costs.ns("atomic"))
+
+    def event(self) -> VirtualEvent:
+        """Make an event, for those who wait without a lock."""
+        return VirtualEvent(self.scheduler, self._wakeup_ns)
+
+    def ram(self, nbytes: int) -> VirtualRam:
+        """Map memory; storing a page takes `zero_page`."""
+        return VirtualRam(nbytes, self.scheduler, self.costs.ns("zero_page"))
+
+    def lined(self, cls: type[T], field: str) -> type[T]:
+        """Return a subclass whose objects are a cache line each, fetched by who stores to `field`."""
+        return self._lines.lined(cls, field)
+
+    def spawn(self, name: str, body: Callable[[], None], cpu: int | None = None) -> Strand:
+        """Start a strand, on a CPU or on none, now."""
+        if cpu is not None and not 0 <= cpu < self.ncpus:
+            raise ParamError(f"cpu={cpu}: the virtual machine has CPUs 0 to {self.ncpus - 1}")
+        scheduler = self.scheduler
+        self._made += 1
+        place = Place() if cpu is None else self._places[cpu]
+        factors = self._jitter.factors(f"{self._made}/{name}")
+        strand = Strand(self, name, self._made, -1 if cpu is None else cpu, place, factors)
+        scheduler.strands[strand.number] = strand
+        _UNFINISHED.add(scheduler)
+        if scheduler.over.is_set():
+            scheduler.over.clear()
+            watch(scheduler, self._hang_s)
+
+        def life() -> Strand:
+            try:
+                strand.raise_pending()
+                body()
+            except BaseException as error:  # noqa: BLE001  # kept for whoever joins; nothing is swallowed
+                strand.error = error
+                if isinstance(error, KeyboardInterrupt):
+                    scheduler.interrupted = True
+            if len(scheduler.strands) == 2:
+                _UNFINISHED.discard(scheduler)
+            return scheduler.end(strand)
+
+        self._kind.start(strand, life)
+        scheduler.push(scheduler.now, strand)
+        return strand
+
+    def join(self, strand: Strand, timeout_s: float) -> bool:
+        """Wait for the end of a strand, at most so many virtual seconds; whether it has ended."""
+        if not strand.over:
+            me = self.scheduler.current
+            strand.joiners.append(me)
+            try:
+                self.scheduler.park(f"the end of {strand.name}", self.scheduler.now + round(timeout_s * NS))
+            finally:
+                strand.joiners.remove(me)
+        return strand.over
+
+    def wait_for(self, tasks: Sequence[Task], stop: Callable[[], bool]) -> bool:
+        """Wait until all these strands have ended, and ask now and then, by the host's clock, whether to stop."""
+        tick_ns, asked_s = TICK_NS, time.monotonic()
+        for task in tasks:
+            while not task.join(tick_ns / NS):
+                now_s = time.monotonic()
+                tick_ns = (
+                    min(2 * tick_ns, TICK_NS_MAX) if now_s - asked_s < TICK_HOST_S else max(tick_ns // 2, TICK_NS)
+                )
+                asked_s = now_s
+                if stop():
+                    return False
+        return True
+
+    def thread_ident(self, strand: Strand) -> int:
+        """Return the OS thread that plays a strand."""
+        return self._kind.thread_ident(strand)
+
+    def clock_ns(self) -> int:
+        """Return the clock of the running strand."""
+        return self.scheduler.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let virtual time pass, with the CPU free for others."""
+        self.scheduler.sleep(round(seconds * NS))
+
+    def charge(self, ns: int) -> None:
+        """Let time pass in work of the strand's own, with the jitter of such work."""
+        scheduler = self.scheduler
+        scheduler.now += round(ns * scheduler.current.jitter())
+
+    def interrupts_held_back(self) -> AbstractContextManager[None]:
+        """Do nothing: while the main strand waits Ctrl-C is held back (virtual/interrupt.py)."""
+        return nullcontext()
+
+    def me(self) -> int:
+        """Return the number of the running strand."""
+        return self.scheduler.current.number
+
+
+class VirtualMutex(Mutex):
+    """A mutex whose handles charge their caller."""
+
+    def __init__(self, machine: VirtualMachine, rank: LockRank, index: int | None, **instruments: Any) -> None:
+        super().__init__(rank, index, **instruments)
+        policy = Fifo if index is not None else POLICIES[machine.lock]
+        self._prices, self._journal, self._sleep = machine._prices, machine.journal, machine.sleep
+        self._lock = policy(machine.scheduler, self.name, machine.costs)
+        if index is not None and index < machine.ncpus:
+            self._lock.cpu = self._lock.open_to = index
+
+    def raw_for(self, caller: str) -> RawLock:
+        """Return the lock as this caller takes it."""
+        taken = self._prices.taken(self._lock, self.rank.name, caller, self.index)
+        return taken if self._journal is None else self._journal.checked(self._lock, caller, taken)
+
+    def comes_free(self, timeout_s: float) -> bool:
+        """Whether nobody holds the mutex, or nobody does any more within `timeout_s`; neither counted nor checked."""
+        for _ in range(LOOKS):
+            if self._lock.holder is None:
+                return True
+            self._sleep(timeout_s / LOOKS)
+        return self._lock.holder is None
+
+    def wrest(self) -> None:
+        """Release the mutex in the place of a holder that has gone without doing so; for the end of a system."""
+        super().wrest()
+        if self._lock.holder is not None:
+            self._lock.drop()
+
+    def freed_ns_of(self, raw: RawLock) -> Callable[[], int] | None:
+        """Return what tells when this access of it was last over."""
+        return raw.freed_ns if isinstance(raw, Taken) else None
+
+    def guards(self, touched: object) -> None:
+        """Let a hold cost what the list says was touched from now on."""
+        guarded = cast("Touched", touched)
+        guarded.pages_touched = guarded.items_touched = 0
+        self._lock.guarded = guarded

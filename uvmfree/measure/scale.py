@@ -1,0 +1,320 @@
+"""Scaling: what a design does at 1, 2, 4, ... 256 CPUs, each a run in virtual time that ends with its time.
+
+=> A case is one run; any process on any machine can measure it, and it comes out the same. What is counted begins
+   when the warm-up is over: filling the caches is in proportion to their number, and would pass for contention.
+=> Loads have no end of their own. A trace is played as copies (workload/copies.py), so it needs whole ones.
+=> Times are those of the machine's table of costs (machine/costs.py), and are called virtual wherever they are shown.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from uvmfree.errors import ArgumentError
+from uvmfree.machine.costs import Costs, costs_for
+from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.measure.cell import Worker
+from uvmfree.measure.settings import parse_settings
+from uvmfree.param import Param
+from uvmfree.uvm.boot import boot
+from uvmfree.uvm.system import OBSERVER, Uvm
+from uvmfree.workload import pressure, synthetic
+from uvmfree.workload.copies import copies
+from uvmfree.workload.driver import Body, Lane, drive
+from uvmfree.workload.load import Load
+from uvmfree.workload.replay import Plan, plan
+from uvmfree.workload.thinking import thinking
+from uvmfree.workload.trace import bundled_trace, read_trace
+
+ENDLESS: Final = 1 << 40
+"""Pages, or rounds, of a load that is to last as long as the run."""
+
+PAGES_PER_CPU: Final = 1024
+"""RAM beside what a load holds: with less the low watermark exceeds it, and the pagedaemon never sleeps (R24)."""
+
+THINK_NS: Final = 1000
+"""Work outside of the allocator after each operation of a synthetic load: about a page fault's worth."""
+
+WARM_OPS: Final = 400
+"""Page operations before counting begins, for each CPU: twice what fills the caches of a load of bursts."""
+
+COUNTED_OPS: Final = 300
+"""Page operations that are counted, for each CPU; at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the CPUs do: `kind` is "trace", "pingpong", "handoff" or "forkexit".
+
+    => `trace`: the file, None for the one that ships. `think_ns`: of synthetic loads; a trace has its own gaps.
+    """
+
+    kind: str = "trace"
+    trace: str | None = None
+    think_ns: int = THINK_NS
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        if self.kind == "trace":
+            return f"copies of {Path(self.trace or bundled_trace()).name}"
+        return f"{self.kind}, {self.think_ns} ns outside between operations"
+
+    def least_cpus(self) -> int:
+        """The fewest CPUs that can do it; it takes a multiple of them. ArgumentError, TraceError."""
+        if self.kind == "trace":
+            return len(_plan(self.trace).programs)
+        if self.kind not in ("pingpong", "handoff", "forkexit"):
+            raise ArgumentError(f"--workload {self.kind}: must be trace, pingpong, handoff or forkexit")
+        return 2 if self.kind == "handoff" else 1
+
+    def ops_per_s(self) -> float:
+        """Page operations that a CPU asks for in a second, as far as nobody waits."""
+        if self.kind == "trace":
+            made = _plan(self.trace)
+            return (made.allocs + made.frees) / (sum(made.programs[0].gaps_ns) / 1e9) / len(made.programs)
+        return 1e9 / (self.think_ns + FREE_OP_NS)
+
+    def live_pages(self, ncpus: int) -> int:
+        """The most pages that it holds at once."""
+        if self.kind == "trace":
+            made = _plan(self.trace)
+            return made.live_peak * (ncpus // len(made.programs))
+        if self.kind == "handoff":
+            return synthetic.PARCEL_PAGES * (synthetic.PARCELS_MAX + 2) * (ncpus // 2)
+        return (2 * ncpus + 1) * pressure.BURST_PAGES
+
+    def load(self, uvm: Uvm, seed: int) -> Load:
+        """Make it for all CPUs of a system, before that starts."""
+        ncpus, charge = uvm.param.ncpus, uvm.machine.charge
+        if self.kind == "trace":
+            made = _plan(self.trace)
+            return copies(uvm, made, ncpus // len(made.programs), seed)
+        if self.kind == "forkexit":
+            return pressure.forkexit(uvm, ENDLESS, self.think_ns)
+        bodies = (
+            synthetic.handoff(ncpus, ENDLESS, uvm.machine.event)
+            if self.kind == "handoff"
+            else synthetic.pingpong(ncpus, ENDLESS, look_bursts=1)
+        )
+        return Load(uvm, thinking(bodies, charge, self.think_ns))
+
+
+GIVEN: Final = {"ncpus": "--cpus", "design": "--design", "lockstat": "each run"}
+"""Tunables that a case has already, and what sets them."""
+
+FREE_OP_NS: Final = 70
+"""About what an operation takes where nobody waits; only to say how long a run should last."""
+
+
+@functools.lru_cache(maxsize=4)
+def _plan(trace: str | None) -> Plan:
+    """Read a trace once in each process."""
+    return plan(read_trace(trace or bundled_trace()), loop=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One run: plain values, so that it can be sent to another process.
+
+    => `costs`: the name of a set; `changed`: figures that replace its own. `varied`: whether some are halved or
+       doubled, for the band. `lock`: the policy of shared locks.
+    => `settings`: tunables as NAME=VALUE.
+    """
+
+    design: str
+    ncpus: int
+    traffic: Traffic
+    costs: str = "xeon-2s"
+    changed: dict[str, float] = field(default_factory=dict)
+    varied: bool = False
+    lock: str = "ttas"
+    seed: int = 1
+    settings: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What tells a design apart from others on one curve: its name, and its tunables."""
+        return ", ".join([self.design, *self.settings])
+
+    def table(self) -> Costs:
+        """Return its costs; ParamError."""
+        return costs_for(self.costs).with_figures(self.changed, "--cost")
+
+    def machine(self) -> VirtualMachine:
+        """Make what it runs on; ParamError."""
+        return VirtualMachine(ncpus=self.ncpus, costs=self.table(), lock=self.lock, seed=self.seed, lockstat=True)
+
+    def param(self) -> Param:
+        """Return its tunables; ParamError."""
+        npages = self.traffic.live_pages(self.ncpus) + PAGES_PER_CPU * self.ncpus
+        tunables = {"npages": npages, **parse_settings(self.settings, given=GIVEN)}
+        return Param(**tunables, ncpus=self.ncpus, design=self.design, lockstat=True)
+
+    def check(self) -> None:
+        """Refuse what cannot be run: ArgumentError, ParamError."""
+        least = self.traffic.least_cpus()
+        if self.ncpus % least:
+            raise ArgumentError(f"{self.ncpus} CPUs: {self.traffic.kind} needs a multiple of {least}")
+        self.machine()
+        self.param()
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a case came to, after the warm-up; times are virtual.
+
+    => `operations`: pages allocated and freed in `window_ns`, by all CPUs. `failed`: allocations that got none.
+    => `wait_ns`: waiting for page locks, of all CPUs. `held_ns`: for which shared page locks were held;
+       `shared_acquired`: how often they were taken.
+    => `outside_ns`: recorded time between operations that all CPUs played, where the load has recorded gaps.
+    """
+
+    case: Case
+    window_ns: int
+    operations: int
+    wait_ns: int
+    held_ns: int
+    shared_acquired: int
+    failed: int
+    outside_ns: int | None = None
+
+    @property
+    def per_s(self) -> float:
+        """Page operations in a virtual second."""
+        return self.operations / self.window_ns * 1e9
+
+    @property
+    def wait_share_percent(self) -> float:
+        """Of all CPUs' time, what went into waiting for page locks."""
+        return 100 * self.wait_ns / (self.window_ns * self.case.ncpus)
+
+    @property
+    def busy_percent(self) -> float:
+        """Of the time, that in which the shared lock was held; with several of them, their sum."""
+        return 100 * self.held_ns / self.window_ns
+
+
+def measured(case: Case, stop: Callable[[], bool] = lambda: False) -> Point | None:
+    """Run a case; None if `stop()` came in between. ArgumentError, ParamError if it cannot be."""
+    case.check()
+    traffic = case.traffic
+    uvm = boot(case.machine(), **asdict(case.param()))
+    load = traffic.load(uvm, case.seed)
+    meter = _Meter(uvm, load, COUNTED_OPS / traffic.ops_per_s())
+    with uvm:
+        drove = drive(uvm, [meter.started_by(load.bodies[0]), *load.bodies[1:]], stop)
+        return None if drove.interrupted else meter.point(case, sum(drove.failed))
+
+
+def measured_here(case: Case) -> Point | None:
+    """Run a case in a process that measures (measure/executors.py), which is told there when to give up."""
+    return measured(case, Worker.stop)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The counters at a moment."""
+
+    now_ns: int
+    operations: int
+    wait_ns: int
+    held_ns: int
+    shared_acquired: int
+    outside_ns: int | None
+
+    @classmethod
+    def of(cls, uvm: Uvm, load: Load) -> _Reading:
+        locks = [lock for lock in uvm.lockstat(by_caller=True) if lock.caller != OBSERVER]
+        pages = [lock for lock in locks if lock.name.startswith(("uvm_fpageqlock", "uvm_cpu"))]
+        shared = [lock for lock in pages if not lock.name.startswith("uvm_cpu")]
+        return cls(
+            now_ns=uvm.machine.clock_ns(),
+            operations=sum(cpu.allocs + cpu.frees for cpu in uvm.cpu_stats()),
+            wait_ns=sum(lock.wait_ns_total for lock in pages),
+            held_ns=sum(lock.hold_ns_total for lock in shared),
+            shared_acquired=sum(lock.acquired for lock in shared),
+            outside_ns=None if load.outside_ns is None else load.outside_ns(),
+        )
+
+
+class _Meter:
+    """Reads the counters when the warm-up is over, and ends the run when enough has been counted.
+
+    => Warm-up and counting last for `part_s`, and until the CPUs have done so much, taken together: where all of them
+       wait for one lock that is much longer. The warm-up also waits for the slowest CPU, within reason: who has yet
+       to fill its cache does so at once, and a wait that began before counts when it ends.
+    => It stands outside of time: looking costs no CPU anything.
+    """
+
+    def __init__(self, uvm: Uvm, load: Load, part_s: float) -> None:
+        self._uvm, self._load, self._part_s = uvm, load, part_s
+        self._readings: list[_Reading] = []
+
+    def started_by(self, body: Body) -> Body:
+        """Let the warm-up begin with a body."""
+
+        def begun(cpu: Any, lane: Lane) -> None:
+            self._uvm.machine.spawn("meter", functools.partial(self._run, lane))
+            body(cpu, lane)
+
+        return begun
+
+    def _run(self, lane: Lane) -> None:
+        for least, mean in ((WARM_OPS // 2, WARM_OPS), (0, COUNTED_OPS)):
+            self._sleep(least, mean)
+            self._readings.append(_Reading.of(self._uvm, self._load))
+        lane.end_run()
+
+    def _sleep(self, least: int, mean: int) -> None:
+        """Sleep for a part of the run, and on until so many operations have been done since, by each CPU on average.
+
+        => Until the slowest has done `least`, too, but no longer than four times as long as that.
+        """
+        began = self._done()
+        self._uvm.machine.sleep(self._part_s)
+        while True:
+            each = [now - before for now, before in zip(self._done(), began, strict=True)]
+            if sum(each) >= mean * len(each) and (min(each) >= least or sum(each) >= 4 * mean * len(each)):
+                return
+            self._uvm.machine.sleep(self._part_s / 4)
+
+    def _done(self) -> list[int]:
+        return [cpu.allocs + cpu.frees for cpu in self._uvm.cpu_stats()]
+
+    def point(self, case: Case, failed: int) -> Point:
+        """Return what has been counted since the warm-up."""
+        first, last = self._readings
+        return Point(
+            case,
+            last.now_ns - first.now_ns,
+            last.operations - first.operations,
+            last.wait_ns - first.wait_ns,
+            last.held_ns - first.held_ns,
+            last.shared_acquired - first.shared_acquired,
+            failed,
+            None if first.outside_ns is None or last.outside_ns is None else last.outside_ns - first.outside_ns,
+        )
+
+
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "lines": ("line_core", "line_complex", "line_socket", "line_remote"),
+    "holds": ("global_alloc", "global_free", "page_moved", "item_moved", "splice", "other_hold"),
+    "locks": ("lock_acquire", "lock_release", "atomic", "spin_pause", "ticket_spinner"),
+    "outside": ("cached_alloc", "cached_free", "global_outside"),
+}
+"""Costs that are halved and doubled together for the band: what a figure means if they are off by so much."""
+
+
+def band(case: Case) -> list[Case]:
+    """Return the cases in which each group of costs is halved, and doubled."""
+    table = case.table()
+
+    def scaled(names: tuple[str, ...], factor: float) -> Case:
+        return replace(case, changed=case.changed | {name: table.figures[name].value * factor for name in names})
+
+    return [replace(scaled(names, factor), varied=True) for names in GROUPS.values() for factor in (0.5, 2)]
