@@ -4,6 +4,7 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import uvmfree
+from uvmfree.cli.exports import TimelineFile
 from uvmfree.kern.eventlog import Event
 from uvmfree.kern.locktrace import Slice
 from uvmfree.machine.threads import ThreadsMachine
@@ -139,6 +141,19 @@ def test_the_counters_are_those_of_the_samples_and_the_truth_is_the_global_list_
         "cached on CPU 0": [(1000, 2), (1010, 4)],
         "cached on CPU 1": [(1000, 8), (1010, 16)],
     }
+
+
+def test_what_was_left_out_of_slices_and_events_is_told(tmp_path: Path) -> None:
+    """Together, by the name of the process; nothing where nothing was."""
+    timelines = TimelineFile(str(tmp_path / "out"))
+    timelines.keeper("cut")((), 2)
+    timelines.add("cut", (), None, 3)
+    timelines.add("whole", (), None, 0)
+    timelines.write()
+    trace = pb.Trace()
+    trace.ParseFromString((tmp_path / "out").read_bytes())
+    names = [each.process.process_name for each in tracks(trace).values()]
+    assert names == ["cut (5 slices left out)", "whole"]
 
 
 def test_the_sums_are_those_of_lockstat() -> None:
