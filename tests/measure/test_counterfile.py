@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -103,6 +104,15 @@ def test_redistributions_are_those_that_moved_pages(path: str) -> None:
         assert uvm.redistributions()["rate-limited"] > 0
         file.publish(uvm, uvm.cached_pages(), 0)
         assert CounterReader(path).read().system["redistributions"] == 1
+
+
+def test_a_process_that_is_over_and_unburied_is_not_alive(path: str) -> None:
+    with kept(path), subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        read = CounterReader(path).read()
+        assert read.alive()
+        assert not replace(read, pid=child.pid).alive()
+    assert not replace(read, pid=child.pid).alive()
 
 
 def test_the_end_of_a_run_can_be_seen_and_the_last_counters_stay(path: str) -> None:
