@@ -30,7 +30,9 @@ from tests.stress.hunt import NAMES, WAYS
 from uvmfree.cli.running import first_signal_asks
 from uvmfree.cli.stress import VIRTUAL_PAGES
 from uvmfree.machine.virtual.strands import greenlets_work
+from uvmfree.measure.decode import decode
 from uvmfree.measure.executors import local
+from uvmfree.measure.host import Host
 from uvmfree.measure.host import host as host_facts
 from uvmfree.measure.seeds import Seeds, parse_seeds, play_seeds
 from uvmfree.measure.stress import Options
@@ -199,7 +201,7 @@ def _bug_lines(kept: Mapping[str, Any]) -> Iterator[str]:
     counts = {way: sum("after" in found.get(way, {}) for found in bugs.values()) for way in WAYS}
     asked = {way: sum("found" in found.get(way, {}) for found in bugs.values()) for way in WAYS}
     yield "Seeded bugs found, of those that were hunted:"
-    yield ", ".join(f"{title} {counts[way]} of {asked[way]}" for way, title in TITLES.items() if asked[way]) + "."
+    yield ", ".join(f"{counts[way]} of {asked[way]} ({title})" for way, title in TITLES.items() if asked[way]) + "."
     yield ""
     yield f"| seeded bug | {' | '.join(TITLES.values())} |"
     yield "|---|---|---|---|"
@@ -217,9 +219,9 @@ def _cell(found: Mapping[str, Any]) -> str:
 
 
 def _source(kept: Mapping[str, Any]) -> Iterator[str]:
-    host = kept["host"]
-    yield f"`{kept['command']}`, {host['date'][:10]}; {len(host['affinity'])} processors, {host['kernel']};"
-    yield f"{host['interpreter']}."
+    here = decode(Host, kept["host"], "host")
+    yield f"`{kept['command']}`, {here.date[:10]}; {len(here.affinity)} processors, {here.kernel};"
+    yield f"{here.interpreter}."
 
 
 if __name__ == "__main__":
