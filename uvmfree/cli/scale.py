@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uvmfree.cli.costs import table
+from uvmfree.cli.costs import changed_figures
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.running import first_signal_asks, progress
 from uvmfree.errors import ArgumentError
@@ -165,7 +165,7 @@ def _cases(
     if lock not in POLICIES:
         raise ArgumentError(f"--lock {lock}: must be one of {', '.join(POLICIES)}")
     found = []
-    name, changed = _figures(costs, changes)
+    name, changed = changed_figures(costs, changes)
     for spec in designs or tuple(REGISTRY):
         design, *settings = spec.split(",")
         if design not in REGISTRY:
@@ -176,15 +176,6 @@ def _cases(
                 case.check()
                 found += [case, *(band(case) if with_band else [])]
     return found
-
-
-def _figures(costs: str, changes: tuple[str, ...]) -> tuple[str, dict[str, float]]:
-    """Return the name of a set, and the figures that are not its own; ParamError."""
-    from uvmfree.machine.costs import costs_for
-
-    asked = table(costs, changes)
-    own = costs_for(asked.name).figures
-    return asked.name, {name: one.value for name, one in asked.figures.items() if one.value != own[name].value}
 
 
 def _counts(cpus: str, traffic: Traffic) -> list[int]:

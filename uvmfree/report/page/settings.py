@@ -23,6 +23,7 @@ class Setting:
     """All that can decide a figure, except the design and the number of CPUs."""
 
     workload: str
+    machine: str
     interpreter: str
     host: str
     npages: int
@@ -31,11 +32,14 @@ class Setting:
     @classmethod
     def of(cls, record: Record) -> Setting:
         """Take it from a record."""
-        host, param = record.host, asdict(record.param)
+        host, param, virtual = record.host, asdict(record.param), record.machine.virtual
+        processors = plural(len(host.affinity), "processor")
         return cls(
             workload=record.workload.name,
-            interpreter=host.interpreter,
-            host=f"{host.cpu_model}, {plural(len(host.affinity), 'processor')}, {host.kernel}",
+            machine=record.machine.words,
+            # What is virtual comes out the same whatever the host.
+            interpreter="" if virtual else host.interpreter,
+            host="" if virtual else f"{host.cpu_model}, {processors}, {host.kernel}",
             npages=record.param.npages,
             tunables=tuple((name, param[name]) for name in TUNABLES),
         )
@@ -57,7 +61,8 @@ class Source:
     def title(self) -> str:
         """The record in a line."""
         facts = self.record.workload
-        words = [f"{facts.name} on {cpus(facts.ncpus)}", self.record.host.interpreter]
+        machine = self.record.machine_words if self.record.machine.virtual else self.record.host.interpreter
+        words = [f"{facts.name} on {cpus(facts.ncpus)}", machine]
         words += [f"{name}={value}" for name, value in changed(self.record.param)]
         return f"Record {self.number}, {self.name}: {', '.join(words)}"
 
@@ -134,8 +139,8 @@ def label(setting: Setting, among: Sequence[Setting]) -> str:
     words = [setting.workload] if len(alike) < len(among) else []
     words += [
         getattr(setting, name)
-        for name in ("interpreter", "host")
-        if any(getattr(other, name) != getattr(setting, name) for other in among)
+        for name in ("machine", "interpreter", "host")
+        if getattr(setting, name) and any(getattr(other, name) != getattr(setting, name) for other in among)
     ]
     if any(other.npages != setting.npages for other in alike):
         words.append(f"{setting.npages:,} pages")
