@@ -99,7 +99,7 @@ def bench(
     from uvmfree.measure.bench import measure, modes, new_record
     from uvmfree.measure.lockstat_layout import document
     from uvmfree.measure.settings import parse_settings
-    from uvmfree.measure.workloads import by_name, check_fits
+    from uvmfree.measure.workloads import by_name, check_fits, check_watermarks
     from uvmfree.param import Param
     from uvmfree.uvm.designs import REGISTRY
     from uvmfree.workload.trace import read_trace
@@ -122,6 +122,8 @@ def bench(
         npages = ready.npages or Param().npages
     param = Param(**tunables, npages=npages, ncpus=ready.ncpus)
     check_fits(ready, param.npages, param.pagesize)
+    if on.virtual and memory is None and workload != "pressure":
+        check_watermarks(ready, param.npages, param.pagesize)
     selection.check(param.ncpus)
     exports.check_fits(ready, on)
     result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]), on, seed)

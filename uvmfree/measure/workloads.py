@@ -229,6 +229,17 @@ def check_fits(workload: Workload, npages: int, pagesize: int) -> None:
         )
 
 
+def check_watermarks(workload: Workload, npages: int, pagesize: int) -> None:
+    """Refuse RAM in which the pagedaemon would never sleep, whatever the design: ArgumentError."""
+    needs = workload.live_pages + tune(npages, workload.ncpus, pagesize).freetarg
+    if needs > npages:
+        raise ArgumentError(
+            f"npages={npages}: with {plural(workload.ncpus, 'CPU')} the pagedaemon would work all the time, to have "
+            f"{needs - workload.live_pages} pages free beside {workload.live_pages} live ones; {PAGES_PER_CPU} more "
+            "for each CPU are enough"
+        )
+
+
 def by_name(
     kind: str,
     trace_file: str | None = None,
@@ -249,7 +260,8 @@ def by_name(
     made = _by_name(kind, trace_file, by, ncpus, seconds, memory, read, on)
     if not on.virtual or made.npages is not None:
         return made
-    return replace(made, npages=max(Param().npages, made.live_pages + PAGES_PER_CPU * made.ncpus))
+    npages = max(Param().npages * (on.copies or 1), made.live_pages + PAGES_PER_CPU * made.ncpus)
+    return replace(made, npages=npages)
 
 
 def _by_name(

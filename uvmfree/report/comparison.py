@@ -127,8 +127,8 @@ def notes(record: Record) -> Iterator[str]:
         every_ms = 1e3 * interval_s(gil=False, virtual=True)
         yield (
             f"An op is a page operation {each}: a page to allocate or to free. Times are virtual. Peaks were sampled "
-            f"every {every_ms:g} ms; neither that nor lockstat takes any time. Wait share is of the time that CPUs were "
-            "not stalled: waiting for the trace, a partner or pages."
+            f"every {every_ms:g} ms; neither that nor lockstat takes any time. Wait share is of the time that CPUs "
+            "were not stalled: waiting for the trace, a partner or pages."
         )
         return
     yield (
