@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import pytest
 
 from tests.workload.perf_lines import line
 from uvmfree.measure import workloads
+from uvmfree.measure.machine_facts import VIRTUAL as VIRTUAL_KIND
+from uvmfree.measure.machine_facts import MachineFacts
 from uvmfree.measure.record import THREAD_TIMES, load
 from uvmfree.measure.workloads import PAGES_PER_CPU
+from uvmfree.param import Param
 
 Run = Callable[..., Any]
 
@@ -139,12 +143,11 @@ def test_the_same_seed_is_the_same_record_in_every_process(tmp_path: Path, trace
 
 
 def test_a_replay_keeps_its_gaps_and_copies_have_cpus_of_their_own(run: Run, tmp_path: Path, trace: str) -> None:
-    one = ran(run, tmp_path, *VIRTUAL, "--trace", trace)
+    one = ran(run, tmp_path, *VIRTUAL, "--trace", trace, "--npages", "8192")
     assert (one.workload.name, one.workload.ncpus, one.machine.copies) == ("small.perf", 2, 1)
     assert all(1.9e6 < each.drive.wall_ns < 2.2e6 for each in one.runs)
-    three = ran(run, tmp_path, *VIRTUAL, "--trace", trace, "--copies", "3")
+    three = ran(run, tmp_path, *VIRTUAL, "--trace", trace, "--copies", "3", "--npages", "8192")
     assert (three.workload.name, three.workload.ncpus) == ("3 copies of small.perf", 6)
-    assert three.param.npages == 3 * one.param.npages
     for run_of_three in three.runs:
         assert [cpu.allocs for cpu in run_of_three.cpus] == [20] * 6
         assert len(run_of_three.drive.stall_ns) == 6
@@ -152,7 +155,9 @@ def test_a_replay_keeps_its_gaps_and_copies_have_cpus_of_their_own(run: Run, tmp
 
 
 def test_copies_do_not_begin_in_step(run: Run, tmp_path: Path, trace: str) -> None:
-    record = ran(run, tmp_path, *VIRTUAL, "--trace", trace, "--copies", "8", "--design", "fpageqlock")
+    record = ran(
+        run, tmp_path, *VIRTUAL, "--trace", trace, "--copies", "8", "--npages", "16384", "--design", "fpageqlock"
+    )
     assert record.summary("fpageqlock")["contended_percent"].median < 20
 
 
@@ -178,15 +183,16 @@ def test_synthetic_workloads_work_outside_for_as_long_as_asked(
 
 
 def test_pressure_runs_for_virtual_seconds(run: Run, tmp_path: Path) -> None:
-    args = ("--workload", "pressure", "--npages", "512", "--seconds", "0.02", "--cpus", "2", "--design", "percpu")
+    args = ("--workload", "pressure", "--npages", "256", "--seconds", "0.01", "--cpus", "2", "--design", "percpu")
     record = ran(run, tmp_path, *VIRTUAL, *args)
-    assert record.runs[0].drive.wall_ns >= 20e6
+    assert record.runs[0].drive.wall_ns >= 10e6
     assert record.summary("percpu")["faults_per_s"].median > 0
 
 
-def test_ram_grows_with_the_cpus(run: Run, tmp_path: Path) -> None:
-    record = ran(run, tmp_path, *VIRTUAL, "--workload", "pingpong", "--cpus", "80", "--design", "percpu")
-    assert record.param.npages == 80 * (PAGES_PER_CPU + 16)
+def test_ram_grows_with_the_cpus_and_the_copies(trace: str) -> None:
+    on = MachineFacts(VIRTUAL_KIND, "xeon-2s", think_ns=1000)
+    assert workloads.by_name("pingpong", ncpus=80, on=on).npages == 80 * (PAGES_PER_CPU + 16)
+    assert workloads.by_name("trace", trace, on=replace(on, copies=3)).npages == 3 * Param().npages
 
 
 def test_a_timeline_is_in_virtual_time_and_says_so(run: Run, tmp_path: Path) -> None:
