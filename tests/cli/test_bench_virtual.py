@@ -150,15 +150,9 @@ def test_a_replay_keeps_its_gaps_and_copies_have_cpus_of_their_own(run: Run, tmp
     assert (three.workload.name, three.workload.ncpus) == ("3 copies of small.perf", 6)
     for run_of_three in three.runs:
         assert [cpu.allocs for cpu in run_of_three.cpus] == [20] * 6
-        assert len(run_of_three.drive.stall_ns) == 6
+        # They begin one after the other, within an epoch: all of so short a trace.
+        assert 2.6e6 < run_of_three.drive.wall_ns < 4.2e6
     assert three.workload.page_operations == 3 * 80
-
-
-def test_copies_do_not_begin_in_step(run: Run, tmp_path: Path, trace: str) -> None:
-    record = ran(
-        run, tmp_path, *VIRTUAL, "--trace", trace, "--copies", "8", "--npages", "16384", "--design", "fpageqlock"
-    )
-    assert record.summary("fpageqlock")["contended_percent"].median < 20
 
 
 def test_tasks_are_spread_over_the_cpus_of_each_copy(run: Run, tmp_path: Path, trace: str) -> None:
