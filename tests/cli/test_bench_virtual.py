@@ -45,11 +45,16 @@ def trace(tmp_path: Path) -> str:
     return str(file)
 
 
+def quiet(said: Any) -> bool:
+    """Whether a command did its work, and said nothing but that strands are slow here."""
+    return said.status == 0 and all("pass a baton" in text for text in said.err.splitlines())
+
+
 def ran(run: Run, tmp_path: Path, *args: str) -> Any:
     """Run a benchmark, and return its record."""
     file = str(tmp_path / "record.json")
     said = run(*args, "--json", file)
-    assert (said.status, said.err) == (0, "")
+    assert quiet(said)
     return load(file)
 
 
@@ -57,7 +62,7 @@ def test_everything_is_marked_virtual_and_times_are_shown_whatever_the_gil(run: 
     said = run(
         *PINGPONG, "--cpus", "4", "--lock", "ticket", "--cost", "atomic=9", "--repetitions", "2", "--seed", "7"
     )
-    assert (said.status, said.err) == (0, "")
+    assert quiet(said)
     text = " ".join(said.out.split())
     assert "machine: virtual, 4 CPUs, costs xeon-2s, atomic=9, ticket locks, seeds 7 to 8" in text
     assert "CPUs waited for page locks for " in text

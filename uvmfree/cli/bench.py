@@ -16,7 +16,7 @@ from uvmfree.cli.output import write_json
 from uvmfree.cli.running import first_signal_asks, progress, reading, unpacked_option
 from uvmfree.cli.status import BROKEN
 from uvmfree.cli.terminal import say, say_labelled, width
-from uvmfree.cli.virtual import VirtualOptions, virtual_options
+from uvmfree.cli.virtual import VirtualOptions, strands, virtual_options
 from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
 
@@ -127,6 +127,8 @@ def bench(
     selection.check(param.ncpus)
     exports.check_fits(ready, on)
     result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]), on, seed)
+    if on.virtual:
+        strands()
     with (
         first_signal_asks() as asked,
         progress(len(modes(result)) * repetitions * len(result.designs)) as (tick, done),

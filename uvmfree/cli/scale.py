@@ -13,6 +13,7 @@ import click
 from uvmfree.cli.costs import changed_figures
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.running import first_signal_asks, progress
+from uvmfree.cli.virtual import strands
 from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
 
@@ -108,7 +109,7 @@ def scale(
         raise ArgumentError("--think: a trace has gaps of its own; it goes with a synthetic workload")
     traffic = Traffic(kind, trace_file) if think_ns is None else Traffic(kind, trace_file, think_ns)
     cases = _cases(traffic, designs, counts_for(cpus, traffic), costs, changes, lock, range(seed, seed + seeds), band)
-    _strands()
+    strands()
     with first_signal_asks() as asked:
         curve = measured_curve(cases, asked, scheduler)
     if json_file is not None:
@@ -146,22 +147,8 @@ def first_curve(stop: Callable[[], bool]) -> Curve:
     from uvmfree.measure.scale import Traffic
 
     traffic = Traffic()
-    counts = counts_for(FIRST_CPUS[_strands()], traffic)
+    counts = counts_for(FIRST_CPUS[strands()], traffic)
     return measured_curve(_cases(traffic, (), counts, "xeon-2s", (), "ttas", range(1, 2), False), stop)
-
-
-def _strands() -> str:
-    """Return what strands are made of here; where that is slow, say so on stderr."""
-    from uvmfree.machine.virtual.strands import kind_named
-
-    kind = kind_named(None).name
-    if kind == "baton":
-        click.echo(
-            "uvmfree: no greenlet for this interpreter: strands of virtual time are threads that pass a baton, and "
-            "switch some 20 times slower; the results are the same",
-            err=True,
-        )
-    return kind
 
 
 def _cases(

@@ -135,3 +135,17 @@ def virtual_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(virtual=VirtualOptions(kind, costs, changes, lock, think_ns, copies, seed), **rest)
 
     return with_virtual
+
+
+def strands() -> str:
+    """Return what strands are made of here; where that is slow, say so on stderr."""
+    from uvmfree.machine.virtual.strands import kind_named
+
+    kind = kind_named(None).name
+    if kind == "baton":
+        click.echo(
+            "uvmfree: no greenlet for this interpreter: strands of virtual time are threads that pass a baton, and "
+            "switch some 20 times slower; the results are the same",
+            err=True,
+        )
+    return kind
