@@ -84,7 +84,7 @@ def test_labels_name_the_machine_and_hosts_and_seeds_make_no_other_setting() -> 
     assert [(point.label, len(point.record.runs)) for point in points_of(made)] == [
         ("virtual, costs xeon-2s, ttas locks", 12),
         ("virtual, costs xeon-2s, line_socket=100, mcs locks", 6),
-        ("real threads, CPython 3.13.5, free-threaded, " + points_of([record()])[0].setting.host, 12),
+        ("CPython 3.13.5, free-threaded, " + points_of([record()])[0].setting.host, 12),
     ]
 
 
@@ -93,6 +93,7 @@ def test_the_page_marks_virtual_records_and_shades_nothing(tmp_path: Path) -> No
     page = build([(f"{ncpus}.json", virtual(ncpus=ncpus)) for ncpus in (1, 2, 64)])
     assert "All records: times are virtual." in page
     assert "virtual, costs xeon-2s, ttas locks, seeds 1 to 3" in page
+    assert '"name":"percpu, virtual, costs xeon-2s, ttas locks"' in page  # a legend
     assert "more threads than" not in page
     assert "the GIL is on" not in page
     assert "more threads than" in build([(f"{ncpus}.json", record(ncpus=ncpus)) for ncpus in (1, 2, 64)])

@@ -95,7 +95,7 @@ def _against_cpus(workload: str, settings: Sequence[Sequence[Point]], designs: S
         for design in designs
         if any(throughput(point, design) for point in same)
     ]
-    several, fitted = len(settings) > 1, []
+    several, fitted = len(settings) > 1 or bool(settings[0][0].setting.machine), []
     traces: list[Trace] = []
     for each in series:
         traces += _lines(each, designs, several)

@@ -20,7 +20,10 @@ TUNABLES: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """All that can decide a figure, except the design and the number of CPUs."""
+    """All that can decide a figure, except the design and the number of CPUs.
+
+    => `machine`: the virtual one, or "". `interpreter`, `host`: "" for it, which gives the same on all of them.
+    """
 
     workload: str
     machine: str
@@ -36,8 +39,7 @@ class Setting:
         processors = plural(len(host.affinity), "processor")
         return cls(
             workload=record.workload.name,
-            machine=record.machine.words,
-            # What is virtual comes out the same whatever the host.
+            machine=record.machine.words if virtual else "",
             interpreter="" if virtual else host.interpreter,
             host="" if virtual else f"{host.cpu_model}, {processors}, {host.kernel}",
             npages=record.param.npages,
@@ -134,12 +136,13 @@ def left_out(points: Sequence[Point], what: str) -> list[str]:
 
 
 def label(setting: Setting, among: Sequence[Setting]) -> str:
-    """Name what tells a setting from the others: "" if nothing does."""
+    """Name what tells a setting from the others, and a virtual machine in any case; "" if there is neither."""
     alike = [other for other in among if other.workload == setting.workload]
     words = [setting.workload] if len(alike) < len(among) else []
+    words += [setting.machine] if setting.machine else []
     words += [
         getattr(setting, name)
-        for name in ("machine", "interpreter", "host")
+        for name in ("interpreter", "host")
         if getattr(setting, name) and any(getattr(other, name) != getattr(setting, name) for other in among)
     ]
     if any(other.npages != setting.npages for other in alike):
