@@ -22,8 +22,8 @@ from uvmfree.kern.locktrace import Slice
 from uvmfree.machine.face import WatchedMachine
 from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.facts import WorkloadFacts
-from uvmfree.measure.host import gil_enabled, host
-from uvmfree.measure.observer import Observation, interval_s, watch
+from uvmfree.measure.host import host
+from uvmfree.measure.observer import Observation, watch
 from uvmfree.measure.record import Record
 from uvmfree.measure.settings import parse_settings
 from uvmfree.measure.stress_digest import digest, order
@@ -158,7 +158,7 @@ def stress(
 
     @contextmanager
     def observe() -> Iterator[None]:
-        every_s = OBSERVED_S / pace.rate if virtual else interval_s(gil=gil_enabled())
+        every_s = OBSERVED_S / pace.rate if virtual else None
         with watch(run.uvm, counters, every_s) as observation:
             yield
         observed.append((observation, _locks(run.uvm), order(run) if virtual else ""))
