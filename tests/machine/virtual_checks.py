@@ -21,15 +21,18 @@ FREE = FIRST[2]
 
 
 def mcs(cls: Callable[..., Any]) -> None:
-    """CPUs 1 and 2 come at 50 and 100, in the other order of starting: granted in the order of arrival."""
-    second, third = FREE + LINE, FREE + LINE + UNDER + LINE + LINE
+    """CPUs 1 and 2 come at 50 and 100, in the other order of starting: granted in the order of arrival.
+
+    A hand-off is three transfers: "who is next" to the holder, the next one's node to the holder, and back.
+    """
+    second, third = FREE + 3 * LINE, FREE + 3 * LINE + UNDER + LINE + 3 * LINE
     expected = [FIRST, (1, second, second + UNDER + LINE), (2, third, third + UNDER + LINE)]
     assert schedule(machine_of(cls, "mcs"), [(2, 100), (0, 0), (1, 50)]) == expected
 
 
 def mcs_across(cls: Callable[..., Any]) -> None:
     """The same with CPU 4 on the other socket: its transfers, and the next one's, take three times as long."""
-    second, third = FREE + LINE, FREE + LINE + UNDER + LINE + 3 * LINE
+    second, third = FREE + 3 * LINE, FREE + 3 * LINE + UNDER + LINE + 3 * 3 * LINE
     expected = [FIRST, (1, second, second + UNDER + LINE), (4, third, third + UNDER + 3 * LINE)]
     assert schedule(machine_of(cls, "mcs"), [(0, 0), (1, 50), (4, 100)]) == expected
 

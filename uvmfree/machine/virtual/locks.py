@@ -135,6 +135,8 @@ def _acquire(
                 tried = True
                 return False
             lock.wait()
+            if lock.handed_lines:
+                scheduler.now += lock.handed_lines * moves[lock.cpu][scheduler.cpu]
         lock.holder = scheduler.current
         lock.open_to = CLOSED
         cpu = scheduler.cpu

@@ -4,7 +4,8 @@ A holder's critical section runs at once, without a switch, so a lock that is fr
 held in virtual time: until `free_at`. Who comes before that waits as its policy says:
 
     fifo     a CPU's own lock: in the order of arrival, at the moment of the release
-    mcs      the same for a shared lock: each spins on a line of its own, so that a hand-off is one transfer
+    mcs      the same for a shared lock: each spins on a line of its own, so that a hand-off takes as long for any
+             number of spinners
     ticket   in the order of arrival; each further spinner delays a hand-off, since all fetch the line
     ttas     who looks first after the release: NetBSD's spin mutex with its exponential backoff
     sleep    who comes first; who waits long sleeps, and whoever wakes it pays: Python's lock
@@ -42,6 +43,7 @@ class Fifo:
     """
 
     spins: bool = False
+    handed_lines: int = 0  # transfers of a hand-off to who has waited, beside that of the lock's line
 
     __slots__ = (
         "cpu",
@@ -122,7 +124,13 @@ class Fifo:
 
 
 class Mcs(Fifo):
-    """A queue of spinners, each on its own line."""
+    """A queue of spinners, each on its own line.
+
+    => A hand-off is three transfers, one after the other: the holder reads who comes next, which that one has stored
+       into the holder's node; it stores into the node on which that one spins; that one reads it.
+    """
+
+    handed_lines = 2
 
     __slots__ = ()
 
