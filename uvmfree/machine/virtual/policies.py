@@ -217,11 +217,17 @@ class Ttas(Fifo):
 
     def released(self) -> None:
         """Let the first look after the release have the lock; a look before it takes the line from the holder."""
-        scheduler = self.scheduler
-        look = self._first_look(self.since)
-        if look < scheduler.now:
-            scheduler.now = self.free_at = scheduler.now + self.move
-            look = self._first_look(scheduler.now)
+        scheduler, old = self.scheduler, self._old
+        now, since = scheduler.now, self.since
+        looked = self._pass(now) >= since
+        if old and not looked:
+            looked = since + self._until_old(since) < now
+        if looked and self.move:
+            scheduler.now = self.free_at = now = now + self.move
+            self._pass(now)
+        look = self._young[0][0] if self._young else NEVER
+        if old:
+            look = min(look, now + self._until_old(now))
         self._armed_ns = look
         scheduler.push(look, self)
 
@@ -238,23 +244,24 @@ class Ttas(Fifo):
         self.holder, winner.awaits = winner, None
         return winner
 
-    def _first_look(self, from_ns: int) -> int:
-        """Return the time of the first look from `from_ns` on."""
-        young, old, longest = self._young, self._old, self._max_ns
-        while young and young[0][0] < from_ns:
-            look, number, pauses_ns, strand = young[0]
+    def _pass(self, now: int) -> int:
+        """Let all looks before a time pass; return the last of them of those whose pauses still double, or -1."""
+        young, longest, last = self._young, self._max_ns, -1
+        while young and young[0][0] < now:
+            last, number, pauses_ns, strand = young[0]
             if pauses_ns >= longest:
                 heappop(young)
-                insort(old, (look % longest, number, strand))
+                insort(self._old, (last % longest, number, strand))
             else:
                 pauses_ns = min(2 * pauses_ns, longest)
-                heapreplace(young, (look + pauses_ns, number, pauses_ns, strand))
-        first = young[0][0] if young else NEVER
-        if old:
-            at = bisect_left(old, (from_ns % longest, -1))
-            phase = old[at if at < len(old) else 0][0]
-            first = min(first, from_ns + (phase - from_ns) % longest)
-        return first
+                heapreplace(young, (last + pauses_ns, number, pauses_ns, strand))
+        return last
+
+    def _until_old(self, now: int) -> int:
+        """Return how long it is until somebody looks whose pauses are the longest; there is somebody."""
+        old, longest = self._old, self._max_ns
+        at = bisect_left(old, (now % longest, -1))
+        return (old[at if at < len(old) else 0][0] - now) % longest
 
     def _give_up(self, me: Strand) -> None:
         spinning = len(self._young) + len(self._old)
