@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 import uvmfree.cli
+from tests.measure.curves import saturating
 from uvmfree.errors import ArgumentError, RecordError
 from uvmfree.measure import stress as stresses
 from uvmfree.measure import workloads
@@ -200,6 +201,23 @@ def test_a_spoilt_benchmark_is_read_or_refused_in_a_line(commands: Commands, see
 def test_a_spoilt_stress_run_is_read_or_refused_in_a_line(commands: Commands, seed: int) -> None:
     for args in commands.all(spoilt(stressed(), seed)):
         commands.run(*args)
+
+
+@FUZZ
+@given(SEEDS)
+def test_a_spoilt_curve_is_drawn_or_refused_in_a_line(commands: Commands, seed: int) -> None:
+    whole = saturating(band=True) if seed % 2 else saturating(counts=(1,))
+    bad = commands.written("bad.json", spoilt(plain(whole.document()), seed))
+    good = commands.written("good.json", saturating("mcs").document())
+    for files in ((bad,), (good, bad)):
+        commands.run("report", *files, "-o", str(commands.folder / "report.html"))
+
+
+def test_other_commands_refuse_a_curve_in_a_line(commands: Commands) -> None:
+    curve = commands.written("good.json", saturating().document())
+    for args in (("compare", curve, curve), ("usl", curve)):
+        commands.run(*args)
+        assert main(args) == 2
 
 
 @FUZZ

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Said
+from tests.measure.curves import curve, saturating
 from tests.report.made import record
 from tests.report.reader import read
 from uvmfree.measure.record import Record
@@ -84,6 +85,46 @@ def test_without_plotly_the_extra_is_named(run: Run, tmp_path: Path, monkeypatch
     assert not out.exists()
 
 
+@pytest.mark.usefixtures("_plotly")
+def test_curves_are_drawn_beside_records_or_alone(run: Run, tmp_path: Path) -> None:
+    file, out = tmp_path / "scale.json", tmp_path / "report.html"
+    file.write_text(json.dumps(saturating(band=True).document()))
+    for files, count in (
+        ([*written(tmp_path, record()), str(file)], "1 record and 1 scaling curve"),
+        ([str(file)], "1 scaling curve"),
+    ):
+        said = run("report", *files, "-o", str(out))
+        assert (said.status, said.out) == (0, "")
+        assert said.err.startswith(f"uvmfree: {out}: {count}, ")
+        assert len(read(out.read_text()).one("section", id="virtual").all("figure")) == 3
+
+
+@pytest.mark.usefixtures("_plotly")
+def test_a_large_curve_takes_seconds(run: Run, tmp_path: Path) -> None:
+    """A hundred seeds of nine CPU counts, in processor time, to which other work adds nothing."""
+    points = [each for seed in range(100) for each in saturating(counts=COUNTS, seed=seed).points]
+    file = tmp_path / "scale.json"
+    file.write_text(json.dumps(curve(*points).document()))
+    began_s = time.process_time()
+    assert run("report", str(file), "-o", str(tmp_path / "report.html")).status == 0
+    assert time.process_time() - began_s < TIME_S
+
+
+COUNTS = tuple(1 << power for power in range(9))
+
+
+def later(folder: Path) -> str:
+    (folder / "bad.json").write_text(json.dumps(saturating().document() | {"version": 2}))
+    return "is a scaling curve of version 2; this uvmfree reads 1"
+
+
+def hollow(folder: Path) -> str:
+    document = saturating().document()
+    document["points"][0]["window_ns"] = 0
+    (folder / "bad.json").write_text(json.dumps(document))
+    return ".points[0].window_ns: must be 1 or more, is 0"
+
+
 def newer(folder: Path) -> str:
     document = record().document() | {"version": 99}
     (folder / "bad.json").write_text(json.dumps(document))
@@ -106,13 +147,13 @@ def missing(folder: Path) -> str:
 
 
 @pytest.mark.usefixtures("_plotly")
-@pytest.mark.parametrize("spoil", [newer, truncated, other, missing])
+@pytest.mark.parametrize("spoil", [newer, truncated, other, missing, later, hollow])
 def test_what_is_no_record_is_refused_in_one_line(run: Run, tmp_path: Path, spoil: Callable[[Path], str]) -> None:
     files = written(tmp_path, record())
     why, out, bad = spoil(tmp_path), tmp_path / "report.html", tmp_path / "bad.json"
     before = sorted(tmp_path.iterdir())
     said = run("report", *files, str(bad), "-o", str(out))
-    assert said == Said(2, "", f"uvmfree: {bad}: {why}\n")
+    assert said == Said(2, "", f"uvmfree: {bad}{'' if why.startswith('.') else ': '}{why}\n")
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.measure.curves import saturating
 from tests.report.chromium import Tab, installed, tab
 from tests.report.made import record
+from uvmfree.measure.scale import Traffic
 from uvmfree.report.page.page import build
 
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
@@ -39,6 +41,7 @@ OVERVIEW = """
     entries: [...plot.querySelectorAll(".legendtext")].map((text) => text.textContent),
     panels: [...plot.querySelectorAll(".nsewdrag")].map(box),
     texts: [...plot.querySelectorAll("svg text")].filter((text) => text.textContent).map(box),
+    fills: plot.querySelectorAll(".js-fill").length,
     marks: plot.querySelectorAll(".point, .js-line, .hm image, .hm g, .heatmaplayer image").length,
   };
 })
@@ -104,7 +107,10 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Visit:
         ),
     ]
     file = tmp_path_factory.mktemp("report") / "report.html"
-    file.write_text(build([(f"{number}.json", each) for number, each in enumerate(records)]), encoding="utf-8")
+    curves = [saturating("ttas", band=True), saturating("mcs", seed=7), saturating(traffic=Traffic("forkexit"))]
+    named = [(f"{number}.json", each) for number, each in enumerate(records)]
+    page = build(named, [(f"scale-{number}.json", each) for number, each in enumerate(curves)])
+    file.write_text(page, encoding="utf-8")
     return asyncio.run(_visit(file))
 
 
@@ -177,6 +183,16 @@ def test_the_law_is_in_the_legend(visit: Visit) -> None:
     assert {"law, fpageqlock", "law, percpu"} < set(entries)
 
 
+def test_curves_in_virtual_time_are_drawn_with_their_bands(visit: Visit) -> None:
+    found = {plot["title"]: plot for plot in visit.light if plot["title"].startswith("Throughput in virtual time")}
+    drawn, other = found.values()
+    assert {"percpu, ttas locks", "fpageqlock, mcs locks", "linear", "costs halved and doubled"} < set(
+        drawn["entries"]
+    )
+    assert drawn["fills"] == 2
+    assert other["fills"] == 0
+
+
 def test_unfolding_draws_the_rest(visit: Visit) -> None:
     assert len(visit.unfolded) == len(visit.light) > 25
     for plot in visit.unfolded:
@@ -228,7 +244,7 @@ def test_paper_is_light_narrow_and_has_the_facts(visit: Visit) -> None:
 
 def test_a_keyboard_is_enough(visit: Visit) -> None:
     """The first stop leads past the facts; from there on, tables and folds are stops."""
-    assert visit.focused == ["skip", "locks", "SUMMARY", "SUMMARY", "false"]
+    assert visit.focused == ["skip", "virtual", "SUMMARY", "SUMMARY", "false"]
 
 
 def test_tables_that_scroll_are_stops_for_the_keyboard(visit: Visit) -> None:

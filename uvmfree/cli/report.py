@@ -14,27 +14,33 @@ from uvmfree.errors import ArgumentError
 @click.argument("records", nargs=-1, required=True, metavar="RECORD...")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Write the page here; '-' is stdout.")
 def report(records: tuple[str, ...], output: str) -> None:
-    """Write one HTML page of plots and tables from records and sweeps: it opens from a file, and asks no host."""
+    """Write one HTML page of plots and tables from records, sweeps and scaling curves.
+
+    It opens from a file and loads nothing from the network.
+    """
+    from uvmfree.measure.curve import curve_of, is_curve
     from uvmfree.measure.extras import needs
-    from uvmfree.measure.sweep import load_records
-    from uvmfree.report.page.page import build
+    from uvmfree.measure.record import read_document
+    from uvmfree.measure.sweep import records_of
+    from uvmfree.report.page.page import build, counted
 
     needs("plotly", "report", "uvmfree report")
     check_writable(("--output", output))
     for file in records:
         if records.count(file) > 1:
             raise ArgumentError(f"{file}: is given {records.count(file)} times; each record counts once")
-    named = [
-        ("stdin" if file == "-" else os.path.basename(file), record)
-        for file in records
-        for record in load_records(file)
-    ]
-    if not named:
+    named, curves = [], []
+    for file in records:
+        name, document = "stdin" if file == "-" else os.path.basename(file), read_document(file)
+        if is_curve(document):
+            curves.append((name, curve_of(document, file)))
+        else:
+            named += [(name, record) for record in records_of(document, file)]
+    if not named and not curves:
         raise ArgumentError(f"{', '.join(records)}: nothing has been measured yet, so there is nothing to report")
-    page = build(named)
+    page = build(named, curves)
     if output == "-":
         click.echo(page, nl=False)
         return
     write_whole("--output", output, page.encode())
-    count = f"{len(named)} record{'s' * (len(named) > 1)}"
-    click.echo(f"uvmfree: {output}: {count}, {len(page.encode()) / 1e6:.1f} MB", err=True)
+    click.echo(f"uvmfree: {output}: {counted(len(named), len(curves))}, {len(page.encode()) / 1e6:.1f} MB", err=True)

@@ -87,6 +87,7 @@ class CountingHandle:
     ) -> None:
         raw_acquire, raw_release = raw.acquire, raw.release
         waits, holds, wait_hist = Times(), Times(), [0] * WAIT_BUCKETS
+        every = HOLD_SAMPLE if freed_ns is None else 1
         # Counting down to the next sample is the one thing that an acquisition does; acquisitions follow from it.
         to_sample, samples = 1, 0
         held_since_ns: int | None = None
@@ -133,7 +134,7 @@ class CountingHandle:
 
         def sample() -> None:
             nonlocal to_sample, samples, held_since_ns
-            to_sample = HOLD_SAMPLE
+            to_sample = every
             samples += 1
             held_since_ns = clock_ns()
 
@@ -149,7 +150,7 @@ class CountingHandle:
 
         def snapshot() -> LockStat:
             # `samples` first: whoever counts meanwhile changes it last, so that what is read is never too many.
-            sampled = samples * HOLD_SAMPLE
+            sampled = samples * every
             acquired = max(0, sampled + 1 - to_sample)
             return LockStat(
                 name=name,

@@ -4,18 +4,19 @@
    are made from them by whoever reads it.
 => Several seeds give a spread. Points whose costs were changed give the band: what the curve would be if a group of
    costs were half or twice what the table says.
+=> A curve is of one workload on one machine: traffic, costs and lock policy are the same at all points.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from uvmfree.errors import RecordError
-from uvmfree.measure.decode import decode
+from uvmfree.measure.decode import decode, shown
 from uvmfree.measure.host import Host
 from uvmfree.measure.scale import Case, Point, measured_here
 
@@ -40,48 +41,76 @@ class Curve:
         """The CPU counts, ascending."""
         return sorted({point.case.ncpus for point in self.points})
 
+    @property
+    def base(self) -> Case | None:
+        """The first case with the costs as they are, or else the first: the curve's machine and traffic are its.
+
+        => None without a point.
+        """
+        return min((point.case for point in self.points), key=lambda case: case.varied, default=None)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, ascending."""
+        return sorted({point.case.seed for point in self.points})
+
     def at(self, label: str, ncpus: int) -> list[Point]:
         """The points of a design at a CPU count, one for each seed, with the costs as they are."""
         return [point for point in self._of(label, ncpus) if not point.case.varied]
 
-    def per_s(self, label: str, ncpus: int) -> float | None:
-        """Median throughput in page operations a virtual second, or None without a point."""
-        points = self.at(label, ncpus)
-        return statistics.median(point.per_s for point in points) if points else None
+    def values(self, label: str, ncpus: int, figure: Callable[[Point], float]) -> list[float]:
+        """A figure of the points of a design at a CPU count, one for each seed."""
+        return [figure(point) for point in self.at(label, ncpus)]
+
+    @property
+    def gaps(self) -> bool:
+        """Whether the load has recorded gaps between its operations."""
+        return any(point.outside_ns is not None for point in self.points)
+
+    def throughput(self, point: Point) -> float:
+        """What a point did: page operations a virtual second, or with recorded gaps the CPUs that would do as much.
+
+        => A trace is played from other places of it in each run, where it has more or fewer operations; how much of
+           the recorded time was played in a second can be compared.
+        """
+        return point.per_s if point.outside_ns is None else point.outside_ns / point.window_ns
+
+    def median(self, label: str, ncpus: int) -> float | None:
+        """Median throughput, or None without a point."""
+        return _median(self.values(label, ncpus, self.throughput))
 
     def wait_share_percent(self, label: str, ncpus: int) -> float | None:
         """Median wait share, or None without a point."""
-        points = self.at(label, ncpus)
-        return statistics.median(point.wait_share_percent for point in points) if points else None
+        return _median(self.values(label, ncpus, lambda point: point.wait_share_percent))
 
     def linear(self, label: str, ncpus: int) -> float | None:
         """The throughput of so many CPUs if none of them ever waited.
 
-        => With recorded gaps: what was done, if the gaps had been all of the time. Without: as many times what the
-           smallest count of the curve does.
+        => With recorded gaps: the gaps are all of the time. Without: as many times what the smallest count of the
+           design does.
         """
-        points = self.at(label, ncpus)
-        played = [point.per_s * ncpus * point.window_ns / point.outside_ns for point in points if point.outside_ns]
-        if played:
-            return statistics.median(played)
         least = next((count for count in self.cpu_counts() if self.at(label, count)), None)
-        first = None if least is None else self.per_s(label, least)
-        return None if first is None or least is None else first / least * ncpus
+        first = None if least is None else self.median(label, least)
+        if first is None or least is None:
+            return None
+        return float(ncpus) if self.gaps else first / least * ncpus
+
+    def share_of_linear(self, label: str, ncpus: int) -> float | None:
+        """Median throughput as a share of the linear line, or None without a point or where nothing was done."""
+        done, linear = self.median(label, ncpus), self.linear(label, ncpus)
+        return done / linear if done is not None and linear else None
 
     def band(self, label: str, ncpus: int) -> tuple[float, float] | None:
         """Least and greatest throughput over the costs' halves and doubles, or None where none was measured."""
         if not any(point.case.varied for point in self._of(label, ncpus)):
             return None
-        values = [point.per_s for point in self._of(label, ncpus)]
+        values = [self.throughput(point) for point in self._of(label, ncpus)]
         return min(values), max(values)
 
     def falls_below(self, label: str, share: float) -> int | None:
         """The first CPU count at which the throughput is less than this share of the linear line, or None."""
-        for ncpus in self.cpu_counts():
-            per_s, linear = self.per_s(label, ncpus), self.linear(label, ncpus)
-            if per_s is not None and linear is not None and per_s < share * linear:
-                return ncpus
-        return None
+        shares = ((ncpus, self.share_of_linear(label, ncpus)) for ncpus in self.cpu_counts())
+        return next((ncpus for ncpus, found in shares if found is not None and found < share), None)
 
     def document(self) -> dict[str, Any]:
         """Return the curve as plain values for JSON."""
@@ -91,15 +120,45 @@ class Curve:
         return [point for point in self.points if point.case.label == label and point.case.ncpus == ncpus]
 
 
+def is_curve(document: Any) -> bool:
+    """Return whether a document says that it is a curve."""
+    return isinstance(document, dict) and document.get("schema") == SCHEMA
+
+
 def curve_of(document: Any, where: str) -> Curve:
     """Make a curve of plain values; RecordError."""
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+    if not is_curve(document):
         raise RecordError(f"{where}: is no scaling curve of uvmfree")
     if document.get("version") != VERSION:
-        raise RecordError(f"{where}: is of version {document.get('version')}; this uvmfree reads {VERSION}")
-    return decode(
+        raise RecordError(
+            f"{where}: is a scaling curve of version {shown(document.get('version'))}; this uvmfree reads {VERSION}"
+        )
+    curve = decode(
         Curve, {name: value for name, value in document.items() if name not in ("schema", "version")}, where
     )
+    base, gaps = curve.base, curve.gaps
+    for number, point in enumerate(curve.points):
+        _check(point, base, gaps, f"{where}.points[{number}]")
+    return curve
+
+
+def _check(point: Point, base: Case | None, gaps: bool, where: str) -> None:
+    """Refuse a point from which no figures can be made, or that is of another curve: RecordError."""
+    counts = {name: value for name, value in asdict(point).items() if name != "case" and value is not None}
+    for name, value in {"case.ncpus": point.case.ncpus, **counts}.items():
+        least = 1 if name in ("case.ncpus", "window_ns") else 0
+        if value < least:
+            raise RecordError(f"{where}.{name}: must be {least} or more, is {shown(value)}")
+    if base is not None:
+        for name in ("traffic", "costs", "lock", *(() if point.case.varied else ("changed",))):
+            if getattr(point.case, name) != getattr(base, name):
+                raise RecordError(f"{where}.case.{name}: is another than that of other points; a curve has one")
+    if (point.outside_ns is not None) != gaps:
+        raise RecordError(f"{where}.outside_ns: a curve has recorded gaps at all of its points, or at none")
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
 
 
 def fill(curve: Curve, cases: Sequence[Case], executor: Executor, at_once: int, stop: Any) -> Iterable[Point]:

@@ -6,8 +6,8 @@ import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Final
@@ -22,6 +22,24 @@ REACH_S: Final = 4.0
 
 
 @contextmanager
+def _deaf() -> Iterator[None]:
+    """Have processes begin deaf to the terminal from their first instruction on; what comes waits for this one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Processes(ProcessPoolExecutor):
+    """Begins a process when a call finds none idle: then, and not when the executor is made, it has to be deaf."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        with _deaf():
+            return super().submit(fn, *args, **kwargs)
+
+
+@contextmanager
 def local(processes: int = 1) -> Iterator[tuple[Executor, int]]:
     """Yield an executor of some processes, and their number: how many cells it can measure at once.
 
@@ -30,17 +48,10 @@ def local(processes: int = 1) -> Iterator[tuple[Executor, int]]:
     => WorkerLostError if the process is ended by somebody else.
     """
     context = multiprocessing.get_context("spawn")
-    # Both the process that clears up behind multiprocessing, which the first event starts, and the one that measures
-    # are begun here, deaf to the terminal from their first instruction on; what comes meanwhile waits for this one.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL)
-    try:
+    with _deaf():  # the process that clears up behind multiprocessing, too, which the first event starts
         stop = context.Event()
-        executor = ProcessPoolExecutor(
-            processes, mp_context=context, initializer=Worker.begin, initargs=(stop, os.getpid())
-        )
-        executor.submit(os.getpid)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    executor = _Processes(processes, mp_context=context, initializer=Worker.begin, initargs=(stop, os.getpid()))
+    executor.submit(os.getpid)
     try:
         yield executor, processes
     except BrokenExecutor:

@@ -152,7 +152,7 @@ class Case:
     def param(self) -> Param:
         """Return its tunables; ParamError."""
         npages = self.traffic.live_pages(self.ncpus) + PAGES_PER_CPU * self.ncpus
-        tunables = {"npages": npages, **parse_settings(self.settings, given=GIVEN)}
+        tunables = {"npages": npages, **parse_settings(self.settings, given=GIVEN, option=f"--design {self.design},")}
         return Param(**tunables, ncpus=self.ncpus, design=self.design, lockstat=True)
 
     def check(self) -> None:
@@ -202,6 +202,8 @@ class Point:
 def measured(case: Case, stop: Callable[[], bool] = lambda: False) -> Point | None:
     """Run a case; None if `stop()` came in between. ArgumentError, ParamError if it cannot be."""
     case.check()
+    if stop():
+        return None
     traffic = case.traffic
     uvm = boot(case.machine(), **asdict(case.param()))
     load = traffic.load(uvm, case.seed)

@@ -19,9 +19,10 @@ _BOOLS: Final = {
 }
 
 
-def parse_settings(settings: Iterable[str], *, given: Mapping[str, str]) -> dict[str, Any]:
+def parse_settings(settings: Iterable[str], *, given: Mapping[str, str], option: str = "--set") -> dict[str, Any]:
     """Return the fields of Param that the settings name, with values of the fields' types.
 
+    => `option`: how they were given, for an error to say.
     => `given`: fields that cannot be set here, and the option that sets them, or why none does.
     => ParamError names a setting without `=`, an unknown name, one that was set before, or a value of a wrong type.
        Whether the value is in range is for Param to say.
@@ -31,15 +32,15 @@ def parse_settings(settings: Iterable[str], *, given: Mapping[str, str]) -> dict
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
-            raise ParamError(f"--set {setting}: must be NAME=VALUE")
+            raise ParamError(f"{option} {setting}: must be NAME=VALUE")
         if name in given:
             by = given[name]
-            raise ParamError(f"--set {setting}: " + (f"{name} is set by {by}" if by.startswith("-") else by))
+            raise ParamError(f"{option} {setting}: " + (f"{name} is set by {by}" if by.startswith("-") else by))
         if name not in types:
             known = ", ".join(sorted(types.keys() - given.keys()))
-            raise ParamError(f"--set {setting}: no tunable is called {name}; there are {known}")
+            raise ParamError(f"{option} {setting}: no tunable is called {name}; there are {known}")
         if name in found:
-            raise ParamError(f"--set {setting}: {name} was set to {found[name]} before")
+            raise ParamError(f"{option} {setting}: {name} was set to {found[name]} before")
         found[name] = _value(name, types[name], text)
     return found
 

@@ -131,10 +131,14 @@ def resume(cells: Sequence[Cell], file: str) -> Sweep:
 
 def load_records(file: str) -> list[Record]:
     """Read a record, or all records of a sweep, from a file, or with '-' from stdin; RecordError."""
-    document = read_document(file)
+    return records_of(read_document(file), file)
+
+
+def records_of(document: Any, where: str) -> list[Record]:
+    """Make a record, or all records of a sweep, of plain values; RecordError."""
     if isinstance(document, dict) and document.get("schema") == SCHEMA:
-        return list(sweep_of(document, file).records.values())
-    return [of_document(document, file)]
+        return list(sweep_of(document, where).records.values())
+    return [of_document(document, where)]
 
 
 def sweep_of(document: Any, where: str) -> Sweep:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from uvmfree.measure.curve import Curve
+from uvmfree.workload.plural import plural
 
 BAR: Final = 18
 """Columns of a bar: the share of the linear line."""
@@ -41,33 +42,46 @@ def lines(curve: Curve) -> Iterator[str]:
 
 def heading(curve: Curve) -> str:
     """Say what was run, on what machine."""
-    case = curve.points[0].case
-    name = case.traffic.name
-    seeds = len({point.case.seed for point in curve.points})
-    return (
-        f"{name}, in virtual time: {case.lock} locks, costs {case.costs}"
-        + "".join(f", {cost}={value:g}" for cost, value in case.changed.items() if not case.varied)
-        + (f", seed {case.seed}" if seeds == 1 else f", {seeds} seeds")
-    )
+    assert curve.base is not None
+    return f"{curve.base.traffic.name}, in virtual time: {machine(curve)}"
+
+
+def machine(curve: Curve) -> str:
+    """Say what decides the times of a curve: lock policy, costs, and seeds."""
+    case = curve.base
+    assert case is not None
+    changed = [f"{cost}={value:g}" for cost, value in case.changed.items() if not case.varied]
+    return ", ".join([f"{case.lock} locks, costs {case.costs}", *changed, seeds(curve)])
+
+
+def seeds(curve: Curve) -> str:
+    """Say what the seeds of a curve are."""
+    found = curve.seeds
+    if len(found) > 2 and found[-1] - found[0] == len(found) - 1:
+        return f"seeds {found[0]} to {found[-1]}"
+    return f"seed{'s' * (len(found) > 1)} {', '.join(map(str, found))}"
 
 
 def _cell(curve: Curve, label: str, ncpus: int, wide: bool) -> str:
-    per_s, linear = curve.per_s(label, ncpus), curve.linear(label, ncpus)
-    waiting = curve.wait_share_percent(label, ncpus)
-    if per_s is None or not linear or waiting is None:
+    share, waiting = curve.share_of_linear(label, ncpus), curve.wait_share_percent(label, ncpus)
+    if share is None or waiting is None:
         return " " * (38 if wide else 24)
-    cell = f"{per_s / linear * ncpus:9.1f}{waiting:8.1f} %"
+    cell = f"{share * ncpus:9.1f}{waiting:8.1f} %"
     if not wide:
         return cell + " " * 5
-    filled = round(BAR * min(1.0, per_s / linear))
+    filled = round(BAR * min(1.0, share))
     return f"{cell} {'#' * filled:<{BAR}}"
 
 
 def _said(curve: Curve, label: str) -> str:
-    most = curve.cpu_counts()[-1]
+    counts = [ncpus for ncpus in curve.cpu_counts() if curve.at(label, ncpus)]
+    if not counts:
+        return f"{label}: no point was measured with these costs."
+    if len(counts) == 1:
+        return f"{label}: run on {plural(counts[0], 'CPU')} only; one point is no curve."
     ninety, half = curve.falls_below(label, 0.9), curve.falls_below(label, 0.5)
     if ninety is None:
-        return f"{label}: above 90 % of linear up to {most} CPUs."
+        return f"{label}: above 90 % of linear up to {counts[-1]} CPUs."
     if half is None:
-        return f"{label}: below 90 % of linear from {ninety} CPUs, above half of it up to {most}."
+        return f"{label}: below 90 % of linear from {ninety} CPUs, above half of it up to {counts[-1]}."
     return f"{label}: below 90 % of linear from {ninety} CPUs, below half from {half}."

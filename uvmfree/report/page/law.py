@@ -48,8 +48,9 @@ class Law:
 
     def curve(self, designs: Sequence[str]) -> Trace:
         """Draw it over the CPUs that were measured."""
-        step = (self.last - self.first) / _STEPS
-        at = [self.first + step * index for index in range(_STEPS + 1)]
+        # As many steps from 1 to 2 CPUs as from 128 to 256: it is drawn over logarithms, too.
+        growth = self.last / self.first
+        at = [self.first * growth ** (index / _STEPS) for index in range(_STEPS)] + [self.last]
         return {
             "type": "scatter",
             "mode": "lines",
@@ -73,22 +74,25 @@ class Laws:
         self, design: str, points: Sequence[Point], values: Callable[[Point, str], Sequence[float]]
     ) -> Law | None:
         """Fit it to a line, from few CPUs to many; None where it is refused, or scipy is not there."""
-        first, last = points[0], points[-1]
+        first = points[0]
         measured = [
             usl.Point(point.ncpus, value, point.ncpus > len(point.record.host.affinity))
             for point in points
             for value in values(point, design)
         ]
+        return self.fit_to(measured, design, first.label, first.label or first.setting.workload)
+
+    def fit_to(self, measured: Sequence[usl.Point], design: str, setting: str, line: str) -> Law | None:
+        """Fit it to throughputs, from few CPUs to many; a refusal names the design, and says `line` of its line."""
         try:
             fitted = usl.fit(measured)
         except ExtraError as error:
             self._missing = str(error)
         except ArgumentError as error:
-            line = first.label or first.setting.workload
             self._refused.setdefault(str(error), {}).setdefault(line, []).append(design)
         else:
             self._fitted = True
-            return Law(design, first.label, first.ncpus, last.ncpus, fitted)
+            return Law(design, setting, measured[0].ncpus, measured[-1].ncpus, fitted)
         return None
 
     def words(self) -> list[str]:
@@ -103,8 +107,15 @@ class Laws:
         return said
 
 
-def table(laws: Sequence[Law]) -> Table:
-    """Make the table of what was fitted, settings as headings."""
+FLAGGED: Final = "The law: values [95 % intervals]; flagged are the CPU counts above the host's processors"
+
+
+def table(laws: Sequence[Law], caption: str = FLAGGED, unit: str = "per second") -> Table:
+    """Make the table of what was fitted, settings as headings; under another caption nothing is flagged.
+
+    => `unit`: what the throughput is counted in.
+    """
+    flagged = caption == FLAGGED
     rows: list[Sequence[str]] = []
     heading = ""
     for law in laws:
@@ -120,12 +131,11 @@ def table(laws: Sequence[Law]) -> Table:
                 _interval(fitted.kappa, _kappa),
                 *_peak(law),
                 f"{fitted.r_squared:.3f}",
-                ", ".join(map(str, fitted.beyond)) or "none",
+                *([", ".join(map(str, fitted.beyond)) or "none"] if flagged else []),
             )
         )
-    columns = ("design", "lambda", "sigma", "kappa", "peak, CPUs", "peak, per second", "R²", "flagged")
-    caption = "The law: values [95 % intervals]; flagged are the CPU counts above the host's processors"
-    return Table(caption, columns, rows)
+    columns = ("design", "lambda", "sigma", "kappa", "peak, CPUs", f"peak, {unit}", "R²")
+    return Table(caption, (*columns, "flagged") if flagged else columns, rows)
 
 
 def told(laws: Sequence[Law]) -> list[str]:

@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Final
 
+from uvmfree.measure.curve import Curve
 from uvmfree.measure.record import Record
+from uvmfree.report.page import virtual
+from uvmfree.report.page.content import Section
 from uvmfree.report.page.facts import caveats, measured
 from uvmfree.report.page.heatmap import heatmap
 from uvmfree.report.page.locks import locks
@@ -19,7 +22,9 @@ from uvmfree.report.page.settings import Source, designs_of, points_of
 from uvmfree.report.page.stranded import stranded
 from uvmfree.report.page.stress import stressed
 from uvmfree.report.page.timeline import over_time
+from uvmfree.report.page.virtual_lines import CurveSource
 from uvmfree.report.page.waits import waits
+from uvmfree.workload.plural import plural
 
 POLICY: Final = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
@@ -28,39 +33,32 @@ POLICY: Final = (
 """What the page may load: nothing that is not in it. The browser sees to that."""
 
 
-def build(named: Sequence[tuple[str, Record]]) -> str:
-    """Write the page of some records, each with the name of its file.
+def build(named: Sequence[tuple[str, Record]], curves: Sequence[tuple[str, Curve]] = ()) -> str:
+    """Write the page of some records and scaling curves, each with the name of its file.
 
     => Needs plotly; ExtraError without it.
     """
     sources = [Source(number, name, record) for number, (name, record) in enumerate(named, 1)]
-    records = [record for _, record in named]
-    points, designs = points_of(records), designs_of(records)
-    sections = (
-        measured(sources),
-        *stressed(sources),
-        locks(points, designs),
-        scaling(points, designs),
-        waits(points, designs),
-        over_time(sources, designs),
-        stranded(sources, designs),
-        heatmap(points, designs),
-    )
+    drawn = [CurveSource(number, name, curve) for number, (name, curve) in enumerate(curves, 1)]
+    facts = [measured(sources)] if sources else []
+    sections = [*virtual.virtual(drawn), *(_of_records(sources) if sources else [])]
     renderer = Renderer()
     contents = tag(
         "nav",
-        tag("ol", *(tag("li", tag("a", section.title, href=f"#{section.name}")) for section in sections[1:])),
+        tag("ol", *(tag("li", tag("a", section.title, href=f"#{section.name}")) for section in sections)),
         aria_label="Contents",
     )
-    workloads = ", ".join(dict.fromkeys(record.workload.name for record in records))
+    names = [record.workload.name for _, record in named]
+    names += [curve.base.traffic.name for _, curve in curves if curve.base is not None]
+    workloads = ("; " if curves else ", ").join(dict.fromkeys(names)) or "nothing"
     title = f"uvmfree: {workloads}"
     body = tag(
         "body",
-        tag("a", "Skip to the figures", href="#locks", class_="skip"),
+        tag("a", "Skip to the figures", href=f"#{sections[0].name}", class_="skip"),
         tag(
             "header",
             tag("h1", "NetBSD's page allocator, before and after splitting uvm_fpageqlock"),
-            tag("p", f"Report of {len(records)} record{'s' * (len(records) > 1)}: {workloads}. Written {_now()}."),
+            tag("p", f"Report of {counted(len(named), len(curves))}: {workloads}. Written {_now()}."),
             contents,
         ),
         tag(
@@ -69,10 +67,11 @@ def build(named: Sequence[tuple[str, Record]]) -> str:
             tag(
                 "aside",
                 tag("h2", "Bear in mind", id="caveats"),
-                tag("ul", *(tag("li", words) for words in caveats(sources))),
+                tag("ul", *(tag("li", words) for words in _caveats(sources, drawn))),
                 aria_labelledby="caveats",
             ),
-            *(renderer.section(number, section) for number, section in enumerate(sections)),
+            *(renderer.section(0, section) for section in facts),
+            *(renderer.section(number, section) for number, section in enumerate(sections, 1)),
         ),
         tag("script", Html(library())),
         tag("script", _ours("script.js")),
@@ -87,6 +86,30 @@ def build(named: Sequence[tuple[str, Record]]) -> str:
         tag("style", _ours("style.css")),
     )
     return joined(Html("<!doctype html>\n"), tag("html", head, body, lang="en"), "\n")
+
+
+def counted(records: int, curves: int) -> str:
+    """Say how many there are of each; one of them there is."""
+    words = [plural(number, word) for number, word in ((records, "record"), (curves, "scaling curve")) if number]
+    return " and ".join(words)
+
+
+def _of_records(sources: Sequence[Source]) -> list[Section]:
+    records = [source.record for source in sources]
+    points, designs = points_of(records), designs_of(records)
+    return [
+        *stressed(sources),
+        locks(points, designs),
+        scaling(points, designs),
+        waits(points, designs),
+        over_time(sources, designs),
+        stranded(sources, designs),
+        heatmap(points, designs),
+    ]
+
+
+def _caveats(sources: Sequence[Source], curves: Sequence[CurveSource]) -> list[str]:
+    return [*virtual.caveats(curves), *(caveats(sources) if sources else [])]
 
 
 def _ours(name: str) -> Html:
