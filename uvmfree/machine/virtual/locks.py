@@ -15,9 +15,9 @@ from collections.abc import Callable
 from types import TracebackType
 
 from uvmfree.machine.costs import CHARGES, OTHER, OUTSIDE_TIME, Costs
+from uvmfree.machine.virtual.fifo import CLOSED, Fifo
 from uvmfree.machine.virtual.jitter import Jitter
 from uvmfree.machine.virtual.lines import Lines
-from uvmfree.machine.virtual.policies import CLOSED, Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
 
 

@@ -23,10 +23,11 @@ from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.face import Task
 from uvmfree.machine.virtual.checked import Journal
 from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
+from uvmfree.machine.virtual.fifo import Fifo
 from uvmfree.machine.virtual.jitter import Jitter
 from uvmfree.machine.virtual.lines import Lines, Touched, VirtualRam, VirtualWords
 from uvmfree.machine.virtual.locks import Prices, Taken
-from uvmfree.machine.virtual.policies import POLICIES, Fifo
+from uvmfree.machine.virtual.policies import POLICIES
 from uvmfree.machine.virtual.scheduler import Scheduler
 from uvmfree.machine.virtual.strands import Place, Strand, kind_named
 from uvmfree.machine.virtual.topology import moves
