@@ -65,14 +65,29 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "        if not granted and (",
     ),
     "a spinner looks too early": (
-        "policies",
+        "ttas",
         "            while look < self.free_at:",
         "            while False:",
     ),
     "a spinner forgets that its pauses double": (
-        "policies",
+        "ttas",
         "                pauses_ns = min(2 * pauses_ns, self._max_ns)\n                look",
         "                look",
+    ),
+    "a look at a held lock costs its holder nothing": (
+        "ttas",
+        "        if looked and self.move:",
+        "        if False:",
+    ),
+    "looks before the hold cost its holder something": (
+        "ttas",
+        "        looked = self._pass(now) >= since",
+        "        looked = self._pass(now) >= 0",
+    ),
+    "a hand-off of MCS is one transfer": (
+        "policies",
+        "    handed_lines = 2",
+        "    handed_lines = 0",
     ),
     "the tickets of who waits count for nothing": (
         "policies",
@@ -80,7 +95,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "        scheduler.now += 0",
     ),
     "the last come is served first": (
-        "policies",
+        "fifo",
         "        self.holder = self.queue.popleft()",
         "        self.holder = self.queue.pop()",
     ),

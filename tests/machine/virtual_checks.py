@@ -65,6 +65,13 @@ def ttas_barging(cls: Callable[..., Any]) -> None:
     assert schedule(machine_of(cls, "ttas"), [(0, 0), (1, 50), (2, 300)]) == expected
 
 
+def ttas_before(cls: Callable[..., Any]) -> None:
+    """CPU 1 looks at 21, in CPU 0's hold, and at 61; CPU 2 holds from 31 to 56: no look takes the line from it."""
+    short = costs(spin_pause=5, other_hold=15, other_lines=0, line_complex=5, line_socket=5)
+    expected = [(0, ACQUIRE, 30), (2, 31 + 5, 56), (1, 61 + 5, 86)]
+    assert schedule(machine_of(cls, "ttas", costs=short), [(0, 0), (1, 1), (2, 31)]) == expected
+
+
 def sleep(cls: Callable[..., Any]) -> None:
     """CPU 1 would spin for 165 ns, more than 50: it sleeps till 1,215. CPU 2 comes 35 ns before the drop."""
     second, third = FREE + LINE, FREE + 1000 + LINE
@@ -299,6 +306,7 @@ CHECKS: dict[str, Check] = {
         ticket,
         ttas,
         ttas_barging,
+        ttas_before,
         sleep,
         suspended_holder,
         sum_of_the_table,

@@ -198,10 +198,4 @@ def _outside_time(scheduler: Scheduler, lock: Fifo) -> Taken:
         lock.move = 0
         return True
 
-    def release() -> None:
-        lock.free_at = scheduler.now
-        lock.holder = None
-        if lock.crowd:
-            lock.released()
-
-    return Taken(lock, acquire, release, lambda: scheduler.now)
+    return Taken(lock, acquire, lock.drop, lambda: scheduler.now)

@@ -202,10 +202,6 @@ class VirtualMachine:
                     return False
         return True
 
-    def thread_ident(self, strand: Strand) -> int:
-        """Return the OS thread that plays a strand."""
-        return self._kind.thread_ident(strand)
-
     def clock_ns(self) -> int:
         """Return the clock of the running strand."""
         return self.scheduler.now
