@@ -79,11 +79,6 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "        if looked and self.move:",
         "        if False:",
     ),
-    "looks before the hold cost its holder something": (
-        "ttas",
-        "        looked = self._pass(now) >= since",
-        "        looked = self._pass(now) >= 0",
-    ),
     "a hand-off of MCS is one transfer": (
         "policies",
         "    handed_lines = 2",
