@@ -2,6 +2,7 @@
 
 import os
 import platform
+import signal
 import sys
 import sysconfig
 import tempfile
@@ -37,6 +38,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """
     whole = config.args == config.getini("testpaths") and not config.option.keyword and not config.option.markexpr
     return min(2, len(os.sched_getaffinity(0))) if whole else 0
+
+
+def pytest_configure() -> None:
+    """Have Ctrl-C heard: a shell without job control starts what it puts into the background with SIGINT ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

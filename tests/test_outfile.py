@@ -178,6 +178,20 @@ def test_what_is_broken_off_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_nobody_else_may_read_a_successor_that_is_being_written(tmp_path: Path) -> None:
+    """It may hold what the old one's mode keeps from others; a file that is new has the mode of any new file."""
+    file = tmp_path / "file"
+    before = os.umask(0)
+    try:
+        with Outfile.find("-o", str(file)).beside() as (fd, _):
+            assert stat.S_IMODE(os.fstat(fd).st_mode) == 0o666
+        file.touch(0o600)
+        with Outfile.find("-o", str(file)).beside() as (fd, _):
+            assert stat.S_IMODE(os.fstat(fd).st_mode) == 0o600
+    finally:
+        os.umask(before)
+
+
 def test_a_file_whose_folder_is_closed_is_written_in_place() -> None:
     """It may be written to, and cannot be replaced: as another user, since root may do everything."""
     if os.geteuid() != 0:

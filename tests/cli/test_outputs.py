@@ -58,7 +58,8 @@ def trace(tmp_path: Path) -> str:
 
 @pytest.fixture
 def perf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in for perf on PATH."""
+    """A stand-in for perf on PATH; what it recorded is left in the working folder if a test is broken off."""
+    monkeypatch.chdir(tmp_path)
     perf = tmp_path / "perf"
     perf.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{FAKE}' \"$@\"\n")
     perf.chmod(0o755)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.kern.tasks import begin, finish
 from uvmfree.kern import locktrace
-from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
+from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.kern.locktrace import Slice, TracingHandle
 from uvmfree.kern.mutex import Mutex
@@ -153,3 +153,14 @@ def test_slices_of_one_lock_touch_and_do_not_overlap() -> None:
     ]
     counted = handle.snapshot()
     assert (counted.wait_ns_total, counted.hold_ns_total, counted.contended, counted.acquired) == (10, 20, 1, 2)
+
+
+def test_slices_come_in_the_order_in_which_they_began() -> None:
+    """A lock that is taken first and held longest ends last, and is still the first."""
+    machine, shared = new()
+    outer, inner = machine.mutex(UVM_CPU, 0).handle("outer"), shared.handle("inner")
+    with outer:
+        for _ in range(2):
+            with inner:
+                pass
+    assert [one.caller for one in traced(machine)] == ["outer", "inner", "inner"]

@@ -1,13 +1,15 @@
 """The watching mutex: who holds it, who waits for it, and the hooks that hold a holder up."""
 
 import threading
+from functools import partial
 
 import pytest
 
 from tests.anon.rig import until
 from tests.kern.tasks import await_event, begin, finish
+from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
-from uvmfree.kern.lockwatch import LockState, LockWatch
+from uvmfree.kern.lockwatch import LockState, LockWatch, Watched, WatchingHandle
 from uvmfree.machine.threads import ThreadsMachine
 
 
@@ -44,6 +46,41 @@ def test_holder_and_waiter_are_known_while_they_are_and_no_longer() -> None:
     finish(waiter)
     assert watch.states() == (LockState("uvm_cpu[2]", None, ()), idle)
     assert watch.held_by(machine.me()) == ()
+
+
+def test_a_holder_is_forgotten_while_it_still_holds_the_lock() -> None:
+    """Afterwards the name that would be wiped out may be the next holder's."""
+    lock, forgotten = threading.Lock(), list[bool]()
+    watched = Watched("uvm_cpu[0]", threading.Lock())
+
+    def release() -> None:
+        forgotten.append(watched.holder is None)
+        lock.release()
+
+    inner = LockHandle(lock.acquire, partial(lock.acquire, False), release)
+    watching = WatchingHandle(watched, LockWatch(threading.Lock, threading.get_ident), inner, lock.acquire, "x")
+    watching.acquire()
+    assert watched.holder == (threading.get_ident(), "x")
+    watching.release()
+    assert forgotten == [True]
+
+
+def test_the_list_of_mutexes_grows_under_its_lock() -> None:
+    """Two threads that make one each would lose one."""
+    made: list[threading.Lock] = []
+
+    def raw_lock() -> threading.Lock:
+        made.append(threading.Lock())
+        return made[-1]
+
+    watch = LockWatch(raw_lock, threading.get_ident)
+    (own,) = made
+    with own:
+        adding = begin(lambda: watch.add("uvm_cpu[0]"))
+        assert not adding.join(0.05)
+        assert watch.states() == ()
+    finish(adding)
+    assert [state.name for state in watch.states()] == ["uvm_cpu[0]"]
 
 
 def test_hooks_run_inside_and_outside_of_the_lock() -> None:

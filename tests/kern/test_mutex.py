@@ -7,7 +7,7 @@ import pytest
 
 from tests.kern.tasks import run_all
 from uvmfree.kern.lockrank import RANKS, UVM_CPU, UVM_FPAGEQLOCK
-from uvmfree.kern.mutex import Mutex
+from uvmfree.kern.mutex import TURN_S, Mutex
 from uvmfree.machine.threads import ThreadsMachine
 
 
@@ -78,3 +78,32 @@ class TestEveryKindOfHandle:
         if lockstat:
             (record,) = mutex.snapshot()
             assert record.acquired == 2000
+
+
+@pytest.mark.parametrize(("timeout_s", "turns"), [(0.01, 1), (1.0, 20), (2.5, 50)])
+def test_a_lock_that_is_held_is_waited_for_as_long_as_was_said(timeout_s: float, turns: int) -> None:
+    """In turns: where one ends late, the wait takes longer, and is not given up before its last one."""
+    tries: list[tuple[bool, float]] = []
+
+    class Held:
+        """A lock that somebody else has all the time."""
+
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+            tries.append((blocking, timeout))
+            return False
+
+        def release(self) -> None:
+            raise AssertionError("it was not taken")
+
+        def locked(self) -> bool:
+            return True
+
+        def __enter__(self) -> bool:
+            return self.acquire()
+
+        def __exit__(self, *error: object) -> None:
+            self.release()
+
+    mutex = Mutex(UVM_CPU, 0, raw_lock=Held, clock_ns=lambda: 1, lockstat=False, debug=None)
+    assert not mutex.comes_free(timeout_s)
+    assert tries == [(True, TURN_S)] * turns

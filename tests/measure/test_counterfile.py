@@ -2,8 +2,10 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,32 @@ def test_what_the_observer_publishes_is_what_the_cpus_count(path: str) -> None:
         assert (read.design, read.npages, read.cached, read.ended) == ("percpu", 512, 1, False)
         assert read.alive()
         assert read.system["lag"] == 0
+
+
+def test_redistributions_are_those_that_moved_pages(path: str) -> None:
+    """One that was asked for, and not done since the last one was a moment ago, is none."""
+    param = replace(PARAM, ncpus=1, drain_retry=True, redistribute_min_gap_s=3600)
+    with kept(path, param) as file, uvmfree.boot(**asdict(param)) as uvm:
+        (cpu,) = uvm.cpus
+        pg = cpu.pagealloc()
+        assert pg is not None
+        cpu.pagefree(pg)
+        uvm.redistribute()
+        while cpu.pagealloc() is not None:
+            pass
+        assert cpu.pagealloc() is None
+        assert uvm.redistributions()["rate-limited"] > 0
+        file.publish(uvm, uvm.cached_pages(), 0)
+        assert CounterReader(path).read().system["redistributions"] == 1
+
+
+def test_a_process_that_is_over_and_unburied_is_not_alive(path: str) -> None:
+    with kept(path), subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        read = CounterReader(path).read()
+        assert read.alive()
+        assert not replace(read, pid=child.pid).alive()
+    assert not replace(read, pid=child.pid).alive()
 
 
 def test_the_end_of_a_run_can_be_seen_and_the_last_counters_stay(path: str) -> None:

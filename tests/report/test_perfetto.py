@@ -4,6 +4,7 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import uvmfree
+from uvmfree.cli.exports import TimelineFile
 from uvmfree.kern.eventlog import Event
 from uvmfree.kern.locktrace import Slice
 from uvmfree.machine.threads import ThreadsMachine
@@ -116,6 +118,42 @@ def test_a_run_under_pressure_can_be_read_back(design: str) -> None:
     assert counters >= {"uvmexp.free", "cached", "paging", "all free pages", "cached on CPU 1"}
     values = [packet.track_event.counter_value for packet in trace.packet if packet.track_event.type == 4]
     assert len(values) == len(done.samples.t_ns) * len(counters)
+
+
+def test_the_counters_are_those_of_the_samples_and_the_truth_is_the_global_list_and_the_caches() -> None:
+    """By hand: uvmexp.free runs ahead of the global list, and behind it; the caches are unequal."""
+    columns = {"free": (50, 40), "zeropages": (0, 0), "paging": (1, 2), "waiters": (0, 3), "lag": (7, -5)}
+    samples = Samples(began_ns=1000, t_ns=(0, 10), **columns, cached=((2, 4), (8, 16)))
+    trace = read_back(Timeline("made", (), (), samples, 0))
+    found = tracks(trace)
+    counters: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for packet in trace.packet:
+        if packet.HasField("track_event"):
+            counters[found[packet.track_event.track_uuid].name].append(
+                (packet.timestamp, packet.track_event.counter_value)
+            )
+    assert counters == {
+        "uvmexp.free": [(1000, 50), (1010, 40)],
+        "all free pages": [(1000, 50 - 7 + 10), (1010, 40 + 5 + 20)],
+        "paging": [(1000, 1), (1010, 2)],
+        "waiters": [(1000, 0), (1010, 3)],
+        "cached": [(1000, 10), (1010, 20)],
+        "cached on CPU 0": [(1000, 2), (1010, 4)],
+        "cached on CPU 1": [(1000, 8), (1010, 16)],
+    }
+
+
+def test_what_was_left_out_of_slices_and_events_is_told(tmp_path: Path) -> None:
+    """Together, by the name of the process; nothing where nothing was."""
+    timelines = TimelineFile(str(tmp_path / "out"))
+    timelines.keeper("cut")((), 2)
+    timelines.add("cut", (), None, 3)
+    timelines.add("whole", (), None, 0)
+    timelines.write()
+    trace = pb.Trace()
+    trace.ParseFromString((tmp_path / "out").read_bytes())
+    names = [each.process.process_name for each in tracks(trace).values()]
+    assert names == ["cut (5 slices left out)", "whole"]
 
 
 def test_the_sums_are_those_of_lockstat() -> None:

@@ -12,7 +12,8 @@ from uvmfree.workload.driver import drive
 from uvmfree.workload.replay import Plan, bodies, plan
 from uvmfree.workload.trace import Trace
 
-SECONDS = 0.05
+SECONDS = 0.25
+"""Time for three copies to go round twice, also where many want the processors."""
 
 AHEAD = 2 * 4
 """Pages that a CPU may have allocated before another has freed what comes earlier: a window, with a run in it."""

@@ -16,6 +16,7 @@ from uvmfree.cli.output import write_json
 from uvmfree.cli.running import first_signal_asks, progress, reading, unpacked_option
 from uvmfree.cli.status import BROKEN
 from uvmfree.cli.terminal import say, say_labelled, width
+from uvmfree.cli.virtual import VirtualOptions, strands, virtual_options
 from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
 
@@ -57,7 +58,11 @@ _GIVEN = {
 @click.option(
     "--design", "designs", multiple=True, metavar="NAME", help="Measure this design; may be repeated. Default: all."
 )
-@click.option("--npages", type=int, help="Pages of RAM. Default: 65536; with --workload pressure 4096.")
+@click.option(
+    "--npages",
+    type=int,
+    help="Pages of RAM. Default: 65536, in virtual time more where needed; with --workload pressure 4096.",
+)
 @click.option(
     "--memory", type=float, metavar="FRACTION", help="RAM: this fraction of the trace's peak; the rest is swapped."
 )
@@ -68,6 +73,7 @@ _GIVEN = {
 @click.option("--refill", type=int, metavar="N", help="Pages that a miss of percpu takes. Default: 1.")
 @click.option("--vmstat", is_flag=True, help="Print the counters of each design's last run as `vmstat -s` does.")
 @click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
+@virtual_options
 @export_options()
 @lockstat_options
 def bench(
@@ -84,6 +90,7 @@ def bench(
     refill: int | None,
     vmstat: bool,
     repetitions: int,
+    virtual: VirtualOptions,
     exports: Exports,
     lock_format: str,
     selection: Selection,
@@ -92,7 +99,7 @@ def bench(
     from uvmfree.measure.bench import measure, modes, new_record
     from uvmfree.measure.lockstat_layout import document
     from uvmfree.measure.settings import parse_settings
-    from uvmfree.measure.workloads import by_name, check_fits
+    from uvmfree.measure.workloads import by_name, check_fits, check_watermarks
     from uvmfree.param import Param
     from uvmfree.uvm.designs import REGISTRY
     from uvmfree.workload.trace import read_trace
@@ -107,19 +114,24 @@ def bench(
         raise ArgumentError("--memory and --npages both say how much RAM there is; give one")
     if unpacked_max_bytes is not None and workload != "trace":
         raise ArgumentError(f"--unpacked-mib goes with --workload trace, not with --workload {workload}")
+    on, seed = virtual.machine(workload, memory=memory is not None)
     with reading(trace_file or "the trace") as tick:
         read = partial(read_trace, unpacked_max_bytes=unpacked_max_bytes, tick=tick)
-        ready = by_name(workload, trace_file, by=by, ncpus=cpus, seconds=seconds, memory=memory, read=read)
+        ready = by_name(workload, trace_file, by=by, ncpus=cpus, seconds=seconds, memory=memory, read=read, on=on)
     if npages is None:
         npages = ready.npages or Param().npages
     param = Param(**tunables, npages=npages, ncpus=ready.ncpus)
     check_fits(ready, param.npages, param.pagesize)
+    if on.virtual and memory is None and workload != "pressure":
+        check_watermarks(ready, param.npages, param.pagesize)
     selection.check(param.ncpus)
-    exports.check_fits(ready)
-    result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]))
+    exports.check_fits(ready, on)
+    result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]), on, seed)
+    if on.virtual:
+        strands()
     with (
         first_signal_asks() as asked,
-        progress(len(modes(ready)) * repetitions * len(result.designs)) as (tick, done),
+        progress(len(modes(result)) * repetitions * len(result.designs)) as (tick, done),
     ):
         for _ in measure(result, ready, repetitions, tick, asked, exports.counters):
             done()
@@ -129,7 +141,7 @@ def bench(
             exports.write_timeline(result, ready, asked)
     if lock_format == "json":
         locks = document(_counted_locks(result), selection, waits=result.threads_run_at_once)
-        write_json("--format json", "-", locks)
+        write_json("--format json", "-", locks | {"machine": result.machine_words})
     elif exports.json_file != "-":
         _print_bench(result, vmstat, lock_format, selection)
         if not result.interrupted and _is_first_command():
@@ -206,14 +218,15 @@ def _print_bench(result: Record, vmstat: bool, lock_format: str, selection: Sele
     click.echo()
     for note in notes(result):
         say(note)
+    how = "in virtual time" if result.machine.virtual else "with lockstat"
     for design, (locks, elapsed_s) in _counted_locks(result).items():
         counted = result.counted(design)
-        click.echo(f"\n{design}, {plural(len(counted), 'run')} with lockstat")
+        click.echo(f"\n{design}, {plural(len(counted), 'run')} {how}")
         for line in render(lock_format, locks, elapsed_s, selection, waits=result.threads_run_at_once):
             click.echo(line)
         for line in sleeps(result, design):
             click.echo(line)
         if vmstat and counted:
-            click.echo(f"\n{design}, vmstat -s at the end of the last run with lockstat")
+            click.echo(f"\n{design}, vmstat -s at the end of the last run {how}")
             for line in vmstat_s(counted[-1].uvmexp):
                 click.echo(line)

@@ -63,6 +63,15 @@ def table(name: str, changes: Iterable[str] = ()) -> Costs:
     return one.with_figures(figures, "--cost") if figures else one
 
 
+def changed_figures(name: str, changes: Iterable[str] = ()) -> tuple[str, dict[str, float]]:
+    """Return the name of the set that table() begins with, and the figures that are not its own; ParamError."""
+    from uvmfree.machine.costs import costs_for
+
+    asked = table(name, changes)
+    own = costs_for(asked.name).figures
+    return asked.name, {cost: one.value for cost, one in asked.figures.items() if one.value != own[cost].value}
+
+
 def _summary(one: Costs) -> str:
     """Say in a line what machine a set is of, and how much of it is assumed."""
     count, ns = one.count, one.ns

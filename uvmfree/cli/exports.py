@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from uvmfree.kern.eventlog import Event
     from uvmfree.kern.locktrace import Slice
     from uvmfree.measure.counterfile import CounterFile
+    from uvmfree.measure.machine_facts import MachineFacts
     from uvmfree.measure.record import Record
     from uvmfree.measure.samples import Samples
     from uvmfree.measure.workloads import Workload
@@ -125,8 +126,16 @@ class Exports:
         if self._problems:
             sys.exit(BAD_INPUT)
 
-    def check_fits(self, workload: Workload) -> None:
-        """Refuse what the workload does not give: ArgumentError."""
+    def check_fits(self, workload: Workload, machine: MachineFacts) -> None:
+        """Refuse what the workload, or the machine, does not give: ArgumentError."""
+        if machine.virtual and self.pyperf_file is not None:
+            raise ArgumentError(
+                "--pyperf: a virtual machine takes no time of the host, which is what pyperf compares"
+            )
+        if machine.virtual and self.counter_file is not None:
+            raise ArgumentError(
+                "--counters: virtual time passes too unevenly to be watched; --json keeps the samples"
+            )
         if self.pyperf_file is not None and not workload.facts.timed:
             raise ArgumentError(
                 f"--pyperf: {workload.name} runs for a fixed time, so there are no wall times to compare"
@@ -153,8 +162,9 @@ class Exports:
             run, slices, dropped = traced(record, workload, design, stop)
             if run is None:
                 return
-            timeline.keeper(design)(slices, dropped)
-            timeline.add(design, run.events, run.samples, run.events_dropped)
+            virtual = f" ({record.machine.words}, seed {record.seed})" if record.machine.virtual else ""
+            timeline.keeper(design + virtual)(slices, dropped)
+            timeline.add(design + virtual, run.events, run.samples, run.events_dropped)
         self.write_out(timeline)
 
     def write_out(self, timeline: TimelineFile) -> None:

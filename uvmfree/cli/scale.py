@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uvmfree.cli.costs import table
+from uvmfree.cli.costs import changed_figures
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.running import first_signal_asks, progress
+from uvmfree.cli.virtual import strands
 from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
 
@@ -108,7 +109,7 @@ def scale(
         raise ArgumentError("--think: a trace has gaps of its own; it goes with a synthetic workload")
     traffic = Traffic(kind, trace_file) if think_ns is None else Traffic(kind, trace_file, think_ns)
     cases = _cases(traffic, designs, counts_for(cpus, traffic), costs, changes, lock, range(seed, seed + seeds), band)
-    _strands()
+    strands()
     with first_signal_asks() as asked:
         curve = measured_curve(cases, asked, scheduler)
     if json_file is not None:
@@ -146,22 +147,8 @@ def first_curve(stop: Callable[[], bool]) -> Curve:
     from uvmfree.measure.scale import Traffic
 
     traffic = Traffic()
-    counts = counts_for(FIRST_CPUS[_strands()], traffic)
+    counts = counts_for(FIRST_CPUS[strands()], traffic)
     return measured_curve(_cases(traffic, (), counts, "xeon-2s", (), "ttas", range(1, 2), False), stop)
-
-
-def _strands() -> str:
-    """Return what strands are made of here; where that is slow, say so on stderr."""
-    from uvmfree.machine.virtual.strands import kind_named
-
-    kind = kind_named(None).name
-    if kind == "baton":
-        click.echo(
-            "uvmfree: no greenlet for this interpreter: strands of virtual time are threads that pass a baton, and "
-            "switch some 20 times slower; the results are the same",
-            err=True,
-        )
-    return kind
 
 
 def _cases(
@@ -182,7 +169,7 @@ def _cases(
     if lock not in POLICIES:
         raise ArgumentError(f"--lock {lock}: must be one of {', '.join(POLICIES)}")
     found: list[Case] = []
-    name, changed = _figures(costs, changes)
+    name, changed = changed_figures(costs, changes)
     for at, spec in enumerate(designs or tuple(REGISTRY)):
         design, *settings = spec.split(",")
         if design not in REGISTRY:
@@ -198,15 +185,6 @@ def _cases(
                     other.table()  # twice a cost may be more than a cost can be
                 found += [case, *others]
     return found
-
-
-def _figures(costs: str, changes: tuple[str, ...]) -> tuple[str, dict[str, float]]:
-    """Return the name of a set, and the figures that are not its own; ParamError."""
-    from uvmfree.machine.costs import costs_for
-
-    asked = table(costs, changes)
-    own = costs_for(asked.name).figures
-    return asked.name, {name: one.value for name, one in asked.figures.items() if one.value != own[name].value}
 
 
 def counts_for(cpus: str, traffic: Traffic) -> list[int]:

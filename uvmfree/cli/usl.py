@@ -57,7 +57,8 @@ def usl(records: tuple[str, ...], json_file: str | None) -> None:
         }
         write_json("--json", json_file, {"schema": "uvmfree.usl", "version": 1, "designs": document})
     if json_file != "-":
-        click.echo(f"{printable(loaded[0].workload.name)}; operations a second, medians of the repetitions")
+        virtual = f"; {loaded[0].machine.words}" if loaded[0].machine.virtual else ""
+        click.echo(f"{printable(loaded[0].workload.name + virtual)}; operations a second, medians of the repetitions")
         if turns := len(given) - len(loaded):
             click.echo(f"Left out {plural(turns, 'record')} with the GIL: threads took turns.")
         for design, (measured, fitted) in fits.items():

@@ -1,29 +1,65 @@
 """The benchmark: designs side by side, interleaved, repeated, and kept raw.
 
 => A B A B: what drifts on the host drifts for all designs alike.
+=> In virtual time repetitions differ by their seeds.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from uvmfree.kern.locktrace import Slice
+from uvmfree.machine.costs import costs_for
 from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.host import host
+from uvmfree.measure.machine_facts import MachineFacts
 from uvmfree.measure.record import Record
 from uvmfree.measure.run import Run, run
 from uvmfree.measure.workloads import Workload
 from uvmfree.param import Param
 
 
-def new_record(workload: Workload, param: Param, designs: tuple[str, ...], command: tuple[str, ...] = ()) -> Record:
-    """Return the record of a benchmark that has yet to run, here and now."""
-    return Record("bench", host(), workload.facts, param, designs, command=command)
+def new_record(
+    workload: Workload,
+    param: Param,
+    designs: tuple[str, ...],
+    command: tuple[str, ...] = (),
+    machine: MachineFacts | None = None,
+    seed: int | None = None,
+) -> Record:
+    """Return the record of a benchmark that has yet to run, here and now; on real threads by default.
+
+    => ParamError if there is no such machine, or it has not as many CPUs.
+    """
+    record = Record(
+        "bench", host(), workload.facts, param, designs, command=command, seed=seed, machine=machine or MachineFacts()
+    )
+    machine_for(record, 0, lockstat=True)
+    return record
 
 
-def modes(workload: Workload) -> tuple[bool, ...]:
-    """With lockstat, and without where the wall time tells something."""
-    return (True, False) if workload.facts.timed else (True,)
+def modes(record: Record) -> tuple[bool, ...]:
+    """With lockstat, and without where the wall time tells something and lockstat would cost some of it."""
+    return (True, False) if record.workload.timed and not record.machine.virtual else (True,)
+
+
+def machine_for(
+    record: Record, repetition: int, *, lockstat: bool, locktrace: bool = False
+) -> ThreadsMachine | VirtualMachine:
+    """Make what a repetition runs on; ParamError."""
+    facts, param = record.machine, record.param
+    if not facts.virtual:
+        return ThreadsMachine(lockstat=lockstat, lockdebug=param.lockdebug, locktrace=locktrace)
+    return VirtualMachine(
+        ncpus=record.workload.ncpus,
+        costs=costs_for(facts.costs).with_figures(facts.changed, "--cost"),
+        lock=facts.lock,
+        seed=(record.seed or 0) + repetition,
+        lockstat=lockstat,
+        lockdebug=param.lockdebug,
+        locktrace=locktrace,
+    )
 
 
 def measure(
@@ -42,12 +78,22 @@ def measure(
     """
     for repetition in range(repetitions):
         for design in record.designs:
-            for lockstat in modes(workload):
+            for lockstat in modes(record):
                 tick(f"{design}, {repetition + 1} of {repetitions}")
                 view = counters if lockstat else None
                 if view is not None:
                     view.begin(replace(record.param, design=design))
-                done = run(workload, record.param, design, repetition, lockstat=lockstat, stop=stop, counterfile=view)
+                machine = machine_for(record, repetition, lockstat=lockstat)
+                done = run(
+                    workload,
+                    record.param,
+                    design,
+                    repetition,
+                    lockstat=lockstat,
+                    stop=stop,
+                    machine=machine,
+                    counterfile=view,
+                )
                 if view is not None:
                     view.end()
                 if done is None or stop():
@@ -64,7 +110,7 @@ def traced(
 
     => The run is None if `stop()` came in between. It is slower than those of the record, and no part of it.
     """
-    machine = ThreadsMachine(lockstat=True, lockdebug=record.param.lockdebug, locktrace=True)
+    machine = machine_for(record, 0, lockstat=True, locktrace=True)
     assert machine.locktrace is not None
     done = run(workload, record.param, design, 0, lockstat=True, stop=stop, machine=machine)
     return done, machine.locktrace.slices(), machine.locktrace.dropped()

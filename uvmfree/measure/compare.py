@@ -68,12 +68,18 @@ def compare(before: Record, after: Record, tolerance: float) -> list[Change]:
     """Compare all figures that both records have, design by design.
 
     => `tolerance`: the part of a figure by which it may get worse, 0.05 for 5 %. ArgumentError unless from 0 to 10.
-    => ArgumentError if the records are of different workloads, have no design in common, or nothing that is judged.
+    => ArgumentError if the records are of different workloads or kinds of machine, have no design in common, or
+       nothing that is judged.
     """
     if not 0 <= tolerance <= 10:
         raise ArgumentError(f"--tolerance {tolerance:g}: must be from 0 to 10, a part of the figure (0.05 is 5 %)")
     if before.workload.name != after.workload.name or before.workload.ncpus != after.workload.ncpus:
         raise ArgumentError(f"the records are of different workloads: {_workload(before)} and {_workload(after)}")
+    if before.machine.kind != after.machine.kind:
+        raise ArgumentError(
+            f"the records are of different machines, whose times do not compare: {before.machine.words} and "
+            f"{after.machine.words}"
+        )
     designs = [design for design in before.designs if design in after.designs]
     if not designs:
         raise ArgumentError(
@@ -110,11 +116,16 @@ def _workload(record: Record) -> str:
 def differences(before: Record, after: Record) -> Iterator[str]:
     """Yield what else differs between two records, a line each: a ratio may come of it."""
     designs = dict.fromkeys((*before.designs, *after.designs))
-    for name, one, other in (
+    hosts = (
         ("interpreter", before.host.interpreter, after.host.interpreter),
         ("processor", before.host.cpu_model, after.host.cpu_model),
         ("processors to use", str(len(before.host.affinity)), str(len(after.host.affinity))),
         ("kernel", before.host.kernel, after.host.kernel),
+    )
+    for name, one, other in (
+        # What is virtual comes out the same on every host.
+        *(() if before.machine.virtual and after.machine.virtual else hosts),
+        ("machine", before.machine_words, after.machine_words),
         ("uvmfree", before.host.uvmfree, after.host.uvmfree),
         *((f"runs of {design}", _runs(before, design), _runs(after, design)) for design in designs),
     ):
@@ -127,6 +138,8 @@ def differences(before: Record, after: Record) -> Iterator[str]:
 
 
 def _runs(record: Record, design: str) -> str:
+    if record.machine.virtual:
+        return f"{len(record.counted(design))} in virtual time"
     return f"{len(record.counted(design))} with lockstat and {len(record.timed(design))} without"
 
 

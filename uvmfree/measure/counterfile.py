@@ -84,9 +84,10 @@ class CounterFile:
     def publish(self, uvm: Uvm, cached: tuple[int, ...], lag: int) -> None:
         """Write what the CPUs and the daemon count; the caches and the lag were read a moment ago."""
         daemon = uvm.uvmexp.daemon_stats()
+        redistributions = sum(times for cause, times in uvm.redistributions().items() if cause != "rate-limited")
         words = [RUNNING, *(getattr(uvm.uvmexp, name) for name in COUNTERS)]
         words += [uvm.machine.clock_ns(), daemon.waiters, daemon.pdwoke, daemon.pdscans, daemon.pdfreed]
-        words += [daemon.pdpageouts, sum(uvm.redistributions().values()), lag]
+        words += [daemon.pdpageouts, redistributions, lag]
         for pages, stats in zip(cached, uvm.cpu_stats(), strict=True):
             words += [pages, stats.allocs, stats.frees, stats.cpuhit]
             words += [stats.filled, stats.drained, stats.zeroed, stats.atomics]

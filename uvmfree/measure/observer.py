@@ -14,6 +14,7 @@ from typing import Final
 from uvmfree.errors import HangError
 from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.host import gil_enabled
+from uvmfree.measure.machine_facts import VIRTUAL
 from uvmfree.measure.samples import Sampler, look
 from uvmfree.uvm.pageout import WAIT_BUCKETS
 from uvmfree.uvm.system import Uvm
@@ -25,11 +26,16 @@ GIL_INTERVAL_S: Final = 0.020
 """The same with the GIL: each sample stops the CPUs for some 0.2 ms, most of which is the way from one thread to the
 other and back; every 4 ms that would cost 2.5 % of what local hits do (bench/observer_cost.py)."""
 
+VIRTUAL_INTERVAL_S: Final = 0.001
+"""The same in virtual time, where looking costs no CPU anything."""
+
 _JOIN_S: Final = 10.0
 
 
-def interval_s(*, gil: bool) -> float:
+def interval_s(*, gil: bool, virtual: bool = False) -> float:
     """Return how far samples are apart, in seconds; a busy machine takes them later."""
+    if virtual:
+        return VIRTUAL_INTERVAL_S
     return GIL_INTERVAL_S if gil else INTERVAL_S
 
 
@@ -116,7 +122,7 @@ def watch(uvm: Uvm, counterfile: CounterFile | None = None) -> Iterator[Observat
     over.acquire()
 
     def body() -> None:
-        every_s = interval_s(gil=gil_enabled())
+        every_s = interval_s(gil=gil_enabled(), virtual=uvm.machine.name == VIRTUAL)
         while not over.acquire(True, every_s):
             observation.look(uvm)
 

@@ -20,10 +20,11 @@ from uvmfree.errors import RecordError
 from uvmfree.measure.decode import decode, shown
 from uvmfree.measure.facts import WorkloadFacts
 from uvmfree.measure.host import Host
+from uvmfree.measure.machine_facts import MachineFacts
 from uvmfree.measure.run import Figures, Run, figures
 from uvmfree.measure.shape import check_shape
 from uvmfree.measure.stress_run import StressRun
-from uvmfree.param import Param
+from uvmfree.param import NCPUS_MAX, Param
 
 SCHEMA: Final = "uvmfree.record"
 VERSION: Final = 3
@@ -64,6 +65,8 @@ class Record:
     => `kind`: "bench" or "stress". `command`: what was typed. `seed`: of what was random, if anything was.
     => `stress`: one entry for each design, instead of `runs`; `seconds` and `faults` are what it was asked for.
     => `param`: the tunables; `design`, `ncpus` and `lockstat` are those of each run.
+    => `machine`: what the CPUs were; with a virtual one each run has counts and times, and its seed is
+       `seed + repetition`.
     """
 
     kind: str
@@ -78,11 +81,26 @@ class Record:
     seconds: float | None = None
     faults: tuple[str, ...] = ()
     stress: list[StressRun] = field(default_factory=list)
+    machine: MachineFacts = field(default_factory=MachineFacts)
 
     @property
     def threads_run_at_once(self) -> bool:
         """Whether THREAD_TIMES say something: waits, shares of time, and times of runs beside each other."""
-        return not self.host.gil
+        return self.machine.virtual or not self.host.gil
+
+    @property
+    def processors(self) -> int:
+        """How many CPUs could run at once: in virtual time all that there can be."""
+        return NCPUS_MAX if self.machine.virtual else len(self.host.affinity)
+
+    @property
+    def machine_words(self) -> str:
+        """What it ran on, in a few words, with the seeds of the runs."""
+        if not self.machine.virtual or self.seed is None:
+            return self.machine.words
+        last = max((run.repetition for run in self.runs), default=0)
+        seeds = f"seeds {self.seed} to {self.seed + last}" if last else f"seed {self.seed}"
+        return f"{self.machine.words}, {seeds}"
 
     @property
     def not_measurable(self) -> tuple[str, ...]:
@@ -94,8 +112,8 @@ class Record:
         return [run for run in self.runs if run.design == design and run.lockstat]
 
     def timed(self, design: str) -> list[Run]:
-        """The runs of a design without lockstat."""
-        return [run for run in self.runs if run.design == design and not run.lockstat]
+        """The runs of a design whose wall time counts: those without lockstat; all in virtual time."""
+        return [run for run in self.runs if run.design == design and (self.machine.virtual or not run.lockstat)]
 
     def values(self, design: str) -> dict[str, list[float]]:
         """All repetitions of each figure of a design that applies, by its name; empty without runs.
@@ -107,9 +125,9 @@ class Record:
         found = {name: column for name, column in columns.items() if column and None not in column}
         if counted:
             walls = found.pop("wall_ms")
-            if self.workload.timed:
+            if self.workload.timed and not self.machine.virtual:
                 found["wall_lockstat_ms"] = walls
-        if timed := self.timed(design):
+        if self.workload.timed and (timed := self.timed(design)):
             found["wall_ms"] = [run.drive.wall_ns / 1e6 for run in timed]
         return found
 
@@ -125,7 +143,7 @@ class Record:
         """Return the record as plain values for JSON."""
         document: dict[str, Any] = {"schema": SCHEMA, "version": VERSION}
         document |= {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("runs", "stress")}
-        for name in ("host", "workload", "param"):
+        for name in ("host", "workload", "param", "machine"):
             document[name] = asdict(document[name])
         document["not_measurable"] = self.not_measurable
         document["runs"] = [

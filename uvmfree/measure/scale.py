@@ -19,6 +19,7 @@ from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.cell import Worker
 from uvmfree.measure.settings import parse_settings
+from uvmfree.measure.workloads import PAGES_PER_CPU
 from uvmfree.param import Param
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.system import OBSERVER, Uvm
@@ -27,17 +28,11 @@ from uvmfree.workload.copies import copies
 from uvmfree.workload.driver import Body, Lane, drive
 from uvmfree.workload.load import Load
 from uvmfree.workload.replay import Plan, plan
-from uvmfree.workload.thinking import thinking
+from uvmfree.workload.thinking import THINK_NS, thinking
 from uvmfree.workload.trace import bundled_trace, read_trace
 
 ENDLESS: Final = 1 << 40
 """Pages, or rounds, of a load that is to last as long as the run."""
-
-PAGES_PER_CPU: Final = 1024
-"""RAM beside what a load holds: with less the low watermark exceeds it, and the pagedaemon never sleeps (R24)."""
-
-THINK_NS: Final = 1000
-"""Work outside of the allocator after each operation of a synthetic load: about a page fault's worth."""
 
 WARM_OPS: Final = 400
 """Page operations before counting begins, for each CPU: twice what fills the caches of a load of bursts."""

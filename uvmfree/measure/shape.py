@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uvmfree.errors import RecordError
 from uvmfree.kern.lockstat import WAIT_BUCKETS, LockStat
 from uvmfree.measure.decode import shown
+from uvmfree.measure.machine_facts import THREADS, VIRTUAL
 from uvmfree.measure.observer import Seen
 from uvmfree.measure.printable import printable
 from uvmfree.measure.run import Run
@@ -31,6 +32,8 @@ def check_shape(record: "Record", where: str) -> None:
     """Refuse a record whose parts do not fit together."""
     if record.kind not in ("bench", "stress"):
         raise RecordError(f"{where}.kind: must be bench or stress, is {shown(record.kind)}")
+    if record.machine.kind not in (THREADS, VIRTUAL):
+        raise RecordError(f"{where}.machine.kind: must be {THREADS} or {VIRTUAL}, is {shown(record.machine.kind)}")
     for number, run in enumerate(record.runs):
         at = f"{where}.runs[{number}]"
         _run(run, at)

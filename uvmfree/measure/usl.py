@@ -90,7 +90,7 @@ def points(records: Sequence[Record], design: str) -> list[Point]:
     """
     found = []
     for record in records:
-        beyond = record.workload.ncpus > len(record.host.affinity)
+        beyond = record.workload.ncpus > record.processors
         operations = record.workload.page_operations
         if operations is None:
             values = record.values(design).get("faults_per_s", [])

@@ -3,15 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.facts import WorkloadFacts
+from uvmfree.measure.machine_facts import MachineFacts
+from uvmfree.param import NCPUS_MAX, Param
 from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import tune
 from uvmfree.workload import pressure as _pressure
 from uvmfree.workload import replay, shortage, synthetic
 from uvmfree.workload.load import Load
 from uvmfree.workload.plural import plural
+from uvmfree.workload.thinking import thinking
 from uvmfree.workload.trace import Trace, bundled_trace, read_trace
 
 PINGPONG_PAGES = 100_000
@@ -22,6 +26,16 @@ HANDOFF_PAGES = 40_000
 
 FORKEXIT_ROUNDS = 100
 """Rounds of a burst on each CPU: with 4 CPUs more pages pass through the cache of CPU 0 than RAM has by default."""
+
+VIRTUAL_PART: Final = 10
+"""In virtual time a synthetic workload does a tenth of that: no noise has to be averaged out there."""
+
+THREADS_CPUS_MAX: Final = 128
+"""CPUs that real threads may play."""
+
+PAGES_PER_CPU: Final = 1024
+"""RAM beside what a load holds, on many CPUs: with less the low watermark exceeds it, and the pagedaemon never
+sleeps (R24)."""
 
 _CUT = (
     "This cut of a compiler run is the trace least kind to percpu: with refill=1 its caches serve 29 % of the "
@@ -74,25 +88,42 @@ class Workload:
         return {"page_operations": self.page_operations, "allocations": self.allocations}
 
 
-def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", memory: float | None = None) -> Workload:
+def from_trace(
+    trace: Trace,
+    *,
+    ncpus: int | None = None,
+    by: str = "cpu",
+    memory: float | None = None,
+    copies: int = 1,
+    gaps: bool = False,
+) -> Workload:
     """Make a replay of a trace (workload/replay.py).
 
+    => `copies`: replays beside each other, which share out `ncpus` among them. `gaps`: with the recorded time between
+       two events. ArgumentError if the CPUs cannot be shared out, or are too many.
     => `memory`: RAM has that fraction of the pages that the trace has live at once; the rest is swapped
        (workload/shortage.py). ArgumentError unless it is from 0.01 to 1.
     """
-    plan = replay.plan(trace, ncpus=ncpus, by=by)
+    if ncpus is not None and ncpus % copies:
+        raise ArgumentError(f"--cpus {ncpus}: {copies} copies need a multiple of {copies}")
+    plan = replay.plan(trace, ncpus=None if ncpus is None else ncpus // copies, by=by)
+    if (total := len(plan.programs) * copies) > NCPUS_MAX:
+        raise ArgumentError(f"--copies {copies}: they need {total} CPUs, and a system has at most {NCPUS_MAX}")
     counts = trace.counts
     skipped = ""
     if counts.frees_unknown:
         skipped = f"{plural(counts.frees_unknown, 'free')} of pages that were allocated before the trace began"
     name = trace.name if by == "cpu" else f"{trace.name}, by task"
+    if copies > 1:
+        name = f"{copies} copies of {name}"
+        skipped = skipped and f"{skipped}, in each copy"
     made = Workload(
         name=name,
-        ncpus=len(plan.programs),
-        load=lambda uvm: replay.replay(uvm, plan),
-        page_operations=plan.page_operations,
-        allocations=plan.allocs - len(plan.run_pages),
-        live_pages=plan.live_peak,
+        ncpus=total,
+        load=lambda uvm: replay.replay(uvm, plan, copies=copies, gaps=gaps),
+        page_operations=plan.page_operations * copies,
+        allocations=(plan.allocs - len(plan.run_pages)) * copies,
+        live_pages=plan.live_peak * copies,
         # The designs' divisor, so that it can stand beside theirs.
         linux_moved_per_op=None if counts.linux_moved is None else counts.linux_moved / plan.page_operations,
         skipped=skipped,
@@ -105,7 +136,7 @@ def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", memor
         return replace(
             made,
             name=f"{name}, in {memory:g} of the memory that it needs",
-            load=lambda uvm: shortage.shortage(uvm, plan),
+            load=lambda uvm: shortage.shortage(uvm, plan, gaps=gaps),
             live_pages=plan.run_live_peak,
             linux_moved_per_op=None,
             npages=int(plan.live_peak * memory),
@@ -113,38 +144,63 @@ def from_trace(trace: Trace, *, ncpus: int | None = None, by: str = "cpu", memor
     return made
 
 
-def pingpong(ncpus: int) -> Workload:
-    """Make the workload in which each CPU allocates and frees for itself (workload/synthetic.py)."""
+def _named(kind: str, think_ns: int | None) -> str:
+    return kind if think_ns is None else f"{kind}, {think_ns} ns outside between operations"
+
+
+def _part(of: int, think_ns: int | None) -> int:
+    return of if think_ns is None else max(1, of // VIRTUAL_PART)
+
+
+def pingpong(ncpus: int, think_ns: int | None = None) -> Workload:
+    """Make the workload in which each CPU allocates and frees for itself (workload/synthetic.py).
+
+    => `think_ns`: work outside of the allocator after each operation, in virtual time; None on real threads.
+    """
+    pages = _part(PINGPONG_PAGES, think_ns)
     return Workload(
-        name="pingpong",
+        name=_named("pingpong", think_ns),
         ncpus=ncpus,
-        load=lambda uvm: Load(uvm, synthetic.pingpong(ncpus, PINGPONG_PAGES)),
-        page_operations=2 * PINGPONG_PAGES * ncpus,
-        allocations=PINGPONG_PAGES * ncpus,
+        load=lambda uvm: Load(uvm, thinking(synthetic.pingpong(ncpus, pages), uvm.machine.charge, think_ns or 0)),
+        page_operations=2 * pages * ncpus,
+        allocations=pages * ncpus,
         live_pages=synthetic.BURST_PAGES * ncpus,
     )
 
 
-def handoff(ncpus: int) -> Workload:
-    """Make the workload in which one CPU of each pair allocates and the other frees (workload/synthetic.py)."""
+def handoff(ncpus: int, think_ns: int | None = None) -> Workload:
+    """Make the workload in which one CPU of each pair allocates and the other frees (workload/synthetic.py).
+
+    => `think_ns`: as of pingpong().
+    """
+    pages = _part(HANDOFF_PAGES, think_ns)
+
+    def load(uvm: Uvm) -> Load:
+        bodies = synthetic.handoff(ncpus, pages, uvm.machine.event)
+        return Load(uvm, thinking(bodies, uvm.machine.charge, think_ns or 0))
+
     return Workload(
-        name="handoff",
+        name=_named("handoff", think_ns),
         ncpus=ncpus,
-        load=lambda uvm: Load(uvm, synthetic.handoff(ncpus, HANDOFF_PAGES, uvm.machine.event)),
-        page_operations=2 * HANDOFF_PAGES * (ncpus // 2),
-        allocations=HANDOFF_PAGES * (ncpus // 2),
+        load=load,
+        page_operations=2 * pages * (ncpus // 2),
+        allocations=pages * (ncpus // 2),
         live_pages=synthetic.PARCEL_PAGES * (synthetic.PARCELS_MAX + 2) * (ncpus // 2),
     )
 
 
-def forkexit(ncpus: int) -> Workload:
-    """Make the workload in which bursts are allocated everywhere and freed on CPU 0 (workload/pressure.py)."""
+def forkexit(ncpus: int, think_ns: int | None = None) -> Workload:
+    """Make the workload in which bursts are allocated everywhere and freed on CPU 0 (workload/pressure.py).
+
+    => `think_ns`: as of pingpong().
+    """
+    rounds = _part(FORKEXIT_ROUNDS, think_ns)
     return Workload(
-        name="forkexit",
+        name=_named("forkexit", think_ns),
         ncpus=ncpus,
-        load=lambda uvm: _pressure.forkexit(uvm, FORKEXIT_ROUNDS),
-        page_operations=2 * FORKEXIT_ROUNDS * _pressure.BURST_PAGES * ncpus,
-        allocations=FORKEXIT_ROUNDS * _pressure.BURST_PAGES * ncpus,
+        load=lambda uvm: _pressure.forkexit(uvm, rounds, think_ns or 0),
+        page_operations=2 * rounds * _pressure.BURST_PAGES * ncpus,
+        allocations=rounds * _pressure.BURST_PAGES * ncpus,
         live_pages=(2 * ncpus + 1) * _pressure.BURST_PAGES,
     )
 
@@ -173,6 +229,17 @@ def check_fits(workload: Workload, npages: int, pagesize: int) -> None:
         )
 
 
+def check_watermarks(workload: Workload, npages: int, pagesize: int) -> None:
+    """Refuse RAM in which the pagedaemon would never sleep, whatever the design: ArgumentError."""
+    needs = workload.live_pages + tune(npages, workload.ncpus, pagesize).freetarg
+    if needs > npages:
+        raise ArgumentError(
+            f"npages={npages}: with {plural(workload.ncpus, 'CPU')} the pagedaemon would work all the time, to have "
+            f"{needs - workload.live_pages} pages free beside {workload.live_pages} live ones; {PAGES_PER_CPU} more "
+            "for each CPU are enough"
+        )
+
+
 def by_name(
     kind: str,
     trace_file: str | None = None,
@@ -182,18 +249,40 @@ def by_name(
     seconds: float | None = None,
     memory: float | None = None,
     read: Callable[[str | Path], Trace] = read_trace,
+    on: MachineFacts | None = None,
 ) -> Workload:
     """Make the workload of a name: trace, pressure, forkexit, pingpong or handoff, with the default number of CPUs.
 
-    => `read` reads a trace; trace.py.
+    => `read` reads a trace; trace.py. `on`: the machine, real threads by default.
     => ArgumentError, TraceError; the arguments are named as the command line has them.
     """
-    if ncpus is not None and not 1 <= ncpus <= 128:
-        raise ArgumentError(f"--cpus {ncpus}: must be from 1 to 128")
+    on = on or MachineFacts()
+    made = _by_name(kind, trace_file, by, ncpus, seconds, memory, read, on)
+    if not on.virtual or made.npages is not None:
+        return made
+    npages = max(Param().npages * (on.copies or 1), made.live_pages + PAGES_PER_CPU * made.ncpus)
+    return replace(made, npages=npages)
+
+
+def _by_name(
+    kind: str,
+    trace_file: str | None,
+    by: str | None,
+    ncpus: int | None,
+    seconds: float | None,
+    memory: float | None,
+    read: Callable[[str | Path], Trace],
+    on: MachineFacts,
+) -> Workload:
+    most = NCPUS_MAX if on.virtual else THREADS_CPUS_MAX
+    if ncpus is not None and not 1 <= ncpus <= most:
+        raise ArgumentError(f"--cpus {ncpus}: must be from 1 to {most}")
     if seconds is not None and kind != "pressure":
         raise ArgumentError(f"--seconds goes with --workload pressure, not with --workload {kind}")
     if kind == "trace":
-        return from_trace(read(trace_file or bundled_trace()), ncpus=ncpus, by=by or "cpu", memory=memory)
+        trace = read(trace_file or bundled_trace())
+        copies = on.copies or 1
+        return from_trace(trace, ncpus=ncpus, by=by or "cpu", memory=memory, copies=copies, gaps=on.virtual)
     if by is not None:
         raise ArgumentError(f"--by goes with a trace, not with --workload {kind}")
     if memory is not None:
@@ -203,5 +292,5 @@ def by_name(
     if kind == "pressure":
         return pressure(ncpus or 4, 2.0 if seconds is None else seconds)
     if kind == "forkexit":
-        return forkexit(ncpus or 4)
-    return pingpong(ncpus or 2) if kind == "pingpong" else handoff(ncpus or 2)
+        return forkexit(ncpus or 4, on.think_ns)
+    return (pingpong if kind == "pingpong" else handoff)(ncpus or 2, on.think_ns)

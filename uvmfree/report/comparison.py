@@ -69,7 +69,13 @@ def setting(record: Record, workload: str) -> Iterator[tuple[str, str]]:
     other = ", ".join(f"{name}={value}" for name, value in changed(param)) or "others at their defaults"
     yield "workload", f"{workload}, {plural(record.workload.ncpus, 'CPU')}"
     yield "tunables", f"npages={param.npages}, {other}"
-    yield "machine", f"real threads on {len(host.affinity)} of {plural(host.cpus, 'processor')}; {host.kernel}"
+    if record.machine.virtual:
+        yield (
+            "machine",
+            f"virtual, {plural(record.workload.ncpus, 'CPU')}, {record.machine_words.removeprefix('virtual, ')}",
+        )
+    else:
+        yield "machine", f"real threads on {len(host.affinity)} of {plural(host.cpus, 'processor')}; {host.kernel}"
     yield "interpreter", f"{host.interpreter}; {host.date[:10]}"
 
 
@@ -80,6 +86,8 @@ def table(record: Record, width: int) -> Iterator[str]:
     """
     summaries = [record.summary(design) for design in record.designs]
     labels = {} if record.workload.timed else {"page_operations": "page operations done"}
+    if record.machine.virtual:
+        labels["wall_ms"] = "virtual time, ms"
     rows = [
         Row(labels.get(name, label), [_cell(summary.get(name), layout) for summary in summaries])
         for label, name, layout in ROWS
@@ -115,6 +123,14 @@ def notes(record: Record) -> Iterator[str]:
         lost = plural(facts.lost_events, "event")
         yield f"Recording the trace lost {lost}: it lacks allocations and frees."
     each = "asked for" if facts.timed else "done"
+    if record.machine.virtual:
+        every_ms = 1e3 * interval_s(gil=False, virtual=True)
+        yield (
+            f"An op is a page operation {each}: a page to allocate or to free. Times are virtual. Peaks were sampled "
+            f"every {every_ms:g} ms; neither that nor lockstat takes any time. Wait share is of the time that CPUs "
+            "were not stalled: waiting for the trace, a partner or pages."
+        )
+        return
     yield (
         f"An op is a page operation {each}: a page to allocate or to free. Peaks were sampled every "
         f"{1e3 * interval_s(gil=record.host.gil):g} ms, with lockstat on, as was all else"

@@ -28,14 +28,20 @@ def verdict(record: Record) -> Iterator[str]:
     else:
         first, *others = [(design, summary["wait_share_percent"].median) for design, summary in measured]
         more = "".join(f", {share:.1f} % with {design}" for design, share in others)
-        yield f"Threads waited for page locks for {first[1]:.1f} % of their time with {first[0]}{more}."
+        who, time = ("CPUs", "virtual time") if record.machine.virtual else ("Threads", "time")
+        yield f"{who} waited for page locks for {first[1]:.1f} % of their {time} with {first[0]}{more}."
     yield _parked(measured, record.param.npages)
 
 
 def limits(record: Record) -> Iterator[str]:
     """Yield what cannot be measured here, or not as it should be, and why."""
-    facts, processors = record.workload, len(record.host.affinity)
-    if not record.threads_run_at_once:
+    facts, processors = record.workload, record.processors
+    if record.machine.virtual:
+        yield (
+            f"Times are virtual: they follow from a table of costs (`uvmfree costs {record.machine.costs}` has its "
+            "sources), not from a clock. They tell how the designs compare if the costs are right."
+        )
+    elif not record.threads_run_at_once:
         yield (
             "Not measurable with the GIL, which lets one thread run at a time: wait share, contended %, longest "
             "wait, stall, wall time and whatever compares speeds. Counts are valid. The record keeps these figures, "

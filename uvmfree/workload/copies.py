@@ -15,12 +15,20 @@ from collections.abc import Iterator
 from typing import Final
 
 from uvmfree.errors import ArgumentError, OutOfPages
-from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
-from uvmfree.workload.driver import Body, Lane
 from uvmfree.workload.load import Load
-from uvmfree.workload.replay import DO_ALLOC_ZERO, DO_FREE, DO_FREE_RUN, DO_GET, DO_GIVE_ZERO, DO_RUN, Copy, Plan
+from uvmfree.workload.replay import (
+    DO_ALLOC_ZERO,
+    DO_FREE,
+    DO_FREE_RUN,
+    DO_GET,
+    DO_GIVE_ZERO,
+    DO_RUN,
+    Copy,
+    Plan,
+    late,
+)
 
 EPOCHS_MIN: Final = 4
 """Epochs of a plan that loops: a page is taken within two of being given, and not given again before."""
@@ -53,7 +61,7 @@ def copies(uvm: Uvm, plan: Plan, number: int, seed: int) -> Load:
         for run in _live_runs(copy):
             copy.runs.begin_with(run)
     bodies = [
-        _late(uvm, body, late_ns) for copy, (_, late_ns) in zip(begun, phases, strict=True) for body in copy.bodies()
+        late(uvm, body, late_ns) for copy, (_, late_ns) in zip(begun, phases, strict=True) for body in copy.bodies()
     ]
     return Load(uvm, bodies, outside_ns=lambda: sum(sum(copy.outside_ns) for copy in begun))
 
@@ -61,19 +69,8 @@ def copies(uvm: Uvm, plan: Plan, number: int, seed: int) -> Load:
 def _phases(plan: Plan, number: int, seed: int) -> list[tuple[int, int]]:
     """Draw where each copy begins: an epoch, and how much later than its first event, in nanoseconds."""
     nepochs = len(plan.programs[0].epochs)
-    epoch_ns = sum(plan.programs[0].gaps_ns) // nepochs
     draws = (random.Random(f"{seed} {copy}") for copy in range(number))
-    return [(rng.randrange(nepochs), rng.randrange(1 + epoch_ns)) for rng in draws]
-
-
-def _late(uvm: Uvm, body: Body, late_ns: int) -> Body:
-    """Let a body begin somewhere within the epoch rather than at its first event."""
-
-    def late(cpu: Cpu, lane: Lane) -> None:
-        uvm.machine.charge(late_ns)
-        body(cpu, lane)
-
-    return late
+    return [(rng.randrange(nepochs), rng.randrange(1 + plan.epoch_ns)) for rng in draws]
 
 
 def _before(copy: Copy) -> Iterator[tuple[int, int, int]]:

@@ -75,6 +75,11 @@ class Plan:
     live_peak: int
     run_live_peak: int
 
+    @property
+    def epoch_ns(self) -> int:
+        """How long an epoch was when it was recorded, on average."""
+        return sum(self.programs[0].gaps_ns) // len(self.programs[0].epochs)
+
 
 def plan(
     trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int = WINDOW_EVENTS, loop: bool = False
@@ -165,10 +170,33 @@ def plan(
     return Plan(programs, given, tuple(run_pages), allocs, frees, page_operations, live_peak, run_live_peak)
 
 
-def replay(uvm: Uvm, plan: Plan) -> Load:
-    """Make the load that replays a plan once; it counts the runs that were asked for, met and failed."""
-    copy = Copy(plan, uvm)
-    return Load(uvm, copy.bodies(), counts=copy.runs.counts)
+def replay(uvm: Uvm, plan: Plan, *, copies: int = 1, gaps: bool = False) -> Load:
+    """Make the load that replays a plan once; it counts the runs that were asked for, met and failed.
+
+    => `copies`, `gaps`: as of bodies(). With gaps the copies begin one after the other within an epoch, spread by
+       the jitter of the machine: copies that start in step would stay in step, and meet at the lock.
+    """
+    made = [Copy(plan, uvm, gaps=gaps) for _ in range(copies)]
+    bodies = [body for copy in made for body in copy.bodies()]
+    if gaps and copies > 1:
+        each = len(bodies) // copies
+        bodies = [late(uvm, body, at // each * plan.epoch_ns // copies) for at, body in enumerate(bodies)]
+
+    def counts() -> dict[str, int]:
+        counted = [copy.runs.counts() for copy in made]
+        return {name: sum(one[name] for one in counted) for name in counted[0]}
+
+    return Load(uvm, bodies, counts=counts)
+
+
+def late(uvm: Uvm, body: Body, late_ns: int) -> Body:
+    """Let a body begin so much later, rather than at its first event."""
+
+    def begun(cpu: Cpu, lane: Lane) -> None:
+        uvm.machine.charge(late_ns)
+        body(cpu, lane)
+
+    return begun
 
 
 def bodies(plan: Plan, uvm: Uvm, *, copies: int = 1, gaps: bool = False) -> list[Body]:

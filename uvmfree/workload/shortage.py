@@ -38,8 +38,11 @@ _TOUCHED, _FAILED = 1, 2
 """What has become of an allocation; 0 before it was tried."""
 
 
-def shortage(uvm: Uvm, plan: Plan) -> Load:
-    """Make the load that replays a plan once, its pages being those of an anon map with swap for all of them."""
+def shortage(uvm: Uvm, plan: Plan, *, gaps: bool = False) -> Load:
+    """Make the load that replays a plan once, its pages being those of an anon map with swap for all of them.
+
+    => `gaps`: as of replay.bodies().
+    """
     begins: list[int] = []  # where the virtual pages of each CPU's own begin; those that are given come last
     npages = 0
     for program in plan.programs:
@@ -48,7 +51,7 @@ def shortage(uvm: Uvm, plan: Plan) -> Load:
     anons = uvm.anon_memory(max(1, npages + plan.given), max(1, npages + plan.given), patience_s=PATIENCE_S)
     # Shared: one byte for each virtual page, written by the CPU that allocates; who frees elsewhere polls it.
     touched = bytearray(npages + plan.given)
-    copy = Copy(plan, uvm)
+    copy = Copy(plan, uvm, gaps=gaps)
     bodies = [_body(copy, at, _Pages(anons, touched, begin, npages, copy.moved)) for at, begin in enumerate(begins)]
     return Load(uvm, bodies, anons, copy.runs.counts)
 

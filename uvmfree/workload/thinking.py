@@ -5,10 +5,13 @@ the time outside is charged. Real threads would have to do real work, so they ha
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Body, Lane
+
+THINK_NS: Final = 1000
+"""Work outside of the allocator after each operation of a synthetic load: about a page fault's worth."""
 
 
 class PageCpu(Protocol):

@@ -24,7 +24,7 @@ def measured(sources: Sequence[Source]) -> Section:
             str(source.record.workload.ncpus),
             source.record.host.interpreter,
             "on" if source.record.host.gil else "off",
-            str(len(source.record.host.affinity)),
+            "virtual" if source.record.machine.virtual else str(len(source.record.host.affinity)),
             str(_repetitions(source)),
             source.record.host.date[:10],
             "interrupted" if source.record.interrupted else "whole",
@@ -42,7 +42,8 @@ def measured(sources: Sequence[Source]) -> Section:
     shared = [Table("All records", ("", ""), common, 1, wide=True)] if common else []
     details = Group([], "All facts of each record", unfolded=len(sources) == 1, tables=[*shared, *own])
     words = [
-        "A CPU is a simulated one: a thread plays it. Processors are those of the host that the process could use."
+        "A CPU is a simulated one: a thread plays it, or it is virtual. Processors are those of the host that the "
+        "process could use."
     ]
     return Section("measured", "What was measured", words, [Group([], tables=[overview]), details])
 
@@ -63,13 +64,16 @@ def _facts(source: Source) -> list[tuple[str, str]]:
             "workload",
             record.workload.name + (f"; skipped: {record.workload.skipped}" if record.workload.skipped else ""),
         ),
-        ("CPUs", f"{record.workload.ncpus}, one thread each"),
+        ("CPUs", f"{record.workload.ncpus}, " + ("virtual" if record.machine.virtual else "one thread each")),
+        ("machine", record.machine_words),
         ("RAM", f"{record.param.npages:,} pages of {record.param.pagesize:,} bytes"),
         ("designs", ", ".join(record.designs)),
         (
             "runs",
             "; ".join(
-                f"{design}: {len(record.counted(design))} with lockstat, {len(record.timed(design))} without"
+                f"{design}: {len(record.counted(design))} in virtual time"
+                if record.machine.virtual
+                else f"{design}: {len(record.counted(design))} with lockstat, {len(record.timed(design))} without"
                 for design in record.designs
             )
             if record.kind == "bench"
@@ -99,6 +103,11 @@ def _facts(source: Source) -> list[tuple[str, str]]:
 def caveats(sources: Sequence[Source]) -> Iterator[str]:
     """Yield what a reader has to bear in mind, a sentence or two each."""
     records = [(source.number, source.record) for source in sources]
+    if virtual := [number for number, record in records if record.machine.virtual]:
+        yield (
+            f"{_records(virtual, len(records))}: times are virtual. They follow from a table of costs, not from a "
+            "clock, and tell how the designs compare if the costs are right."
+        )
     if gil := [number for number, record in records if not record.threads_run_at_once]:
         yield (
             f"{_records(gil, len(records))}: the GIL is on, so one thread runs at a time. What is counted holds; "
@@ -107,7 +116,7 @@ def caveats(sources: Sequence[Source]) -> Iterator[str]:
     if crowded := [
         number
         for number, record in records
-        if record.threads_run_at_once and record.workload.ncpus > len(record.host.affinity)
+        if record.threads_run_at_once and record.workload.ncpus > record.processors
     ]:
         yield (
             f"{_records(crowded, len(records))}: more threads than processors. Waits include being switched out with "
@@ -117,11 +126,13 @@ def caveats(sources: Sequence[Source]) -> Iterator[str]:
         yield f"{_records(broken, len(records))}: interrupted. What was measured until then is here."
     if few := [each.number for each in sources if each.record.runs and _repetitions(each) < REPETITIONS_FEW]:
         yield f"{_records(few, len(records))}: fewer than {REPETITIONS_FEW} repetitions; spreads mean little."
-    if len({(record.host.cpu_model, record.host.kernel, record.host.affinity) for _, record in records}) > 1:
+    hosts = [record.host for _, record in records if not record.machine.virtual]
+    if len({(host.cpu_model, host.kernel, host.affinity) for host in hosts}) > 1:
         yield "The records come from different hosts: times compare only within one host."
     yield (
         "Gaps, stranded pages and everything over time are samples, some milliseconds apart: what happened between "
-        "two of them was not seen. All but throughput was measured with lockstat on, which slows every lock down."
+        "two of them was not seen."
+        + (" All but throughput was measured with lockstat on, which slows every lock down." if hosts else "")
     )
 
 

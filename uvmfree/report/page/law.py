@@ -76,7 +76,7 @@ class Laws:
         """Fit it to a line, from few CPUs to many; None where it is refused, or scipy is not there."""
         first = points[0]
         measured = [
-            usl.Point(point.ncpus, value, point.ncpus > len(point.record.host.affinity))
+            usl.Point(point.ncpus, value, point.ncpus > point.record.processors)
             for point in points
             for value in values(point, design)
         ]

@@ -95,7 +95,7 @@ def _against_cpus(workload: str, settings: Sequence[Sequence[Point]], designs: S
         for design in designs
         if any(throughput(point, design) for point in same)
     ]
-    several, fitted = len(settings) > 1, []
+    several, fitted = len(settings) > 1 or bool(settings[0][0].setting.machine), []
     traces: list[Trace] = []
     for each in series:
         traces += _lines(each, designs, several)
@@ -177,7 +177,7 @@ def _layout(points: Sequence[Point]) -> Layout:
 
 
 def _processors(points: Sequence[Point]) -> int:
-    return min(len(point.record.host.affinity) for point in points)
+    return min(point.record.processors for point in points)
 
 
 def _says(series: Sequence[Series]) -> str:
@@ -200,8 +200,9 @@ def _table(points: Sequence[Point], designs: Sequence[str], series: Sequence[Ser
             return ()
         first = firsts[point.setting, design]
         ratio = statistics.median(values) / statistics.median(throughput(first, design))
-        ideal, processors = point.ncpus / first.ncpus, len(point.record.host.affinity)
-        return (spread(values), f"{ratio:.2f}", f"{ideal:.3g}", str(processors))
+        ideal = point.ncpus / first.ncpus
+        processors = "virtual" if point.record.machine.virtual else str(point.record.processors)
+        return (spread(values), f"{ratio:.2f}", f"{ideal:.3g}", processors)
 
     columns = (UNIT, "times the first", "linear", "processors")
     return table(_caption(points, designs), points, designs, columns, cells)

@@ -20,9 +20,13 @@ TUNABLES: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """All that can decide a figure, except the design and the number of CPUs."""
+    """All that can decide a figure, except the design and the number of CPUs.
+
+    => `machine`: the virtual one, or "". `interpreter`, `host`: "" for it, which gives the same on all of them.
+    """
 
     workload: str
+    machine: str
     interpreter: str
     host: str
     npages: int
@@ -31,11 +35,13 @@ class Setting:
     @classmethod
     def of(cls, record: Record) -> Setting:
         """Take it from a record."""
-        host, param = record.host, asdict(record.param)
+        host, param, virtual = record.host, asdict(record.param), record.machine.virtual
+        processors = plural(len(host.affinity), "processor")
         return cls(
             workload=record.workload.name,
-            interpreter=host.interpreter,
-            host=f"{host.cpu_model}, {plural(len(host.affinity), 'processor')}, {host.kernel}",
+            machine=record.machine.words if virtual else "",
+            interpreter="" if virtual else host.interpreter,
+            host="" if virtual else f"{host.cpu_model}, {processors}, {host.kernel}",
             npages=record.param.npages,
             tunables=tuple((name, param[name]) for name in TUNABLES),
         )
@@ -57,7 +63,8 @@ class Source:
     def title(self) -> str:
         """The record in a line."""
         facts = self.record.workload
-        words = [f"{facts.name} on {cpus(facts.ncpus)}", self.record.host.interpreter]
+        machine = self.record.machine_words if self.record.machine.virtual else self.record.host.interpreter
+        words = [f"{facts.name} on {cpus(facts.ncpus)}", machine]
         words += [f"{name}={value}" for name, value in changed(self.record.param)]
         return f"Record {self.number}, {self.name}: {', '.join(words)}"
 
@@ -129,13 +136,14 @@ def left_out(points: Sequence[Point], what: str) -> list[str]:
 
 
 def label(setting: Setting, among: Sequence[Setting]) -> str:
-    """Name what tells a setting from the others: "" if nothing does."""
+    """Name what tells a setting from the others, and a virtual machine in any case; "" if there is neither."""
     alike = [other for other in among if other.workload == setting.workload]
     words = [setting.workload] if len(alike) < len(among) else []
+    words += [setting.machine] if setting.machine else []
     words += [
         getattr(setting, name)
         for name in ("interpreter", "host")
-        if any(getattr(other, name) != getattr(setting, name) for other in among)
+        if getattr(setting, name) and any(getattr(other, name) != getattr(setting, name) for other in among)
     ]
     if any(other.npages != setting.npages for other in alike):
         words.append(f"{setting.npages:,} pages")

@@ -1,0 +1,56 @@
+"""`.ci/run`: what its exit code and its last line say of parts that passed, failed, hung, or were skipped."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CI = Path(__file__).resolve().parents[1] / ".ci/run"
+BOUND_S = 60
+HOW = ("passed", "skipped", "failed")
+STRESS = "GIL: stress, 60 s"
+OLDER = "GIL 3.13: exploration and mutants (no such interpreter here)"
+
+Names = tuple[str, ...]
+
+
+def script(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("tests", "found", "passed", "skipped", "failed"),
+    [
+        ("exit 0", 3, ("GIL: tests", STRESS), (OLDER, "free-threaded (none here)"), ()),
+        ("exit 5", 3, (STRESS,), (OLDER, "free-threaded (none here)"), ("GIL: tests (exit 5)",)),
+        ("sleep 60", 3, (STRESS,), (OLDER, "free-threaded (none here)"), ("GIL: tests (over 3 s)",)),
+        ("exit 0", 1, ("GIL: tests", STRESS), (OLDER,), ("free-threaded (.ci/freethreaded went wrong)",)),
+    ],
+    ids=["all well", "a part fails", "a part hangs", "the interpreter's script fails"],
+)
+def test_only_what_passed_passes(
+    tmp_path: Path, tests: str, found: int, passed: Names, skipped: Names, failed: Names
+) -> None:
+    """On a machine with one interpreter, and a bound of 3 seconds for each part."""
+    for name in (".ci", "bin"):
+        (tmp_path / name).mkdir()
+    copy = tmp_path / ".ci/run"
+    copy.write_text(re.sub(r"^(\w+_s)=\d+", r"\1=3", CI.read_text(), flags=re.MULTILINE))
+    script(tmp_path / "run", f'case "$*" in *pytest*) {tests} ;; esac')
+    script(tmp_path / ".ci/freethreaded", f"echo 'freethreaded: skipped: none here' >&2; exit {found}")
+    for version, code in (("3.11", 0), ("3.12", 1), ("3.13", 1)):
+        script(tmp_path / f"bin/python{version}", f"cat >/dev/null; echo /an/interpreter; exit {code}")
+    done = subprocess.run(
+        ["bash", str(copy)],
+        env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path), "PYENV_ROOT": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=BOUND_S,
+        check=False,
+    )
+    assert done.returncode == bool(failed)
+    told = (f"{how}: {', '.join(names) or 'none'}" for how, names in zip(HOW, (passed, skipped, failed), strict=True))
+    assert done.stdout.splitlines()[-1] == f"== CI {'; '.join(told)}"
