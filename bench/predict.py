@@ -46,6 +46,8 @@ HALF = Claim(
 BARE: Final = LockRank(2, "bare", "nothing", "")
 
 HOLD_NS, LINE_NS = 200, 50
+MCS_LINES: Final = 3
+"""Transfers of a hand-off of MCS: who is next, and the node of that one, there and back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def saturated(think_ns: int, counts: Sequence[int]) -> tuple[float, float]:
     ns = costs_for("one-socket").ns
     charged_ns = (ns("global_alloc") + ns("global_free")) / 2 + ns("page_moved") + ns("lock_release")
     hold_ns = charged_ns + ns("global_lines") * ns("line_socket")
-    return half_of_linear(points), 2 / (per_ns * (hold_ns + ns("line_socket")))
+    return half_of_linear(points), 2 / (per_ns * (hold_ns + MCS_LINES * ns("line_socket")))
 
 
 def analysis(smoke: bool, full: dict[str, Any]) -> list[Record]:
@@ -160,9 +162,9 @@ def analysis(smoke: bool, full: dict[str, Any]) -> list[Record]:
     locks = 5_000 if smoke else 50_000
     even, costs = (lambda dice: dice.uniform(0, 200)), bare_costs()
     rates = {(p, n): bare_lock(p, n, even, costs, locks).per_us for p in ("mcs", "ticket") for n in (8, 32, 128)}
-    most = 1000 / (HOLD_NS + LINE_NS)
+    most = 1000 / (HOLD_NS + MCS_LINES * LINE_NS)
     for (policy, ncpus), rate in rates.items():
-        print(f"  {policy:<7}{ncpus:4} CPUs: {rate:6.3f} a us; 1 / (hold + hand-off) {most:6.3f}")
+        print(f"  {policy:<7}{ncpus:4} CPUs: {rate:6.3f} a us; 1 / (hold + hand-off of mcs) {most:6.3f}")
     found, said = saturated(4000, (1, 8, 16, 24, 32, 40, 48, 64, 96))
     print(f"  fpageqlock at half of linear: {found:.1f} CPUs, on paper {said:.1f}, {100 * (found / said - 1):+.1f} %")
     full["analysis"] = {

@@ -4,7 +4,8 @@ It shares no code with the machine in virtual time, and knows of no strand, no p
 exists to be compared with it (test_analysis.py).
 
     cpu     works for a drawn time; arrives; waits; is granted; moves the line; holds; releases; works again
-    fifo    the grant is the later of arrival and release; ticket adds so much for each further spinner
+    fifo    the grant is the later of arrival and release; ticket adds so much for each further spinner; at mcs who
+            has waited is told by two lines more: one that says who is next, one in which that one is told
     ttas    a spinner looks after 4, 8, ... 128 pauses; the first look, or arrival, at a free lock wins. If somebody
             who waited when the lock was granted looks while it is held, its holder has to fetch the line to drop it
 
@@ -78,6 +79,8 @@ def simulate(lock: Lock, ncpus: int, outside: Callable[[random.Random], float], 
             heapq.heappush(events, (now + pauses, order, cpu, came, pauses))
             continue
         granted = max(now, free)
+        if lock.policy == "mcs" and now < free:
+            granted += 2 * lock.move
         if lock.policy == "ticket" and now < free:
             pending = [one for one in pending if one > now]
             granted += lock.spinner * len(pending)

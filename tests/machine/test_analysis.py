@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.predict import HOLD_NS, LINE_NS, Bare, bare_costs, bare_lock, exponential, md1, saturated
+from bench.predict import HOLD_NS, LINE_NS, MCS_LINES, Bare, bare_costs, bare_lock, exponential, md1, saturated
 from tests.machine.lock_arithmetic import Lock, Tally, simulate
 from uvmfree.measure.scale import Case, Traffic, measured
 
-LEVEL = 1000 / (HOLD_NS + LINE_NS)
-"""Acquisitions in a microsecond of a lock that is always wanted, if a hand-off is one transfer."""
+LEVEL = 1000 / (HOLD_NS + MCS_LINES * LINE_NS)
+"""Acquisitions in a microsecond of an MCS lock that is always wanted."""
 
 SEEDS = range(1, 6)
 

@@ -65,14 +65,24 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "        if not granted and (",
     ),
     "a spinner looks too early": (
-        "policies",
+        "ttas",
         "            while look < self.free_at:",
         "            while False:",
     ),
     "a spinner forgets that its pauses double": (
-        "policies",
+        "ttas",
         "                pauses_ns = min(2 * pauses_ns, self._max_ns)\n                look",
         "                look",
+    ),
+    "a look at a held lock costs its holder nothing": (
+        "ttas",
+        "        if looked and self.move:",
+        "        if False:",
+    ),
+    "a hand-off of MCS is one transfer": (
+        "policies",
+        "    handed_lines = 2",
+        "    handed_lines = 0",
     ),
     "the tickets of who waits count for nothing": (
         "policies",
@@ -80,7 +90,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "        scheduler.now += 0",
     ),
     "the last come is served first": (
-        "policies",
+        "fifo",
         "        self.holder = self.queue.popleft()",
         "        self.holder = self.queue.pop()",
     ),

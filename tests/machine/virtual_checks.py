@@ -21,15 +21,18 @@ FREE = FIRST[2]
 
 
 def mcs(cls: Callable[..., Any]) -> None:
-    """CPUs 1 and 2 come at 50 and 100, in the other order of starting: granted in the order of arrival."""
-    second, third = FREE + LINE, FREE + LINE + UNDER + LINE + LINE
+    """CPUs 1 and 2 come at 50 and 100, in the other order of starting: granted in the order of arrival.
+
+    A hand-off is three transfers: "who is next" to the holder, the next one's node to the holder, and back.
+    """
+    second, third = FREE + 3 * LINE, FREE + 3 * LINE + UNDER + LINE + 3 * LINE
     expected = [FIRST, (1, second, second + UNDER + LINE), (2, third, third + UNDER + LINE)]
     assert schedule(machine_of(cls, "mcs"), [(2, 100), (0, 0), (1, 50)]) == expected
 
 
 def mcs_across(cls: Callable[..., Any]) -> None:
     """The same with CPU 4 on the other socket: its transfers, and the next one's, take three times as long."""
-    second, third = FREE + LINE, FREE + LINE + UNDER + LINE + 3 * LINE
+    second, third = FREE + 3 * LINE, FREE + 3 * LINE + UNDER + LINE + 3 * 3 * LINE
     expected = [FIRST, (1, second, second + UNDER + LINE), (4, third, third + UNDER + 3 * LINE)]
     assert schedule(machine_of(cls, "mcs"), [(0, 0), (1, 50), (4, 100)]) == expected
 
@@ -60,6 +63,13 @@ def ttas_barging(cls: Callable[..., Any]) -> None:
     third = 810 + LINE  # CPU 2 has dropped it at 400 + 305 + 100, its line fetched by a look at 330
     expected = [FIRST, (2, second, second + UNDER + 2 * LINE), (1, third, third + UNDER + LINE)]
     assert schedule(machine_of(cls, "ttas"), [(0, 0), (1, 50), (2, 300)]) == expected
+
+
+def ttas_before(cls: Callable[..., Any]) -> None:
+    """CPU 1 looks at 21, in CPU 0's hold, and at 61; CPU 2 holds from 31 to 56: no look takes the line from it."""
+    short = costs(spin_pause=5, other_hold=15, other_lines=0, line_complex=5, line_socket=5)
+    expected = [(0, ACQUIRE, 30), (2, 31 + 5, 56), (1, 61 + 5, 86)]
+    assert schedule(machine_of(cls, "ttas", costs=short), [(0, 0), (1, 1), (2, 31)]) == expected
 
 
 def sleep(cls: Callable[..., Any]) -> None:
@@ -296,6 +306,7 @@ CHECKS: dict[str, Check] = {
         ticket,
         ttas,
         ttas_barging,
+        ttas_before,
         sleep,
         suspended_holder,
         sum_of_the_table,

@@ -57,6 +57,8 @@ class Beside(RuleBasedStateMachine):
         tunables = BOOT | {"ncolors": ncolors, "nfreelists": nfreelists} | self.variant
         self.uvm = uvmfree.boot(self.machine, **tunables)
         self.model: Model = MODELS[self.uvm.param.design](self.uvm.param)
+        if isinstance(self.machine, VirtualTurns):
+            self.model.in_order = self.machine.in_order
         self.page = list(self.uvm.physmem)
         ram = self.uvm.physmem.ram()
         ram[:] = b"\xff" * len(ram)  # nobody has zeroed anything yet

@@ -4,6 +4,7 @@
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 
 from uvmfree.param import Param
 
@@ -16,6 +17,8 @@ class PageoutModel(ABC):
         self.attached = set(range(param.ncpus))
         self.playing: int | None = None  # the CPU that the test plays
         self.now_ns = 0
+        # In which order those did it, of whom something was due at one moment: no rule says.
+        self.in_order: Callable[[int, Sequence[str]], Sequence[str]] = lambda now_ns, due: due
         self.drained_ns: int | None = None  # when all caches were handed back for want of pages
         self.rate_limited = 0
         self.paging = self.pdpending = 0
@@ -170,14 +173,15 @@ class PageoutModel(ABC):
         return min((self.now_ns // every + 1) * every for every in self.intervals() if every)
 
     def tick(self, now_ns: int) -> None:
-        """Do what is due at one moment, CPU by CPU."""
+        """Do what is due at one moment, in whatever order; the daemon is woken by it, and so comes last."""
         self.now_ns = now_ns
-        timers_ns, idle_ns = self.intervals()
-        if now_ns % timers_ns == 0:
-            for cpu in range(self.param.ncpus):
-                self.timer(cpu)
+        kinds = zip(("xc", "idle"), self.intervals(), strict=True)
+        due = [f"{kind}/{cpu}" for kind, ns in kinds if ns and now_ns % ns == 0 for cpu in range(self.param.ncpus)]
+        for name in self.in_order(now_ns, due):
+            kind, cpu = name.split("/")
+            if kind == "xc":
+                self.timer(int(cpu))
                 self.wake_waiters()
-        if idle_ns and now_ns % idle_ns == 0:
-            for cpu in sorted(self.attached - {self.playing}):
-                self.idle(cpu)
+            elif int(cpu) in self.attached - {self.playing}:
+                self.idle(int(cpu))
         self.daemon()

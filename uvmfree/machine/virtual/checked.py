@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 
+from uvmfree.machine.virtual.fifo import Fifo
 from uvmfree.machine.virtual.locks import Taken
-from uvmfree.machine.virtual.policies import Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
 
 Hold = tuple[str, str, str, int, int, int]

@@ -14,7 +14,9 @@ import random
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 PERIOD: Final = 509
 """Costs until a stream repeats: a prime, so that each stride through the one table of a seed is another order."""
@@ -28,24 +30,28 @@ def _shuffled(seed: int) -> tuple[float, ...]:
 
 
 class Jitter:
-    """The streams of one machine."""
+    """The streams of one machine; those around one cost share its values, which a cache of the host then holds."""
 
     def __init__(self, seed: int, percent: int) -> None:
-        self._seed, self._share = seed, percent / 100
+        self._seed = seed
+        self._factors = [1 + percent / 100 * part for part in _shuffled(seed)]
+        self._spread = percent != 0
+        self._costs: dict[tuple[int, int], list[int]] = {}
 
     def costs(self, ns: int, key: str, exact_ns: int = 0) -> Callable[[], int]:
         """Return a function that gives the next cost of a stream around `ns`, and `exact_ns` on top."""
-        if not ns or not self._share:
+        if not ns or not self._spread:
             return itertools.repeat(ns + exact_ns).__next__
-        parts = self._parts(key)
-        return itertools.cycle([exact_ns + round(ns * (1 + self._share * part)) for part in parts]).__next__
+        costs = self._costs.get((ns, exact_ns))
+        if costs is None:
+            costs = self._costs[ns, exact_ns] = [exact_ns + round(ns * factor) for factor in self._factors]
+        return self._stream(costs, key)
 
     def factors(self, key: str) -> Callable[[], float]:
         """Return a function that gives the next factor of a stream around 1."""
-        return itertools.cycle([1 + self._share * part for part in self._parts(key)]).__next__
+        return self._stream(self._factors, key)
 
-    def _parts(self, key: str) -> list[float]:
-        table = _shuffled(self._seed)
+    def _stream(self, values: list[T], key: str) -> Callable[[], T]:
         drawn = zlib.crc32(f"{self._seed}/{key}".encode())
         start, stride = drawn % PERIOD, 1 + drawn // PERIOD % (PERIOD - 1)
-        return [table[(start + stride * step) % PERIOD] for step in range(PERIOD)]
+        return itertools.cycle([values[(start + stride * step) % PERIOD] for step in range(PERIOD)]).__next__

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from types import TracebackType
 
 from uvmfree.machine.costs import CHARGES, OTHER, OUTSIDE_TIME, Costs
+from uvmfree.machine.virtual.fifo import CLOSED, Fifo
 from uvmfree.machine.virtual.jitter import Jitter
 from uvmfree.machine.virtual.lines import Lines
-from uvmfree.machine.virtual.policies import CLOSED, Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
 
 
@@ -135,6 +135,8 @@ def _acquire(
                 tried = True
                 return False
             lock.wait()
+            if lock.handed_lines:
+                scheduler.now += lock.handed_lines * moves[lock.cpu][scheduler.cpu]
         lock.holder = scheduler.current
         lock.open_to = CLOSED
         cpu = scheduler.cpu
@@ -196,10 +198,4 @@ def _outside_time(scheduler: Scheduler, lock: Fifo) -> Taken:
         lock.move = 0
         return True
 
-    def release() -> None:
-        lock.free_at = scheduler.now
-        lock.holder = None
-        if lock.crowd:
-            lock.released()
-
-    return Taken(lock, acquire, release, lambda: scheduler.now)
+    return Taken(lock, acquire, lock.drop, lambda: scheduler.now)

@@ -24,10 +24,11 @@ from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.face import Stack, Task
 from uvmfree.machine.virtual.checked import Journal
 from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
+from uvmfree.machine.virtual.fifo import Fifo
 from uvmfree.machine.virtual.jitter import Jitter
 from uvmfree.machine.virtual.lines import Lines, Touched, VirtualRam, VirtualWords
 from uvmfree.machine.virtual.locks import Prices, Taken
-from uvmfree.machine.virtual.policies import POLICIES, Fifo
+from uvmfree.machine.virtual.policies import POLICIES
 from uvmfree.machine.virtual.scheduler import Scheduler
 from uvmfree.machine.virtual.strands import Place, Strand, kind_named
 from uvmfree.machine.virtual.topology import moves
@@ -204,10 +205,6 @@ class VirtualMachine:
                 if stop():
                     return False
         return True
-
-    def thread_ident(self, strand: Strand) -> int:
-        """Return the OS thread that plays a strand."""
-        return self._kind.thread_ident(strand)
 
     def clock_ns(self) -> int:
         """Return the clock of the running strand."""

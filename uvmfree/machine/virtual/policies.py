@@ -4,7 +4,8 @@ A holder's critical section runs at once, without a switch, so a lock that is fr
 held in virtual time: until `free_at`. Who comes before that waits as its policy says:
 
     fifo     a CPU's own lock: in the order of arrival, at the moment of the release
-    mcs      the same for a shared lock: each spins on a line of its own, so that a hand-off is one transfer
+    mcs      the same for a shared lock: each spins on a line of its own, so that a hand-off takes as long for any
+             number of spinners
     ticket   in the order of arrival; each further spinner delays a hand-off, since all fetch the line
     ttas     who looks first after the release: NetBSD's spin mutex with its exponential backoff
     sleep    who comes first; who waits long sleeps, and whoever wakes it pays: Python's lock
@@ -12,117 +13,28 @@ held in virtual time: until `free_at`. Who comes before that waits as its policy
 => `wait()`: the running strand came at its clock and found the lock taken; returns when it is granted, the clock then
    being the moment of the grant. The transfer of the lock's line comes on top, for all policies (virtual/locks.py).
 => `released()`: the running strand has dropped the lock, and `crowd` strands wait off the heap.
-=> Source: mutex_spin_retry in sys/kern/kern_mutex.c, SPINLOCK_BACKOFF in sys/sys/lock.h of NetBSD; Mellor-Crummey and
-   Scott 1991; Boyd-Wickizer et al. 2012.
+=> Source: Mellor-Crummey and Scott 1991; Boyd-Wickizer et al. 2012; of ttas see virtual/ttas.py.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import deque
-from heapq import heappop, heappush, heapreplace
-from typing import Final, Literal
+from typing import Final
 
-from uvmfree.errors import DeadlockError
 from uvmfree.machine.costs import Costs
-from uvmfree.machine.virtual.lines import Touched
-from uvmfree.machine.virtual.scheduler import NEVER, Scheduler
-from uvmfree.machine.virtual.strands import Strand
-
-CLOSED: Final = -2
-"""Of `open_to`: nobody may take the lock the short way."""
-
-
-class Fifo:
-    """A lock that is granted in the order of arrival.
-
-    => `holder`: who has it. `free_at`: when it was, or will be, dropped last. `crowd`: how many wait off the heap.
-    => `cpu`: who took it last, or -1: where its line is. `move`: what its last transfer took.
-    => `open_to`: the CPU that may take it without a look at the heap, or CLOSED. `guarded`: the list that it guards.
-    """
-
-    spins: bool = False
-
-    __slots__ = (
-        "cpu",
-        "crowd",
-        "free_at",
-        "guarded",
-        "holder",
-        "move",
-        "name",
-        "open_to",
-        "queue",
-        "scheduler",
-        "since",
-    )
-
-    def __init__(self, scheduler: Scheduler, name: str, costs: Costs) -> None:
-        self.scheduler, self.name = scheduler, name
-        self.holder: Strand | None = None
-        self.free_at = self.move = self.crowd = self.since = 0
-        self.cpu = -1
-        self.open_to = CLOSED
-        self.guarded: Touched | None = None
-        self.queue: deque[Strand] = deque()
-
-    @property
-    def waited_for(self) -> str:
-        """How a report of a deadlock names it."""
-        return f"{self.name}, held by {self.holder.name}" if self.holder else self.name
-
-    def wait(self) -> None:
-        """Wait for the lock."""
-        if self.holder is None:
-            self.scheduler.now = self.free_at
-        else:
-            self._queue_up()
-
-    def released(self) -> None:
-        """Give the lock to who came first."""
-        self.crowd -= 1
-        self.holder = self.queue.popleft()
-        self.scheduler.wake(self.holder, self.scheduler.now)
-
-    def _queue_up(self) -> None:
-        me = self.scheduler.current
-        self.refuse_circle(me)
-        self.queue.append(me)
-        self.crowd += 1
-        try:
-            self.scheduler.park(self)
-        except BaseException:
-            self._give_up(me)
-            raise
-
-    def _give_up(self, me: Strand) -> None:
-        if me in self.queue:
-            self.queue.remove(me)
-            self.crowd -= 1
-        elif self.holder is me:
-            self.drop()
-
-    def drop(self) -> None:
-        """Drop the lock at the running strand's clock, at no cost."""
-        self.free_at = self.scheduler.now
-        self.holder = None
-        if self.crowd:
-            self.released()
-
-    def refuse_circle(self, me: Strand) -> None:
-        """DeadlockError if the holder waits, through whatever locks, for the running strand."""
-        said: list[str] = []
-        waiter, lock = me, self
-        while isinstance(lock, Fifo) and lock.holder is not None:
-            said.append(f"{waiter.name} waits for {lock.waited_for}")
-            waiter = lock.holder
-            if waiter is me:
-                raise DeadlockError(f"deadlock at {self.scheduler.now} ns: {'; '.join(said)}")
-            lock = waiter.awaits
+from uvmfree.machine.virtual.fifo import Fifo
+from uvmfree.machine.virtual.scheduler import Scheduler
+from uvmfree.machine.virtual.ttas import Ttas
 
 
 class Mcs(Fifo):
-    """A queue of spinners, each on its own line."""
+    """A queue of spinners, each on its own line.
+
+    => A hand-off is three transfers, one after the other: the holder reads who comes next, which that one has stored
+       into the holder's node; it stores into the node on which that one spins; that one reads it.
+    """
+
+    handed_lines = 2
 
     __slots__ = ()
 
@@ -150,112 +62,6 @@ class Ticket(Fifo):
         super().wait()
         scheduler.now += others * self._spinner_ns
         grants.append(scheduler.now)
-
-
-class Ttas(Fifo):
-    """Test and test-and-set: spinners look again and again, after 4, 8, ... 128 pauses, and the first look wins.
-
-    A spinner's looks follow from when it came. So nobody is run to look: the lock finds whose look is the first
-    after the release, and is on the heap with that time. Whoever comes earlier takes the lock before (barges in).
-
-    => `_young`: a heap of (next look, number, pauses before the look after it, strand), as long as pauses double.
-    => `_old`: (next look modulo the longest pause, number, strand), sorted: those look at even intervals.
-    => `ticket`: the number of the one heap entry that counts, or 0. `_armed_ns`: its time.
-    """
-
-    __slots__ = ("_armed_ns", "_max_ns", "_min_ns", "_old", "_young", "ticket")
-
-    spins: Literal[True] = True
-
-    def __init__(self, scheduler: Scheduler, name: str, costs: Costs) -> None:
-        super().__init__(scheduler, name, costs)
-        pause_ns = costs.ns("spin_pause")
-        self._min_ns = max(1, costs.count("backoff_min") * pause_ns)
-        self._max_ns = max(self._min_ns, costs.count("backoff_max") * pause_ns)
-        self._young: list[tuple[int, int, int, Strand]] = []
-        self._old: list[tuple[int, int, Strand]] = []
-        self.ticket, self._armed_ns = 0, NEVER
-
-    def wait(self) -> None:
-        """Spin."""
-        scheduler, me = self.scheduler, self.scheduler.current
-        self.refuse_circle(me)
-        self._spin(me, scheduler.now)
-        try:
-            scheduler.park(self)
-        except BaseException:
-            self._give_up(me)
-            raise
-
-    def enlist(self, strand: Strand, clock: int) -> bool:
-        """Let a strand that comes at that time spin, if the lock is held until later by nobody who is suspended."""
-        if self.holder is not None or self.free_at <= clock:
-            return False
-        strand.arrives, strand.ticket = None, 0
-        self._spin(strand, clock)
-        return True
-
-    def _spin(self, strand: Strand, clock: int) -> None:
-        look, pauses_ns = clock + self._min_ns, self._min_ns
-        if self.holder is None:
-            while look < self.free_at:
-                pauses_ns = min(2 * pauses_ns, self._max_ns)
-                look += pauses_ns
-            if look < self._armed_ns:
-                self._armed_ns = look
-                self.scheduler.push(look, self)
-        heappush(self._young, (look, strand.number, pauses_ns, strand))
-        self.crowd += 1
-
-    def released(self) -> None:
-        """Let the first look after the release have the lock; a look before it takes the line from the holder."""
-        scheduler = self.scheduler
-        look = self._first_look(self.since)
-        if look < scheduler.now:
-            scheduler.now = self.free_at = scheduler.now + self.move
-            look = self._first_look(scheduler.now)
-        self._armed_ns = look
-        scheduler.push(look, self)
-
-    def elect(self, clock: int) -> Strand | None:
-        """Return who looks at this moment, and has the lock; None if somebody barged in and is suspended."""
-        self.ticket, self._armed_ns = 0, NEVER
-        if self.holder is not None or not self.crowd:
-            return None  # its release comes back to it
-        if self._young and self._young[0][0] == clock:
-            winner = heappop(self._young)[3]
-        else:
-            winner = self._old.pop(bisect_left(self._old, (clock % self._max_ns, -1)))[2]
-        self.crowd -= 1
-        self.holder, winner.awaits = winner, None
-        return winner
-
-    def _first_look(self, from_ns: int) -> int:
-        """Return the time of the first look from `from_ns` on."""
-        young, old, longest = self._young, self._old, self._max_ns
-        while young and young[0][0] < from_ns:
-            look, number, pauses_ns, strand = young[0]
-            if pauses_ns >= longest:
-                heappop(young)
-                insort(old, (look % longest, number, strand))
-            else:
-                pauses_ns = min(2 * pauses_ns, longest)
-                heapreplace(young, (look + pauses_ns, number, pauses_ns, strand))
-        first = young[0][0] if young else NEVER
-        if old:
-            at = bisect_left(old, (from_ns % longest, -1))
-            phase = old[at if at < len(old) else 0][0]
-            first = min(first, from_ns + (phase - from_ns) % longest)
-        return first
-
-    def _give_up(self, me: Strand) -> None:
-        spinning = len(self._young) + len(self._old)
-        self._young = sorted(entry for entry in self._young if entry[3] is not me)
-        self._old = [entry for entry in self._old if entry[2] is not me]
-        if len(self._young) + len(self._old) < spinning:
-            self.crowd -= 1
-        elif self.holder is me:
-            self.drop()
 
 
 class Sleep(Fifo):

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 MISSING: Final = (
     "greenlet is not installed: virtual CPUs are threads that pass a baton, some 20 times slower to switch "
@@ -43,6 +43,7 @@ class Strand:
     => `cpu`: the number of its CPU, or -1. `ticket`: the number of the one heap entry that counts for it, or 0.
     => `fresh`: it comes from a wait. `below`: who goes on when it waits again. `aside`: off the heap until then.
     => `awaits`: what it waits for. `woken`: whether that came. `pending`: an error to be raised where it waits.
+    => `ident`: the OS thread that plays it, written as that begins.
     => `resume(leaving)` runs it and returns when `leaving`, the caller, is resumed.
     """
 
@@ -54,6 +55,7 @@ class Strand:
         "cpu",
         "error",
         "fresh",
+        "ident",
         "jitter",
         "joiners",
         "machine",
@@ -77,7 +79,7 @@ class Strand:
         self.pending: BaseException | None = None
         self.over = self.woken = self.aside = False
         self.fresh = True
-        self.ticket = 0
+        self.ticket = self.ident = 0
         self.awaits: Any = None
         self.arrives: Any = None  # the spinlock that it comes for
         self.below: Strand | None = None
@@ -94,34 +96,12 @@ class Strand:
         if self.pending is not None:
             raise self.pending
 
-    def thread_ident(self) -> int:
-        """Return the OS thread that plays it."""
-        return int(self.machine.thread_ident(self))
-
     def __repr__(self) -> str:
         return f"<strand {self.name}>"
 
 
 Life = Callable[[], Strand]
 """What a strand runs, from its start to its end; returns who runs next."""
-
-
-class Kind(Protocol):
-    """A way to play strands."""
-
-    name: str
-
-    def frame(self, strand: Strand) -> FrameType | None:
-        """Return where a strand is; None if it runs, or has not begun."""
-
-    def thread_ident(self, strand: Strand) -> int:
-        """Return the OS thread that plays a strand."""
-
-    def adopt(self, strand: Strand) -> None:
-        """Make `strand` the one that is running: the thread of control that made the machine."""
-
-    def start(self, strand: Strand, life: Life) -> None:
-        """Get a strand ready to be resumed."""
 
 
 class Greenlets:
@@ -134,21 +114,16 @@ class Greenlets:
 
         self._greenlet = greenlet.greenlet
         self._root = greenlet.getcurrent()
-        self._ident = threading.get_ident()
 
     def frame(self, strand: Strand) -> FrameType | None:
-        """Return where its greenlet was left."""
+        """Return where its greenlet was left; None if it runs, or has not begun."""
         frame: FrameType | None = strand.own.gr_frame
         return frame
 
-    def thread_ident(self, strand: Strand) -> int:
-        """Return the thread that made the machine."""
-        return self._ident
-
     def adopt(self, strand: Strand) -> None:
-        """Take the greenlet that is running."""
-        strand.own = self._root
-        strand.resume = self._root.switch
+        """Take the greenlet that is running: the thread of control that made the machine."""
+        strand.own, strand.resume = self._root, self._root.switch
+        strand.ident = threading.get_ident()
 
     def start(self, strand: Strand, life: Life) -> None:
         """Make a greenlet that waits to be resumed."""
@@ -161,7 +136,7 @@ class Greenlets:
             own.parent = life().own
 
         own = self._greenlet(run, self._root)
-        strand.own, strand.resume = own, own.switch
+        strand.own, strand.resume, strand.ident = own, own.switch, threading.get_ident()
         # Started at once: a greenlet inherits the recursion depth of who first switches to it.
         own.switch()
 
@@ -171,16 +146,9 @@ class Batons:
 
     name = "baton"
 
-    def __init__(self) -> None:
-        self._idents: dict[int, int] = {}  # each written once, by its strand, before it can be asked for
-
     def frame(self, strand: Strand) -> FrameType | None:
         """Return where its thread is."""
-        return sys._current_frames().get(self._idents.get(strand.number, 0))
-
-    def thread_ident(self, strand: Strand) -> int:
-        """Return the strand's own thread."""
-        return self._idents[strand.number]
+        return sys._current_frames().get(strand.ident)
 
     def adopt(self, strand: Strand) -> None:
         """Give the strand a baton, which somebody else has."""
@@ -195,10 +163,13 @@ class Batons:
 
         def run() -> None:
             strand.own.acquire()
-            self._idents[strand.number] = threading.get_ident()
+            strand.ident = threading.get_ident()
             life().own.release()
 
         threading.Thread(target=run, name=strand.name, daemon=True).start()
+
+
+Kind = Greenlets | Batons
 
 
 def _pass_baton(baton: threading.Lock, leaving: Strand) -> None:

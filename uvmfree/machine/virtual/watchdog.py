@@ -49,6 +49,6 @@ def _look(find: weakref.ref[Scheduler], over: Over, limit_s: float) -> None:
         times = times + 1 if now == seen and current is not scheduler.main else 0
         seen = now
         if times >= LOOKS:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(current.thread_ident()), ctypes.py_object(Hung))
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(current.ident), ctypes.py_object(Hung))
             return
         del scheduler, current

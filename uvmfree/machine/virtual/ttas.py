@@ -1,0 +1,128 @@
+"""NetBSD's spin mutex: test and test-and-set with exponential backoff; who looks first after the release has it.
+
+=> Source: mutex_spin_retry in sys/kern/kern_mutex.c, SPINLOCK_BACKOFF in sys/sys/lock.h of NetBSD.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from heapq import heappop, heappush, heapreplace
+from typing import Literal
+
+from uvmfree.machine.costs import Costs
+from uvmfree.machine.virtual.fifo import Fifo
+from uvmfree.machine.virtual.scheduler import NEVER, Scheduler
+from uvmfree.machine.virtual.strands import Strand
+
+
+class Ttas(Fifo):
+    """Test and test-and-set: spinners look again and again, after 4, 8, ... 128 pauses, and the first look wins.
+
+    A spinner's looks follow from when it came. So nobody is run to look: the lock finds whose look is the first
+    after the release, and is on the heap with that time. Whoever comes earlier takes the lock before (barges in).
+
+    => `_young`: a heap of (next look, number, pauses before the look after it, strand), as long as pauses double.
+    => `_old`: (next look modulo the longest pause, number, strand), sorted: those look at even intervals.
+    => `ticket`: the number of the one heap entry that counts, or 0. `_armed_ns`: its time.
+    """
+
+    __slots__ = ("_armed_ns", "_max_ns", "_min_ns", "_old", "_young", "ticket")
+
+    spins: Literal[True] = True
+
+    def __init__(self, scheduler: Scheduler, name: str, costs: Costs) -> None:
+        super().__init__(scheduler, name, costs)
+        pause_ns = costs.ns("spin_pause")
+        self._min_ns = max(1, costs.count("backoff_min") * pause_ns)
+        self._max_ns = max(self._min_ns, costs.count("backoff_max") * pause_ns)
+        self._young: list[tuple[int, int, int, Strand]] = []
+        self._old: list[tuple[int, int, Strand]] = []
+        self.ticket, self._armed_ns = 0, NEVER
+
+    def wait(self) -> None:
+        """Spin."""
+        scheduler, me = self.scheduler, self.scheduler.current
+        self.refuse_circle(me)
+        self._spin(me, scheduler.now)
+        try:
+            scheduler.park(self)
+        except BaseException:
+            self._give_up(me)
+            raise
+
+    def enlist(self, strand: Strand, clock: int) -> bool:
+        """Let a strand that comes at that time spin, if the lock is held until later by nobody who is suspended."""
+        if self.holder is not None or self.free_at <= clock:
+            return False
+        strand.arrives, strand.ticket = None, 0
+        self._spin(strand, clock)
+        return True
+
+    def _spin(self, strand: Strand, clock: int) -> None:
+        look, pauses_ns = clock + self._min_ns, self._min_ns
+        if self.holder is None:
+            while look < self.free_at:
+                pauses_ns = min(2 * pauses_ns, self._max_ns)
+                look += pauses_ns
+            if look < self._armed_ns:
+                self._armed_ns = look
+                self.scheduler.push(look, self)
+        heappush(self._young, (look, strand.number, pauses_ns, strand))
+        self.crowd += 1
+
+    def released(self) -> None:
+        """Let the first look after the release have the lock; a look before it takes the line from the holder."""
+        scheduler, old = self.scheduler, self._old
+        now, since = scheduler.now, self.since
+        looked = self._pass(now) >= since
+        if old and not looked:
+            looked = since + self._until_old(since) < now
+        if looked and self.move:
+            scheduler.now = self.free_at = now = now + self.move
+            self._pass(now)
+        look = self._young[0][0] if self._young else NEVER
+        if old:
+            look = min(look, now + self._until_old(now))
+        self._armed_ns = look
+        scheduler.push(look, self)
+
+    def elect(self, clock: int) -> Strand | None:
+        """Return who looks at this moment, and has the lock; None if somebody barged in and is suspended."""
+        self.ticket, self._armed_ns = 0, NEVER
+        if self.holder is not None or not self.crowd:
+            return None  # its release comes back to it
+        if self._young and self._young[0][0] == clock:
+            winner = heappop(self._young)[3]
+        else:
+            winner = self._old.pop(bisect_left(self._old, (clock % self._max_ns, -1)))[2]
+        self.crowd -= 1
+        self.holder, winner.awaits = winner, None
+        return winner
+
+    def _pass(self, now: int) -> int:
+        """Let all looks before a time pass; return the last of them of those whose pauses still double, or -1."""
+        young, longest, last = self._young, self._max_ns, -1
+        while young and young[0][0] < now:
+            last, number, pauses_ns, strand = young[0]
+            if pauses_ns >= longest:
+                heappop(young)
+                insort(self._old, (last % longest, number, strand))
+            else:
+                pauses_ns = min(2 * pauses_ns, longest)
+                heapreplace(young, (last + pauses_ns, number, pauses_ns, strand))
+        return last
+
+    def _until_old(self, now: int) -> int:
+        """Return how long it is until somebody looks whose pauses are the longest; there is somebody."""
+        old, longest = self._old, self._max_ns
+        at = bisect_left(old, (now % longest, -1))
+        return (old[at if at < len(old) else 0][0] - now) % longest
+
+    def _give_up(self, me: Strand) -> None:
+        spinning = len(self._young) + len(self._old)
+        self._young = sorted(entry for entry in self._young if entry[3] is not me)
+        self._old = [entry for entry in self._old if entry[2] is not me]
+        if len(self._young) + len(self._old) < spinning:
+            self.crowd -= 1
+        elif self.holder is me:
+            self.drop()
