@@ -181,7 +181,7 @@ def test_a_damaged_trace_is_named_with_its_line(run: Run, tmp_path: Path) -> Non
 def stand_in(monkeypatch: pytest.MonkeyPatch, *bodies: Callable[[Cpu, Lane], None]) -> None:
     """Have --workload pingpong run these bodies."""
     made = Workload("stand-in", len(bodies), lambda uvm: Load(uvm, list(bodies)), 0, 0)
-    monkeypatch.setattr(workloads, "pingpong", lambda ncpus: made)
+    monkeypatch.setattr(workloads, "pingpong", lambda ncpus, think_ns: made)
 
 
 def waits(cpu: Cpu, lane: Lane) -> None:

@@ -11,7 +11,7 @@ import pytest
 from uvmfree.errors import RecordError
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.measure import stress as measure
-from uvmfree.measure import workloads
+from uvmfree.measure import stress_machine, workloads
 from uvmfree.measure.host import gil_enabled
 from uvmfree.measure.lockstat_layout import EVERYTHING, render
 from uvmfree.measure.record import load, of_document
@@ -92,7 +92,7 @@ def lockstat(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         made.append(how["lockstat"])
         return ThreadsMachine(**how)
 
-    monkeypatch.setattr(measure, "ThreadsMachine", machine)
+    monkeypatch.setattr(stress_machine, "threads", machine)
     return made
 
 

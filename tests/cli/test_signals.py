@@ -115,7 +115,7 @@ def signalling(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
                 lane.wait_until(lambda: False)
 
     made = Workload("stand-in", 1, lambda uvm: Load(uvm, [body]), 0, 0)
-    monkeypatch.setattr(workloads, "pingpong", lambda ncpus: made)
+    monkeypatch.setattr(workloads, "pingpong", lambda ncpus, think_ns: made)
 
 
 @pytest.mark.parametrize("number", ENDING)
