@@ -21,9 +21,8 @@ ON_VIRTUAL = 2
 """On the virtual machine, half of the examples: all in some 15 s."""
 
 RUNS = [
-    (name, turns, 1 if turns is TurnsMachine else ON_VIRTUAL)
-    for turns in (TurnsMachine, VirtualTurns)
-    for name in VARIANTS
+    *(pytest.param(name, TurnsMachine, 1, id=name) for name in VARIANTS),
+    *(pytest.param(name, VirtualTurns, ON_VIRTUAL, id=f"{name}, virtual") for name in VARIANTS),
 ]
 
 
