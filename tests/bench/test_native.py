@@ -95,7 +95,12 @@ def test_without_a_compiler_it_says_so() -> None:
     ran = subprocess.run(
         [sys.executable, "bench/native.py", "--smoke"],
         cwd=ROOT,
-        env={"PATH": "/nonexistent", "PYTHONPATH": str(ROOT)},
+        # Without PYTHON_GIL a library would switch the GIL on, and the interpreter say so.
+        env={
+            "PATH": "/nonexistent",
+            "PYTHONPATH": str(ROOT),
+            **{name: value for name, value in os.environ.items() if name == "PYTHON_GIL"},
+        },
         capture_output=True,
         text=True,
         timeout=50,

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from uvmfree.machine.virtual.strands import greenlets_work
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT_S = 60  # bound for one script on a busy machine; alone the longest takes 12 s
 
@@ -110,6 +112,8 @@ def test_every_script_is_listed() -> None:
 @pytest.mark.parametrize("script", IDS)
 def test_smoke(script: str, tmp_path: Path) -> None:
     """A smoke run ends with 0, prints a table, and writes records of the agreed shape."""
+    if script == "predict.py" and not greenlets_work():
+        pytest.skip("minutes of virtual time where strands are threads that pass a baton")
     file = tmp_path / "records.json"
     done = run(script, "--smoke", "--json", str(file))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -85,9 +85,14 @@ def test_by_default_a_workload_has_the_cpu_counts_that_it_can_have() -> None:
     assert counts_for(CPUS, Thirds()) == [3, 6, 12, 24, 48, 96, 192]
 
 
+def without_notice(err: str) -> str:
+    """Leave out what is said where greenlet is missing: that strands are slow."""
+    return "".join(line for line in err.splitlines(True) if not line.startswith("uvmfree: no greenlet"))
+
+
 def test_the_table_says_what_was_run_and_where_it_stops_scaling(run: Run) -> None:
     said = run("scale", "--cpus", "1,2,8", "--lock", "mcs", "--seed", "5", "--cost", "atomic=9")
-    assert (said.status, said.err) == (0, "")
+    assert (said.status, without_notice(said.err)) == (0, "")
     heading, *_, fpageqlock, percpu = said.out.splitlines()
     assert heading == (
         "pingpong, 1000 ns outside between operations, in virtual time: mcs locks, costs xeon-2s, atomic=9, seed 5"
@@ -106,7 +111,7 @@ def test_one_cpu_count_is_no_curve(run: Run) -> None:
 
 def test_a_document_goes_to_stdout_and_nothing_else_does(run: Run) -> None:
     said = run(*QUICK, "--design", "percpu,refill=1", "--design", "fpageqlock", "--json", "-", "--seeds", "2")
-    assert (said.status, said.err) == (0, "")
+    assert (said.status, without_notice(said.err)) == (0, "")
     curve = curve_of(json.loads(said.out), "stdout")
     assert [(point.case.label, point.case.ncpus, point.case.seed) for point in curve.points] == [
         (label, ncpus, seed) for label in ("percpu, refill=1", "fpageqlock") for ncpus in (1, 2) for seed in (1, 2)
@@ -166,7 +171,7 @@ def test_ctrl_c_is_for_the_first_process_only(tmp_path: Path) -> None:
     assert running.returncode == 130
     document: dict[str, Any] = json.loads(file.read_text())
     assert document["interrupted"] is True
-    assert err == f"uvmfree: interrupted after {len(document['points'])} of 200 points\n"
+    assert without_notice(err) == f"uvmfree: interrupted after {len(document['points'])} of 200 points\n"
     assert len(curve_of(document, str(file)).points) < 200
     assert out
 
