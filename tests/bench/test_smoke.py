@@ -26,6 +26,7 @@ IDS = {
         "virtual-local-hits",
         "virtual-event-growth",
     ],
+    "designs.py": ["designs-table-minutes", "designs-over-limit"],
     "local_hit.py": ["local-hit-shared-locks", "local-hit-atomics"],
     "scaling.py": ["scaling-2cpu", "percpu-over-fpageqlock-2cpu"],
     "contention.py": ["global-lock-per-op-ratio"] * 4,  # refill 1 and 32, each as booted and paced
