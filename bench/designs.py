@@ -47,10 +47,10 @@ LIMIT = Claim(
 )
 
 
-def found_traces(folders: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """Return the files of TRACES that are there, and the names of those that are not."""
+def found_traces(folders: Sequence[Path], names: Sequence[str] = TRACES) -> tuple[list[str], list[str]]:
+    """Return the files of traces that are there, and the names of those that are not."""
     files, missing = [], []
-    for name in TRACES:
+    for name in names:
         there = [file for folder in folders if (file := folder / f"{name}.perf.xz").exists()]
         if there:
             files.append(str(there[0]))
@@ -81,7 +81,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     cells = grid(designs, files) if keep else small(designs)
     cells = [cell for cell in cells if args.only in str(cell)]
     folder: Path = args.results
-    kept = Kept.at(folder / "designs.json" if keep else None, _command(args))
+    kept = Kept.at(folder / "designs.json" if keep else None, _command(args), as_it_is=args.write)
     whole = args.write or fill(kept, cells, measure, Where(args.processes, args.scheduler))
     if keep:
         written(folder, kept, cells, missing)
@@ -110,7 +110,8 @@ def written(folder: Path, kept: Kept, cells: Sequence[GridCell], missing: Sequen
 
 
 def _command(args: argparse.Namespace) -> str:
-    return " ".join(["./run python bench/designs.py --table", *(["--only", args.only] if args.only else [])])
+    table, only = ["--table"] if args.table else [], ["--only", args.only] if args.only else []
+    return " ".join(["./run python bench/designs.py", *table, *only])
 
 
 def parser() -> argparse.ArgumentParser:

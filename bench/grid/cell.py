@@ -2,7 +2,8 @@
 
 => Virtual time, so that the same comes out on every host, and a second in which a cache decays is one. What is
    counted there is counted exactly; what is timed depends on the table of costs, and is told apart in the table.
-=> A trace is played with its recorded gaps, once from empty caches; "4 passes" plays it four times over.
+=> A trace is played with its recorded gaps, once from empty caches; "4 passes" plays it four times over. What is live
+   at the end of a pass is freed before the next, and stays at the end of the last.
 """
 
 from __future__ import annotations
@@ -109,14 +110,14 @@ def _workload(cell: GridCell) -> Workload:
         on = MachineFacts(kind=VIRTUAL, costs=COSTS, lock=LOCK, think_ns=THINK_NS)
         seconds = PRESSURE_S if cell.load == "pressure" else None
         return by_name(cell.load, seconds=seconds, on=on)
-    made = looped(cell.trace) if cell.passes > 1 else once(cell.trace)
+    plans = [looped(cell.trace)] * (cell.passes - 1) + [once(cell.trace)]
     return Workload(
         name=cell.load_name,
-        ncpus=len(made.programs),
-        load=lambda uvm: passes(uvm, made, cell.passes),
-        page_operations=made.page_operations * cell.passes,
-        allocations=(made.allocs - len(made.run_pages)) * cell.passes,
-        live_pages=made.live_peak,
+        ncpus=len(plans[0].programs),
+        load=lambda uvm: passes(uvm, plans),
+        page_operations=sum(each.page_operations for each in plans),
+        allocations=sum(each.allocs - len(each.run_pages) for each in plans),
+        live_pages=max(each.live_peak for each in plans),
     )
 
 

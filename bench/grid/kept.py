@@ -1,7 +1,8 @@
 """Cells that are measured once, wherever, and kept in a file: a run that was broken off goes on where it was.
 
-=> A cell is a frozen dataclass of plain values. What measures it is a function of a module, given those values, so
-   that any process or machine can; it returns plain values for JSON, or None if it was told to give up.
+=> A cell is a frozen dataclass of plain values, and its text is its name. What measures it is a function of a module,
+   given those values, so that any process or machine can; it returns plain values for JSON, or None if it was told to
+   give up.
 => The file says by which code its cells were measured. With other code it is begun anew: figures of two versions
    never stand in one table.
 """
@@ -17,11 +18,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import perf_counter
-from typing import Any, Final, Protocol
+from time import perf_counter, process_time
+from typing import Any, Final
 
 from bench.harness import write_json
 from uvmfree.cli.running import first_signal_asks
+from uvmfree.errors import ArgumentError
 from uvmfree.measure.executors import local, scheduled
 from uvmfree.measure.host import host as host_facts
 
@@ -34,10 +36,10 @@ SOURCES: Final = ("uvmfree", "bench/grid")
 Measure = Callable[[dict[str, Any]], "dict[str, Any] | None"]
 
 
-class Cell(Protocol):
-    """Something that can be measured: a frozen dataclass whose text is its name."""
-
-    __dataclass_fields__: Any
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as a file would have them."""
+    found: dict[str, Any] = json.loads(json.dumps(values))
+    return found
 
 
 def code_version() -> str:
@@ -52,40 +54,44 @@ def code_version() -> str:
 
 @dataclass(slots=True)
 class Kept:
-    """What was measured so far, by the cells' names.
+    """What was measured so far, by the cells' names, as JSON has it.
 
-    => `file`: where it is kept, whole, after each cell; None keeps nothing.
+    => `file`: where it is kept, whole, after each cell; None keeps nothing. `code`, `host`: what measured.
     """
 
     file: Path | None
     command: str
     code: str = field(default_factory=code_version)
+    host: dict[str, Any] = field(default_factory=lambda: plain(asdict(host_facts())))
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def at(cls, file: Path | None, command: str) -> Kept:
-        """Go on with a file, if there is one of this code."""
+    def at(cls, file: Path | None, command: str, *, as_it_is: bool = False) -> Kept:
+        """Go on with a file, if there is one of this code; `as_it_is`: or of any, since only the page is written."""
         kept = cls(file, command)
-        if file is not None and file.exists():
-            found = json.loads(file.read_text())
-            if found.get("code") == kept.code:
-                kept.cells = found["cells"]
+        found = json.loads(file.read_text()) if file is not None and file.exists() else {}
+        if as_it_is and not found:
+            raise ArgumentError(f"--write: nothing was measured: {file} is not there")
+        if found and (as_it_is or found["code"] == kept.code):
+            kept.code, kept.host, kept.cells = found["code"], found["host"], found["cells"]
+            kept.command = found["command"] if as_it_is else command
         return kept
 
     def document(self) -> dict[str, Any]:
-        """Return all of it, with the host that measured last."""
-        about = {"command": self.command, "code": self.code, "host": asdict(host_facts())}
+        """Return all of it."""
+        about = {"command": self.command, "code": self.code, "host": self.host}
         return {**about, "cells": dict(sorted(self.cells.items()))}
 
-    def add(self, name: str, values: dict[str, Any]) -> None:
-        """Keep a cell."""
-        self.cells[name] = values
+    def add(self, name: str, values: Mapping[str, Any]) -> None:
+        """Keep a cell that was measured now."""
+        self.cells[name] = plain(values)
+        self.host = plain(asdict(host_facts()))
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             write_json(self.file, self.document())
 
     def host_s(self) -> float:
-        """Return the seconds of one process that all cells took."""
+        """Return the seconds of one processor that all cells took."""
         return sum(float(values["host_s"]) for values in self.cells.values())
 
 
@@ -138,10 +144,10 @@ def _some(waiting: Iterator[Any], number: int) -> Iterator[Any]:
 
 
 def timed(measure: Measure, plain: dict[str, Any]) -> dict[str, Any] | None:
-    """Measure a cell, and how long that took on the host."""
-    began_s = perf_counter()
+    """Measure a cell, and how long a processor of the host worked at it."""
+    began_s = process_time()
     values = measure(plain)
-    return None if values is None else {**values, "host_s": round(perf_counter() - began_s, 3)}
+    return None if values is None else {**values, "host_s": round(process_time() - began_s, 3)}
 
 
 def source(kept: Mapping[str, Any]) -> str:

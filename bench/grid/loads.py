@@ -38,12 +38,12 @@ BLOCK_PAGES: Final = 512
 """A large page of amd64, 2 MiB."""
 
 
-def passes(uvm: Uvm, plan: Plan, number: int) -> Load:
-    """Make the load that replays a plan so many times on end, with the recorded gaps; the plan must loop.
+def passes(uvm: Uvm, plans: Sequence[Plan]) -> Load:
+    """Make the load that replays plans one after the other, with the recorded gaps; all but the last must loop.
 
     => A CPU begins its next pass when it has ended one, whatever the others do; they are at most a window apart.
     """
-    made = [Copy(plan, uvm, gaps=True) for _ in range(number)]
+    made = [Copy(plan, uvm, gaps=True) for plan in plans]
     bodies = [copy.bodies() for copy in made]
 
     def on_end(parts: Sequence[Body]) -> Body:

@@ -130,7 +130,7 @@ def test_passes_play_a_plan_so_many_times() -> None:
     program = Program(steps, array("q", [0, 1, 1, 0]), array("q", [0, 10, 10, 10]), array("q", [2, 4]), 2)
     plan = Plan((program, program), 0, (), 4, 4, 8, 4, 0)
     with uvmfree.boot(machine=uvmfree.VirtualMachine(ncpus=2, seed=1), npages=256, ncpus=2) as uvm:
-        drive(uvm, passes(uvm, plan, 3).bodies)
+        drive(uvm, passes(uvm, [plan] * 3).bodies)
         assert [(cpu.allocs, cpu.frees) for cpu in uvm.cpu_stats()] == [(6, 6), (6, 6)]
 
 
