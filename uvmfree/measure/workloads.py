@@ -53,7 +53,8 @@ class Workload:
     => `load(uvm)` makes what one run needs, before the system starts.
     => `allocations`: of a single page, that a run asks for; None like `page_operations`.
     => `live_pages`: the most pages that it holds at once, so far as that is known.
-    => `npages`: the size of RAM that it asks for, where that matters. The rest: measure/facts.py.
+    => `npages`: the size of RAM that it asks for, where that matters. `paced(uvm)`: the same load for virtual time,
+       where that is another. The rest: measure/facts.py.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Workload:
     lost_events: int = 0
     note: str = ""
     allocations: int | None = None
+    paced: Callable[[Uvm], Load] | None = None
 
     @property
     def facts(self) -> WorkloadFacts:
@@ -129,6 +131,7 @@ def from_trace(
         skipped=skipped,
         lost_events=counts.lost_events,
         note=_CUT if trace.name == bundled_trace().name else "",
+        paced=None if gaps else lambda uvm: replay.replay(uvm, plan, copies=copies, gaps=True),
     )
     if memory is not None:
         if not 0.01 <= memory <= 1:
@@ -137,6 +140,7 @@ def from_trace(
             made,
             name=f"{name}, in {memory:g} of the memory that it needs",
             load=lambda uvm: shortage.shortage(uvm, plan, gaps=gaps),
+            paced=None if gaps else lambda uvm: shortage.shortage(uvm, plan, gaps=True),
             live_pages=plan.run_live_peak,
             linux_moved_per_op=None,
             npages=int(plan.live_peak * memory),
