@@ -2,8 +2,8 @@
 
 => A B A B: what drifts on the host drifts for all designs alike.
 => In virtual time repetitions differ by their seeds.
-=> Page operations are tallied in virtual time: those of a run there, or of the same work, once for each design. On real
-   threads a workload that has a length in time is not tallied: virtual time takes minutes for some seconds of it.
+=> Page operations are tallied in virtual time: those of a run there, or those of the same work, once for each design.
+   A workload that lasts some seconds on real threads is not tallied for them: virtual time takes minutes for those.
 """
 
 from collections.abc import Callable, Iterator
@@ -103,7 +103,7 @@ def measure(
     tallies: dict[str, Tally | None] = {}
     for repetition in range(repetitions):
         for design in record.designs:
-            if design not in tallies and record.workload.timed and not record.machine.virtual:
+            if design not in tallies and workload.paced is not None and not record.machine.virtual:
                 tick(f"{design}, tally")
                 if (once := tallied(workload, record.param, design, stop=stop)) is None:
                     record.interrupted = True

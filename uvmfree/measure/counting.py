@@ -13,7 +13,7 @@ is added to a design, and nothing to a system that is not counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from uvmfree.kern.lockholds import LockHolds
@@ -39,7 +39,7 @@ _OF_ALL: Final = ("gather", "detach", "recolor", "pagefree_global")
 
 
 class Counts:
-    """The counts of one system, from its boot on.
+    """The counts of one system, from its boot on; `holds`: of its machine.
 
     => `cpus`: the Cpus as they are now. `inside`: CPUs in the midst of a call that may change their cache.
     => `_cached[i]`: pages in the cache of CPU i as it was last looked at; `parked`: their sum.
@@ -92,10 +92,12 @@ class Counts:
         if self.parked > self._parked_max:
             self._parked_max = self.parked
 
-    def touched(self, pages: int) -> None:
-        """Note that pages were moved singly, for a shared lock whose list does not tell."""
+    def unlinked(self, pages: Sequence[VmPage]) -> None:
+        """Note that pages were taken off the store by no CPU, each singly; for a lock whose list does not tell."""
+        for pg in pages:
+            self._freed_by[pg.pfn] = -1
         if self._holds is not None:
-            self._holds.touch(pages)
+            self._holds.touch(len(pages))
 
     def allocated(self, index: int, pg: VmPage | None, right: bool) -> None:
         """Note an allocation that is over; `right`: whether the page has the colour that was asked for."""
@@ -160,10 +162,9 @@ class Counts:
         )
 
 
-def counted_boot(machine: Machine, param: Param, holds: LockHolds | None) -> tuple[Uvm, Counts]:
-    """Boot a system that is counted from its first page operation on; `holds`: of that machine."""
-    counts = Counts(holds)
-    return Uvm(param, machine, _counted_design(design_for(param), counts)), counts
+def counted_boot(machine: Machine, param: Param, counts: Counts) -> Uvm:
+    """Boot a system that is counted from its first page operation on."""
+    return Uvm(param, machine, _counted_design(design_for(param), counts))
 
 
 def _counted_design(design: type[Design], counts: Counts) -> type[Design]:
@@ -213,7 +214,7 @@ def _counted_design(design: type[Design], counts: Counts) -> type[Design]:
 
     def unlink(self: Any, pages: list[VmPage]) -> None:
         base.unlink(self, pages)
-        counts.touched(len(pages))
+        counts.unlinked(pages)
 
     members = {name: of_one(name) for name in _OF_ONE} | {name: of_all(name) for name in _OF_ALL}
     return type(design.__name__, (base,), {"__init__": boot, "bind": bind, "unlink": unlink, **members})

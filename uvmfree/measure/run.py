@@ -1,9 +1,9 @@
 """One measured run: a workload on a freshly booted system, its raw records, and the figures derived from them.
 
 On real threads each repetition runs twice: with lockstat, for everything that is counted, and without, for the wall
-time; RAM is populated before the clock starts. In virtual time a run has both, since counting takes none, and its page
-operations are tallied too (measure/counting.py). The system is audited after the clock has stopped: a run that broke
-an invariant gives no figures.
+time; RAM is populated before the clock starts. In virtual time a run has both, since counting takes none, and its
+page operations are tallied too (measure/counting.py). The system is audited after the clock has stopped: a run that
+broke an invariant gives no figures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.machine.face import Machine
 from uvmfree.measure.counterfile import CounterFile
-from uvmfree.measure.counting import NOT_THE_RUN, counted_boot
+from uvmfree.measure.counting import NOT_THE_RUN, Counts, counted_boot
 from uvmfree.measure.machine_facts import VIRTUAL
 from uvmfree.measure.observer import Seen, watch
 from uvmfree.measure.samples import Samples
@@ -174,11 +174,11 @@ def run(
     """
     check_fits(workload, param.npages, param.pagesize)
     tunables = asdict(param) | {"design": design, "ncpus": workload.ncpus, "lockstat": lockstat}
-    counts = None
-    if machine is None or holds is None:
+    counts = None if holds is None else Counts(holds)
+    if machine is None or counts is None:
         uvm = boot(machine, **tunables)
     else:
-        uvm, counts = counted_boot(machine, Param(**tunables), holds)
+        uvm = counted_boot(machine, Param(**tunables), counts)
     load = workload.load(uvm)
     with uvm:
         if uvm.machine.name != VIRTUAL:  # whose clock does not see page faults of the host
