@@ -10,21 +10,19 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 from bench.grid.limit import limit
-from bench.grid.loads import after_exit, free_blocks, passes
+from bench.grid.loads import after_exit, passes
 from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.measure.bench import tallied
 from uvmfree.measure.cell import Worker
 from uvmfree.measure.machine_facts import VIRTUAL, MachineFacts
-from uvmfree.measure.run import Run, figures, run
+from uvmfree.measure.run import figures
 from uvmfree.measure.settings import parse_settings
 from uvmfree.measure.workloads import Workload, by_name
 from uvmfree.param import Param
-from uvmfree.uvm.system import Uvm
-from uvmfree.workload.load import Load
 from uvmfree.workload.replay import Plan, plan
 from uvmfree.workload.thinking import THINK_NS
 from uvmfree.workload.trace import Trace, read_trace
@@ -85,24 +83,13 @@ def measure(plain: dict[str, Any]) -> dict[str, Any] | None:
         machine = _machine(4)
         return {"figures": {}, "exit": after_exit(machine, {**tunables, "design": cell.design})}
     workload = _workload(cell)
-    looks: dict[str, int] = {}
     given = {"npages": workload.npages or cell.npages, **tunables, "ncpus": workload.ncpus, "design": cell.design}
-    done = run(
-        _looked_at(workload, looks),
-        Param(**given),
-        cell.design,
-        0,
-        lockstat=True,
-        stop=Worker.stop,
-        machine=_machine(workload.ncpus),
-    )
-    if done is None:
-        return None
-    return {"figures": asdict(figures(done)), "parked": parked(done), **looks}
+    done = tallied(workload, Param(**given), cell.design, machine=_machine(workload.ncpus), stop=Worker.stop)
+    return None if done is None else {"figures": asdict(figures(done))}
 
 
 def _machine(ncpus: int) -> VirtualMachine:
-    return VirtualMachine(ncpus=ncpus, costs=COSTS, lock=LOCK, seed=SEED, lockstat=True)
+    return VirtualMachine(ncpus=ncpus, costs=COSTS, lock=LOCK, seed=SEED, lockstat=True, lockholds=True)
 
 
 def _workload(cell: GridCell) -> Workload:
@@ -134,30 +121,3 @@ def once(file: str) -> Plan:
 def looped(file: str) -> Plan:
     """Return the plan of a trace that frees at its end what is live."""
     return plan(_trace(file), loop=True)
-
-
-def _looked_at(workload: Workload, looks: dict[str, int]) -> Workload:
-    """Have a workload's system looked at once more when it is at rest."""
-    values = {name: getattr(workload, name) for name in Workload.__dataclass_fields__}
-
-    def load(uvm: Uvm) -> Load:
-        made = workload.load(uvm)
-        settle = made.settle
-
-        def looking() -> int:
-            looks["free_blocks"] = free_blocks(uvm)
-            return settle()
-
-        made.settle = looking  # type: ignore[method-assign]
-        return made
-
-    return Workload(**{**values, "load": load})
-
-
-def parked(done: Run) -> dict[str, float]:
-    """Return how many pages stood outside of the store: the most, and the mean over time."""
-    assert done.samples is not None
-    pages = [sum(row) for row in zip(*done.samples.cached, strict=True)]
-    spells = [(until - since, held) for (since, until), held in zip(pairwise(done.samples.t_ns), pages, strict=False)]
-    whole = max(1, sum(ns for ns, _ in spells))
-    return {"peak": done.seen.cached_pages_max, "mean": sum(ns * held for ns, held in spells) / whole}

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -34,9 +33,6 @@ OTHERS_PAGES, OTHERS_NS = 8, 1_000_000
 TOUCH_NS: Final = 1000
 """Work outside of the allocator between two pages of the process."""
 
-BLOCK_PAGES: Final = 512
-"""A large page of amd64, 2 MiB."""
-
 
 def passes(uvm: Uvm, plans: Sequence[Plan]) -> Load:
     """Make the load that replays plans one after the other, with the recorded gaps; all but the last must loop.
@@ -64,13 +60,6 @@ def outside(uvm: Uvm) -> int:
     """Count the free pages that are in caches, or parked between them."""
     parked = getattr(uvm.design, "parked", lambda: 0)
     return sum(uvm.cached_pages()) + int(parked())
-
-
-def free_blocks(uvm: Uvm) -> int:
-    """Count the aligned blocks of 512 pages that are free, whatever holds them; at rest."""
-    free = {frame for frames in uvm.free_frames() for frame in frames}  # in some designs a page is on two lists
-    blocks = Counter(frame // BLOCK_PAGES for frame in free)
-    return sum(pages == BLOCK_PAGES for pages in blocks.values())
 
 
 def after_exit(machine: VirtualMachine, tunables: dict[str, Any], pages: int = PROCESS_PAGES) -> dict[str, int]:

@@ -39,20 +39,14 @@ def number(name: str, digits: int) -> Callable[[Values], str]:
     return text
 
 
-def several(names: Sequence[str], digits: int = 0) -> Callable[[Values], str]:
+def several(*names: str) -> Callable[[Values], str]:
     """Read several figures of a run, and print them with slashes between."""
 
     def text(cell: Values) -> str:
         found = [cell.get("figures", {}).get(name) for name in names]
-        return DASH if None in found else " / ".join(f"{value:,.{digits}f}" for value in found)
+        return DASH if None in found else " / ".join(f"{value:,.0f}" for value in found)
 
     return text
-
-
-def parked(cell: Values) -> str:
-    """Print the most pages that were parked, and their mean."""
-    found = cell.get("parked")
-    return DASH if found is None else f"{found['peak']:,.0f} / {found['mean']:,.0f}"
 
 
 def met(cell: Values) -> str:
@@ -60,6 +54,8 @@ def met(cell: Values) -> str:
     found = cell.get("figures", {})
     return f"{found['runs_met']:,} of {found['runs_asked']:,}" if found.get("runs_asked") else DASH
 
+
+PARKED: Final = several("parked_pages_max", "parked_pages_mean")
 
 TRACES: Final = (
     Figure(
@@ -75,7 +71,7 @@ TRACES: Final = (
     Figure(
         "Items in a hold of a shared lock",
         "p50 / p99 / most. An item is a page that is touched, or a run of pages that moves by pointer.",
-        several(("held_items_p50", "held_items_p99", "held_items_max")),
+        several("held_items_p50", "held_items_p99", "held_items_max"),
     ),
     Figure(
         "Pages moved per page operation",
@@ -84,20 +80,20 @@ TRACES: Final = (
     ),
     Figure(
         "Pages parked",
-        "Free pages outside of the store: the most / the mean over time. Sampled each virtual millisecond.",
-        parked,
+        "Free pages in caches that one CPU alone allocates from: the most at the end of any operation / the mean.",
+        PARKED,
     ),
     Figure(
         "Warmth",
-        "Allocations that got a page which the same CPU freed last, percent.",
+        "Allocations that got a page which the same CPU freed last, and not long ago, percent.",
         number("warm_percent", 1),
     ),
-    Figure("Colour", "Allocations that got the colour that was due, percent.", number("color_percent", 1)),
+    Figure("Colour", "Allocations that got the colour that was due, percent.", number("color_right_percent", 1)),
     Figure("Order > 0", "Requests of runs of pages that were met.", met),
     Figure(
         "Failed allocations",
-        "Allocations of one page that found none, though some were free elsewhere.",
-        number("failed_beside_free", 0),
+        "Allocations of one page that found none, with pages in another CPU's cache.",
+        number("failed_while_free_elsewhere", 0),
     ),
 )
 """What is told of each trace."""
@@ -149,11 +145,11 @@ def _of_traces(figure: Figure, designs: Sequence[str], traces: Sequence[str], me
 
 
 def _blocks(designs: Sequence[str], traces: Sequence[str], measured: Cells) -> Iterator[str]:
-    says = "Aligned blocks of 512 free pages, whatever holds them: at the end of the trace / after four passes."
+    says = "Aligned blocks of 512 pages with none in use: at the end of the trace / after four passes."
 
     def left(design: str, trace: str) -> str:
         found = [measured.get(f"{design}: {trace}{more}", {}) for more in ("", ", 4 passes")]
-        return " / ".join(str(cell.get("free_blocks", DASH)) for cell in found)
+        return " / ".join(number("free_512_blocks", 0)(cell) for cell in found)
 
     rows = {design: [left(design, trace) for trace in traces] for design in designs}
     yield from _section("Free blocks left", says, traces, rows)
@@ -175,7 +171,7 @@ def _synthetic(designs: Sequence[str], measured: Cells) -> Iterator[str]:
     columns = {
         "locks/op": number("shared_locks_per_op", 5),
         "moved/op": number("moved_per_op", 4),
-        "parked": parked,
+        "parked": PARKED,
         "waits": number("waits", 0),
         "longest, ms": number("wait_longest_ms", 2),
     }
@@ -191,9 +187,10 @@ def dots(kept: Mapping[str, Any], cells: Sequence[GridCell]) -> list[Dot]:
     found = []
     for cell in cells:
         values = kept["cells"].get(str(cell), {})
-        if cell.trace is not None and cell.passes == 1 and "parked" in values:
-            locks = values["figures"]["shared_locks_per_op"]
-            found.append(Dot(cell.label, cell.load_name, values["parked"]["peak"], locks))
+        if cell.trace is not None and cell.passes == 1 and "figures" in values:
+            figures = values["figures"]
+            at = figures["parked_pages_max"], figures["shared_locks_per_op"]
+            found.append(Dot(cell.label, cell.load_name, *at))
     return found
 
 

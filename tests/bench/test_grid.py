@@ -18,7 +18,7 @@ import uvmfree
 from bench.grid.cell import GridCell
 from bench.grid.kept import Kept, Where, fill
 from bench.grid.limit import fewest_holds, least, limit
-from bench.grid.loads import after_exit, free_blocks, passes
+from bench.grid.loads import after_exit, passes
 from bench.grid.picture import Dot, svg
 from bench.grid.tables import dots, markdown
 from uvmfree.workload.driver import drive
@@ -109,22 +109,6 @@ def test_the_limit_falls_with_what_is_parked() -> None:
     assert least(found, 1000) == found[2][1]
 
 
-@pytest.mark.parametrize("design", ["fpageqlock", "percpu"])
-def test_blocks_are_counted_whatever_holds_them(design: str) -> None:
-    uvm = uvmfree.boot(npages=4 * 512, ncpus=1, design=design)
-    try:
-        assert free_blocks(uvm) == 4
-        pages = uvm.pglistalloc(512, alignment=512)
-        assert free_blocks(uvm) == 3
-        for pg in pages[1:]:
-            uvm.pagefree(pg)
-        assert free_blocks(uvm) == 3
-        uvm.pagefree(pages[0])
-        assert free_blocks(uvm) == 4
-    finally:
-        uvm.close()
-
-
 def test_passes_play_a_plan_so_many_times() -> None:
     steps = array("q", [DO_ALLOC, DO_ALLOC, DO_FREE, DO_FREE])
     program = Program(steps, array("q", [0, 1, 1, 0]), array("q", [0, 10, 10, 10]), array("q", [2, 4]), 2)
@@ -152,9 +136,12 @@ def document() -> dict[str, Any]:
     """Return a file of results, as far as the page reads it."""
     kept = Kept(None, "./run it")
     kept.cells["percpu: a"] = {
-        "figures": {"shared_locks_per_op": 0.25, "moved_per_op": 0.3, "atomics_per_op": 0.25},
-        "parked": {"peak": 1000, "mean": 12.4},
-        "free_blocks": 7,
+        "figures": {
+            "shared_locks_per_op": 0.25,
+            "parked_pages_max": 1000,
+            "parked_pages_mean": 12.4,
+            "free_512_blocks": 7,
+        },
         "host_s": 1,
     }
     kept.cells["percpu: exit"] = {"exit": {"after_0_s": 20_001, "after_1_s": 3}, "host_s": 1}
