@@ -170,17 +170,17 @@ def exit_elsewhere(player: Player, pages: int, rounds: int) -> int:
 
 
 PATTERNS: Final[dict[str, Pattern]] = {
-    "walk": lambda player: walk(player, 12_000),
-    "burst 100": lambda player: burst(player, 100, 40),
-    "burst 1000": lambda player: burst(player, 1000, 6),
+    "walk": lambda player: walk(player, 6_000),
+    "burst 100": lambda player: burst(player, 100, 20),
+    "burst 1000": lambda player: burst(player, 1000, 3),
     "burst 8192": lambda player: burst(player, 8192, 1),
-    "producer and consumer": lambda player: producer_consumer(player, 5_000, look_every=16),
-    "ping-pong of 48": lambda player: ping_pong(player, 48, 80),
-    "ping-pong of 700": lambda player: ping_pong(player, 700, 6),
-    "sawtooth of 512 from 448": lambda player: sawtooth(player, 512, 8, phase=448),
-    "crowd": lambda player: crowd(player, 12_000),
-    "walk with colours": lambda player: coloured_walk(player, 12_000),
-    "exit elsewhere": lambda player: exit_elsewhere(player, 2000, 2),
+    "producer and consumer": lambda player: producer_consumer(player, 3_000, look_every=16),
+    "ping-pong of 48": lambda player: ping_pong(player, 48, 60),
+    "ping-pong of 700": lambda player: ping_pong(player, 700, 4),
+    "sawtooth of 512 from 448": lambda player: sawtooth(player, 512, 4, phase=448),
+    "crowd": lambda player: crowd(player, 6_000),
+    "walk with colours": lambda player: coloured_walk(player, 6_000),
+    "exit elsewhere": lambda player: exit_elsewhere(player, 2000, 1),
 }
 """What every design is held to; short enough for all of them to take seconds."""
 
