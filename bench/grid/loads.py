@@ -27,8 +27,8 @@ EXIT_NPAGES: Final = 65_536
 LOOKS_S: Final = (0, 1, 5, 20)
 """When to look after the exit; Linux' sets need tens of seconds to shrink."""
 
-OTHERS_PAGES, OTHERS_NS = 8, 1_000_000
-"""The other CPUs go on slowly: so many pages each millisecond."""
+OTHERS_PAGES, OTHERS_NS = 8, 10_000_000
+"""The other CPUs go on slowly: so many pages each ten milliseconds."""
 
 TOUCH_NS: Final = 1000
 """Work outside of the allocator between two pages of the process."""
