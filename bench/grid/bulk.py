@@ -13,8 +13,8 @@ from uvmfree.errors import OutOfPages
 from uvmfree.machine.costs import costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.workloads import PAGES_PER_CPU
-from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.boot import boot
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Lane, drive
 

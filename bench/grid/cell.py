@@ -84,7 +84,7 @@ def measure(plain: dict[str, Any]) -> dict[str, Any] | None:
         return {"figures": {}, "exit": after_exit(machine, {**tunables, "design": cell.design})}
     workload = _workload(cell)
     given = {"npages": workload.npages or cell.npages, **tunables, "ncpus": workload.ncpus, "design": cell.design}
-    done = tallied(workload, Param(**given), cell.design, machine=_machine(workload.ncpus), stop=Worker.stop)
+    done = tallied(workload, Param.of(given), cell.design, machine=_machine(workload.ncpus), stop=Worker.stop)
     return None if done is None else {"figures": asdict(figures(done))}
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from uvmfree.errors import OutOfPages
 from uvmfree.machine.virtual.machine import VirtualMachine
-from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.boot import boot
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane, drive
@@ -58,8 +58,7 @@ def passes(uvm: Uvm, plans: Sequence[Plan]) -> Load:
 
 def outside(uvm: Uvm) -> int:
     """Count the free pages that are in caches, or parked between them."""
-    parked = getattr(uvm.design, "parked", lambda: 0)
-    return sum(uvm.cached_pages()) + int(parked())
+    return sum(uvm.cached_pages()) + uvm.design.parked()
 
 
 def after_exit(machine: VirtualMachine, tunables: dict[str, Any], pages: int = PROCESS_PAGES) -> dict[str, int]:

@@ -1,7 +1,6 @@
 """A real system as the player of a pattern: any design through the public face, in one strand of virtual time.
 
-=> `lock_of(name)`: what kind of lock a name is of; a lock of "store" guards pages of the store, one of "depot" is
-   another that CPUs share, None is neither.
+=> Of the locks that CPUs share, those of a design's last rank guard its store; others are its depot's.
 """
 
 from __future__ import annotations
@@ -12,20 +11,8 @@ from typing import Any
 import uvmfree
 from tests.designs.patterns import Counts
 from tests.designs.reference import NCOLORS, NCPUS, NPAGES
-from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import OBSERVER, Uvm
-
-NOT_PAGES = ("xcall", "uvm_pageout_lock", "uvm_pageqlock", "swapio", UVM_CPU.name)
-"""Locks that have nothing to do with where a free page stands, and the CPUs' own."""
-
-
-def lock_of(name: str, others: set[str]) -> str | None:
-    """Tell a lock by its name: with one kind of shared lock that is the store's, with two uvm_fpageqlock is."""
-    kind = name.partition("[")[0]
-    if kind in NOT_PAGES:
-        return None
-    return "store" if kind == UVM_FPAGEQLOCK.name or others <= {kind} else "depot"
 
 
 class Played:
@@ -69,22 +56,23 @@ class Played:
 
     def cached(self) -> int:
         """Count what is in caches, and parked between them."""
-        parked = getattr(self.uvm.design, "parked", lambda: 0)
-        return sum(self.uvm.cached_pages()) + int(parked())
+        return sum(self.uvm.cached_pages()) + self.uvm.design.parked()
 
     def counts(self, most_cached: int) -> Counts:
         """Return what has been counted since the system was started."""
-        locks = {"store": 0, "depot": 0, None: 0}
-        callers = [lock for lock in self.uvm.lockstat(by_caller=True) if lock.caller != OBSERVER]
-        kinds = {lock.name.partition("[")[0] for lock in callers} - set(NOT_PAGES)
-        for lock in callers:
-            locks[lock_of(lock.name, kinds)] += lock.acquired
+        names = {mutex.name: mutex.rank.name for mutex in self.uvm.design.shared_locks}
+        store = next(reversed(names.values()), "none is shared")
+        taken = [
+            (names[lock.name] == store, lock.acquired)
+            for lock in self.uvm.lockstat(by_caller=True)
+            if lock.name in names and lock.caller != OBSERVER
+        ]
         stats = self.uvm.cpu_stats()
         moved, atomics = sum(cpu.filled + cpu.drained for cpu in stats), sum(cpu.atomics for cpu in stats)
         before = self._before
         return Counts(
-            locks["store"] - before.store,
-            locks["depot"] - before.depot,
+            sum(times for of_store, times in taken if of_store) - before.store,
+            sum(times for of_store, times in taken if not of_store) - before.depot,
             moved - before.moved,
             most_cached,
             atomics - before.atomics,
