@@ -17,9 +17,10 @@ from uvmfree.measure.run import run
 from uvmfree.measure.tally import WARM_PAGES, Tally, TallyFigures, figures_of
 from uvmfree.measure.workloads import Workload, forkexit, handoff
 from uvmfree.param import Param
+from uvmfree.uvm.allocator import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
-from uvmfree.workload.driver import drive
+from uvmfree.workload.driver import Lane, drive
 
 
 def counted(design: str = "percpu", kind: type[Counts] = Counts, **tunables: Any) -> tuple[Uvm, Counts]:
@@ -153,6 +154,20 @@ def test_an_allocation_that_fails_beside_pages_of_another_cpu_is_told_from_one_t
     assert (tally.allocations, tally.failed, tally.failed_beside) == (23, 2, 1)
     assert tally.operations == 26
     assert figures_of(tally).failed_while_free_elsewhere == 1
+
+
+def test_pages_of_the_own_cache_that_do_not_serve_are_no_pages_elsewhere() -> None:
+    """Of two freelists the second is used up, and the CPU has cached a page of the first."""
+    uvm, counts = counted(nfreelists=2)
+    (pg,) = take(uvm, 0, 1)
+    while uvm.cpus[1].pagealloc(strat="only", free_list=1) is not None:
+        pass
+    give(uvm, 0, [pg])
+    assert pg.free_list == 0
+    assert uvm.cpus[0].pagealloc(strat="only", free_list=1) is None
+    assert uvm.cpus[1].pagealloc(strat="only", free_list=1) is None
+    tally = counts.end(uvm)
+    assert (tally.failed, tally.failed_beside) == (3, 1)
 
 
 @pytest.mark.parametrize(("design", "items"), [("percpu", 0), ("fpageqlock", 1)])
@@ -300,6 +315,25 @@ def test_parked_pages_are_exact_while_cpus_are_in_the_midst_of_calls(load: Any, 
         uvm.audit()
     assert tally.operations > 2000
     assert tally.parked_pages_max > 0
+
+
+def test_parked_pages_are_exact_while_an_idle_cpu_fills_pages_with_zeros() -> None:
+    """A page that is being zeroed is in no cache; another CPU's operation may end just then."""
+    uvm, counts = counted(kind=Checked, npages=4096, ncolors=2, idlezero=True, idle_interval_s=0.001)
+    give(uvm, 0, take(uvm, 0, 400))
+
+    def work(cpu: Cpu, lane: Lane) -> None:
+        for _ in range(4000):
+            uvm.machine.charge(700)
+            pg = cpu.pagealloc()
+            if pg is not None:
+                cpu.pagefree(pg)
+
+    with uvm:
+        drive(uvm, [lambda cpu, lane: None, work])
+        zeroed = uvm.cpu_stats()[0].zeroed
+        assert zeroed > 50
+        assert counts.end(uvm).operations == 800 + 8000
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)

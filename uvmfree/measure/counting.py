@@ -5,8 +5,8 @@ is added to a design, and nothing to a system that is not counted.
 
 => For machines that run one strand at a time (machine/virtual): what is counted has no lock of its own.
 => Parked pages are exact: the lengths of caches themselves, read at the end of each operation on its CPU, and on each
-   CPU that is in the midst of one. Whatever else changes a cache is seen when it does: chop(), and the calls of a
-   Design that may.
+   CPU that is in the midst of one. What else may change a cache is looked at too: the calls of a Design for one CPU
+   or for all, and idle zeroing.
 => What a CPU's calls cost in virtual time is unchanged.
 """
 
@@ -265,16 +265,7 @@ def _counted_cpu(plain: type[Cpu], counts: Counts) -> type[Cpu]:
         finally:
             leave(index)
 
-    members: dict[str, Any] = {"pagealloc": pagealloc, "pagefree": pagefree, "pageidlezero": pageidlezero}
-    if hasattr(base, "chop"):
-
-        def chop(self: Any) -> Any:
-            try:
-                return base.chop(self)
-            finally:
-                counts.look(self.index)
-
-        members["chop"] = chop
+    members = {"pagealloc": pagealloc, "pagefree": pagefree, "pageidlezero": pageidlezero}
     return type(plain.__name__, (base,), {"__slots__": (), **members})
 
 

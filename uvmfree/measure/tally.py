@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,9 @@ BLOCK_PAGES: Final = 512
 
 STRANDED_AFTER_S: Final = (1, 5, 20)
 """When it is looked what is stranded still, in seconds after the end of the run."""
+
+_ROUNDING: Final = 1e-6
+"""What a part of a whole number may be too large by, as 0.07 of 100 is."""
 
 Histogram = tuple[tuple[int, int], ...]
 """Values with how often each was seen, ascending."""
@@ -42,13 +46,12 @@ def quantile(counts: Histogram, part: float) -> int | None:
 
     => Nearest rank: a value that was seen, with no interpolation. `part`: above 0, at most 1.
     """
-    left = part * sum(times for _, times in counts)
-    value = None
+    rank = math.ceil(part * sum(times for _, times in counts) - _ROUNDING)
     for value, times in counts:
-        left -= times
-        if left <= 1e-9 * times:
+        rank -= times
+        if rank <= 0:
             return value
-    return value
+    return None
 
 
 @dataclass(frozen=True, slots=True)
