@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.designs import found_traces
-from bench.grid.kept import RESULTS, Kept, Where, fill
+from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page
 from bench.grid.point import CurveCell, banded, curves, markdown, measure
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main, write_json
@@ -84,7 +84,10 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     document = kept.document()
     if keep:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "curve.md").write_text(markdown(document, _ordered(cells), missing))
+        page = markdown(document, _ordered(cells), missing)
+        (folder / "curve.md").write_text(page)
+        if folder == RESULTS:
+            into_page(PAGE, "curve.py", page)
     else:
         print(markdown(document, _ordered(cells), ()))
     found = curves(document, _ordered(cells))

@@ -1,6 +1,7 @@
 """The designs side by side on the same page traffic: the table of docs/results/designs.md, and its picture.
 
-    ./run python bench/designs.py --table              measures all and writes docs/results/designs.{json,md,svg}
+    ./run python bench/designs.py --table              measures all; writes docs/results/designs.{json,md,svg}, and
+                                                       the tables into docs/designs/index.md, if it has a place
     ./run python bench/designs.py --write              writes page and picture from what was kept
     ./run python bench/designs.py                      plays the trace of the package, and keeps nothing
 
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.grid.cell import GridCell, measure
-from bench.grid.kept import RESULTS, Kept, Where, fill
+from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page
 from bench.grid.limit import least
 from bench.grid.picture import svg
 from bench.grid.tables import SYNTHETIC, dots, limits, markdown
@@ -102,7 +103,10 @@ def written(folder: Path, kept: Kept, cells: Sequence[GridCell], missing: Sequen
     """Write page and picture."""
     document = kept.document()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "designs.md").write_text(markdown(document, cells, missing))
+    page = markdown(document, cells, missing)
+    (folder / "designs.md").write_text(page)
+    if folder == RESULTS:
+        into_page(PAGE, "designs.py", page)
     points = dots(document, cells)
     if points:
         title = "Shared locks against pages parked: 2 CPUs, traces from empty caches"

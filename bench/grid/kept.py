@@ -30,6 +30,9 @@ from uvmfree.measure.host import host as host_facts
 ROOT: Final = Path(__file__).resolve().parents[2]
 RESULTS: Final = ROOT / "docs" / "results"
 
+PAGE: Final = ROOT / "docs" / "designs" / "index.md"
+"""The page that shows the tables, where it has a place for them."""
+
 SOURCES: Final = ("uvmfree", "bench/grid")
 """Folders whose Python files are the code of a cell."""
 
@@ -158,3 +161,22 @@ def source(kept: Mapping[str, Any]) -> str:
         f"`{kept['command']}`, {host['date'][:10]}; {len(host['affinity'])} processors, {host['kernel']}; "
         f"{host['implementation']} {host['python']}, {gil}; code {kept['code']}."
     )
+
+
+END: Final = "<!-- end -->"
+
+
+def into_page(file: Path, script: str, text: str) -> bool:
+    """Put generated text into a page, between `<!-- bench/SCRIPT -->` and END; whether the page has the place.
+
+    => Headings go down a level, since the page has a title of its own; what is linked stands in docs/results.
+    """
+    begin = f"<!-- bench/{script} -->"
+    if not file.exists() or begin not in (page := file.read_text()):
+        return False
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(END)
+    lines = [f"#{line}" if line.startswith("##") else line for line in text.splitlines()[2:]]
+    body = "\n".join(lines).replace("](designs.svg)", "](../results/designs.svg)")
+    file.write_text(f"{before}{begin}\n{body}\n{END}{after}")
+    return True

@@ -16,7 +16,7 @@ import pytest
 
 import uvmfree
 from bench.grid.cell import GridCell
-from bench.grid.kept import Kept, Where, fill
+from bench.grid.kept import Kept, Where, fill, into_page
 from bench.grid.limit import fewest_holds, least, limit
 from bench.grid.loads import after_exit, passes
 from bench.grid.picture import Dot, svg
@@ -158,6 +158,17 @@ def test_the_page_has_what_was_measured_and_no_empty_table() -> None:
     assert "`./run it`" in page
     assert "## Warmth" not in page
     assert "## handoff" not in page
+
+
+def test_tables_go_where_a_page_has_a_place_for_them(tmp_path: Path) -> None:
+    file = tmp_path / "index.md"
+    assert not into_page(file, "designs.py", "# T\n")
+    file.write_text("# Mine\n\n<!-- bench/designs.py -->\nold\n<!-- end -->\n\nmore\n")
+    assert not into_page(file, "curve.py", "# T\n")
+    for _ in range(2):
+        assert into_page(file, "designs.py", "# T\n\nwords\n\n## Table\n\n![x](designs.svg)\n")
+    put = "words\n\n### Table\n\n![x](../results/designs.svg)\n"
+    assert file.read_text() == f"# Mine\n\n<!-- bench/designs.py -->\n{put}<!-- end -->\n\nmore\n"
 
 
 def test_the_picture_has_a_mark_for_each_point_and_a_line_for_each_limit() -> None:
