@@ -17,7 +17,7 @@ from uvmfree.measure.run import run
 from uvmfree.measure.tally import WARM_PAGES, Tally, TallyFigures, figures_of
 from uvmfree.measure.workloads import Workload, forkexit, handoff
 from uvmfree.param import Param
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Lane, drive
@@ -25,7 +25,7 @@ from uvmfree.workload.driver import Lane, drive
 
 def counted(design: str = "percpu", kind: type[Counts] = Counts, **tunables: Any) -> tuple[Uvm, Counts]:
     """Boot a counted system of 2 CPUs, 64 pages and one colour, if nothing else is said."""
-    param = Param(**{"npages": 64, "ncpus": 2, "ncolors": 1, "design": design} | tunables)
+    param = Param.of({"npages": 64, "ncpus": 2, "ncolors": 1, "design": design} | tunables)
     machine = VirtualMachine(ncpus=param.ncpus, lockholds=True)
     counts = kind(machine.lockholds)
     return counted_boot(machine, param, counts), counts
@@ -290,7 +290,7 @@ class Checked(Counts):
 
     def operated(self) -> None:
         """Walk every cache."""
-        assert self.parked == sum(cpu.cached_pages() for cpu in self.cpus)
+        assert self.parked == sum(cpu.cached() for cpu in self.cpus)
         super().operated()
 
 

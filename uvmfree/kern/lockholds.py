@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from uvmfree.kern.lock import LockHandle
-from uvmfree.kern.lockrank import UVM_FPAGEQLOCK, LockRank
+from uvmfree.kern.lockrank import LockRank
 
 
 class Touched(Protocol):
@@ -35,7 +35,7 @@ class Touched(Protocol):
 
 def is_shared(rank: LockRank) -> bool:
     """Whether locks of a rank are what CPUs meet at: guards of free pages that belong to no CPU."""
-    return rank is UVM_FPAGEQLOCK
+    return rank.kind == "shared"
 
 
 class Holds:

@@ -13,7 +13,7 @@ methods of the raw lock, and costs what the raw lock costs.
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from uvmfree.kern.lock import LockHandle, RawLock
 from uvmfree.kern.lockdebug import CheckingHandle, LockDebug
@@ -98,11 +98,11 @@ class Mutex:
         """Return what tells when that lock was last given back, of a Machine that charges a hold only then."""
         return None
 
-    def guards(self, touched: Touched) -> None:
+    def guards(self, touched: object) -> None:
         """Note which list the mutex guards, for who counts or charges what is touched under it (uvm/freelist.py)."""
-        self._guarded = touched
-        touched.pages_touched = touched.items_touched = 0
-        touched.taken = ()
+        self._guarded = guarded = cast("Touched", touched)
+        guarded.pages_touched = guarded.items_touched = 0
+        guarded.taken = ()
 
     def retire(self, handle: LockHandle) -> None:
         """Fold the counts of a handle that is no longer used into the mutex's own."""

@@ -20,9 +20,11 @@ from uvmfree.kern.lockholds import LockHolds
 from uvmfree.machine.face import Machine
 from uvmfree.measure.tally import BLOCK_PAGES, STRANDED_AFTER_S, Held, Tally, histogram
 from uvmfree.param import Param
-from uvmfree.uvm.allocator import Cpu, Design, UvmState
+from uvmfree.uvm.cpu import Cpu
+from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs import design_for
 from uvmfree.uvm.page import Place, VmPage
+from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.system import OBSERVER, Uvm
 
 NOT_THE_RUN: Final = frozenset({OBSERVER, "uvm_audit", "uvm_cpu_attach"})
@@ -31,7 +33,7 @@ NOT_THE_RUN: Final = frozenset({OBSERVER, "uvm_audit", "uvm_cpu_attach"})
 CURVE_POINTS: Final = 512
 """Points of the curve of parked pages: more than a plot has pixels to tell apart. There are half as many at least."""
 
-_OF_ONE: Final = ("redistribute", "on_timer")
+_OF_ONE: Final = ("redistribute", "tick")
 """Calls of a Design that may change the cache of one CPU, their first argument."""
 
 _OF_ALL: Final = ("gather", "detach", "recolor", "pagefree_global")
@@ -48,7 +50,7 @@ class Counts:
     """
 
     def __init__(self, holds: LockHolds | None) -> None:
-        self.cpus: list[Cpu] = []
+        self.cpus: Sequence[Cpu] = ()
         self.inside: list[int] = []
         self.parked = 0
         self._holds = holds
@@ -63,9 +65,9 @@ class Counts:
         self._curve_every = 1
         self._curve_left = 0
 
-    def begin(self, state: UvmState) -> None:
+    def begin(self, state: UvmState, cpus: Sequence[Cpu]) -> None:
         """Count a system that has just been put together."""
-        self.cpus = state.cpus
+        self.cpus = cpus
         self._cached, self._handed = [0] * state.param.ncpus, [0] * state.param.ncpus
         end = state.physmem.end
         self._freed_by, self._freed_at = [-1] * end, [0] * end
@@ -73,7 +75,7 @@ class Counts:
 
     def look(self, index: int) -> None:
         """Note the length of a CPU's cache."""
-        now, cached = self.cpus[index].cached_pages(), self._cached
+        now, cached = self.cpus[index].cached(), self._cached
         self.parked += now - cached[index]
         cached[index] = now
 
@@ -92,7 +94,7 @@ class Counts:
         if self.parked > self._parked_max:
             self._parked_max = self.parked
 
-    def unlinked(self, pages: Sequence[VmPage]) -> None:
+    def removed(self, pages: Sequence[VmPage]) -> None:
         """Note that pages were taken off the store by no CPU, each singly; for a lock whose list does not tell."""
         for pg in pages:
             self._freed_by[pg.pfn] = -1
@@ -164,28 +166,21 @@ class Counts:
 
 def counted_boot(machine: Machine, param: Param, counts: Counts) -> Uvm:
     """Boot a system that is counted from its first page operation on."""
-    return Uvm(param, machine, _counted_design(design_for(param), counts))
+    design = design_for(param)
+    own = param.tunables_of(design.name, design.Tunables)
+    return Uvm(param, machine, _counted_design(design, counts), own)
 
 
-def _counted_design(design: type[Design], counts: Counts) -> type[Design]:
+def _counted_design(design: type[Design[Any]], counts: Counts) -> type[Design[Any]]:
     """Return a design that does what that one does, and is counted."""
-    base = cast("type[Any]", design)
-    classes: dict[type[Cpu], type[Cpu]] = {}
-
-    def count(cpu: Cpu) -> Cpu:
-        """Have a Cpu be counted; its class gets another, of the same layout, which nobody has seen yet."""
-        plain = type(cpu)
-        cpu.__class__ = classes.setdefault(plain, _counted_cpu(plain, counts))
-        return cpu
+    base: Any = design
 
     def boot(self: Any, state: UvmState) -> None:
         base.__init__(self, state)
-        for cpu in state.cpus:
-            count(cpu)
-        counts.begin(state)
+        counts.begin(state, self.cpus)
 
     def bind(self: Any, index: int, *, attach: bool = False) -> Cpu:
-        cpu = count(base.bind(self, index, attach=attach))
+        cpu: Cpu = base.bind(self, index, attach=attach)
         counts.look(index)
         return cpu
 
@@ -212,12 +207,13 @@ def _counted_design(design: type[Design], counts: Counts) -> type[Design]:
 
         return counted
 
-    def unlink(self: Any, pages: list[VmPage]) -> None:
-        base.unlink(self, pages)
-        counts.unlinked(pages)
+    def remove(self: Any, pages: Sequence[VmPage]) -> None:
+        base.remove(self, pages)
+        counts.removed(pages)
 
     members = {name: of_one(name) for name in _OF_ONE} | {name: of_all(name) for name in _OF_ALL}
-    return type(design.__name__, (base,), {"__init__": boot, "bind": bind, "unlink": unlink, **members})
+    members |= {"__init__": boot, "bind": bind, "remove": remove, "cpu_class": _counted_cpu(base.cpu_class, counts)}
+    return type(design.__name__, (base,), members)
 
 
 def _counted_cpu(plain: type[Cpu], counts: Counts) -> type[Cpu]:

@@ -178,7 +178,7 @@ def run(
     if machine is None or counts is None:
         uvm = boot(machine, **tunables)
     else:
-        uvm = counted_boot(machine, Param(**tunables), counts)
+        uvm = counted_boot(machine, Param.of(tunables), counts)
     load = workload.load(uvm)
     with uvm:
         if uvm.machine.name != VIRTUAL:  # whose clock does not see page faults of the host

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from uvmfree.errors import HangError, ParamError
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
-from uvmfree.kern.lockholds import LockHolds, Touched
+from uvmfree.kern.lockholds import LockHolds
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
@@ -288,7 +288,7 @@ class VirtualMutex(Mutex):
         """Return what tells when this access of it was last over."""
         return raw.freed_ns if isinstance(raw, Taken) else None
 
-    def guards(self, touched: Touched) -> None:
+    def guards(self, touched: object) -> None:
         """Let a hold cost what the list says was touched from now on."""
         super().guards(touched)
-        self._lock.guarded = touched
+        self._lock.guarded = self._guarded
