@@ -57,13 +57,37 @@ def copies(uvm: Uvm, plan: Plan, number: int, seed: int) -> Load:
     for places in live:
         for holder, page in places:
             holder[page] = next(pages)
-    for copy, (epoch, _) in zip(begun, phases, strict=True):
-        for run in before[epoch].runs:
-            copy.runs.begin_with(run)
+    _begin_runs(
+        uvm, [(copy, run) for copy, (epoch, _) in zip(begun, phases, strict=True) for run in before[epoch].runs]
+    )
     bodies = [
         late(uvm, body, late_ns) for copy, (_, late_ns) in zip(begun, phases, strict=True) for body in copy.bodies()
     ]
     return Load(uvm, bodies, outside_ns=lambda: sum(sum(copy.outside_ns) for copy in begun))
+
+
+def _begin_runs(uvm: Uvm, wanted: list[tuple[Copy, int]]) -> None:
+    """Let runs be there that are live when copies begin.
+
+    => Those of a length are cut from one run, if that can be had: each allocation of a run stops all CPUs, which for
+       hundreds of runs in each of a hundred copies would be most of the work.
+    """
+    by_length: dict[int, list[tuple[Copy, int]]] = {}
+    for copy, run in wanted:
+        by_length.setdefault(copy.plan.run_pages[run], []).append((copy, run))
+    for length, runs in by_length.items():
+        pages = _contiguous(uvm, length, len(runs))
+        for number, (copy, run) in enumerate(runs):
+            part = pages[number * length : (number + 1) * length] or _contiguous(uvm, length, 1)
+            copy.runs.begin_with(run, part)
+
+
+def _contiguous(uvm: Uvm, length: int, number: int) -> list[VmPage]:
+    """Allocate so many runs of a length, one after the other; none if they are not to be had so."""
+    try:
+        return uvm.pglistalloc(length * number, alignment=length)
+    except OutOfPages:
+        return []
 
 
 def _phases(plan: Plan, number: int, seed: int) -> list[tuple[int, int]]:
