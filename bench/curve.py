@@ -1,7 +1,7 @@
 """The designs on many CPUs: copies of recorded traces in virtual time, as `uvmfree scale` plays them.
 
     ./run python bench/curve.py --curve                measures all and writes docs/results/curve.{json,md}
-    ./run python bench/curve.py --curve --full         also 128 and 256 CPUs of the traces that hold much
+    ./run python bench/curve.py --curve --full         also 128 CPUs, and 256 under MCS, of all traces
     ./run python bench/curve.py --write                writes the page from what was kept
     ./run python bench/curve.py                        2 to 8 CPUs, and keeps nothing
 
@@ -37,7 +37,9 @@ COUNTS: Final = {
 }
 """CPU counts of each trace. A copy of cc-j4 has 40,000 pages live: 128 of them are five million pages of RAM."""
 
-FULL: Final = (128, 256)
+LARGEST: Final = 256
+"""Of every trace under ttas; under MCS, and 128 CPUs, with `--full`."""
+
 SMALL: Final = (2, 4, 8)
 BAND_CPUS: Final = 32
 POLICIES: Final = ("ttas", "mcs")
@@ -55,11 +57,16 @@ def grid(designs: Sequence[str], traces: Sequence[str], *, full: bool, with_band
         for trace in traces
         for design in designs
         for lock in POLICIES
-        for ncpus in (*COUNTS[_name(trace)], *(FULL if full else ()))
+        for ncpus in _counts(_name(trace), lock, full=full)
     ]
     cells = sorted(dict.fromkeys(cells), key=lambda cell: -cell.ncpus)
     at = [cell for cell in cells if cell.ncpus == BAND_CPUS and cell.lock == "ttas"] if with_band else []
     return cells + [other for cell in at for other in banded(cell)]
+
+
+def _counts(trace: str, lock: str, *, full: bool) -> tuple[int, ...]:
+    """Return the CPU counts of a curve."""
+    return COUNTS[trace] + ((128, LARGEST) if full else (LARGEST,) if lock == "ttas" else ())
 
 
 def small(designs: Sequence[str]) -> list[CurveCell]:

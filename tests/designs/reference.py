@@ -143,8 +143,8 @@ class Netbsd10(Reference):
 class Openbsd(Reference):
     """Two magazines of eight a CPU; the one that is not in use is refilled, or emptied.
 
-    => `counters`: two counters that CPUs share change at each allocation, one at each free; one more with a batch. The
-       count of free pages changes with a batch in any case.
+    => `counters`: two counters that CPUs share change at each allocation, one at each free, one more with a batch.
+       The count of free pages changes with a batch in any case.
     """
 
     def __init__(self, magazine: int = 8, *, counters: bool = True, **sizes: int) -> None:
