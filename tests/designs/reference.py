@@ -27,7 +27,7 @@ class Reference:
 
     def __init__(self, ncpus: int = NCPUS, npages: int = NPAGES) -> None:
         self.ncpus, self.free_pages = ncpus, npages
-        self.store = self.depot = self.moved = self.atomics = 0
+        self.store = self.depot = self.moved = self.passed = self.atomics = 0
 
     def alloc(self, cpu: int, color: int | None = None) -> Any:
         """Allocate."""
@@ -46,7 +46,7 @@ class Reference:
 
     def counts(self, most_cached: int) -> Counts:
         """Return what has been counted."""
-        return Counts(self.store, self.depot, self.moved, most_cached, self.atomics)
+        return Counts(self.store, self.depot, self.moved, self.passed, most_cached, self.atomics)
 
     def take(self, pages: int) -> int:
         """Take pages from the store in one hold, as far as it has some; return how many."""
@@ -206,6 +206,7 @@ class Freebsd(Reference):
             elif self.stack:
                 self.depot += 1
                 pair[0] = self.stack.pop()
+                self.passed += pair[0]
             else:
                 pair[0] = self.take(self.size)
                 self.atomics += 1
@@ -218,6 +219,7 @@ class Freebsd(Reference):
                 self.depot += 1
                 if sum(self.stack) < self.stack_max:
                     self.stack.append(pair[1])
+                    self.passed += pair[1]
                 else:
                     self.give(pair[1])
                     self.atomics += 1
