@@ -68,13 +68,15 @@ BULK_LINUX: Final[Mapping[str, tuple[int, ...]]] = {"alloc": (94, 298, 599, 984)
 BULK_LLFREE: Final[Mapping[str, tuple[int, ...]]] = {"alloc": (83, 86, 95, 118), "free": (92, 94, 93, 95)}
 """LLFree's evaluation, ns an operation on 1, 8, 16, 26 cores of one socket."""
 
-BEFORE: Final[Mapping[str, Any]] = {"autotune": False}
+BEFORE: Final[Mapping[str, Any]] = {"autotune": False, "spill_chunk": 0}
 """Linux before 6.7."""
 
 CHUNKED_FREES: Final[Mapping[str, Any]] = {}
 """Linux 6.19, and 6.18 from early 2026 on: the default."""
 
-UNCHUNKED: Final[Mapping[str, Any]] = {"spill_chunk": None}
+BEFORE_SETTINGS: Final = ("autotune=false", "spill_chunk=0")
+
+UNCHUNKED: Final[Mapping[str, Any]] = {"spill_chunk": 0}
 """Linux before 6.19: what is freed at once goes in one hold."""
 
 Full = dict[str, Any]
@@ -107,7 +109,7 @@ def _tuning(found: Full, folders: Sequence[Path]) -> list[Record]:
         return []
     (trace, *_), _ = found_traces([SHIPPED, *folders], ("cc-j4",))
     counts = read_trace(trace).counts
-    kept, tuned, before = Kept(None, ""), (), ("autotune=false",)
+    kept, tuned, before = Kept(None, ""), (), BEFORE_SETTINGS
     cells = {
         (settings, passes): GridCell("linux_pcp", "trace", trace, passes, settings, NPAGES)
         for settings in (tuned, before)
@@ -215,7 +217,7 @@ def _waiting(found: Full) -> None:
             traffic = Traffic("handoff", think_ns=think_ns)
             off, on = (
                 _share("linux_pcp", 224, traffic, hold_ns, settings).wait_share_percent
-                for settings in (("autotune=false",), ())
+                for settings in (BEFORE_SETTINGS, ())
             )
             print(f"  {think_ns / 1000:g} us outside, {hold_ns} ns a page: {off:.2f} % without, {on:.2f} % with")
             found.setdefault("waiting", []).append([think_ns, hold_ns, off, on])

@@ -47,7 +47,7 @@ def bulk(
     """
     table = costs_for(costs).with_figures(changed or {}, "bulk")
     machine = VirtualMachine(ncpus=ncpus, costs=table, lock=lock, seed=1)
-    npages = ncpus * (pages + PAGES_PER_CPU) * 9 // 8  # an eighth may be parked
+    npages = 2 * ncpus * (pages + PAGES_PER_CPU)  # half of memory, as in that evaluation
     uvm = boot(machine, npages=npages, ncpus=ncpus, design=design, **tunables)
     took: dict[str, list[float]] = {"alloc": [0.0] * ncpus, "free": [0.0] * ncpus}
     full = [0]  # CPUs that have allocated all; one strand runs at a time

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,6 @@ from uvmfree.measure.bench import tallied
 from uvmfree.measure.cell import Worker
 from uvmfree.measure.machine_facts import VIRTUAL, MachineFacts
 from uvmfree.measure.run import figures
-from uvmfree.measure.settings import parse_settings
 from uvmfree.measure.workloads import Workload, by_name
 from uvmfree.param import Param
 from uvmfree.workload.replay import Plan, plan
@@ -34,8 +34,6 @@ COSTS, LOCK, SEED = "xeon-2s", "ttas", 1
 
 PRESSURE_S: Final = 0.05
 """Virtual seconds of the load that pages: longer tells no more, and the host is long at it."""
-
-GIVEN: Final = {"ncpus": "the load", "design": "the cell", "lockstat": "each cell"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +71,22 @@ class GridCell:
         return f"{self.label}: {self.load_name}{ram}"
 
 
+def tunables_of(settings: tuple[str, ...]) -> dict[str, Any]:
+    """Return the tunables that settings name, a design's own among them; a value as JSON has it, or a word."""
+    found: dict[str, Any] = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        try:
+            found[name] = json.loads(text)
+        except json.JSONDecodeError:
+            found[name] = text
+    return found
+
+
 def measure(plain: dict[str, Any]) -> dict[str, Any] | None:
     """Measure a cell, given as plain values; None if it was told to give up."""
     cell = GridCell(**{**plain, "settings": tuple(plain["settings"])})
-    tunables = parse_settings(cell.settings, given=GIVEN, option=f"--design {cell.design},")
+    tunables = tunables_of(cell.settings)
     if cell.load == "limit" and cell.trace is not None:
         return {"limit": limit(once(cell.trace))}
     if cell.load == "exit":

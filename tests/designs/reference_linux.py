@@ -33,7 +33,8 @@ def batch_of(npages: int) -> int:
 class Linux(Reference):
     """A set for each CPU, of a size that tunes itself ("auto"), is fixed, or does as before 6.7.
 
-    => `chunked`: what is freed at once goes in holds of a batch each (6.19), else in one.
+    => `chunked`: what is freed at once goes in holds of a batch each (6.19), else in one. After each the zone's count
+       is right: free_pcppages_bulk() accounts for its pages before it drops the lock.
     """
 
     def __init__(
@@ -118,8 +119,9 @@ class Linux(Reference):
         """Free pages of a set to the zone: in one hold, or in chunks."""
         own.pages -= pages
         self.give(pages)
-        self.store += -(-pages // self.batch) - 1 if self.chunked else 0
-        self.atomics += 1
+        holds = -(-pages // self.batch) if self.chunked else 1
+        self.store += holds - 1
+        self.atomics += holds
 
     def tick(self) -> None:
         for own in self.sets:

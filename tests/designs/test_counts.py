@@ -50,7 +50,10 @@ RULES: dict[str, list[Rule]] = {
     "percpu": [Rule(lambda _: Percpu()), Rule(lambda _: Percpu(refill=32), {"refill": 32})],
     "linux_pcp": [
         Rule(lambda marks: Linux(marks.freemin, marks.freetarg, chunked=True)),
-        Rule(lambda marks: Linux(marks.freemin, marks.freetarg, tuned="before"), {"autotune": False}),
+        Rule(lambda marks: Linux(marks.freemin, marks.freetarg), {"spill_chunk": 0}),
+        Rule(
+            lambda marks: Linux(marks.freemin, marks.freetarg, tuned="before"), {"autotune": False, "spill_chunk": 0}
+        ),
     ],
     "netbsd10": [
         Rule(lambda _: Netbsd10(), left_out={"atomics": "each CPU counts free pages for itself: there are none"})
