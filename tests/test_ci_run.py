@@ -10,6 +10,8 @@ CI = Path(__file__).resolve().parents[1] / ".ci/run"
 BOUND_S = 60
 HOW = ("passed", "skipped", "failed")
 STRESS = "GIL: stress, 60 s"
+DOCS = "GIL: docs"
+NO_DOCS = "GIL: docs (the group docs cannot be installed here)"
 OLDER = "GIL 3.13: exploration and mutants (no such interpreter here)"
 
 Names = tuple[str, ...]
@@ -21,24 +23,38 @@ def script(path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tests", "found", "passed", "skipped", "failed"),
+    ("says", "found", "passed", "skipped", "failed"),
     [
-        ("exit 0", 3, ("GIL: tests", STRESS), (OLDER, "free-threaded (none here)"), ()),
-        ("exit 5", 3, (STRESS,), (OLDER, "free-threaded (none here)"), ("GIL: tests (exit 5)",)),
-        ("sleep 60", 3, (STRESS,), (OLDER, "free-threaded (none here)"), ("GIL: tests (over 3 s)",)),
-        ("exit 0", 1, ("GIL: tests", STRESS), (OLDER,), ("free-threaded (.ci/freethreaded went wrong)",)),
+        ("*pytest*) exit 0", 3, ("GIL: tests", STRESS, DOCS), (OLDER, "free-threaded (none here)"), ()),
+        ("*pytest*) exit 5", 3, (STRESS, DOCS), (OLDER, "free-threaded (none here)"), ("GIL: tests (exit 5)",)),
+        ("*pytest*) sleep 60", 3, (STRESS, DOCS), (OLDER, "free-threaded (none here)"), ("GIL: tests (over 3 s)",)),
+        (
+            "*pytest*) exit 0",
+            1,
+            ("GIL: tests", STRESS, DOCS),
+            (OLDER,),
+            ("free-threaded (.ci/freethreaded went wrong)",),
+        ),
+        ("*import*) exit 1", 3, ("GIL: tests", STRESS), (NO_DOCS, OLDER, "free-threaded (none here)"), ()),
+        (
+            "*sphinx-build*) exit 2",
+            3,
+            ("GIL: tests", STRESS),
+            (OLDER, "free-threaded (none here)"),
+            ("GIL: docs (exit 2)",),
+        ),
     ],
-    ids=["all well", "a part fails", "a part hangs", "the interpreter's script fails"],
+    ids=["all well", "a part fails", "a part hangs", "the interpreter's script fails", "no sphinx", "a warning"],
 )
 def test_only_what_passed_passes(
-    tmp_path: Path, tests: str, found: int, passed: Names, skipped: Names, failed: Names
+    tmp_path: Path, says: str, found: int, passed: Names, skipped: Names, failed: Names
 ) -> None:
     """On a machine with one interpreter, and a bound of 3 seconds for each part."""
     for name in (".ci", "bin"):
         (tmp_path / name).mkdir()
     copy = tmp_path / ".ci/run"
     copy.write_text(re.sub(r"^(\w+_s)=\d+", r"\1=3", CI.read_text(), flags=re.MULTILINE))
-    script(tmp_path / "run", f'case "$*" in *pytest*) {tests} ;; esac')
+    script(tmp_path / "run", f'case "$*" in {says} ;; esac')
     script(tmp_path / ".ci/freethreaded", f"echo 'freethreaded: skipped: none here' >&2; exit {found}")
     for version, code in (("3.11", 0), ("3.12", 1), ("3.13", 1)):
         script(tmp_path / f"bin/python{version}", f"cat >/dev/null; echo /an/interpreter; exit {code}")
