@@ -17,13 +17,12 @@ project = "uvmfree"
 author = copyright = "The uvmfree authors"
 version = release = uvmfree.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "plain_docstrings", "picture"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "plain_docstrings", "lists"]
 exclude_patterns = ["_ext", "_template.md", "results"]
 myst_heading_anchors = 3
-suppress_warnings: list[str] = []
 
 autodoc_member_order = "bysource"
-autodoc_class_signature = "mixed"
+classes_that_users_make = {"uvmfree.VirtualMachine"}
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 72

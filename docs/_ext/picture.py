@@ -1,8 +1,8 @@
-"""The picture of a design's lists and locks: the directive `lists`, which docs/designs/index.md explains.
+"""The picture of a design's lists and locks, drawn from a few lines of text (docs/designs/index.md has one).
 
 => A level is `each CPU` or `all CPUs`, with `under LOCK, KIND` if a lock guards it, and ends in a colon. Below it,
-   indented, stands what it consists of, a `name: what it is` a line. Levels that follow each other and have the same
-   lock stand in one frame.
+   indented, stands what it consists of, a `name: what it is` a line. A name in parentheses is that of no list of
+   pages. Levels that follow each other and have the same lock stand in one frame.
 => `down: ...` and `up: ...` say what moves between the level above and the one below.
 => KIND is that of the lock's declaration: cpu, off, shared or other.
 => The picture is text in boxes: it takes the colours of the page, and fits a telephone.
@@ -11,10 +11,6 @@
 import re
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
-
-from docutils import nodes
-from docutils.parsers.rst import Directive
 
 KINDS = {
     "cpu": "a CPU's own lock",
@@ -76,12 +72,18 @@ def frame(lock: tuple[str, str] | None, inside: str, cpu: int | None = None) -> 
     return f'<div class="frame {kind}">{head}{tag(lock, cpu or 0) if lock else ""}{inside}</div>'
 
 
+def box(name: str, what: str = "") -> str:
+    """Return one of the things that a level consists of: a list, with a row of pages, or something else."""
+    bare = name.removeprefix("(").removesuffix(")")
+    return f'<div class="{"stack" if bare == name else "datum"}"><b>{inline(bare)}</b>{what}</div>'
+
+
 def columns(level: Level, lock: tuple[str, str] | None) -> str:
     """Return a level: once, or once for each CPU, of which the first says what it consists of."""
-    said = "".join(f'<div class="stack"><b>{inline(n)}</b> {inline(what)}</div>' for n, what in level.boxes)
+    said = "".join(box(name, f": {inline(what)}") for name, what in level.boxes)
     if not level.per_cpu:
         return frame(lock, said)
-    again = "".join(f'<div class="stack"><b>{inline(n)}</b></div>' for n, _ in level.boxes)
+    again = "".join(box(name) for name, _ in level.boxes)
     boxes = [frame(lock, again if cpu else said, cpu) for cpu in range(NCPUS)]
     return f'<div class="cpus">{"".join(boxes)}</div>'
 
@@ -103,22 +105,3 @@ def arrows(level: Level) -> str:
     lines = (f"<div><b>{ARROWS[way]}</b> {inline(text)}</div>" for way, text in level.arrows)
     said = "".join(lines)
     return f'<div class="arrows">{said}</div>' if said else ""
-
-
-class Lists(Directive):
-    """The directive `lists`."""
-
-    has_content = True
-
-    def run(self) -> list[Any]:
-        """Draw, or report the line that cannot be."""
-        try:
-            return [nodes.raw("", drawn(parse(list(self.content))), format="html")]
-        except ValueError as error:
-            raise self.error(str(error)) from None
-
-
-def setup(app: Any) -> dict[str, bool]:
-    """Register with Sphinx."""
-    app.add_directive("lists", Lists)
-    return {"parallel_read_safe": True}

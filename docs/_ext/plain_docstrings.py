@@ -77,7 +77,16 @@ def joined_code(lines: list[str]) -> list[str]:
     return found
 
 
+def without_making(app: Any, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> Any:
+    """Leave out how an object is made that users get and do not make."""
+    if what == "class" and name not in app.config.classes_that_users_make:
+        return "", None
+    return signature, returns
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
+    app.add_config_value("classes_that_users_make", set(), "env")
     app.connect("autodoc-process-docstring", convert)
+    app.connect("autodoc-process-signature", without_making)
     return {"parallel_read_safe": True}
