@@ -11,12 +11,18 @@ from pathlib import Path
 import pytest
 
 import uvmfree
+from uvmfree import errors
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```.*\n((?:.*\n)*?)^```", re.MULTILINE)
 PAGES = {
     path.relative_to(ROOT).as_posix(): ">>> " in path.read_text()
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+}
+MODULES = {"uvmfree": uvmfree, "uvmfree.errors": errors}
+EXPORTED = {name: getattr(uvmfree, name) for name in uvmfree.__all__}
+DOCSTRINGS = MODULES | {
+    name: one for name, one in EXPORTED.items() if isinstance(one, type) or inspect.isroutine(one)
 }
 
 
@@ -40,15 +46,16 @@ def test_page(name: str) -> None:
     assert failures(test) == ""
 
 
-@pytest.mark.parametrize(
-    "name", ["uvmfree", *(name for name in uvmfree.__all__ if name[0].isupper() or name == "boot")]
-)
+@pytest.mark.parametrize("name", sorted(DOCSTRINGS))
 def test_docstring(name: str) -> None:
-    one = uvmfree if name == "uvmfree" else getattr(uvmfree, name)
-    if not inspect.ismodule(one) and not inspect.isroutine(one) and not isinstance(one, type):
-        return  # a value
-    tests = doctest.DocTestFinder().find(one, name, module=False, globs={"uvmfree": uvmfree})
+    finder = doctest.DocTestFinder(recurse=name not in MODULES)
+    tests = finder.find(DOCSTRINGS[name], name, module=False, globs={"uvmfree": uvmfree} | EXPORTED)
     assert [said for test in tests if (said := failures(test))] == []
+
+
+@pytest.mark.parametrize("name", ["uvmfree", "uvmfree.errors", "EventLog", "LockStat", "Xcall"])
+def test_what_is_used_has_an_example(name: str) -> None:
+    assert ">>> " in (inspect.getdoc(DOCSTRINGS[name]) or "")
 
 
 def test_an_example_that_is_wrong_is_found() -> None:
