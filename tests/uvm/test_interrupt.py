@@ -62,8 +62,8 @@ def test_a_handler_that_raises_anywhere_hangs_nothing(design: str, seconds: floa
 class _Struck:
     """A lock after whose taking an interrupt strikes, once: between acquire and the `try` that would release it.
 
-    => It strikes the main thread, as Ctrl-C does. A thread of the system's may come first, as the pagedaemon does that
-       has only now begun; it would hold the lock for good, with nobody in the main thread to be told.
+    => It strikes the main thread, as Ctrl-C does. A thread of the system's may come first: the pagedaemon, if it has
+       only now begun. Struck, it would hold the lock for good, and the main thread would wait for it.
     """
 
     def __init__(self, machine: "StrikingMachine", name: str, lock: RawLock) -> None:
