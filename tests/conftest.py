@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.threads.summary"]
+pytest_plugins = ["tests.threads.summary", "tests.timelimit"]
 
 THREADS_END_S = 5.0
 
