@@ -39,8 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Settle what draws; the processes of pytest-xdist are given it, so that all collect the same.
 
-    => Where bytecode is not to be written beside the source it goes to pytest's cache: many tests start processes, and
-       for each of them to compile what it imports takes five times as long as to import it.
+    => Where bytecode is not to be written beside the source it goes to pytest's cache: many tests start processes,
+       and for each of them to compile what it imports takes five times as long as to import it.
     """
     if config.option.sample is None:
         config.option.sample = f"{datetime.now(UTC):%Y-%m-%d}" if whole(config) else ALL
