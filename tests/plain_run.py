@@ -44,7 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.option.sample is None:
         config.option.sample = f"{datetime.now(UTC):%Y-%m-%d}" if whole(config) else ALL
-    if config.cache is not None and os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    if config.pluginmanager.hasplugin("cacheprovider") and os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        assert config.cache is not None
         os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.cache.mkdir("bytecode")))
 
 

@@ -37,7 +37,7 @@ def limit_s(item: pytest.Item) -> float:
     if marker is not None:
         return float(marker.args[0] if marker.args else marker.kwargs["timeout"])
     given = item.config.getoption("timeout")
-    return float(item.config.getini("timeout") if given is None else given)
+    return float((item.config.getini("timeout") or 0) if given is None else given)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
