@@ -295,9 +295,6 @@ class Percpu(Design[PercpuCpu]):
     cpu_class = PercpuCpu
     Tunables = PercpuTunables
     CAUSES = ("timer", "pressure", "explicit", "retry")
-    uses = frozenset(
-        ("drain_retry", "count_cached", "remote_drain", "redistribute_interval_s", "redistribute_min_gap_s")
-    )
 
     @classmethod
     def traits(cls, param: Param, tunables: PercpuTunables) -> Traits:
