@@ -24,9 +24,10 @@ from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK, LockRank
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
-from uvmfree.uvm.cpu import Cpu, left_behind
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.freelist import GlobalFreelist, Walked
 from uvmfree.uvm.page import UNKNOWN, ZEROS, PageList, Place, Stand, VmPage
+from uvmfree.uvm.refuse import left_behind
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
 
