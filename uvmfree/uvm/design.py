@@ -86,7 +86,7 @@ class Design(Generic[C]):
         self.locks = {rank: self._mutexes(rank) for rank in self.LOCKS}
         self.cpu_locks = tuple(mutex for rank in self.LOCKS if rank.kind != "shared" for mutex in self.locks[rank])
         self.shared_locks = tuple(mutex for rank in self.LOCKS if rank.kind == "shared" for mutex in self.locks[rank])
-        self.store = GlobalFreelist(state.param.nfreelists, state.param.ncolors)
+        self.store = self.make_store()
         # Made before they are used: any thread may come. They count under the locks, like all others.
         self._free, self._redistribute, self._attach = (
             self._outer_and_inner(caller) for caller in ("uvm_pagefree", "uvm_redistribute", "uvm_cpu_attach")
@@ -111,7 +111,11 @@ class Design(Generic[C]):
         elif self.publishes:
             state.counters.adder("free").add(sum(self.stock()))  # which no CPU did
 
-    # The store: overridden together, by a design that has another one.
+    # The store: made here, if it has the members of a GlobalFreelist; else the six below are overridden together.
+
+    def make_store(self) -> Any:
+        """Make the store, empty; called before the CPUs are made."""
+        return GlobalFreelist(self.state.param.nfreelists, self.state.param.ncolors)
 
     def empty(self) -> None:
         """Have the store anew, empty, for the colours that there are now."""
@@ -120,7 +124,8 @@ class Design(Generic[C]):
 
     def lists(self) -> Iterable[Stand]:
         """Walk all stands that are no CPU's."""
-        return self.store.lists()
+        stands: Iterable[Stand] = self.store.lists()
+        return stands
 
     def push(self, pg: VmPage, queue: int, owner: int | None = None) -> None:
         """Put a page there; `owner`, for a store that keeps it: the CPU that freed it."""
@@ -137,7 +142,8 @@ class Design(Generic[C]):
 
     def stock(self) -> tuple[int, int]:
         """Return how many pages are there on the UNKNOWN and the ZEROS queues; exact under the shared locks."""
-        return self.store.stock
+        unknown, zeros = self.store.stock
+        return unknown, zeros
 
     # May be overridden.
 
@@ -196,7 +202,7 @@ class Design(Generic[C]):
 
     def check(self) -> Iterator[str]:
         """Check what only this design promises, with everything stopped; one line for each finding."""
-        return self.store.check("the global list")
+        yield from self.store.check("the global list")
 
     # For a design to call.
 
