@@ -18,6 +18,9 @@ from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Lane, drive
 
+NPAGES: Final = 1 << 19
+"""RAM, the same for few CPUs and many, since sizes are derived from it: 2 GiB, where a batch of Linux is 63 pages."""
+
 WARM_PAGES: Final = 512
 """Pages before a CPU looks at its clock: batches have grown by then."""
 
@@ -47,7 +50,7 @@ def bulk(
     """
     table = costs_for(costs).with_figures(changed or {}, "bulk")
     machine = VirtualMachine(ncpus=ncpus, costs=table, lock=lock, seed=1)
-    npages = 2 * ncpus * (pages + PAGES_PER_CPU)  # half of memory, as in that evaluation
+    npages = max(NPAGES, 2 * ncpus * (pages + PAGES_PER_CPU))
     uvm = boot(machine, npages=npages, ncpus=ncpus, design=design, **tunables)
     took: dict[str, list[float]] = {"alloc": [0.0] * ncpus, "free": [0.0] * ncpus}
     full = [0]  # CPUs that have allocated all; one strand runs at a time
