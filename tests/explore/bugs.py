@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 from unittest import mock
 
-
 from uvmfree.kern.mutex import Condvar
 from uvmfree.kern.xcall import Xcall
 from uvmfree.uvm.anon import AnonMemory
