@@ -13,6 +13,7 @@ from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Mutex
 from uvmfree.machine.threads import OsThread, ThreadsMachine
 from uvmfree.uvm.cpu import Cpu
+from uvmfree.uvm.designs import REGISTRY
 from uvmfree.uvm.page import VmPage
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -90,7 +91,8 @@ class ReleaseMachine(ThreadsMachine):
 
 def own_lock(design: str, index: int) -> str:
     """Return the name of the lock that guards a CPU's lists."""
-    return "uvm_fpageqlock" if design == "fpageqlock" else f"uvm_cpu[{index}]"
+    locks = REGISTRY[design].LOCKS
+    return locks[0].name if locks[0].kind == "shared" else f"{locks[0].name}[{index}]"
 
 
 @contextmanager
