@@ -24,7 +24,9 @@ def cpu(index: int, **counted: int) -> CpuStats:
 
 
 def lock(name: str, caller: str, acquired: int, contended: int, wait_ns: int, longest_ns: int) -> LockStat:
-    return LockStat(name, caller, acquired, contended, wait_ns, longest_ns, 5_555, 555, 55, (0,) * WAIT_BUCKETS)
+    kind = {"uvm_fpageqlock": "shared", "uvm_cpu": "cpu"}.get(name.partition("[")[0], "other")
+    hist = (0,) * WAIT_BUCKETS
+    return LockStat(name, caller, acquired, contended, wait_ns, longest_ns, 5_555, 555, 55, hist, kind=kind)
 
 
 def exp(**counted: int) -> UvmExpSnapshot:

@@ -12,6 +12,7 @@ methods of the raw lock, and costs what the raw lock costs.
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final, cast
 
@@ -142,7 +143,7 @@ class Mutex:
             return ()
         with self._registry:
             records = [*self._retired, *(handle.snapshot() for handle in self._counting.values())]
-        return summed(records, by_caller=by_caller)
+        return tuple(replace(one, kind=self.rank.kind) for one in summed(records, by_caller=by_caller))
 
 
 class Condvar:
