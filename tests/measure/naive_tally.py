@@ -46,6 +46,7 @@ class Rig:
     def __init__(self, param: Param) -> None:
         machine = VirtualMachine(ncpus=param.ncpus, lockstat=True, lockholds=True)
         self.param = param
+        assert machine.lockholds is not None
         self.counts = Counts(machine.lockholds)
         self.uvm: Uvm = counted_boot(machine, param, self.counts)
         self.held: list[VmPage] = []

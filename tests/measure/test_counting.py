@@ -27,6 +27,7 @@ def counted(design: str = "percpu", kind: type[Counts] = Counts, **tunables: Any
     """Boot a counted system of 2 CPUs, 64 pages and one colour, if nothing else is said."""
     param = Param.of({"npages": 64, "ncpus": 2, "ncolors": 1, "design": design} | tunables)
     machine = VirtualMachine(ncpus=param.ncpus, lockholds=True)
+    assert machine.lockholds is not None
     counts = kind(machine.lockholds)
     return counted_boot(machine, param, counts), counts
 
@@ -290,8 +291,8 @@ class Checked(Counts):
 
     def operated(self) -> None:
         """Walk every cache."""
-        assert self.parked == sum(cpu.cached() for cpu in self.cpus)
         super().operated()
+        assert self.parked == sum(cpu.cached() for cpu in self.cpus)
 
 
 @pytest.mark.parametrize("load", [handoff, forkexit], ids=lambda made: str(made.__name__))

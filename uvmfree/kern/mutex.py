@@ -78,7 +78,7 @@ class Mutex:
             counting = new(raw, self.name, caller, self._clock_ns, self.freed_ns_of(raw))
             handle = LockHandle(counting.acquire, counting.try_acquire, counting.release, self)
         if self._holds is not None:
-            handle = self._holds.handle(self.rank, caller, lambda: self._guarded, handle)
+            handle = self._holds.handle(self.rank, self.index, caller, lambda: self._guarded, handle)
         if self._watch is not None and self._watched is not None:
             wait = handle.acquire if counting is None else counting.wait
             watching = WatchingHandle(self._watched, self._watch, handle, wait, caller)

@@ -227,7 +227,8 @@ def run(
 
 def _ranged_pages(uvm: Uvm) -> int:
     """Return how many pages pglistalloc handed out: pages that are in use, or were freed, and no CPU allocated."""
-    in_use = uvm.param.npages - uvm.uvmexp.free - sum(uvm.cached_pages())
+    design = uvm.design
+    in_use = uvm.param.npages - sum(design.stock()) - sum(uvm.cached_pages()) - design.parked()
     return in_use - sum(cpu.allocs - cpu.frees for cpu in uvm.cpu_stats())
 
 
