@@ -13,13 +13,14 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 from unittest import mock
 
+from uvmfree.uvm.designs.percpu_bounded import BoundedCpu
+from uvmfree.uvm.designs.percpu_rest import PercpuAtRest
+
 from uvmfree.kern.mutex import Condvar
 from uvmfree.kern.xcall import Xcall
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.designs.fpageqlock import FpageqlockCpu
 from uvmfree.uvm.designs.percpu import Percpu
-from uvmfree.uvm.designs.percpu_bounded import BoundedCpu
-from uvmfree.uvm.designs.percpu_rest import PercpuAtRest
 from uvmfree.uvm.hotplug import Hotplug
 from uvmfree.uvm.idlezero import IdleZero
 from uvmfree.uvm.pageout import Pageout
