@@ -78,6 +78,16 @@ def test_pages_that_a_miss_brought_along_are_parked() -> None:
     assert figures(uvm, counts).parked_pages_max == 7
 
 
+def test_what_is_taken_from_a_cache_is_seen_whatever_takes_it() -> None:
+    """Under the CPU's guard, and by no call of that CPU."""
+    uvm, counts = counted()
+    give(uvm, 1, take(uvm, 0, 6))
+    with uvm.design.stopped("uvm_pglistalloc"):
+        uvm.design.gather((1,))
+    take(uvm, 0, 1)
+    assert counts.end(uvm).parked == (*[0] * 6, *range(1, 7), 0)
+
+
 def test_where_every_free_page_can_be_had_by_every_cpu_none_is_parked() -> None:
     uvm, counts = counted("fpageqlock")
     give(uvm, 1, take(uvm, 0, 20))
@@ -295,6 +305,7 @@ class Checked(Counts):
         assert self.parked == sum(cpu.cached() for cpu in self.cpus)
 
 
+@pytest.mark.parametrize("design", ["percpu", "tests.conformance.linux_like:LinuxLike"])
 @pytest.mark.parametrize("load", [handoff, forkexit], ids=lambda made: str(made.__name__))
 @pytest.mark.parametrize(
     "tunables",
@@ -305,10 +316,12 @@ class Checked(Counts):
     ],
     ids=["bounded", "redistributed", "zeroed"],
 )
-def test_parked_pages_are_exact_while_cpus_are_in_the_midst_of_calls(load: Any, tunables: dict[str, Any]) -> None:
+def test_parked_pages_are_exact_while_cpus_are_in_the_midst_of_calls(
+    load: Any, tunables: dict[str, Any], design: str
+) -> None:
     """In virtual time a strand may stop wherever it takes a shared step, with pages in hand, and others go on."""
     workload: Workload = load(4, 200)
-    uvm, counts = counted(kind=Checked, npages=4096, ncpus=4, ncolors=2, **tunables)
+    uvm, counts = counted(design, Checked, npages=4096, ncpus=4, ncolors=2, **tunables)
     made = workload.load(uvm)
     with uvm:
         drive(uvm, made.bodies[:4], seconds=0.01)

@@ -140,6 +140,15 @@ def test_a_design_with_one_lock_has_its_waits_alone() -> None:
     assert differing(figures(one), changed) == {}
 
 
+def test_locks_are_known_by_their_kind_and_not_by_their_names() -> None:
+    """A design has shared locks of its own; what stands for interrupts that are off is no lock."""
+    names = {"uvm_fpageqlock": "bucket[3]", "uvm_cpu[0]": "pcp[0]", "uvm_cpu[1]": "pcp[1]"}
+    other = replace(RUN, locks=tuple(replace(each, name=names.get(each.name, each.name)) for each in LOCKS))
+    assert differing(figures(other), EXPECTED) == {}
+    off = replace(RUN, locks=(*LOCKS, replace(LOCKS[-1], name="splvm[0]", kind="off")))
+    assert differing(figures(off), EXPECTED) == {}
+
+
 def test_what_is_missing_does_not_make_rates_better() -> None:
     """A design that did half of the work has the same divisor."""
     half = replace(RUN, ranged_pages=0, cpus=(replace(RUN.cpus[0], frees=0), *RUN.cpus[1:]))
