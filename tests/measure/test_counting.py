@@ -299,10 +299,14 @@ def test_a_run_in_which_nothing_happens_has_figures() -> None:
 class Checked(Counts):
     """Counts whose parked pages are compared with all caches, after every single operation."""
 
+    checked = most = 0
+
     def operated(self) -> None:
         """Walk every cache."""
         super().operated()
         assert self.parked == sum(cpu.cached() for cpu in self.cpus)
+        self.checked += 1
+        self.most = max(self.most, self.parked)
 
 
 @pytest.mark.parametrize("design", ["percpu", "tests.conformance.linux_like:LinuxLike"])
@@ -324,11 +328,11 @@ def test_parked_pages_are_exact_while_cpus_are_in_the_midst_of_calls(
     uvm, counts = counted(design, Checked, npages=4096, ncpus=4, ncolors=2, **tunables)
     made = workload.load(uvm)
     with uvm:
-        drive(uvm, made.bodies[:4], seconds=0.01)
-        tally = counts.end(uvm)
+        drive(uvm, made.bodies, seconds=0.0022)
         uvm.audit()
-    assert tally.operations > 2000
-    assert tally.parked_pages_max > 0
+    assert isinstance(counts, Checked)
+    assert counts.checked > 1000
+    assert counts.most > 0
 
 
 def test_parked_pages_are_exact_while_an_idle_cpu_fills_pages_with_zeros() -> None:
@@ -337,7 +341,7 @@ def test_parked_pages_are_exact_while_an_idle_cpu_fills_pages_with_zeros() -> No
     give(uvm, 0, take(uvm, 0, 400))
 
     def work(cpu: Cpu, lane: Lane) -> None:
-        for _ in range(4000):
+        for _ in range(1500):
             uvm.machine.charge(700)
             pg = cpu.pagealloc()
             if pg is not None:
@@ -346,8 +350,9 @@ def test_parked_pages_are_exact_while_an_idle_cpu_fills_pages_with_zeros() -> No
     with uvm:
         drive(uvm, [lambda cpu, lane: None, work])
         zeroed = uvm.cpu_stats()[0].zeroed
-        assert zeroed > 50
-        assert counts.end(uvm).operations == 800 + 8000
+        assert zeroed > 20
+    assert isinstance(counts, Checked)
+    assert counts.checked == 800 + 3000
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)

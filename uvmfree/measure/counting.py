@@ -213,11 +213,15 @@ def _blocks(uvm: Uvm) -> tuple[int, int]:
 
 
 def _stranded(uvm: Uvm) -> tuple[int, ...]:
-    """Look how many pages some CPU cannot reach, some seconds later."""
-    stranded, slept_s = [], 0
-    for after_s in STRANDED_AFTER_S:
+    """Look how many pages some CPU cannot reach, some seconds later.
+
+    => No CPU is played: what is empty stays empty, and need not be waited for.
+    """
+    stranded, slept_s = [0] * len(STRANDED_AFTER_S), 0
+    for at, after_s in enumerate(STRANDED_AFTER_S):
+        if not any(uvm.cached_pages()):
+            break
         uvm.machine.sleep(after_s - slept_s)
-        slept_s = after_s
-        cached = uvm.cached_pages()
-        stranded.append(sum(cached) - min(cached))
+        slept_s, cached = after_s, uvm.cached_pages()
+        stranded[at] = sum(cached) - min(cached)
     return tuple(stranded)
