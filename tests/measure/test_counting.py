@@ -257,7 +257,7 @@ def test_what_is_stranded_is_looked_at_some_seconds_later() -> None:
     assert tally.stranded_pages == (20, 0, 0)
 
 
-@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.parametrize("design", ["fpageqlock", "percpu"])
 def test_what_is_refused_is_not_counted_and_changes_no_count(design: str) -> None:
     uvm, counts = counted(design)
     other, _ = counted(design)
@@ -276,7 +276,7 @@ def test_what_is_refused_is_not_counted_and_changes_no_count(design: str) -> Non
     assert (tally.operations, tally.reuse_pages) == (5, ((0, 2),))
 
 
-@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.parametrize("design", ["fpageqlock", "percpu"])
 def test_a_cpu_that_another_strand_takes_over_is_counted_on(design: str) -> None:
     uvm, counts = counted(design)
     with uvm:
@@ -309,7 +309,9 @@ class Checked(Counts):
         self.most = max(self.most, self.parked)
 
 
-@pytest.mark.parametrize("design", ["percpu", "tests.conformance.linux_like:LinuxLike"])
+@pytest.mark.parametrize(
+    "design", [*sorted(uvmfree.DESIGNS.keys() - {"fpageqlock"}), "tests.conformance.linux_like:LinuxLike"]
+)
 @pytest.mark.parametrize("load", [handoff, forkexit], ids=lambda made: str(made.__name__))
 @pytest.mark.parametrize(
     "tunables",

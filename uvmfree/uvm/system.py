@@ -65,11 +65,11 @@ class Uvm(Counted):
             self._counters,
             tune(param.npages, param.ncpus, param.pagesize),
             lambda: self._design.cpus,
-            lambda: self._design.free(),
             self._daemon_stats,
             npages=param.npages,
             ncolors=param.ncolors,
             pagesize=param.pagesize,
+            free=lambda: self._design.free(),
         )
         self.pageout = Pageout(
             machine,

@@ -141,16 +141,17 @@ class UvmExp:
         counters: CounterPage,
         marks: Watermarks,
         cpus: Callable[[], Iterable[CountsForItself]],
-        free: Callable[[], int],
         daemon: Callable[[], DaemonStats],
         *,
         npages: int,
         ncolors: int,
         pagesize: int,
+        free: Callable[[], int] | None = None,
     ) -> None:
+        """Make them; `free` tells what counts as free in a design that keeps no counter of it."""
         self._counters = counters
         self._cpus = cpus
-        self._free = free
+        self._free = free or (lambda: counters.load("free"))
         self._daemon = daemon
         self.marks = marks
         self.npages = npages
