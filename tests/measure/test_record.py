@@ -22,7 +22,6 @@ from uvmfree.measure.run import figures
 from uvmfree.measure.stress_run import StressRun
 from uvmfree.measure.tally import TallyFigures
 from uvmfree.param import Param
-from uvmfree.uvm.designs import REGISTRY
 from uvmfree.workload.trace import read_trace
 
 OLD = Path(__file__).parent / "record-version-1.json"
@@ -34,7 +33,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Record:
     events = [line("alloc", hex(100 + page), cpu=page % 2, us=page) for page in range(60)]
     trace.write_text("".join([*events, *(line("free", hex(100 + page), cpu=1, us=400 + page) for page in range(60))]))
     workload = workloads.from_trace(read_trace(str(trace)))
-    record = new_record(workload, Param(npages=1024, ncpus=workload.ncpus), tuple(REGISTRY), ("uvmfree", "bench"))
+    param, designs = Param(npages=1024, ncpus=workload.ncpus), ("fpageqlock", "percpu")
+    record = new_record(workload, param, designs, ("uvmfree", "bench"))
     for _ in measure(record, workload, 2, lambda what: None):
         pass
     return record
