@@ -173,6 +173,7 @@ class Uvm(Counted):
                         f"{', '.join(left)}: not released by who took it; the system is closed all the same"
                     )
         finally:
+            self.uvmexp.freeze()
             self._design.stop(self._check_open)
             self._counters.close()
             for cpu in self._design.cpus:

@@ -198,6 +198,11 @@ class UvmExp:
         """Those of them on a ZEROS queue (R3), read without a lock."""
         return self._counters.load("zeropages")
 
+    def freeze(self) -> None:
+        """Say from now on what counts as free at this moment; for the end of a system."""
+        free = self.free
+        self._free = lambda: free
+
     def daemon_stats(self) -> DaemonStats:
         """Return what the pagedaemon and those who wait for it have counted, without a lock."""
         return self._daemon()
