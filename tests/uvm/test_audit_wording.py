@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-import uvmfree
 from tests.uvm.test_audit import BOTH, Sick, free_too_high, lost, lost_from_the_global_list, zeropages_too_high
 from uvmfree.uvm.audit import findings
 from uvmfree.uvm.page import UNKNOWN, ZEROS

@@ -59,7 +59,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         raise RecordError(f"{where}: must be a list, is {shown(value)}")
     if origin is tuple and Ellipsis not in args:  # of a fixed length
         if len(value) != len(args):
-            raise RecordError(f"{where}: must be a list of {len(args)}, is {shown(value)}")
+            raise RecordError(f"{where}: must have {len(args)} entries, has {len(value)}")
         return tuple(
             _decode(each, item, f"{where}[{at}]") for at, (each, item) in enumerate(zip(args, value, strict=True))
         )
