@@ -27,7 +27,7 @@ from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page
 from bench.grid.point import CurveCell, banded, curves, markdown, measure
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main, write_json
-from uvmfree.uvm.designs import REGISTRY
+from uvmfree.uvm.designs import REGISTRY, find
 from uvmfree.workload.trace import bundled_trace
 
 COUNTS: Final = {
@@ -82,6 +82,8 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     """Measure what was asked for, and write it."""
     keep = args.curve or args.write
     designs = args.design or (["fpageqlock"] if smoke else list(REGISTRY))
+    for design in designs:
+        find(design)
     files, missing = found_traces([SHIPPED, *args.traces], tuple(COUNTS))
     cells = grid(designs, files, full=args.full, with_band=args.band) if keep else small(designs)
     cells = [cell for cell in cells if args.only in str(cell)][: 1 if smoke else None]
@@ -122,7 +124,7 @@ def _command(args: argparse.Namespace) -> str:
 
 def _ordered(cells: Sequence[CurveCell]) -> list[CurveCell]:
     """Return cells as the page has them: traces, policies, designs and CPU counts in order."""
-    designs = list(REGISTRY)
+    designs = list(dict.fromkeys([*REGISTRY, *(cell.design for cell in cells)]))
     traces = [*COUNTS]
 
     def place(cell: CurveCell) -> tuple[int, int, int, int]:
@@ -137,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(add_help=False)
     for flag in ("--curve", "--write", "--full", "--band"):
         made.add_argument(flag, action="store_true")
-    made.add_argument("--design", action="append", choices=list(REGISTRY))
+    made.add_argument("--design", action="append", metavar="NAME")
     made.add_argument("--only", default="")
     made.add_argument("--traces", action="append", type=Path, default=[])
     made.add_argument("--results", type=Path, default=RESULTS)

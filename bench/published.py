@@ -185,6 +185,9 @@ def _chunks(found: Full, folders: Sequence[Path]) -> list[Record]:
 THINKS_NS: Final = (5_000, 20_000, 80_000)
 """Time outside between two operations: 200,000 to 12,000 page operations a second and CPU; cc-j4 has 82,000."""
 
+LARGE: Final = {"socket_cores": 80, "complex_cores": 80}
+"""Two sockets with places for 320 CPUs."""
+
 HOLDS_NS: Final = (20, 80, 320)
 """A page under the lock: its struct in a cache, in another's, in memory."""
 
@@ -247,7 +250,8 @@ def _chunks_on_many(found: Full) -> None:
         return
     for ncpus in (36, 316):
         for hold_ns in HOLDS_NS:
-            how: Full = {"pages": 2048, "costs": "xeon-2s", "think_ns": 1000, "changed": {"page_moved": hold_ns}}
+            changed = {"page_moved": hold_ns, **LARGE}
+            how: Full = {"pages": 2048, "costs": "xeon-2s", "think_ns": 1000, "changed": changed}
             chunked, whole = (bulk("linux_pcp", ncpus, **how, **tunables) for tunables in (CHUNKED_FREES, UNCHUNKED))
             change = 100 * (sum((chunked.alloc_ns, chunked.free_ns)) / sum((whole.alloc_ns, whole.free_ns)) - 1)
             print(f"  {ncpus} CPUs, {hold_ns} ns a page: {change:+.1f} % of the time in the allocator")
