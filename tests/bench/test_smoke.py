@@ -70,7 +70,7 @@ IDS = {
         *["q13-ms"] * 6,
     ],
 }
-SLOW_WITHOUT_GREENLETS = {"predict.py", "linux.py", "published.py"}
+SLOW_WITHOUT_GREENLETS = {"curve.py", "designs.py", "linux.py", "predict.py", "published.py"}
 # Judged in a smoke run, too: no timing.
 COUNTS = {"local-hit-shared-locks", "local-hit-atomics", "pressure-false-oom", "seeds-failures"}
 PARALLEL = {"scaling-2cpu", "percpu-over-fpageqlock-2cpu", "counter-over-lock-2cpu"}
