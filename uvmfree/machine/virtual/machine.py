@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from uvmfree.errors import HangError, ParamError
@@ -41,7 +42,7 @@ TICK_NS: Final = 100_000
 """How often who waits for tasks first asks whether to stop, in virtual time: a hundred steps of each CPU."""
 TICK_NS_MAX: Final = 100_000_000
 TICK_HOST_S: Final = 0.05
-"""How often it shall ask by the host's clock. Ticks become longer or shorter for that; no other strand sees them."""
+"""How often it shall ask by the host's clock. Ticks become longer or shorter for that: Scheduler.stand_by()."""
 
 FIRST_LOOK_S: Final = 1e-6
 """How long after it was found held it is first looked whether a lock has come free; each time after twice as long."""
@@ -172,7 +173,7 @@ class VirtualMachine:
             except BaseException as error:  # noqa: BLE001  # kept for whoever joins; nothing is swallowed
                 strand.error = error
                 if isinstance(error, KeyboardInterrupt):
-                    scheduler.interrupted = True
+                    scheduler.interrupt()
             if len(scheduler.strands) == 2:
                 _UNFINISHED.discard(scheduler)
             return scheduler.end(strand)
@@ -183,20 +184,14 @@ class VirtualMachine:
 
     def join(self, strand: Strand, timeout_s: float) -> bool:
         """Wait for the end of a strand, at most so many virtual seconds; whether it has ended."""
-        if not strand.over:
-            me = self.scheduler.current
-            strand.joiners.append(me)
-            try:
-                self.scheduler.park(f"the end of {strand.name}", self.scheduler.now + round(timeout_s * NS))
-            finally:
-                strand.joiners.remove(me)
-        return strand.over
+        scheduler = self.scheduler
+        return self._joined(strand, lambda awaits: scheduler.park(awaits, scheduler.now + round(timeout_s * NS)))
 
     def wait_for(self, tasks: Sequence[Task], stop: Callable[[], bool]) -> bool:
         """Wait until all these strands have ended, and ask now and then, by the host's clock, whether to stop."""
         tick_ns, asked_s = TICK_NS, time.monotonic()
-        for task in tasks:
-            while not task.join(tick_ns / NS):
+        for strand in cast("Sequence[Strand]", tasks):
+            while not self._joined(strand, partial(self.scheduler.stand_by, ns=tick_ns)):
                 now_s = time.monotonic()
                 tick_ns = (
                     min(2 * tick_ns, TICK_NS_MAX) if now_s - asked_s < TICK_HOST_S else max(tick_ns // 2, TICK_NS)
@@ -205,6 +200,16 @@ class VirtualMachine:
                 if stop():
                     return False
         return True
+
+    def _joined(self, strand: Strand, wait: Callable[[str], bool]) -> bool:
+        if not strand.over:
+            me = self.scheduler.current
+            strand.joiners.append(me)
+            try:
+                wait(f"the end of {strand.name}")
+            finally:
+                strand.joiners.remove(me)
+        return strand.over
 
     def clock_ns(self) -> int:
         """Return the clock of the running strand."""
