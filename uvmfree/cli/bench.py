@@ -173,7 +173,7 @@ def _print_curve() -> None:
     for line in lines(curve):
         click.echo(line)
     if curve.interrupted:
-        sys.exit(asked.status)
+        sys.exit(asked.status if asked() else BROKEN)
 
 
 def _counted_locks(result: Record) -> dict[str, tuple[list[LockStat], float]]:

@@ -13,8 +13,9 @@ import click
 from uvmfree.cli.costs import changed_figures
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.running import first_signal_asks, progress
+from uvmfree.cli.status import BROKEN
 from uvmfree.cli.virtual import strands
-from uvmfree.errors import ArgumentError
+from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
@@ -120,26 +121,44 @@ def scale(
         for line in lines(curve):
             click.echo(line)
     if curve.interrupted:
-        click.echo(f"uvmfree: interrupted after {len(curve.points)} of {plural(len(cases), 'point')}", err=True)
-        sys.exit(asked.status)
+        if asked():
+            click.echo(f"uvmfree: interrupted after {len(curve.points)} of {plural(len(cases), 'point')}", err=True)
+        sys.exit(asked.status if asked() else BROKEN)
 
 
 def measured_curve(cases: list[Case], stop: Callable[[], bool], scheduler: str | None = None) -> Curve:
-    """Measure cases, in a process for each processor or by the workers of a scheduler, and show how far it is."""
+    """Measure cases, in a process for each processor or by the workers of a scheduler, and show how far it is.
+
+    => Where a process is lost, two lines on stderr say so and what is missing; the rest is kept.
+    """
     from uvmfree.measure.curve import Curve, fill
     from uvmfree.measure.executors import local, scheduled
     from uvmfree.measure.host import host
 
     curve = Curve(host(), ("uvmfree", *sys.argv[1:]))
-    with contextlib.ExitStack() as held:
-        processes = min(len(cases), len(os.sched_getaffinity(0)))
-        executor, at_once = held.enter_context(local(processes) if scheduler is None else scheduled(scheduler))
-        tick, step = held.enter_context(progress(len(cases), time_left=True))
-        for point in fill(curve, cases, executor, at_once, stop):
-            step()
-            tick(f"{point.case.label}, {plural(point.case.ncpus, 'CPU')} in virtual time")
+    try:
+        with contextlib.ExitStack() as held:
+            processes = min(len(cases), len(os.sched_getaffinity(0)))
+            executor, at_once = held.enter_context(local(processes) if scheduler is None else scheduled(scheduler))
+            tick, step = held.enter_context(progress(len(cases), time_left=True))
+            for point in fill(curve, cases, executor, at_once, stop):
+                step()
+                tick(f"{point.case.label}, {plural(point.case.ncpus, 'CPU')} in virtual time")
+    except WorkerLostError as error:
+        curve.interrupted = True
+        if not stop():  # a signal to all processes ends those that measure, too
+            click.echo(f"uvmfree: {error}\nuvmfree: not measured: {_missing(cases, curve)}", err=True)
     curve.points.sort(key=lambda point: cases.index(point.case))
     return curve
+
+
+def _missing(cases: list[Case], curve: Curve) -> str:
+    measured = [point.case for point in curve.points]
+    counts: dict[str, dict[int, None]] = {}
+    for case in cases:
+        if case not in measured:
+            counts.setdefault(case.label, {})[case.ncpus] = None
+    return "; ".join(f"{label} on {', '.join(map(str, found))} CPUs" for label, found in counts.items())
 
 
 def first_curve(stop: Callable[[], bool]) -> Curve:

@@ -96,9 +96,9 @@ def sweep(
                     for cell in run_sweep(done, executor, save, asked, at_once):
                         step()
                         tick(str(cell))
-            except WorkerLostError:
+            except WorkerLostError as error:
                 if not asked():  # a signal to all processes ends the one that measures, too
-                    raise
+                    raise WorkerLostError(f"{error}; the same command goes on") from None
         interrupted = asked() and bool(done.left())
     _print(done, grid)
     if interrupted:
