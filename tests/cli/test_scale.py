@@ -190,7 +190,7 @@ def test_what_came_before_a_process_was_killed_is_kept(tmp_path: Path) -> None:
     out, err = running.communicate(timeout=BOUND_S)
     assert running.returncode == 1
     lost, missing = without_notice(err).splitlines()
-    assert lost == "uvmfree: a process that measured was killed, perhaps for want of memory"
+    assert lost == "uvmfree: the process that measured was killed, perhaps for want of memory"
     assert missing.startswith("uvmfree: not measured: fpageqlock on 1")
     document: dict[str, Any] = json.loads(file.read_text())
     assert document["interrupted"] is True

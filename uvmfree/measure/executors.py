@@ -55,7 +55,7 @@ def local(processes: int = 1) -> Iterator[tuple[Executor, int]]:
     try:
         yield executor, processes
     except BrokenExecutor:
-        raise WorkerLostError("a process that measured was killed, perhaps for want of memory") from None
+        raise WorkerLostError("the process that measured was killed, perhaps for want of memory") from None
     finally:
         stop.set()
         executor.shutdown(wait=True, cancel_futures=True)
