@@ -110,6 +110,12 @@ class Costs:
 
     count = ns
 
+    @property
+    def changed(self) -> dict[str, float]:
+        """The figures that are not those of the set, by name."""
+        own = SETS[self.name]
+        return {name: one.value for name, one in self.figures.items() if one.value != own[name].value}
+
     def with_figures(self, figures: Mapping[str, object], source: str) -> Costs:
         """Return a table in which these figures replace others; ParamError names what is wrong with one.
 

@@ -267,7 +267,7 @@ class Scheduler:
             strand.aside, strand.ticket = True, 0
             return False
         # It has the CPU, though it may have to wait for the end of what that has done already.
-        strand.below, place.top = place.top, strand
+        strand.below, place.top, strand.fresh = place.top, strand, False
         return True
 
     def _main_between(self, entry: Entry) -> Strand:
