@@ -84,6 +84,9 @@ class Machine(Protocol):
     def ram(self, nbytes: int) -> Ram:
         """Make RAM."""
 
+    def disk(self, transfer: Callable[..., T]) -> Callable[..., T]:
+        """Return a transfer to or from a disk, of the form of `os.pread` or `os.pwrite`, that takes its time here."""
+
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return `cls`, or a subclass whose objects are a cache line each that follows who stores to `field`."""
 

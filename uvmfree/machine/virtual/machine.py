@@ -24,7 +24,7 @@ from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.face import Stack, Task
 from uvmfree.machine.virtual.checked import Journal
-from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
+from uvmfree.machine.virtual.events import NS, VirtualDisk, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.fifo import Fifo
 from uvmfree.machine.virtual.jitter import Jitter
 from uvmfree.machine.virtual.lines import Lines, Touched, VirtualRam, VirtualWords
@@ -108,6 +108,7 @@ class VirtualMachine:
         self._prices = Prices(self.scheduler, self.costs, self._jitter, self._lines)
         self.journal = Journal(self.scheduler) if check else None
         self._wakeup_ns = self.costs.ns("wakeup")
+        self._disk = VirtualDisk(self.scheduler, self.costs.ns("disk_latency"), self.costs.ns("disk_page"))
         self.lockstat, self.lockdebug = lockstat, lockdebug
         self.lockwatch = LockWatch(self.raw_lock, self.me) if lockwatch else None
         self.locktrace = LockTrace(self.raw_lock, lambda: self.scheduler.current.name) if locktrace else None
@@ -146,6 +147,10 @@ class VirtualMachine:
     def ram(self, nbytes: int) -> VirtualRam:
         """Map memory; storing a page takes `zero_page`."""
         return VirtualRam(nbytes, self.scheduler, self.costs.ns("zero_page"))
+
+    def disk(self, transfer: Callable[..., T]) -> Callable[..., T]:
+        """Return a transfer that takes `disk_latency`, and `disk_page` for each page, one after the other."""
+        return self._disk.timed(transfer)
 
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return a subclass whose objects are a cache line each, fetched by who stores to `field`."""
