@@ -16,7 +16,7 @@ from uvmfree.cli.output import write_json
 from uvmfree.cli.running import first_signal_asks, progress, reading, unpacked_option
 from uvmfree.cli.status import BROKEN
 from uvmfree.cli.terminal import say, say_labelled, width
-from uvmfree.cli.virtual import VirtualOptions, strands, virtual_options
+from uvmfree.cli.virtual import VirtualOptions, bench_options, strands
 from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
 
@@ -73,7 +73,7 @@ _GIVEN = {
 @click.option("--refill", type=int, metavar="N", help="Pages that a miss of percpu takes. Default: 1.")
 @click.option("--vmstat", is_flag=True, help="Print the counters of each design's last run as `vmstat -s` does.")
 @click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
-@virtual_options
+@bench_options
 @export_options()
 @lockstat_options
 def bench(

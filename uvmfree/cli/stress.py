@@ -14,7 +14,7 @@ import click
 from uvmfree.cli.bench import check_designs
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_on_request
-from uvmfree.cli.machine import machine_of, machine_options
+from uvmfree.cli.machine import machine_of, virtual_options
 from uvmfree.cli.output import write_json
 from uvmfree.cli.running import Asked, first_signal_asks
 from uvmfree.cli.status import BROKEN
@@ -61,7 +61,7 @@ THREADS_PAGES, VIRTUAL_PAGES = 2048, 1024
 @click.option("--vmstat", is_flag=True, help="Print each design's counters as `vmstat -s` does.")
 @click.option("--seeds", metavar="FROM-TO", help="Virtual: one run for each of these seeds, the designs in turn.")
 @click.option("--scheduler", metavar="ADDRESS", help="With --seeds: let the workers of this dask scheduler run them.")
-@machine_options
+@virtual_options("costs", "cost", "lock", "busy")
 @export_options(pyperf=False)
 @lockstat_on_request
 def stress(
