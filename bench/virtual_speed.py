@@ -153,8 +153,8 @@ def whole_runs(smoke: bool) -> list[Record]:
     judged = not smoke and VirtualMachine().strands == "greenlet"
     scale = ("-m", "uvmfree", "scale", "--design", "percpu", *(() if smoke else ("--design", "fpageqlock")))
     curve = spent("9 points", (*scale, "--cpus", "2") if smoke else scale)
-    counts = "2" if smoke else "2,4,8,16,32,64"
-    trace = spent("copies to 64 CPUs", (*scale, "--workload", "trace", "--cpus", counts))
+    copies_64 = (*scale, "--workload", "trace", "--cpus", "2,4,8,16,32,64")
+    trace = curve if smoke else spent("copies to 64 CPUs", copies_64)
     copies, loops = (1, 0.02) if smoke else (112, 1)
     program = f"from bench.virtual_speed import play_copies; play_copies({copies}, {loops})"
     largest = spent(f"{copies} copies", ("-c", program))
