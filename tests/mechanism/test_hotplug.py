@@ -189,10 +189,11 @@ def test_an_object_of_a_cpu_that_went_refuses_though_the_cpu_is_back(uvm: uvmfre
     """
     old = uvm.cpus[2]
     uvm.detach(2)
-    loaded = (old._acquire, old._acquire_free, old._try_idle)
-    uvm.attach(2)
-    for acquire in loaded:
-        with pytest.raises(uvmfree.BindError, match="CPU 2 is detached"):
-            acquire()
+    for back in (False, True):
+        if back:
+            uvm.attach(2)
+        for way in ("_acquire", "_acquire_free", "_try_idle"):
+            with pytest.raises(uvmfree.BindError, match="CPU 2 is detached"):
+                getattr(old, way)
     assert uvm.cpus[2].pagealloc() is not None
     uvm.audit()

@@ -140,16 +140,16 @@ class PercpuCpu(Cpu):
             if unknown and not (zero and self._zeros[start]):
                 # The short way, taken by nearly every local hit: a page of the start colour from the first queue
                 # to try, or from the second if the first is empty there. _search() would come to the same.
-                want = None
                 pg = unknown.pop()
                 pg.on = None
                 self.nextcolor = (start + 1) & self._colormask
                 self.cpuhit += 1
-                if zero:
-                    self.zeromiss += 1
-                    pg.flags = FRESH_ZERO
-                else:
+                if not zero:
                     pg.flags = FRESH
+                    return pg
+                self.zeromiss += 1
+                pg.flags = FRESH_ZERO
+                want = None
             else:
                 want = self._want(zero, use_reserve, strat, free_list)
                 found, asked = self._search(want, start)
@@ -157,12 +157,12 @@ class PercpuCpu(Cpu):
             self._release()
         if want is not None:
             return self._finish(want, found, asked, None)
-        if zero:
-            self._pagezero(pg)
+        self._pagezero(pg)
         return pg
 
     def pagefree(self, pg: VmPage) -> None:
         """Free one page to this CPU's cache (P5)."""
+        full = False
         self._acquire_free()
         try:
             if pg.on is not None or pg.system is not self._system:
@@ -171,14 +171,15 @@ class PercpuCpu(Cpu):
             pg.on = unknown
             unknown.append(pg)
             self.frees = frees = self.frees + 1
-            over = frees > self._spill_at
+            if frees > self._spill_at:
+                full = self._room() < 0
         except AttributeError:
             if isinstance(pg, VmPage):
                 raise
             raise self._refuse_free(pg) from None
         finally:
             self._release_free()
-        if over and self._room() < 0:
+        if full:
             self._spill()
 
     def _put(self, pg: VmPage, queue: int) -> None:
@@ -192,9 +193,10 @@ class PercpuCpu(Cpu):
         mask = self._colormask
         turns = [((start + step) & mask, 1) for step in range(mask + 1)] if self._by_color else []
         turns.append((start, mask + 1))  # by colour too: a page that moved between two looks is found in one hold
+        first_queue, second_queue = want.queues
         for free_list in want.freelists:
             for first, span in turns:
-                try1, try2 = (self.grid[queue][free_list] for queue in want.queues)
+                try1, try2 = self.grid[first_queue][free_list], self.grid[second_queue][free_list]
                 for step in range(first, first + span):
                     pages = try1[step & mask] or try2[step & mask]
                     if pages:
@@ -219,32 +221,34 @@ class PercpuCpu(Cpu):
         self._fpageqlock.acquire()
         try:
             stock = self._store
-            if not self.may_take(stock.free, want):
+            free = stock.free
+            if not self.may_take(free, want):
                 return None
             found = stock.pop(free_list, start, want.queues, span)
             if found is None:
                 return None
-            taken[found[1]] = 1
-            above = stock.free - self._state.uvmexp.reserve_kernel
-            wanted = min(refill - 1, above)
-            for queue in want.queues:
+            pg, queue = found
+            taken[queue] = 1
+            wanted = min(refill, free - self._state.uvmexp.reserve_kernel) - 1
+            for other in want.queues:
                 if wanted > 0:
-                    spare.append((queue, stock.take(free_list, start + 1, wanted, queue)))
-                    got = sum(map(len, spare[-1][1]))
-                    taken[queue] += got
+                    batches = stock.take(free_list, start + 1, wanted, other)
+                    got = sum(map(len, batches))
+                    spare.append((other, batches))
+                    taken[other] += got
                     wanted -= got
         finally:
             self._fpageqlock.release()
-        for queue, batches in spare:
+        for other, batches in spare:
             for batch in batches:
-                into = self.grid[queue][free_list][batch[0].color]
-                for pg in batch:
-                    pg.on = into
+                into = self.grid[other][free_list][batch[0].color]
+                for each_pg in batch:
+                    each_pg.on = into
                 into += batch
         self.took(sum(taken), taken[ZEROS])
         if self._bound != NEVER:
             self._spill_at = 0
-        return *found, False
+        return pg, queue, False
 
     def _room(self) -> int:
         """Return how many pages more the cache may hold, by this CPU's own counters; note when to ask again."""
