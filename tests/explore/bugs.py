@@ -66,9 +66,7 @@ spill_counted_after_others_can_take = changed(
     PercpuCpu, "_spill", ("self.gave(npages,", "self.gave(sum(map(len, spilled)),")
 )
 run_taken_without_the_cpu_locks = changed(Design, "stopped", ("with _all(outer):", "if True:"))
-locks_of_cpus_in_descending_order = changed(
-    Design, "all_locks", ("*self.cpu_locks,", "*self.cpu_locks[::-1],")
-)
+locks_of_cpus_in_descending_order = changed(Design, "all_locks", ("*self.cpu_locks,", "*self.cpu_locks[::-1],"))
 global_lock_before_the_cpu_lock = changed(
     Design,
     "pagefree_global",

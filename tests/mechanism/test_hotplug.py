@@ -183,7 +183,7 @@ def test_a_thread_whose_cpu_is_detached_gives_back_what_it_has(uvm: uvmfree.Uvm)
 
 
 def test_an_object_of_a_cpu_that_went_refuses_though_the_cpu_is_back(uvm: uvmfree.Uvm) -> None:
-    """Q13: a call may load what stands for the lock while the CPU is away, and make it when the CPU is back.
+    """Q13: its ways to take the lock refuse, while the CPU is away and when it is back.
 
     Found by tests/explore: the call went on as if it had the lock, and gave back one that it did not hold.
     """
@@ -193,7 +193,8 @@ def test_an_object_of_a_cpu_that_went_refuses_though_the_cpu_is_back(uvm: uvmfre
         if back:
             uvm.attach(2)
         for way in ("_acquire", "_acquire_free", "_try_idle"):
-            with pytest.raises(uvmfree.BindError, match="CPU 2 is detached"):
+            said = "left behind by a later" if back else "CPU 2 is detached"
+            with pytest.raises(uvmfree.BindError, match=said):
                 getattr(old, way)
     assert uvm.cpus[2].pagealloc() is not None
     uvm.audit()

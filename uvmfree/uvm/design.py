@@ -17,20 +17,28 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from uvmfree.errors import ClosedError, UvmError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK, LockRank
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
-from uvmfree.uvm.cpu import Cpu, left_behind
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.freelist import GlobalFreelist, Walked
 from uvmfree.uvm.page import UNKNOWN, ZEROS, PageList, Place, Stand, VmPage
+from uvmfree.uvm.refuse import left_behind
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
 
 C = TypeVar("C", bound=Cpu)
+
+USED_FOR: Final = {
+    "timer": ("redistribute_interval_s",),
+    "pressure": ("count_cached", "remote_drain", "redistribute_min_gap_s"),
+    "retry": ("drain_retry", "redistribute_min_gap_s"),
+}
+"""The tunables of a system that decide what a cause does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class Design(Generic[C]):
     => To be declared: `name`, `summary`, the design in a line, and `cpu_class`.
     => `LOCKS`: its ranks, in the order in which they are taken; at most one of kind `cpu` or `off`.
     => `Tunables`: a frozen dataclass of its own tunables, which checks itself. `uses`: those of the system that decide
-       what it does, beside those that every system has.
+       what it does, beside those that every system has, and those that go with its CAUSES.
     => `CAUSES`: why redistribute() hands a cache back here; for any other cause it does nothing.
     => `publishes`: whether uvmexp.free and .zeropages are kept on the counter page, and follow the store.
     => `cpu_place`: where the pages on a CPU's lists count as being.
@@ -64,7 +72,8 @@ class Design(Generic[C]):
     @classmethod
     def used(cls) -> frozenset[str]:
         """Return the names of all tunables that decide what it does, beside those that every system has."""
-        return cls.uses | {field.name for field in fields(cls.Tunables)}
+        of_causes = (tunables for cause, tunables in USED_FOR.items() if cause in cls.CAUSES)
+        return cls.uses.union(*of_causes, (field.name for field in fields(cls.Tunables)))
 
     @classmethod
     def traits(cls, param: Param, tunables: Any) -> Traits:
@@ -227,12 +236,13 @@ class Design(Generic[C]):
         with _all(outer):
             with last:
                 self.state.check_open()
+                before = self.lag()  # nothing, or a count went astray: that is for the audit to find
                 yield
-                lag = self.lag()
+                pages, zeropages = (now - then for now, then in zip(self.lag(), before, strict=True))
                 if not self.cpu_locks:
-                    self.cpus[0].publish(*lag)
+                    self.cpus[0].publish(pages, zeropages)
             if self.cpu_locks:
-                self.cpus[0].publish(*lag)  # any CPU's updaters will do: all guards are held
+                self.cpus[0].publish(pages, zeropages)  # any CPU's updaters will do: all guards are held
 
     def lag(self) -> tuple[int, int]:
         """Return by how much uvmexp.free and .zeropages are behind the store; under its locks."""

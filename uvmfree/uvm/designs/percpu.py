@@ -43,11 +43,9 @@ class PercpuTunables:
     """The tunables of the proposal."""
 
     refill: int = tunable(1, "pages", "fetched by a miss; 1 is the proposal's letter, more is question Q15")
-    hoard_max: int | None = tunable(
-        None, "pages", "a cache may hold before half of them spill; None is the proposal, which has no bound (Q2)"
-    )
+    hoard_max: int | None = tunable(None, "pages", "in a cache, before half of them spill; None is as proposed (Q2)")
     search: str = tunable(
-        "local", "order", "local: all of the cache before the global list, as proposed; colour: colour by colour (Q9)"
+        "local", "order", "local: cache, then global list, as proposed; colour: in each colour (Q9)"
     )
 
     def __post_init__(self) -> None:
@@ -71,12 +69,11 @@ class PercpuCpu(Cpu):
 
     __slots__ = (
         "_bound",
-        "_by_color",
         "_fpageqlock",
         "_lists",
-        "_refill",
         "_spill_at",
         "_store",
+        "_tunables",
         "_unknown",
         "_unknown_lists",
         "_zeros",
@@ -88,23 +85,18 @@ class PercpuCpu(Cpu):
 
     def setup(self) -> None:
         """Take a handle of the global list's lock."""
-        tunables: PercpuTunables = self._design.tunables
         self._fpageqlock = self.handle(self._design.shared_locks[0], "uvm_pagealloc")
         self._store = self._design.store
-        self._refill, self._by_color = tunables.refill, tunables.search == "colour"
-        self._bound = NEVER if tunables.hoard_max is None else tunables.hoard_max
+        self._tunables: PercpuTunables = self._design.tunables
+        self._bound = self._tunables.hoard_max or NEVER
 
     def empty(self) -> None:
         """Have an empty cache."""
         self._use(grid(self._nfreelists, self._colormask + 1, Place.CACHED, self.index))
 
     def _use(self, lists: Grid) -> None:
-        self.grid = lists
-        self._lists = tuple(each(lists))
-        self._unknown_lists = lists[UNKNOWN]
-        self._unknown = lists[UNKNOWN][0]
-        self._zeros = lists[ZEROS][0]
-        self._spill_at = 0
+        self.grid, self._lists, self._spill_at = lists, tuple(each(lists)), 0
+        self._unknown_lists, self._unknown, self._zeros = lists[UNKNOWN], lists[UNKNOWN][0], lists[ZEROS][0]
 
     def lists(self) -> Iterable[PageList]:
         """Return the lists of the cache."""
@@ -114,8 +106,8 @@ class PercpuCpu(Cpu):
         """Take the cache over; empty lists are made anew, to belong to the thread that is going to use them."""
         if before.cached():
             self._use(before.grid)
-        else:
-            self.empty()
+            return
+        self.empty()
 
     def leave(self, heir: PercpuCpu) -> None:
         """Leave all pages to the global list; one that is being zeroed comes to the heir."""
@@ -189,9 +181,9 @@ class PercpuCpu(Cpu):
         into.append(pg)
 
     def _get(self, want: Want, start: int) -> Found | None:
-        """Find a page: the whole cache before the global list, or with `search="colour"` its part of the same colour."""
+        """Find a page: all of the cache before the global list, or with `search="colour"` its part of the colour."""
         mask = self._colormask
-        turns = [((start + step) & mask, 1) for step in range(mask + 1)] if self._by_color else []
+        turns = [((start + step) & mask, 1) for step in range(mask + 1)] if self._tunables.search == "colour" else []
         turns.append((start, mask + 1))  # by colour too: a page that moved between two looks is found in one hold
         first_queue, second_queue = want.queues
         for free_list in want.freelists:
@@ -215,7 +207,7 @@ class PercpuCpu(Cpu):
            only of what lies above the kernel reserve: a cache must not hoard what the reserve should keep.
         => With a bound no more than there is room for: the cache may be full of other colours.
         """
-        refill = self._refill if self._bound == NEVER else min(self._refill, 1 + max(0, self._room()))
+        refill = self._batch()
         spare: list[tuple[int, list[list[VmPage]]]] = []
         taken = [0] * NQUEUES
         self._fpageqlock.acquire()
@@ -249,6 +241,11 @@ class PercpuCpu(Cpu):
         if self._bound != NEVER:
             self._spill_at = 0
         return pg, queue, False
+
+    def _batch(self) -> int:
+        """Return how many pages a miss may take."""
+        refill = self._tunables.refill
+        return refill if self._bound == NEVER else min(refill, 1 + max(0, self._room()))
 
     def _room(self) -> int:
         """Return how many pages more the cache may hold, by this CPU's own counters; note when to ask again."""
@@ -298,9 +295,6 @@ class Percpu(Design[PercpuCpu]):
     cpu_class = PercpuCpu
     Tunables = PercpuTunables
     CAUSES = ("timer", "pressure", "explicit", "retry")
-    uses = frozenset(
-        ("drain_retry", "count_cached", "remote_drain", "redistribute_interval_s", "redistribute_min_gap_s")
-    )
 
     @classmethod
     def traits(cls, param: Param, tunables: PercpuTunables) -> Traits:
