@@ -268,7 +268,7 @@ class LinuxPcpCpu(PageSet):
         self._state.pageout.wake_waiters()
 
     def give_back(self, npages: int, zone: LockHandle, row: int = 0) -> int:
-        """Move so many of the coldest pages to the zone, those of `row` first, and say how many; with the lock held."""
+        """Move so many of the coldest pages to the zone, those of `row` first; return how many. The lock is held."""
         cold: list[VmPage] = []
         for pages in chain(self._lists[row:], self._lists[:row]):
             part = pages[: npages - len(cold)]
