@@ -1,12 +1,12 @@
 """The page sets of Linux as a model: which page goes where, and how large sets and batches are (linux_pcp).
 
-=> A set is one list for each freelist, whatever the colours; the zone's lists are by colour, as those of the proposal.
+=> A set is one list for each freelist, whatever the colours; the zone's lists are by colour, as the proposal's are.
 """
 
 from itertools import zip_longest
 
-from tests.model.model import GLOBAL, Asked, Found, Where
 from tests.model.designs import PercpuModel
+from tests.model.model import GLOBAL, Asked, Found, Where
 from uvmfree.param import Param
 
 MIXED = -1
