@@ -29,6 +29,11 @@ class XnuLikeCpu(PercpuCpu):
 
     idle_zeroing = False
 
+    def setup(self) -> None:
+        """Fetch batches."""
+        super().setup()
+        self._refill = REFILL
+
     def pagefree(self, pg: VmPage) -> None:
         """Free one page, as any design does that has no short way."""
         Cpu.pagefree(self, pg)

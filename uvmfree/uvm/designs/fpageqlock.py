@@ -166,7 +166,7 @@ class FpageqlockCpu(Cpu):
                 else:
                     pg.flags = FRESH
             else:
-                want = self._want(zero, use_reserve, strat, free_list)
+                want = self._usual[2 * zero + use_reserve]
                 found, asked = self._search(want, start)
         finally:
             self._release()

@@ -69,11 +69,12 @@ class PercpuCpu(Cpu):
 
     __slots__ = (
         "_bound",
+        "_by_color",
         "_fpageqlock",
         "_lists",
+        "_refill",
         "_spill_at",
         "_store",
-        "_tunables",
         "_unknown",
         "_unknown_lists",
         "_zeros",
@@ -87,8 +88,9 @@ class PercpuCpu(Cpu):
         """Take a handle of the global list's lock."""
         self._fpageqlock = self.handle(self._design.shared_locks[0], "uvm_pagealloc")
         self._store = self._design.store
-        self._tunables: PercpuTunables = self._design.tunables
-        self._bound = self._tunables.hoard_max or NEVER
+        tunables: PercpuTunables = self._design.tunables
+        self._refill, self._by_color = tunables.refill, tunables.search == "colour"
+        self._bound = tunables.hoard_max or NEVER
 
     def empty(self) -> None:
         """Have an empty cache."""
@@ -143,7 +145,7 @@ class PercpuCpu(Cpu):
                 pg.flags = FRESH_ZERO
                 want = None
             else:
-                want = self._want(zero, use_reserve, strat, free_list)
+                want = self._usual[2 * zero + use_reserve]
                 found, asked = self._search(want, start)
         finally:
             self._release()
@@ -183,7 +185,7 @@ class PercpuCpu(Cpu):
     def _get(self, want: Want, start: int) -> Found | None:
         """Find a page: all of the cache before the global list, or with `search="colour"` its part of the colour."""
         mask = self._colormask
-        turns = [((start + step) & mask, 1) for step in range(mask + 1)] if self._tunables.search == "colour" else []
+        turns = [((start + step) & mask, 1) for step in range(mask + 1)] if self._by_color else []
         turns.append((start, mask + 1))  # by colour too: a page that moved between two looks is found in one hold
         first_queue, second_queue = want.queues
         for free_list in want.freelists:
@@ -207,7 +209,7 @@ class PercpuCpu(Cpu):
            only of what lies above the kernel reserve: a cache must not hoard what the reserve should keep.
         => With a bound no more than there is room for: the cache may be full of other colours.
         """
-        refill = self._batch()
+        refill = 1 if self._refill == 1 else self._batch()
         spare: list[tuple[int, list[list[VmPage]]]] = []
         taken = [0] * NQUEUES
         self._fpageqlock.acquire()
@@ -244,8 +246,7 @@ class PercpuCpu(Cpu):
 
     def _batch(self) -> int:
         """Return how many pages a miss may take."""
-        refill = self._tunables.refill
-        return refill if self._bound == NEVER else min(refill, 1 + max(0, self._room()))
+        return self._refill if self._bound == NEVER else min(self._refill, 1 + max(0, self._room()))
 
     def _room(self) -> int:
         """Return how many pages more the cache may hold, by this CPU's own counters; note when to ask again."""
