@@ -302,3 +302,21 @@ def test_a_spill_ends_where_somebody_takes_the_cpu_over(boot: Boot) -> None:
         cached = taken.cached()
         cpu._spill_rest(480, 0)
         assert taken.cached() == cached
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_a_call_that_gets_the_lock_of_a_stopped_cpu_gives_it_back(boot: Boot, free: bool) -> None:
+    """It looked for the lock before the CPU went, and tried it after: nobody else would ever get it."""
+    uvm = boot()
+    cpu, pg = own(uvm), take(own(uvm))
+    tries = cpu._try_put if free else cpu._try_get
+
+    def late() -> bool:
+        uvm.detach(0)
+        return tries()
+
+    cpu._try_put = cpu._try_get = late
+    with pytest.raises(uvmfree.BindError, match="CPU 0 is detached"):
+        cpu.pagefree(pg) if free else cpu.pagealloc()
+    uvm.attach(0)
+    own(uvm).pagefree(pg)
