@@ -25,6 +25,11 @@ IDS = {
         "virtual-fpageqlock-256",
         "virtual-local-hits",
         "virtual-event-growth",
+        "virtual-curve-9",
+        "virtual-copies-64",
+        "virtual-copies-224",
+        "virtual-copies-224-rate",
+        "virtual-copies-224-memory",
     ],
     "local_hit.py": ["local-hit-shared-locks", "local-hit-atomics"],
     "scaling.py": ["scaling-2cpu", "percpu-over-fpageqlock-2cpu"],
@@ -109,6 +114,7 @@ def test_every_script_is_listed() -> None:
     assert {path.name for path in (ROOT / "bench").glob("*.py")} == {*IDS, "harness.py", "all.py"}
 
 
+@pytest.mark.sampled(10, batons=6)
 @pytest.mark.parametrize("script", IDS)
 def test_smoke(script: str, tmp_path: Path) -> None:
     """A smoke run ends with 0, prints a table, and writes records of the agreed shape."""

@@ -33,7 +33,7 @@ QUICK = ("scale", "--cpus", "1,2")
         (("--cpus", "513"), "--cpus 513: must be from 1 to 512"),
         (("--cpus", "2,3", "--workload", "handoff"), "--cpus 3: must be from 1 to 512, a multiple of 2"),
         (("--cpus", "1", "--workload", "trace"), "--cpus 1: must be from 1 to 512, a multiple of 2"),
-        (("--design", "best"), "--design best: must be one of fpageqlock, percpu"),
+        (("--design", "best"), "design='best': must be one of fpageqlock, percpu"),
         (("--design", "percpu", "--design", "percpu"), "--design percpu: is given twice"),
         (("--design", "percpu,refill"), "--design percpu, refill: must be NAME=VALUE"),
         (("--design", "percpu,ncpus=3"), "--design percpu, ncpus=3: ncpus is set by --cpus"),
@@ -130,6 +130,7 @@ def test_the_band_has_points_with_each_group_of_costs_halved_and_doubled(run: Ru
     assert 0 < low < curve.points[0].per_s < high
 
 
+@pytest.mark.sampled(2, batons=1)
 @pytest.mark.parametrize(
     "args",
     [
@@ -174,6 +175,37 @@ def test_ctrl_c_is_for_the_first_process_only(tmp_path: Path) -> None:
     assert without_notice(err) == f"uvmfree: interrupted after {len(document['points'])} of 200 points\n"
     assert len(curve_of(document, str(file)).points) < 200
     assert out
+
+
+@pytest.mark.timeout(120)
+def test_what_came_before_a_process_was_killed_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "curve.json"
+    args = ("--design", "fpageqlock", "--cpus", "1,64", "--seeds", "100", "--json", str(file))
+    running = subprocess.Popen([*SCALE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until_s = time.monotonic() + BOUND_S
+    while not (found := [child for child in children(running.pid) if processor_s(child) > 2]):
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < until_s
+        os.sched_yield()
+    os.kill(int(found[0]), signal.SIGKILL)
+    out, err = running.communicate(timeout=BOUND_S)
+    assert running.returncode == 1
+    lost, missing = without_notice(err).splitlines()
+    assert lost == "uvmfree: the process that measured was killed, perhaps for want of memory"
+    assert missing.startswith("uvmfree: not measured: fpageqlock on 1")
+    document: dict[str, Any] = json.loads(file.read_text())
+    assert document["interrupted"] is True
+    assert 0 < len(document["points"]) < 200
+    assert out
+
+
+def processor_s(pid: str) -> float:
+    """What a process has had of the processors."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_what_came_before_a_stop_is_kept() -> None:

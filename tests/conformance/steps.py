@@ -52,11 +52,16 @@ def take(cpu: Cpu, **how: Any) -> VmPage:
 
 
 def take_all(cpu: Cpu, **how: Any) -> list[VmPage]:
-    """Allocate until there is no page more; ends at once if a page comes out twice."""
+    """Allocate until there is no page more, of no colour; ends at once if a page comes out twice.
+
+    => A cache may serve the wanted colour only; elsewhere the first failure is the last.
+    """
     pages: dict[int, VmPage] = {}
-    while (pg := cpu.pagealloc(**how)) is not None:
-        assert pg.pfn not in pages, f"{pg!r} went out twice"
-        pages[pg.pfn] = pg
+    colors = [{"color": color} for color in range(cpu._colormask + 1) if "color" not in how]
+    for wanted in ({}, *colors):
+        while (pg := cpu.pagealloc(**how, **wanted)) is not None:
+            assert pg.pfn not in pages, f"{pg!r} went out twice"
+            pages[pg.pfn] = pg
     return list(pages.values())
 
 
@@ -66,8 +71,8 @@ def by_frame(uvm: uvmfree.Uvm, npages: int) -> list[VmPage]:
 
 
 def all_free(uvm: uvmfree.Uvm) -> int:
-    """Count the free pages, with those in caches."""
-    return uvm.uvmexp.free + (cached(uvm) if uvm.traits.free == "store" else 0)
+    """Count the free pages, with those in caches of one CPU or of all."""
+    return uvm.uvmexp.free + (cached(uvm) + uvm.design.parked() if uvm.traits.free == "store" else 0)
 
 
 def cached(uvm: uvmfree.Uvm) -> int:

@@ -9,12 +9,18 @@ from tests.conformance.conftest import Boot
 from tests.conformance.steps import all_free, cached, counted, counts, dirty, flags, free_all, is_zero, take, take_all
 
 
+def beyond(uvm: uvmfree.Uvm) -> int:
+    """Return how many pages a fill may take of the reserve: a part of the store is asked once, before the first."""
+    return uvm.traits.refill - 1 if uvm.traits.gate == "part" else 0
+
+
 def test_the_reserve_is_kept_from_ordinary_threads(boot: Boot) -> None:
     """R5 and R6: refuse at reserve_kernel, but with USERESERVE only at reserve_pagedaemon."""
     uvm = boot(ncpus=3)
     cpu = uvm.cpus[0]
     taken = take_all(cpu)
-    assert uvm.uvmexp.free == uvm.uvmexp.reserve_kernel == 15
+    assert uvm.uvmexp.reserve_kernel == 15
+    assert 15 - beyond(uvm) <= uvm.uvmexp.free <= 15
     taken += take_all(cpu, use_reserve=True)
     assert uvm.uvmexp.free == uvm.uvmexp.reserve_pagedaemon == 1
     assert cpu.pagealloc() is None
@@ -33,7 +39,8 @@ def test_kernel_threads_have_the_reserve_implied_and_the_pagedaemon_has_all(boot
             assert cpu.pagealloc(zero=True, strat="only") is None
             assert (cpu.pagealloc(use_reserve=True) is None) == (lwp != "user")
         del pages
-    assert left == [10, 1, 0]
+    assert 10 - beyond(uvm) <= left[0] <= 10
+    assert left[1:] == [1, 0]
 
 
 def test_the_kind_of_a_thread_ends_with_its_part(boot: Boot) -> None:
@@ -69,10 +76,11 @@ def test_strategies(boot: Boot) -> None:
     assert take(cpu, free_list=99).free_list == 0
     assert [take(cpu, strat="only", free_list=f).free_list for f in (2, 1, 0)] == [2, 1, 0]
     assert [take(cpu, strat="fallback", free_list=f).free_list for f in (2, 1, 0)] == [2, 1, 0]
-    assert len(take_all(cpu, strat="only", free_list=1)) == each - 2
-    assert cpu.pagealloc(strat="only", free_list=1, use_reserve=True) is None
+    kept = uvm.uvmexp.reserve_kernel if uvm.traits.gate == "part" else 0
+    assert len(take_all(cpu, strat="only", free_list=1)) == each - 2 - kept
+    assert (cpu.pagealloc(strat="only", free_list=1, use_reserve=True) is None) == (kept == 0)
     assert take(cpu, strat="fallback", free_list=1).free_list == 0
-    assert len(take_all(cpu, strat="only", free_list=0)) == each - 5
+    assert len(take_all(cpu, strat="only", free_list=0)) == each - 5 - kept
     assert take(cpu, strat="fallback", free_list=1).free_list == 2
     assert {pg.free_list for pg in take_all(cpu)} == {2}
 
@@ -185,8 +193,8 @@ def test_where_the_reserves_are_asked(boot: Boot) -> None:
     free, mine = uvm.uvmexp.free, uvm.cached_pages()[0]
     assert free == 1 + (3 - mine if traits.free == "store" else 3)
     before = uvm.cpu_stats()
-    if traits.gate == "store":
-        assert len(take_all(cpu)) == mine
+    if traits.gate != "system":
+        assert len(take_all(cpu)) == (mine if traits.freed == "cache" else 0)
     else:
         assert cpu.pagealloc() is None
         assert (uvm.cpu_stats(), uvm.cached_pages()[0]) == (before, mine)
@@ -204,9 +212,11 @@ def test_what_is_counted_when_the_daemon_is_woken(boot: Boot, lwp: Any) -> None:
     pages = uvm.pglistalloc(uvm.param.npages, nsegs=uvm.param.npages)
     free_all(uvm.cpus[0], pages[: uvm.uvmexp.freemin + 1])
     assert all_free(uvm) == uvm.uvmexp.freemin + 1
-    kicks = uvm.pageout.kicks
-    memory = all_free(uvm) if traits.short == "all" else all_free(uvm) - cached(uvm)
     with uvm.run_on(1, lwp=lwp) as cpu:
+        for _ in range(uvm.design.parked()):
+            take(cpu)  # what CPUs share beside the store comes without a look at it
+        kicks = uvm.pageout.kicks
+        memory = all_free(uvm) if traits.short == "all" else all_free(uvm) - cached(uvm)
         cpu.pagealloc()
     assert uvm.pageout.kicks - kicks == (memory < uvm.uvmexp.freemin)
     assert memory < uvm.uvmexp.freemin or traits.short == "all" or traits.freed != "cache"  # else nothing was shown

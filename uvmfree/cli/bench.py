@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from uvmfree.cli.output import write_json
 from uvmfree.cli.running import first_signal_asks, progress, reading, unpacked_option
 from uvmfree.cli.status import BROKEN
 from uvmfree.cli.terminal import say, say_labelled, width
-from uvmfree.cli.virtual import VirtualOptions, strands, virtual_options
+from uvmfree.cli.virtual import VirtualOptions, bench_options, strands
 from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
 
@@ -73,7 +72,7 @@ _GIVEN = {
 @click.option("--refill", type=int, metavar="N", help="Pages that a miss of percpu takes. Default: 1.")
 @click.option("--vmstat", is_flag=True, help="Print the counters of each design's last run as `vmstat -s` does.")
 @click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
-@virtual_options
+@bench_options
 @export_options()
 @lockstat_options
 def bench(
@@ -101,10 +100,10 @@ def bench(
     from uvmfree.measure.settings import parse_settings
     from uvmfree.measure.workloads import by_name, check_fits, check_watermarks
     from uvmfree.param import Param
-    from uvmfree.uvm.designs import REGISTRY
+    from uvmfree.uvm.designs import SHOWN
     from uvmfree.workload.trace import read_trace
 
-    check_designs(designs, REGISTRY)
+    check_designs(designs)
     check_one_document(exports.json_file, lock_format)
     tunables = parse_settings(settings, given=_GIVEN | ({"refill": "--refill"} if refill is not None else {}))
     if refill is not None:
@@ -126,7 +125,7 @@ def bench(
         check_watermarks(ready, param.npages, param.pagesize)
     selection.check(param.ncpus)
     exports.check_fits(ready, on)
-    result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]), on, seed)
+    result = new_record(ready, param, designs or SHOWN, ("uvmfree", *sys.argv[1:]), on, seed)
     if on.virtual:
         strands()
     with (
@@ -173,7 +172,7 @@ def _print_curve() -> None:
     for line in lines(curve):
         click.echo(line)
     if curve.interrupted:
-        sys.exit(asked.status)
+        sys.exit(asked.status if asked() else BROKEN)
 
 
 def _counted_locks(result: Record) -> dict[str, tuple[list[LockStat], float]]:
@@ -187,11 +186,12 @@ def _counted_locks(result: Record) -> dict[str, tuple[list[LockStat], float]]:
     }
 
 
-def check_designs(designs: tuple[str, ...], known: Mapping[str, object]) -> None:
-    """Refuse a design that there is not, or that is named twice: ArgumentError."""
+def check_designs(designs: tuple[str, ...]) -> None:
+    """Refuse a design that there is not, ParamError, or that is named twice: ArgumentError."""
+    from uvmfree.uvm.designs import find
+
     for at, name in enumerate(designs):
-        if name not in known:
-            raise ArgumentError(f"--design {name}: must be one of {', '.join(known)}")
+        find(name)
         if name in designs[:at]:
             raise ArgumentError(f"--design {name}: is given twice")
 

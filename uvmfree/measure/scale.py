@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from uvmfree.errors import ArgumentError
+from uvmfree.kern.lockrank import PAGE_LOCKS
 from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.cell import Worker
@@ -71,8 +72,12 @@ class Traffic:
         """Page operations that a CPU asks for in a second, as far as nobody waits."""
         if self.kind == "trace":
             made = _plan(self.trace)
-            return (made.allocs + made.frees) / (sum(made.programs[0].gaps_ns) / 1e9) / len(made.programs)
+            return (made.allocs + made.frees) / self.loop_s() / len(made.programs)
         return 1e9 / (self.think_ns + FREE_OP_NS)
+
+    def loop_s(self) -> float:
+        """How long the trace lasts, once through; only of a trace."""
+        return sum(_plan(self.trace).programs[0].gaps_ns) / 1e9
 
     def live_pages(self, ncpus: int) -> int:
         """The most pages that it holds at once."""
@@ -227,8 +232,8 @@ class _Reading:
     @classmethod
     def of(cls, uvm: Uvm, load: Load) -> _Reading:
         locks = [lock for lock in uvm.lockstat(by_caller=True) if lock.caller != OBSERVER]
-        pages = [lock for lock in locks if lock.name.startswith(("uvm_fpageqlock", "uvm_cpu"))]
-        shared = [lock for lock in pages if not lock.name.startswith("uvm_cpu")]
+        pages = [lock for lock in locks if lock.kind in PAGE_LOCKS]
+        shared = [lock for lock in pages if lock.kind == "shared"]
         return cls(
             now_ns=uvm.machine.clock_ns(),
             operations=sum(cpu.allocs + cpu.frees for cpu in uvm.cpu_stats()),

@@ -309,7 +309,7 @@ class Netbsd10(Design[Netbsd10Cpu]):
             causes=frozenset((*cls.CAUSES, "pglistalloc")),
             free="all",
             short="all",
-            gate="store",
+            gate="part",
         )
 
     def guarded(self) -> Iterable[tuple[Mutex, object]]:
