@@ -79,8 +79,6 @@ class LinuxPcpCpu(PageSet):
     """
 
     __slots__ = (
-        "_done_get",
-        "_done_put",
         "_first",
         "_lists",
         "_passed",
@@ -101,8 +99,9 @@ class LinuxPcpCpu(PageSet):
         """Take handles of the two locks, and views of what is read without one."""
         design, counters = self._design, self._state.counters
         get, put = (self.handle(design.guard(self.index), caller) for caller in ("uvm_pagealloc", "uvm_pagefree"))
-        self._try_get, self._done_get = get.try_acquire, get.release
-        self._try_put, self._done_put = put.try_acquire, put.release
+        # Who releases stays when the Cpu is stopped: a call that looked before that may get the lock after.
+        self._try_get, self._acquire, self._release = get.try_acquire, get.acquire, get.release
+        self._try_put, self._acquire_free, self._release_free = put.try_acquire, put.acquire, put.release
         self._zone_alloc, self._zone_free = (
             self.handle(design.shared_locks[0], caller) for caller in ("uvm_pagealloc", "uvm_pagefree")
         )
@@ -167,7 +166,7 @@ class LinuxPcpCpu(PageSet):
                 want = self._want(zero, use_reserve, strat, free_list)
                 found, asked = self._search(want, self._start_color(color))
         finally:
-            self._done_get()
+            self._release()
         if want is not None:
             return self._finish(want, found, asked, color)
         if zero:
@@ -198,7 +197,7 @@ class LinuxPcpCpu(PageSet):
                 raise
             raise self._refuse_free(pg) from None
         finally:
-            self._done_put()
+            self._release_free()
         if left >= 0:
             self._spill_rest(left, pg.free_list)
 
@@ -259,7 +258,7 @@ class LinuxPcpCpu(PageSet):
                 try:
                     before, left = left, self._spill(left, row)
                 finally:
-                    self._done_put()
+                    self._release_free()
                 if left == before:
                     break  # a drain was quicker
         except BindError:
