@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/tree.md"
 LAYERS = (
     "uvmfree",
-    "uvmfree/machine",
     "uvmfree/kern",
+    "uvmfree/machine",
     "uvmfree/uvm",
     "uvmfree/workload",
     "uvmfree/measure",

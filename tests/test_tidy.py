@@ -73,6 +73,7 @@ CHECKS: dict[str, tuple[Checker, Files, list[Files]]] = {
             {IN_UVM: "import uvmfree"},
             {IN_CLI: "from uvmfree import boot"},
             {"uvmfree/machine/a.py": "import uvmfree.uvm.b"},
+            {IN_KERN: "from uvmfree.machine.face import Machine"},
             {"uvmfree/errors.py": "import uvmfree.param"},
             {"uvmfree/errors.py": "import uvmfree.machine.a"},
             {"uvmfree/helpers.py": ""},

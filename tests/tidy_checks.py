@@ -27,9 +27,6 @@ LAYERS = (
 )  # each uses only what stands left
 MAY_USE = {layer: {*LAYERS[:i], "errors"} - {layer} for i, layer in enumerate(LAYERS)}
 MAY_USE |= {"errors": set(), "param": {"errors"}}
-MAY_USE["kern"] |= {
-    "machine"
-}  # what runs in a thread of its own is given a Machine; `cycles` sees that no circle closes
 FACE = {"uvmfree", "uvmfree.__main__"}
 
 HEAVY = {"dask", "distributed", "numpy", "perfetto", "plotly", "rich", "scipy"}

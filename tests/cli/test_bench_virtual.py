@@ -106,6 +106,7 @@ def test_a_record_says_what_machine_it_was(run: Run, tmp_path: Path) -> None:
         "lock": "mcs",
         "think_ns": 300,
         "copies": None,
+        "busy": None,
     }
     assert (document["seed"], document["not_measurable"]) == (5, ())
     assert record.threads_run_at_once

@@ -34,6 +34,18 @@ def _plotly() -> None:
 
 
 @pytest.mark.usefixtures("_plotly")
+def test_a_record_is_not_overwritten(run: Run, tmp_path: Path) -> None:
+    file = written(tmp_path, record(ncpus=1))[0]
+    before = Path(file).read_bytes()
+    (tmp_path / "link.html").symlink_to(file)
+    for output in (file, str(tmp_path / "link.html")):
+        said = run("report", file, "-o", output)
+        assert (said.status, said.out) == (2, "")
+        assert said.err == f"uvmfree: --output {output}: is a record, which would be overwritten\n"
+    assert Path(file).read_bytes() == before
+
+
+@pytest.mark.usefixtures("_plotly")
 def test_a_page_is_written_that_has_everything_in_it(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     files = written(tmp_path, record(ncpus=1), record(ncpus=2))

@@ -177,6 +177,37 @@ def test_ctrl_c_is_for_the_first_process_only(tmp_path: Path) -> None:
     assert out
 
 
+@pytest.mark.timeout(120)
+def test_what_came_before_a_process_was_killed_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "curve.json"
+    args = ("--design", "fpageqlock", "--cpus", "1,64", "--seeds", "100", "--json", str(file))
+    running = subprocess.Popen([*SCALE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until_s = time.monotonic() + BOUND_S
+    while not (found := [child for child in children(running.pid) if processor_s(child) > 2]):
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < until_s
+        os.sched_yield()
+    os.kill(int(found[0]), signal.SIGKILL)
+    out, err = running.communicate(timeout=BOUND_S)
+    assert running.returncode == 1
+    lost, missing = without_notice(err).splitlines()
+    assert lost == "uvmfree: the process that measured was killed, perhaps for want of memory"
+    assert missing.startswith("uvmfree: not measured: fpageqlock on 1")
+    document: dict[str, Any] = json.loads(file.read_text())
+    assert document["interrupted"] is True
+    assert 0 < len(document["points"]) < 200
+    assert out
+
+
+def processor_s(pid: str) -> float:
+    """What a process has had of the processors."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_what_came_before_a_stop_is_kept() -> None:
     cases = [Case("percpu", 1, Traffic("pingpong"), seed=seed) for seed in range(50)]
     looks = iter(range(1000))

@@ -1,5 +1,6 @@
 """`uvmfree stress --machine virtual` and `--seeds`: one line for bad input, a summary, the first failure, signals."""
 
+import json
 import os
 import pty
 import signal
@@ -12,6 +13,7 @@ import pytest
 
 import uvmfree.cli
 from uvmfree.machine.virtual.strands import greenlets_work
+from uvmfree.measure.record import of_document
 from uvmfree.measure.seeds import Seeds, parse_seeds, play_seeds
 from uvmfree.measure.stress import Options
 from uvmfree.measure.stress_machine import Virtual
@@ -52,9 +54,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         (("--machine", "virtual", "--seeds", "1-2", "--vmstat"), "--seeds: keeps no record"),
         (("--seeds", "1-2"), "--seeds: goes with --machine virtual"),
         (("--scheduler", "tcp://localhost:1"), "--scheduler: goes with --seeds"),
-        (("--lock", "mcs"), "--lock: goes with --machine virtual"),
-        (("--cost", "wakeup=1"), "--cost: goes with --machine virtual"),
-        (("--machine", "virtual", "--lock", "fifo"), "lock='fifo': must be one of ttas, ticket, mcs"),
+        (("--lock", "mcs"), "--lock goes with --machine virtual"),
+        (("--cost", "wakeup=1"), "--cost goes with --machine virtual"),
+        (("--machine", "virtual", "--lock", "fifo"), "--lock fifo: must be one of ttas, ticket, mcs"),
         (("--machine", "virtual", "--costs", "nosuch"), "costs='nosuch': must be one of "),
         (("--machine", "virtual", "--cost", "wakeup"), "--cost wakeup: must be NAME=NS"),
         (("--machine", "virtual", "--cost", "wakeup=-1"), "wakeup=-1.0: must be from 0"),
@@ -73,11 +75,22 @@ def test_bad_input_is_one_clear_line(run: Run, args: tuple[str, ...], says: str)
 def test_a_run_is_marked_as_virtual_everywhere(run: Run) -> None:
     status, out, err = run(*VIRTUAL, "--seed", "1", "--design", "percpu", "--busy", "50", "--cost", "wakeup=2000")
     assert (status, err) == (0, "")
-    assert "machine:     virtual: costs xeon-2s, wakeup=2000, lock ttas, 50 % busy" in out
+    text = " ".join(out.split())
+    assert "machine: virtual, 2 CPUs, costs xeon-2s, wakeup=2000, ttas locks, 50 % busy, seed 1" in text
     assert "real threads" not in out
     assert "virtual seconds" in out
     assert "digest of the run" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+@needs_greenlets
+def test_its_record_says_what_machine_it_is_of(run: Run) -> None:
+    options = ("--seed", "1", "--design", "percpu", "--busy", "50", "--cost", "wakeup=2000", "--lock", "mcs")
+    status, out, _ = run(*VIRTUAL, *options, "--json", "-")
+    read = of_document(json.loads(out), "-")
+    assert (status, read.machine.virtual, read.machine.words) == (0, True, read.stress[0].machine)
+    assert read.machine_words == "virtual, costs xeon-2s, wakeup=2000, mcs locks, 50 % busy, seed 1"
+    assert read.threads_run_at_once
 
 
 @needs_greenlets

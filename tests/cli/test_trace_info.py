@@ -64,9 +64,14 @@ def test_the_limit_can_be_raised(run: Run, tmp_path: Path) -> None:
     said = run("bench", "--trace", str(file), "--unpacked-mib", "90")
     assert (said.status, said.out) == (2, "")
     assert "unpacks to over 90 MiB" in said.err
+    out = str(tmp_path / "sweep.json")
+    said = run("sweep", "--trace", str(file), "-o", out, "--unpacked-mib", "90")
+    assert "unpacks to over 90 MiB" in said.err
 
 
 def test_a_limit_without_a_trace_is_refused(run: Run) -> None:
+    said = run("sweep", "--workload", "pingpong", "-o", "nowhere", "--unpacked-mib", "5")
+    assert said.err == "uvmfree: --unpacked-mib goes with --workload trace, not with --workload pingpong\n"
     said = run("bench", "--workload", "pingpong", "--unpacked-mib", "5")
     assert (said.status, said.out) == (2, "")
     assert said.err == "uvmfree: --unpacked-mib goes with --workload trace, not with --workload pingpong\n"

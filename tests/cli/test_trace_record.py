@@ -147,6 +147,13 @@ def test_a_trace_that_cannot_be_read_is_not_put_into_its_place(
     assert file.read_text() == "what was there before"
 
 
+def test_a_trace_may_be_called_what_perf_calls_its_data(run: Run, perf_log: Path, out: Path) -> None:
+    for name in ("perf.data", "perf.err"):
+        said = run("trace", "record", "-o", str(out / name), "true")
+        assert (said.status, said.out.splitlines()[0]) == (0, name), said.err
+    assert sorted(os.listdir(out)) == ["perf.data", "perf.err"]
+
+
 def test_perf_data_that_is_there_is_left_alone(
     run: Run, perf_log: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

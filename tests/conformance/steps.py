@@ -71,8 +71,8 @@ def by_frame(uvm: uvmfree.Uvm, npages: int) -> list[VmPage]:
 
 
 def all_free(uvm: uvmfree.Uvm) -> int:
-    """Count the free pages, with those in caches."""
-    return uvm.uvmexp.free + (cached(uvm) if uvm.traits.free == "store" else 0)
+    """Count the free pages, with those in caches of one CPU or of all."""
+    return uvm.uvmexp.free + (cached(uvm) + uvm.design.parked() if uvm.traits.free == "store" else 0)
 
 
 def cached(uvm: uvmfree.Uvm) -> int:

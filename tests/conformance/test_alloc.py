@@ -194,7 +194,7 @@ def test_where_the_reserves_are_asked(boot: Boot) -> None:
     assert free == 1 + (3 - mine if traits.free == "store" else 3)
     before = uvm.cpu_stats()
     if traits.gate != "system":
-        assert len(take_all(cpu)) == mine
+        assert len(take_all(cpu)) == (mine if traits.freed == "cache" else 0)
     else:
         assert cpu.pagealloc() is None
         assert (uvm.cpu_stats(), uvm.cached_pages()[0]) == (before, mine)
@@ -212,9 +212,11 @@ def test_what_is_counted_when_the_daemon_is_woken(boot: Boot, lwp: Any) -> None:
     pages = uvm.pglistalloc(uvm.param.npages, nsegs=uvm.param.npages)
     free_all(uvm.cpus[0], pages[: uvm.uvmexp.freemin + 1])
     assert all_free(uvm) == uvm.uvmexp.freemin + 1
-    kicks = uvm.pageout.kicks
-    memory = all_free(uvm) if traits.short == "all" else all_free(uvm) - cached(uvm)
     with uvm.run_on(1, lwp=lwp) as cpu:
+        for _ in range(uvm.design.parked()):
+            take(cpu)  # what CPUs share beside the store comes without a look at it
+        kicks = uvm.pageout.kicks
+        memory = all_free(uvm) if traits.short == "all" else all_free(uvm) - cached(uvm)
         cpu.pagealloc()
     assert uvm.pageout.kicks - kicks == (memory < uvm.uvmexp.freemin)
     assert memory < uvm.uvmexp.freemin or traits.short == "all" or traits.freed != "cache"  # else nothing was shown

@@ -20,8 +20,8 @@ PACKAGE = "uvmfree.machine.virtual"
 BUGS: dict[str, tuple[str, str, str]] = {
     "the running strand goes first whatever its clock": (
         "locks",
-        "        if scheduler.now > scheduler.head:\n            if blocking",
-        "        if scheduler.now > scheduler.head + 500:\n            if blocking",
+        "        if scheduler.now > scheduler.head and",
+        "        if scheduler.now > scheduler.head + 500 and",
     ),
     "equal times in reverse order": (
         "scheduler",
@@ -30,18 +30,18 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "a timeout that was overtaken by its wakeup counts, too": (
         "scheduler",
-        "            if target.ticket != number:  # woken, or armed anew, since",
-        "            if False:",
+        "            if target.ticket == number:",
+        "            if True:",
     ),
     "a strand may run while its CPU runs another": (
         "scheduler",
-        "            if clock < place.busy_until:\n",
-        "            if False:\n",
+        "                    if strand.place.busy_until <= clock:\n",
+        "                    if True:\n",
     ),
     "a kernel thread does not stop the player": (
         "scheduler",
-        "                if not target.fresh:\n",
-        "                if False:\n",
+        "        if not strand.fresh:\n",
+        "        if False:\n",
     ),
     "a stopped player does not go on": (
         "scheduler",
@@ -50,19 +50,20 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "a lock is free while its last hold lasts": (
         "locks",
-        "lock.holder is not None or lock.free_at > scheduler.now):\n            if not blocking:\n"
+        "lock.holder is not None or lock.free_at > scheduler.now:\n            if not blocking:\n"
         "                tried",
-        "lock.holder is not None):\n            if not blocking:\n                tried",
+        "lock.holder is not None:\n            if not blocking:\n                tried",
     ),
     "a hand-over takes the lock's line along for nothing": (
         "locks",
-        "        scheduler.now += move or acquire_ns",
-        "        scheduler.now += acquire_ns",
+        "        scheduler.now = now + (move or acquire_ns)",
+        "        scheduler.now = now + acquire_ns",
     ),
     "a suspended holder is overlooked": (
         "locks",
-        "        if not granted and (lock.holder is not None or",
-        "        if not granted and (",
+        "        elif lock.holder is not None or lock.free_at > scheduler.now:\n            if not blocking:\n"
+        "                tried",
+        "        elif lock.free_at > scheduler.now:\n            if not blocking:\n                tried",
     ),
     "a spinner looks too early": (
         "ttas",
@@ -76,8 +77,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "a look at a held lock costs its holder nothing": (
         "ttas",
-        "        if looked and self.move:",
-        "        if False:",
+        "move, longest = self.scheduler, self.since, self.move, self._max_ns",
+        "move, longest = self.scheduler, self.since, 0, self._max_ns",
     ),
     "a hand-off of MCS is one transfer": (
         "policies",

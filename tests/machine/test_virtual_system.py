@@ -40,8 +40,6 @@ def once(kind: str, design: str, *, seed: int = 1, npages: int = 4096, **how: An
 @pytest.mark.parametrize("kind", LOADS)
 @pytest.mark.parametrize("design", list(uvmfree.DESIGNS))
 def test_every_workload_runs_and_is_the_same_again(kind: str, design: str) -> None:
-    if kind == "pressure" and not greenlets_work():
-        pytest.skip("on the free-threaded build, with batons, a run under pressure is not always the same again")
     first = once(kind, design)
     assert first == once(kind, design)
     assert first.drive.wall_ns > 0

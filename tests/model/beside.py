@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 import uvmfree
-from tests.model.designs import MODELS
 from tests.model.hands import Hands, Table
 from tests.model.model import Model
+from tests.model.models import MODELS
 from tests.model.operations import Op
 from tests.model.page_operations import By, Free, Run
 from tests.model.ranged import scattered
@@ -71,6 +71,7 @@ class Beside(RuleBasedStateMachine):
         self.settle()
         for cpu, npages in spread:
             self.filled(cpu, npages)
+        held = held * self.uvm.param.npages // NPAGES
         for _ in range(2):
             if held:
                 self.do(Run(scattered(held // 2)))

@@ -73,6 +73,8 @@ class FpageqlockModel(Model):
 class PercpuModel(Model):
     """The proposal: a free page is on the global list or in one CPU's cache."""
 
+    CAUSES = ("timer", "pressure", "explicit", "retry")
+
     def __init__(self, param: Param) -> None:
         super().__init__(param)
         self.redistributed_ns = [0] * param.ncpus
@@ -201,6 +203,3 @@ class PercpuModel(Model):
             for where, pfns in self.lists.items()
             for pfn in pfns
         }
-
-
-MODELS: dict[str, type[Model]] = {"fpageqlock": FpageqlockModel, "percpu": PercpuModel}

@@ -11,10 +11,15 @@ from tests.model.system_rules import SystemRules
 from tests.model.turns import TurnsMachine
 from tests.model.virtual import VirtualTurns
 
+LINUX: dict[str, Any] = {"design": "linux_pcp", "npages": 256, "pagesize": 1 << 16}
+"""So many pages to a CPU that a set may grow: from 5 to 8; freemin is 21, freetarg 28."""
+
 VARIANTS: dict[str, dict[str, Any]] = {
     **PLAIN,
     "fpageqlock, idle": {"design": "fpageqlock", "idlezero": True},
     "percpu, idle": {"design": "percpu", "idlezero": True},
+    "linux_pcp": LINUX,
+    "linux_pcp, before": LINUX | {"autotune": False, "spill_chunk": 0},
 }
 """Every design, and the proposal with its options."""
 

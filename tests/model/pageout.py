@@ -5,12 +5,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from uvmfree.param import Param
 
 
 class PageoutModel(ABC):
     """What of a model is not about pages; they are added by Model."""
+
+    CAUSES: ClassVar[tuple[str, ...]] = ()  # for which caches are handed back
 
     def __init__(self, param: Param) -> None:
         self.param = param
@@ -130,6 +133,8 @@ class PageoutModel(ABC):
 
     def drain(self, cause: str) -> bool:
         """P10, Q11: hand all caches back, unless that was done a moment ago."""
+        if cause not in self.CAUSES:
+            return False
         gap_ns = round(self.param.redistribute_min_gap_s * 1e9)
         if self.drained_ns is not None and self.now_ns - self.drained_ns < gap_ns:
             self.rate_limited += 1

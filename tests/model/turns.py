@@ -153,6 +153,9 @@ class TurnsMachine:
     def ram(self, nbytes: int) -> MappedRam:
         return MappedRam(nbytes)
 
+    def disk(self, transfer: Callable[..., T]) -> Callable[..., T]:
+        return transfer
+
     def lined(self, cls: type[T], field: str) -> type[T]:
         return cls
 

@@ -15,7 +15,7 @@ from uvmfree.cli.output import write_json
 from uvmfree.cli.running import first_signal_asks, progress, reading, unpacked_option
 from uvmfree.cli.status import BROKEN
 from uvmfree.cli.terminal import say, say_labelled, width
-from uvmfree.cli.virtual import VirtualOptions, strands, virtual_options
+from uvmfree.cli.virtual import VirtualOptions, bench_options, strands
 from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
 
@@ -72,7 +72,7 @@ _GIVEN = {
 @click.option("--refill", type=int, metavar="N", help="Pages that a miss of percpu takes. Default: 1.")
 @click.option("--vmstat", is_flag=True, help="Print the counters of each design's last run as `vmstat -s` does.")
 @click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
-@virtual_options
+@bench_options
 @export_options()
 @lockstat_options
 def bench(
@@ -172,7 +172,7 @@ def _print_curve() -> None:
     for line in lines(curve):
         click.echo(line)
     if curve.interrupted:
-        sys.exit(asked.status)
+        sys.exit(asked.status if asked() else BROKEN)
 
 
 def _counted_locks(result: Record) -> dict[str, tuple[list[LockStat], float]]:

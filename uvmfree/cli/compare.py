@@ -39,7 +39,7 @@ def compare(before: str, after: str, tolerance: float, every: bool, json_file: s
     from uvmfree.measure.record import THREAD_TIMES, load
     from uvmfree.measure.turns import LEFT_OUT
 
-    check_writable(("--json", json_file))
+    check_writable(("--json", json_file), read=[("a record", before), ("a record", after)])
     records = load(before), load(after)
     changes = compare_records(*records, tolerance)
     apart = list(differences(*records))

@@ -65,11 +65,8 @@ def table(name: str, changes: Iterable[str] = ()) -> Costs:
 
 def changed_figures(name: str, changes: Iterable[str] = ()) -> tuple[str, dict[str, float]]:
     """Return the name of the set that table() begins with, and the figures that are not its own; ParamError."""
-    from uvmfree.machine.costs import costs_for
-
     asked = table(name, changes)
-    own = costs_for(asked.name).figures
-    return asked.name, {cost: one.value for cost, one in asked.figures.items() if one.value != own[cost].value}
+    return asked.name, asked.changed
 
 
 def _summary(one: Costs) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -17,14 +18,18 @@ from uvmfree.errors import ArgumentError
 from uvmfree.outfile import Outfile
 
 
-def check_writable(*outputs: tuple[str, str | None], regular: bool = False) -> None:
+def check_writable(
+    *outputs: tuple[str, str | None], regular: bool = False, read: Sequence[tuple[str, str]] = ()
+) -> None:
     """Refuse places that cannot be written to before the work is done, not after: ArgumentError.
 
     => `outputs`: options and their files; '-' is stdout, None nothing. No two may be the same file, nor may stdout
        be led into a file that will be replaced.
     => `regular`: only a file will do, since it is read back, or replaced as the work goes on.
+    => `read`: what is read, each with what it is; none of it may be written to.
     """
     places: dict[tuple[object, ...], str] = {}
+    sources = {Outfile.find(what, file).identity: what for what, file in read if file != "-"}
     for option, file in outputs:
         if file is None:
             continue
@@ -34,6 +39,8 @@ def check_writable(*outputs: tuple[str, str | None], regular: bool = False) -> N
             raise ArgumentError(f"{option} {file}: must be a file that can be replaced")
         if place.descriptor is None and place.there is not None and stat.S_ISCHR(place.there.st_mode):
             continue  # a terminal and /dev/null take what any number of writers give
+        if place.identity in sources:
+            raise ArgumentError(f"{option} {file}: is {sources[place.identity]}, which would be overwritten")
         if place.identity in places:
             raise ArgumentError(f"{option} {file}: is where {places[place.identity]} writes to")
         if place.descriptor is None and place.identity == _stdout():

@@ -25,7 +25,7 @@ def report(records: tuple[str, ...], output: str) -> None:
     from uvmfree.report.page.page import build, counted
 
     needs("plotly", "report", "uvmfree report")
-    check_writable(("--output", output))
+    check_writable(("--output", output), read=[("a record", file) for file in records])
     for file in records:
         if records.count(file) > 1:
             raise ArgumentError(f"{file}: is given {records.count(file)} times; each record counts once")

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from uvmfree.cli.costs import changed_figures
+from uvmfree.cli.machine import COSTS, LOCK, SEED, policy, virtual_options
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.running import first_signal_asks, progress
+from uvmfree.cli.status import BROKEN
 from uvmfree.cli.virtual import strands
-from uvmfree.errors import ArgumentError
+from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
@@ -45,29 +47,7 @@ FIRST_CPUS = {"greenlet": "2,4,8,16,32,64", "baton": "4,16,64"}
     help="Default: pingpong, or trace with --trace.",
 )
 @click.option("--trace", "trace_file", metavar="FILE", help="Play copies of this trace with its recorded gaps.")
-@click.option(
-    "--think",
-    "think_ns",
-    type=click.IntRange(0, 1_000_000_000),
-    metavar="NS",
-    help="Work outside of the allocator after each operation of a synthetic workload. Default: 1000.",
-)
-@click.option(
-    "--costs",
-    default="xeon-2s",
-    show_default=True,
-    metavar="SET",
-    help="The table of costs; `uvmfree costs` lists them.",
-)
-@click.option("--cost", "changes", multiple=True, metavar="NAME=NS", help="Another value for one cost; repeatable.")
-@click.option(
-    "--lock",
-    default="ttas",
-    show_default=True,
-    metavar="POLICY",
-    help="How shared locks are waited for: ttas, ticket or mcs.",
-)
-@click.option("--seed", type=click.IntRange(0, 1 << 62), default=1, show_default=True)
+@virtual_options("think", "costs", "cost", "lock", "seed", always=True)
 @click.option(
     "--seeds",
     type=click.IntRange(1, 100),
@@ -86,10 +66,10 @@ def scale(
     workload: str | None,
     trace_file: str | None,
     think_ns: int | None,
-    costs: str,
+    costs: str | None,
     changes: tuple[str, ...],
-    lock: str,
-    seed: int,
+    lock: str | None,
+    seed: int | None,
     seeds: int,
     band: bool,
     json_file: str | None,
@@ -108,7 +88,9 @@ def scale(
     if think_ns is not None and kind == "trace":
         raise ArgumentError("--think: a trace has gaps of its own; it goes with a synthetic workload")
     traffic = Traffic(kind, trace_file) if think_ns is None else Traffic(kind, trace_file, think_ns)
-    cases = _cases(traffic, designs, counts_for(cpus, traffic), costs, changes, lock, range(seed, seed + seeds), band)
+    first = SEED if seed is None else seed
+    machine = costs or COSTS, changes, policy(lock)
+    cases = _cases(traffic, designs, counts_for(cpus, traffic), *machine, range(first, first + seeds), band)
     strands()
     with first_signal_asks() as asked:
         curve = measured_curve(cases, asked, scheduler)
@@ -120,26 +102,44 @@ def scale(
         for line in lines(curve):
             click.echo(line)
     if curve.interrupted:
-        click.echo(f"uvmfree: interrupted after {len(curve.points)} of {plural(len(cases), 'point')}", err=True)
-        sys.exit(asked.status)
+        if asked():
+            click.echo(f"uvmfree: interrupted after {len(curve.points)} of {plural(len(cases), 'point')}", err=True)
+        sys.exit(asked.status if asked() else BROKEN)
 
 
 def measured_curve(cases: list[Case], stop: Callable[[], bool], scheduler: str | None = None) -> Curve:
-    """Measure cases, in a process for each processor or by the workers of a scheduler, and show how far it is."""
+    """Measure cases, in a process for each processor or by the workers of a scheduler, and show how far it is.
+
+    => Where a process is lost, two lines on stderr say so and what is missing; the rest is kept.
+    """
     from uvmfree.measure.curve import Curve, fill
     from uvmfree.measure.executors import local, scheduled
     from uvmfree.measure.host import host
 
     curve = Curve(host(), ("uvmfree", *sys.argv[1:]))
-    with contextlib.ExitStack() as held:
-        processes = min(len(cases), len(os.sched_getaffinity(0)))
-        executor, at_once = held.enter_context(local(processes) if scheduler is None else scheduled(scheduler))
-        tick, step = held.enter_context(progress(len(cases), time_left=True))
-        for point in fill(curve, cases, executor, at_once, stop):
-            step()
-            tick(f"{point.case.label}, {plural(point.case.ncpus, 'CPU')} in virtual time")
+    try:
+        with contextlib.ExitStack() as held:
+            processes = min(len(cases), len(os.sched_getaffinity(0)))
+            executor, at_once = held.enter_context(local(processes) if scheduler is None else scheduled(scheduler))
+            tick, step = held.enter_context(progress(len(cases), time_left=True))
+            for point in fill(curve, cases, executor, at_once, stop):
+                step()
+                tick(f"{point.case.label}, {plural(point.case.ncpus, 'CPU')} in virtual time")
+    except WorkerLostError as error:
+        curve.interrupted = True
+        if not stop():  # a signal to all processes ends those that measure, too
+            click.echo(f"uvmfree: {error}\nuvmfree: not measured: {_missing(cases, curve)}", err=True)
     curve.points.sort(key=lambda point: cases.index(point.case))
     return curve
+
+
+def _missing(cases: list[Case], curve: Curve) -> str:
+    measured = [point.case for point in curve.points]
+    counts: dict[str, dict[int, None]] = {}
+    for case in cases:
+        if case not in measured:
+            counts.setdefault(case.label, {})[case.ncpus] = None
+    return "; ".join(f"{label} on {', '.join(map(str, found))} CPUs" for label, found in counts.items())
 
 
 def first_curve(stop: Callable[[], bool]) -> Curve:
@@ -148,7 +148,7 @@ def first_curve(stop: Callable[[], bool]) -> Curve:
 
     traffic = Traffic()
     counts = counts_for(FIRST_CPUS[strands()], traffic)
-    return measured_curve(_cases(traffic, (), counts, "xeon-2s", (), "ttas", range(1, 2), False), stop)
+    return measured_curve(_cases(traffic, (), counts, COSTS, (), LOCK, range(SEED, SEED + 1), False), stop)
 
 
 def _cases(
@@ -162,12 +162,9 @@ def _cases(
     with_band: bool,
 ) -> list[Case]:
     """Return all runs; ArgumentError, ParamError for the first that cannot be."""
-    from uvmfree.machine.virtual.policies import POLICIES
     from uvmfree.measure.scale import Case, band
     from uvmfree.uvm.designs import SHOWN, find
 
-    if lock not in POLICIES:
-        raise ArgumentError(f"--lock {lock}: must be one of {', '.join(POLICIES)}")
     found: list[Case] = []
     name, changed = changed_figures(costs, changes)
     for at, spec in enumerate(designs or SHOWN):

@@ -14,7 +14,7 @@ import click
 from uvmfree.cli.bench import check_designs
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_on_request
-from uvmfree.cli.machine import machine_of, machine_options
+from uvmfree.cli.machine import machine_of, virtual_options
 from uvmfree.cli.output import write_json
 from uvmfree.cli.running import Asked, first_signal_asks
 from uvmfree.cli.status import BROKEN
@@ -61,7 +61,7 @@ THREADS_PAGES, VIRTUAL_PAGES = 2048, 1024
 @click.option("--vmstat", is_flag=True, help="Print each design's counters as `vmstat -s` does.")
 @click.option("--seeds", metavar="FROM-TO", help="Virtual: one run for each of these seeds, the designs in turn.")
 @click.option("--scheduler", metavar="ADDRESS", help="With --seeds: let the workers of this dask scheduler run them.")
-@machine_options
+@virtual_options("costs", "cost", "lock", "busy")
 @export_options(pyperf=False)
 @lockstat_on_request
 def stress(
@@ -174,12 +174,7 @@ def _print_document(record: Record, selection: Selection) -> None:
     from uvmfree.measure.lockstat_layout import document
 
     locks = {run.design: (run.locks, run.wall_s) for run in record.stress}
-    write_json("--format json", "-", document(locks, selection, waits=_times_count(record)))
-
-
-def _times_count(record: Record) -> bool:
-    """Whether waits and times say something: in virtual time always."""
-    return record.threads_run_at_once or any(run.machine for run in record.stress)
+    write_json("--format json", "-", document(locks, selection, waits=record.threads_run_at_once))
 
 
 def _print_runs(options: Options, record: Record, show: Show) -> None:
@@ -188,13 +183,10 @@ def _print_runs(options: Options, record: Record, show: Show) -> None:
     from uvmfree.report.stress_table import stress_table
 
     faults = ",".join(options.faults) or "none"
-    at_once = _times_count(record)
-    said = dict(setting(record, f"stress, seed {options.seed}, {options.seconds:g} s, faults {faults}"))
-    if virtual := options.machine.described():
-        said["machine"] = virtual
-    say_labelled(said.items())
+    at_once = record.threads_run_at_once
+    say_labelled(setting(record, f"stress, seed {options.seed}, {options.seconds:g} s, faults {faults}"))
     click.echo()
-    for line in stress_table(record.stress, width(), rates=at_once):
+    for line in stress_table(record.stress, width(), virtual=record.machine.virtual, rates=at_once):
         click.echo(line)
     for run in record.stress:
         if show.selection is not None:

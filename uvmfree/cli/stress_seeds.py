@@ -37,9 +37,10 @@ def stress_seeds(options: Options, designs: tuple[str, ...], seeds: str, schedul
             for run in play_seeds(seen, wanted, options, designs, executor, at_once, asked):
                 tick(f"{run.design}, seed {seen.last}")
                 step()
-    except WorkerLostError:
+    except WorkerLostError as error:
         if not asked():  # a signal to all processes ends those that play, too
-            raise
+            left = f"--seeds {wanted.start if seen.last is None else seen.last + 1}-{wanted.stop - 1} are left"
+            raise WorkerLostError(f"{error}; {left}") from None
         seen.interrupted = True
     for line in said(seen, options, designs):
         click.echo(line)

@@ -11,7 +11,7 @@ import click
 
 from uvmfree.cli.bench import WORKLOADS
 from uvmfree.cli.output import check_writable, write_whole
-from uvmfree.cli.running import first_signal_asks, progress
+from uvmfree.cli.running import first_signal_asks, progress, unpacked_option
 from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.workload.plural import plural
 
@@ -41,6 +41,7 @@ _COLUMNS = (
     "--workload", "workloads", type=click.Choice(WORKLOADS), multiple=True, help="May be repeated. Default: trace."
 )
 @click.option("--trace", "trace_file", metavar="FILE", help="The trace. Default: the one shipped.")
+@unpacked_option
 @click.option("--seconds", type=float, metavar="S", help="How long --workload pressure runs. Default: 2.")
 @click.option("--cpus", metavar="N,N...", help="CPU counts. Default: the workload's.")
 @click.option("--design", "designs", multiple=True, metavar="NAME", help="May be repeated. Default: all.")
@@ -55,6 +56,7 @@ def sweep(
     file: str,
     workloads: tuple[str, ...],
     trace_file: str | None,
+    unpacked_max_bytes: int | None,
     seconds: float | None,
     cpus: str | None,
     designs: tuple[str, ...],
@@ -69,6 +71,8 @@ def sweep(
 
     if file == "-":
         raise ArgumentError("-o -: must be a file, so that a sweep can be gone on with")
+    if unpacked_max_bytes is not None and "trace" not in (workloads or ("trace",)):
+        raise ArgumentError(f"--unpacked-mib goes with --workload trace, not with --workload {', '.join(workloads)}")
     check_writable(("-o", file), regular=True)
     grid = Grid(
         workloads=workloads or ("trace",),
@@ -78,6 +82,7 @@ def sweep(
         repetitions=repetitions,
         trace=trace_file,
         seconds=seconds,
+        unpacked_max_bytes=unpacked_max_bytes,
     )
     done = resume(grid.cells(), file)
     if len(done.left()) < len(done.cells):
@@ -96,9 +101,9 @@ def sweep(
                     for cell in run_sweep(done, executor, save, asked, at_once):
                         step()
                         tick(str(cell))
-            except WorkerLostError:
+            except WorkerLostError as error:
                 if not asked():  # a signal to all processes ends the one that measures, too
-                    raise
+                    raise WorkerLostError(f"{error}; the same command goes on") from None
         interrupted = asked() and bool(done.left())
     _print(done, grid)
     if interrupted:

@@ -31,7 +31,7 @@ def usl(records: tuple[str, ...], json_file: str | None) -> None:
     from uvmfree.report.page.settings import points_of
     from uvmfree.workload.plural import plural
 
-    check_writable(("--json", json_file))
+    check_writable(("--json", json_file), read=[("a record", file) for file in records])
     given = [record for file in records for record in load_records(file)]
     loaded = [record for record in given if record.threads_run_at_once]
     if not given:

@@ -1,1 +1,1 @@
-"""The kernel services that the allocator stands on: locks, counters, cross-calls, and the Machine seam."""
+"""The kernel services that the allocator stands on: locks, counters, cross-calls."""

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from uvmfree.errors import ArgumentError, ClosedError, HangError, XcallError, XcallTimeout
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import XCALL
-from uvmfree.machine.face import Machine, Task
+from uvmfree.kern.tasks import Task, Threads
 
 C = TypeVar("C")
 """What a called function is given: the CPU that it runs on."""
@@ -63,7 +63,7 @@ class Xcall(Generic[C]):
 
     def __init__(
         self,
-        machine: Machine,
+        machine: Threads,
         ncpus: int,
         cpu_of: Callable[[int], C],
         *,

@@ -116,6 +116,12 @@ class Costs:
 
     count = ns
 
+    @property
+    def changed(self) -> dict[str, float]:
+        """The figures that are not those of the set, by name."""
+        own = SETS[self.name]
+        return {name: one.value for name, one in self.figures.items() if one.value != own[name].value}
+
     def with_figures(self, figures: Mapping[str, object], source: str) -> Costs:
         """Return a table in which these figures replace others; ParamError names what is wrong with one.
 
@@ -223,6 +229,8 @@ _XEON: Final = _over(
     other_lines=(1, "assumed"),
     zero_page=(300, "clear_page of 4 KB on Milan: 13.7 GB/s (Linux, x86: introduce clear_pages())"),
     page_fault=(1000, "measured: median 1,013 with zeroing"),
+    disk_latency=(20000, "assumed: of a fast SSD, for a read or a write of a page"),
+    disk_page=(1250, "assumed: 3.3 GB/s, what four lanes of PCIe 3 carry"),
     jitter_percent=(30, "assumed: the spread of work of a CPU's own; CPUs of exact times lock in phase"),
 )
 

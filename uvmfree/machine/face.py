@@ -13,26 +13,13 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from uvmfree.kern.lock import RawLock
-from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
-from uvmfree.kern.mutex import Condvar, Mutex
+from uvmfree.kern.tasks import Task as Task
+from uvmfree.kern.tasks import Threads
 from uvmfree.machine.words import CounterPage
 
 T = TypeVar("T")
-
-
-class Task(Protocol):
-    """A thread of control that a Machine started.
-
-    => `error` is the exception that ended it, or None. Read it after `join` returned True.
-    """
-
-    name: str
-    error: BaseException | None
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait for its end, at most `timeout_s` seconds; return whether it has ended."""
 
 
 class Event(Protocol):
@@ -56,8 +43,8 @@ class Ram(Protocol):
         """Return a private view of all of it."""
 
 
-class Machine(Protocol):
-    """What a design may use: mutexes, condition variables, events, counters, tasks, memory, a clock.
+class Machine(Threads, Protocol):
+    """What a design may use: mutexes, tasks and a clock (kern/tasks.py), events, counters, memory.
 
     => `name`: what kind of machine it is, as records and tables call it.
     """
@@ -69,12 +56,6 @@ class Machine(Protocol):
     def raw_lock(self) -> RawLock:
         """Make a lock without name and rank, for a leaf that is held for a few operations and never nested."""
 
-    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
-        """Make a mutex of this rank; `index` tells apart those of one rank, as in `uvm_cpu[3]`."""
-
-    def condvar(self) -> Condvar:
-        """Make a condition variable; whichever lock its users hold guards its waiters."""
-
     def event(self) -> Event:
         """Make an event, for those who wait without a lock."""
 
@@ -84,17 +65,14 @@ class Machine(Protocol):
     def ram(self, nbytes: int) -> Ram:
         """Make RAM."""
 
+    def disk(self, transfer: Callable[..., T]) -> Callable[..., T]:
+        """Return a transfer to or from a disk, of the form of `os.pread` or `os.pwrite`, that takes its time here."""
+
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return `cls`, or a subclass whose objects are a cache line each that follows who stores to `field`."""
 
-    def spawn(self, name: str, body: Callable[[], None], cpu: int | None = None) -> Task:
-        """Start a task that runs `body` to its end; `cpu`: the simulated CPU that it is bound to, if it is to one."""
-
     def wait_for(self, tasks: Sequence[Task], stop: Callable[[], bool]) -> bool:
         """Wait until all these tasks have ended; False as soon as `stop()` is true, which is asked now and then."""
-
-    def clock_ns(self) -> int:
-        """Return a monotonic time in nanoseconds."""
 
     def sleep(self, seconds: float) -> None:
         """Let time pass, doing nothing; others run."""
@@ -104,9 +82,6 @@ class Machine(Protocol):
 
     def interrupts_held_back(self) -> AbstractContextManager[None]:
         """Keep what interrupts the calling thread out of the allocator, if anything does (kern/interrupt.py)."""
-
-    def me(self) -> int:
-        """Return a number that no other live thread of control has."""
 
 
 @dataclass(frozen=True, slots=True)

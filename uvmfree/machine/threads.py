@@ -98,6 +98,10 @@ class ThreadsMachine:
         """Map memory of this process's own."""
         return MappedRam(nbytes)
 
+    def disk(self, transfer: Callable[..., T]) -> Callable[..., T]:
+        """Return `transfer`: the host has a disk of its own."""
+        return transfer
+
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return `cls`: the host has cache lines of its own."""
         return cls

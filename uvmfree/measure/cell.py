@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from uvmfree.measure.settings import parse_settings
 from uvmfree.measure.workloads import Workload, by_name, check_fits
 from uvmfree.param import Param
 from uvmfree.workload.plural import plural
+from uvmfree.workload.trace import read_trace
 
 TURN_S: Final = 3600.0
 """How long a cell waits for its machine; longer than any cell takes."""
@@ -43,7 +45,7 @@ class Cell:
     """One point of the grid.
 
     => `settings`: tunables as NAME=VALUE, in the order of the grid. `trace`, `seconds`: of the workload, where it has
-       them.
+       them. `unpacked_max_bytes`: to which a packed trace may unpack.
     """
 
     workload: str
@@ -53,10 +55,12 @@ class Cell:
     repetitions: int
     trace: str | None = None
     seconds: float | None = None
+    unpacked_max_bytes: int | None = None
 
     def ready(self) -> tuple[Workload, Param]:
         """Make the workload and the tunables; ArgumentError, ParamError or TraceError if they make no sense."""
-        workload = by_name(self.workload, self.trace, ncpus=self.ncpus, seconds=self.seconds)
+        read = partial(read_trace, unpacked_max_bytes=self.unpacked_max_bytes)
+        workload = by_name(self.workload, self.trace, ncpus=self.ncpus, seconds=self.seconds, read=read)
         tunables = parse_settings(self.settings, given=_GIVEN)
         tunables.setdefault("npages", workload.npages or Param().npages)
         param = Param(**tunables, ncpus=workload.ncpus, design=self.design)

@@ -55,9 +55,7 @@ def local(processes: int = 1) -> Iterator[tuple[Executor, int]]:
     try:
         yield executor, processes
     except BrokenExecutor:
-        raise WorkerLostError(
-            "the process that measured was killed, perhaps for want of memory; the same command goes on"
-        ) from None
+        raise WorkerLostError("the process that measured was killed, perhaps for want of memory") from None
     finally:
         stop.set()
         executor.shutdown(wait=True, cancel_futures=True)
@@ -83,7 +81,7 @@ def scheduled(address: str) -> Iterator[tuple[Executor, int]]:
         yield client.get_executor(pure=False), len(machines)
     except (CancelledError, distributed.KilledWorker, distributed.comm.CommClosedError) as error:
         why = str(error).partition("\n")[0] or "it ended, or the way to it"
-        raise WorkerLostError(f"--scheduler {address}: is lost: {why}; the same command goes on") from None
+        raise WorkerLostError(f"--scheduler {address}: is lost: {why}") from None
     finally:
         client.close(timeout=REACH_S)
 

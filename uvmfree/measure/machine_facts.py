@@ -16,6 +16,7 @@ class MachineFacts:
     => `lock`: the policy of shared locks. The seed is the record's; repetition i runs with `seed + i`.
     => `think_ns`: work outside of the allocator after each operation, where the workload has no gaps of its own.
     => `copies`: of the trace, each on CPUs of its own; None if nothing was replayed.
+    => `busy`: of a stress run, percent of the time in which the CPUs are at work.
     """
 
     kind: str = THREADS
@@ -24,6 +25,7 @@ class MachineFacts:
     lock: str = ""
     think_ns: int | None = None
     copies: int | None = None
+    busy: float | None = None
 
     @property
     def virtual(self) -> bool:
@@ -36,4 +38,5 @@ class MachineFacts:
         if not self.virtual:
             return "real threads"
         changed = "".join(f", {name}={value:g}" for name, value in sorted(self.changed.items()))
-        return f"virtual, costs {self.costs}{changed}, {self.lock} locks"
+        busy = "" if self.busy is None else f", {self.busy:g} % busy"
+        return f"virtual, costs {self.costs}{changed}, {self.lock} locks{busy}"

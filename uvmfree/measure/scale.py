@@ -72,8 +72,12 @@ class Traffic:
         """Page operations that a CPU asks for in a second, as far as nobody waits."""
         if self.kind == "trace":
             made = _plan(self.trace)
-            return (made.allocs + made.frees) / (sum(made.programs[0].gaps_ns) / 1e9) / len(made.programs)
+            return (made.allocs + made.frees) / self.loop_s() / len(made.programs)
         return 1e9 / (self.think_ns + FREE_OP_NS)
+
+    def loop_s(self) -> float:
+        """How long the trace lasts, once through; only of a trace."""
+        return sum(_plan(self.trace).programs[0].gaps_ns) / 1e9
 
     def live_pages(self, ncpus: int) -> int:
         """The most pages that it holds at once."""

@@ -241,6 +241,7 @@ def new_record(options: Options, designs: tuple[str, ...], command: tuple[str, .
         seed=options.seed,
         seconds=options.seconds,
         faults=options.faults,
+        machine=options.machine.facts(),
     )
 
 

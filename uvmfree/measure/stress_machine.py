@@ -12,6 +12,7 @@ from uvmfree.errors import ArgumentError
 from uvmfree.machine.costs import DEFAULT, Costs, costs_for
 from uvmfree.machine.face import WatchedMachine
 from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.measure.machine_facts import VIRTUAL, MachineFacts
 from uvmfree.param import Param
 from uvmfree.uvm.boot import threads
 from uvmfree.workload.stress_shared import AS_THREADS, Pace
@@ -22,9 +23,6 @@ takes some hundred."""
 
 STEP_NS: Final = 1000
 """A CPU's own work between two operations: a page fault around an allocation (machine/costs.py, page_fault)."""
-
-DISK_S: Final = 20e-6
-"""What a page's way to or from swap takes: assumed, of a fast SSD."""
 
 DEFAULT_COSTS: Final = costs_for(DEFAULT)
 
@@ -42,6 +40,10 @@ class Threads:
     def words(self) -> tuple[str, ...]:
         """Return how the command line names it."""
         return ()
+
+    def facts(self) -> MachineFacts:
+        """Return what a record says of it."""
+        return MachineFacts()
 
     def described(self) -> str:
         """Return it in a few words; nothing, as it goes without saying."""
@@ -79,7 +81,7 @@ class Virtual:
     def pace(self) -> Pace:
         """How dense a run is."""
         busy = self.busy / 100
-        return Pace(rate=RATE * busy, busy=busy, step_ns=STEP_NS, disk_s=DISK_S, preempts=True)
+        return Pace(rate=RATE * busy, busy=busy, step_ns=STEP_NS, preempts=True)
 
     def words(self) -> tuple[str, ...]:
         """Return how the command line names it; which kind of strand plays it changes nothing."""
@@ -87,10 +89,13 @@ class Virtual:
         busy = () if self.busy == 100 else ("--busy", f"{self.busy:g}")
         return ("--machine", "virtual", "--costs", self.named, *changes, "--lock", self.lock, *busy)
 
+    def facts(self) -> MachineFacts:
+        """Return what a record says of it."""
+        return MachineFacts(VIRTUAL, self.costs.name, self.costs.changed, self.lock, busy=self.busy)
+
     def described(self) -> str:
         """Return it in a few words."""
-        changed = "".join(f", {change}" for change in self.changes)
-        return f"virtual: costs {self.named}{changed}, lock {self.lock}, {self.busy:g} % busy"
+        return self.facts().words
 
     def make(self, param: Param, seed: int, *, traced: bool) -> VirtualMachine:
         """Make the machine of one run; each shared step in the strict order of time."""

@@ -24,8 +24,8 @@ class StressRun:
     => `samples`, `events`: counters over time, redistributions and the daemon's passes, as in measure/run.py.
     => `lockstat`: whether its locks counted. `locks`: one record per lock and caller, without the observer's, as they
        were when the CPUs had stopped; empty if lockstat was off, or if it did not come to that.
-    => `machine`: what it ran on, unless on the host's threads; then `wall_s` and all other times are virtual, and
-       `digest` is one number for the whole run. `host_s`: how long it took by the host's clock.
+    => `machine`: the words for what it ran on, unless on the host's threads: then `wall_s` and all other times are
+       virtual, and `digest` is one number for the whole run. `host_s`: how long it took by the host's clock.
     => `errors`: one line for each; `report`: lines for the terminal, and `file` where the whole report is.
     """
 

@@ -43,6 +43,7 @@ class Grid:
     repetitions: int = 5
     trace: str | None = None
     seconds: float | None = None
+    unpacked_max_bytes: int | None = None
 
     def cells(self) -> list[Cell]:
         """Return every cell; ArgumentError or ParamError for the first that cannot be measured."""
@@ -82,6 +83,7 @@ class Grid:
             self.repetitions,
             self.trace if workload == "trace" else None,
             self.seconds if workload == "pressure" else None,
+            self.unpacked_max_bytes if workload == "trace" else None,
         )
 
 

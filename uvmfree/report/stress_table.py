@@ -14,14 +14,14 @@ _MAXIMA: Final = (
 )
 
 
-def stress_table(runs: Sequence[StressRun], width: int, *, rates: bool) -> Iterator[str]:
+def stress_table(runs: Sequence[StressRun], width: int, *, virtual: bool, rates: bool) -> Iterator[str]:
     """Yield the lines of the summary; `rates`: whether operations per second mean anything."""
     rows: list[Row] = []
 
     def row(label: str, cell: Callable[[StressRun], str]) -> None:
         rows.append(Row(label, [Cell(cell(run)) for run in runs]))
 
-    if runs[0].machine:
+    if virtual:
         row("virtual seconds", lambda run: f"{run.wall_s:.3f}")
         row("... per second of the host", lambda run: f"{run.wall_s / run.host_s:.3f}" if run.host_s else "-")
         row("digest of the run", lambda run: run.digest or "-")

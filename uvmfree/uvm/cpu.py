@@ -132,6 +132,10 @@ class Cpu(IdleZero, base=True):
         => With the guard held, and the lock that makes `free` exact.
         """
         self._asked = free
+        return self.allows(free, want)
+
+    def allows(self, free: int, want: Want) -> bool:
+        """Return the same, and note nothing: for who does not hold the guard."""
         marks = self._state.uvmexp.marks
         if free > marks.reserve_kernel:
             return True

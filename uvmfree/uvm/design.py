@@ -191,6 +191,9 @@ class Design(Locked, Generic[C]):
         if not recently or self.state.pageout.is_short(self.state.countable(self.state.uvmexp.free)):
             self.redistribute(index, "timer")
 
+    def reclaiming(self, active: bool) -> None:
+        """Note that the pagedaemon begins, or ends, to free memory that is short; called by the daemon alone."""
+
     def check(self) -> Iterator[str]:
         """Check what only this design promises, with everything stopped; one line for each finding."""
         yield from self.store.check("the global list")

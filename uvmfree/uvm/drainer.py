@@ -36,7 +36,12 @@ class Drainer:
         self.rate_limited = 0
 
     def drain(self, cause: str) -> bool:
-        """Hand all caches back unless that was done a moment ago; whether it was done. No lock may be held."""
+        """Hand all caches back unless that was done a moment ago; whether it was done. No lock may be held.
+
+        => A design that hands nothing back for this cause is not asked, and its next drain is not held off by that.
+        """
+        if cause not in self._design.CAUSES:
+            return False
         now_ns = self._state.machine.clock_ns()
         with self._lock:
             gap_ns = self._state.param.redistribute_min_gap_s * 1e9

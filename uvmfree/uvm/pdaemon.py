@@ -50,6 +50,7 @@ class Pagedaemon:
         self._free = free
         self._redistribute = redistribute
         self._events = events
+        self.reclaiming: Callable[[bool], None] = lambda active: None  # told when a pass begins and ends; set at boot
         self._reclaimers: tuple[Reclaimer, ...] = ()  # replaced whole before the daemon is started, then only read
         self.pdwoke = self.pdrevs = self.pdscans = 0
 
@@ -71,10 +72,13 @@ class Pagedaemon:
     def one_pass(self) -> None:
         """Free memory if it is short, then wake whoever waits for it."""
         began_ns, scanned = self._machine.clock_ns(), self.pdscans
-        if self._short_of_target():
+        if short := self._short_of_target():
+            self.reclaiming(True)
             self._redistribute()
         if self._short_of_target() or self._pageout.needs_scan():
             self._scan()
+        if short:
+            self.reclaiming(False)
         self._pageout.daemon_pass_over()
         self._events.add("daemon", "", None, began_ns, self.pdscans - scanned)
 

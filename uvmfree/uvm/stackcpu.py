@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from uvmfree.uvm.cpu import Cpu, Strat
-from uvmfree.uvm.page import FRESH, FRESH_ZERO, PageList, VmPage
+from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, PageList, VmPage
 
 
 class StackCpu(Cpu):
@@ -71,15 +71,20 @@ class StackCpu(Cpu):
             if pg.on is not None or pg.system is not self._system:
                 raise self._refuse_free(pg)
             loaded = self.loaded[pg.free_list]
-            if room := len(loaded) < self._size:
+            if len(loaded) < self._size:
                 pg.on = loaded
                 loaded.append(pg)
-                self.frees += 1
+                gave = False
+            else:
+                drained = self.drained
+                self._put(pg, UNKNOWN)
+                gave = self.drained != drained
+            self.frees += 1
         except AttributeError:
             if isinstance(pg, VmPage):
                 raise
             raise self._refuse_free(pg) from None
         finally:
             self._release_free()
-        if not room:
-            super().pagefree(pg)
+        if gave:
+            self._state.pageout.wake_waiters()

@@ -111,6 +111,7 @@ class Uvm(Counted):
             lambda: self._drainer.drain("pressure"),
             self.events,
         )
+        self.pagedaemon.reclaiming = self._design.reclaiming
         self._anon_maps = AnonMaps(self._state, self._design, self.pagedaemon, self.wait)
         self._pglist = PgList(self._state, self._design)
         self._idle = IdleThreads(

@@ -96,7 +96,7 @@ def record(command: Sequence[str], file: str, stop: Callable[[], bool] = lambda:
     path, place = Path(file), Outfile.find("-o", file)
     try:
         with tempfile.TemporaryDirectory(prefix=NEW, dir=place.folder) as beside:
-            data, text = Path(beside, "perf.data"), Path(beside, path.name)
+            data, text = Path(beside, "perf.data"), Path(beside, f"trace{path.suffix}")
             try:
                 events = _events(perf, data)
                 data.unlink(missing_ok=True)  # of a command that did nothing

@@ -8,6 +8,7 @@
 => Every access of `pressure` checks the stamps of its page (uvm/anonpage.py): StampError ends the run.
 """
 
+import os
 import random
 from collections.abc import Callable
 from typing import Final
@@ -49,7 +50,8 @@ def pressure(uvm: Uvm, seconds: float) -> Load:
     if not 0.01 <= seconds <= 3600:
         raise ArgumentError(f"seconds={seconds}: must be from 0.01 to 3600")
     npages = int(uvm.param.npages * MAP_OF_RAM)
-    anons = uvm.anon_memory(npages, npages, patience_s=PATIENCE_S)
+    disk = uvm.machine.disk
+    anons = uvm.anon_memory(npages, npages, patience_s=PATIENCE_S, pread=disk(os.pread), pwrite=disk(os.pwrite))
     tallies = [_Tally() for _ in range(uvm.param.ncpus)]
 
     def counts() -> dict[str, int]:

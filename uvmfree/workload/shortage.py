@@ -11,6 +11,7 @@ for it, so it comes back from swap no more: what is measured is how memory is fo
    and its free is skipped.
 """
 
+import os
 from typing import Final
 
 from uvmfree.errors import OutOfPages
@@ -48,7 +49,9 @@ def shortage(uvm: Uvm, plan: Plan, *, gaps: bool = False) -> Load:
     for program in plan.programs:
         begins.append(npages)
         npages += program.npages
-    anons = uvm.anon_memory(max(1, npages + plan.given), max(1, npages + plan.given), patience_s=PATIENCE_S)
+    size = max(1, npages + plan.given)
+    disk = uvm.machine.disk
+    anons = uvm.anon_memory(size, size, patience_s=PATIENCE_S, pread=disk(os.pread), pwrite=disk(os.pwrite))
     # Shared: one byte for each virtual page, written by the CPU that allocates; who frees elsewhere polls it.
     touched = bytearray(npages + plan.given)
     copy = Copy(plan, uvm, gaps=gaps)

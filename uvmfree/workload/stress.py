@@ -90,7 +90,7 @@ class Stress:
             how |= fault.anon_memory()
         virtual = max(2, int(param.npages * MAP_OF_RAM))
         patience_s = PATIENCE_S / plan.pace.rate * plan.pace.busy
-        how["pwrite"], how["pread"] = self._disk(how.get("pwrite", os.pwrite)), self._disk(os.pread)
+        how |= {"pwrite": machine.disk(how.get("pwrite", os.pwrite)), "pread": machine.disk(os.pread)}
         anons = [self.uvm.anon_memory(virtual, virtual, patience_s=patience_s, **how)]
         if any(isinstance(fault, SwapwriteFault) for fault in self.faults):
             small = max(2, param.npages // SMALL_MAP)
@@ -105,18 +105,6 @@ class Stress:
         self.wall_ns = 0
         self.phase = "starting"
         self._ticks = 0  # written by the run's thread
-
-    def _disk(self, transfer: Callable[..., Any]) -> Callable[..., Any]:
-        """Have a transfer to or from swap take its time, where the host's own takes none."""
-        seconds, sleep = self.plan.pace.disk_s, self.uvm.machine.sleep
-        if not seconds:
-            return transfer
-
-        def slow(*arguments: Any) -> Any:
-            sleep(seconds)
-            return transfer(*arguments)
-
-        return slow
 
     def stop(self) -> None:
         """End the run early."""

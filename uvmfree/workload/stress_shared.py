@@ -44,14 +44,13 @@ class Pace:
     => `rate`: how many times as much happens in a second as on threads. All times that the parts of a run state are
        those of threads; Shared makes them the machine's.
     => `busy`: the share of the time in which CPUs are at work, all together; they rest in between.
-    => `step_ns`: a CPU's own work for each step. `disk_s`: what a transfer to or from swap takes. `preempts`: threads
-       are held up at their locks (workload/stress_preempt.py).
+    => `step_ns`: a CPU's own work for each step. `preempts`: threads are held up at their locks
+       (workload/stress_preempt.py).
     """
 
     rate: float = 1.0
     busy: float = 1.0
     step_ns: int = 0
-    disk_s: float = 0.0
     preempts: bool = False
 
 

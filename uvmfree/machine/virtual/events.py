@@ -1,4 +1,4 @@
-"""What strands wait for besides locks: events, and the raw lock that condition variables and leaves are made of.
+"""What strands wait for besides locks: events, the disk, and the raw lock of which condition variables are made.
 
 => Waking a sleeper takes the sleeper `wakeup` nanoseconds. A wakeup is a shared step: it comes in the order of time,
    so that a timeout that is due before it is not overtaken.
@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
+from uvmfree.machine.virtual.lines import PAGE_BYTES
 from uvmfree.machine.virtual.scheduler import Scheduler
 from uvmfree.machine.virtual.strands import Strand
+
+T = TypeVar("T")
 
 NS: Final = 1_000_000_000
 
@@ -97,6 +100,32 @@ class VirtualEvent:
             if not _sleep(scheduler, self, self._sleepers, due_ns):
                 return ready()
         return True
+
+
+class VirtualDisk:
+    """A disk: each transfer has a latency, which many can wait for at once; their bytes follow each other.
+
+    => Source: the usual model of a device with a deep queue. Who transfers sleeps: the CPU is free for others.
+    """
+
+    __slots__ = ("_free_at", "_latency_ns", "_page_ns", "_scheduler")
+
+    def __init__(self, scheduler: Scheduler, latency_ns: int, page_ns: int) -> None:
+        self._scheduler, self._latency_ns, self._page_ns = scheduler, latency_ns, page_ns
+        self._free_at = 0
+
+    def timed(self, transfer: Callable[..., T]) -> Callable[..., T]:
+        """Let `transfer(file, bytes or how many, place)` take its time."""
+
+        def timed(file: int, data: int | memoryview, place: int) -> T:
+            scheduler, nbytes = self._scheduler, data if isinstance(data, int) else len(data)
+            if scheduler.now > scheduler.head:
+                scheduler.sync()
+            self._free_at = max(scheduler.now, self._free_at) + nbytes * self._page_ns // PAGE_BYTES
+            scheduler.sleep(self._free_at + self._latency_ns - scheduler.now)
+            return transfer(file, data, place)
+
+        return timed
 
 
 def _sleep(scheduler: Scheduler, awaits: object, sleepers: deque[Strand], due_ns: int | None) -> bool:

@@ -21,11 +21,10 @@ class Over(threading.Event):
 
 
 class Interruptible(Protocol):
-    """A scheduler: at its next shared step it raises KeyboardInterrupt in the main strand if it was interrupted."""
+    """A scheduler."""
 
-    head: int
-    limit: int
-    interrupted: bool
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in the main strand at the next shared step."""
 
 
 @contextmanager
@@ -38,8 +37,7 @@ def interruptible(scheduler: Interruptible) -> Iterator[None]:
 
     def interrupt(*_: object) -> None:
         signal.signal(signal.SIGINT, handler)
-        scheduler.interrupted = True
-        scheduler.head = scheduler.limit = -1
+        scheduler.interrupt()
 
     signal.signal(signal.SIGINT, interrupt)
     try:

@@ -174,30 +174,51 @@ class VirtualAdder:
 
 
 class VirtualRam:
-    """RAM: a mapping, each view of which charges stores by their length."""
+    """RAM: a mapping, each view of which charges stores by their length.
+
+    => A machine may have more RAM than the host: pages that nobody has stored anything but zeros to take none of it.
+    """
 
     def __init__(self, nbytes: int, scheduler: Scheduler, page_ns: int) -> None:
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
         self._map = mmap.mmap(-1, nbytes, flags=flags)
+        self._used = bytearray(-(-nbytes // PAGE_BYTES))
         self._scheduler, self._page_ns = scheduler, page_ns
 
     def view(self) -> memoryview:
         """Return a view of all of it."""
-        return cast("memoryview", ChargingView(memoryview(self._map), self._scheduler, self._page_ns))
+        view = ChargingView(memoryview(self._map), self._used, self._scheduler, self._page_ns)
+        return cast("memoryview", view)
 
 
 class ChargingView:
-    """A memoryview whose stores take time: `page_ns` for PAGE_BYTES."""
+    """A memoryview whose stores take time: `page_ns` for PAGE_BYTES.
 
-    def __init__(self, view: memoryview, scheduler: Scheduler, page_ns: int) -> None:
-        self._view, self._scheduler, self._page_ns = view, scheduler, page_ns
+    => `used[page]`: whether the page may hold anything but zeros; of all views of one RAM.
+    """
+
+    def __init__(self, view: memoryview, used: bytearray, scheduler: Scheduler, page_ns: int) -> None:
+        self._view, self._used, self._scheduler, self._page_ns = view, used, scheduler, page_ns
 
     def __len__(self) -> int:
         return len(self._view)
 
     def __getitem__(self, where: Any) -> Any:
+        if isinstance(where, slice):  # whoever has it may store there
+            self._use(where)
         return self._view[where]
 
     def __setitem__(self, where: Any, value: Any) -> None:
+        nbytes = len(value) if isinstance(where, slice) else 1
+        self._scheduler.now += self._page_ns * nbytes // PAGE_BYTES
+        if nbytes == PAGE_BYTES and value == bytes(PAGE_BYTES):
+            page, rest = divmod(where.start, PAGE_BYTES)
+            if not rest and not self._used[page]:
+                return
+        self._use(where)
         self._view[where] = value
-        self._scheduler.now += self._page_ns * (len(value) if isinstance(where, slice) else 1) // PAGE_BYTES
+
+    def _use(self, where: Any) -> None:
+        start, stop, _ = where.indices(len(self._view)) if isinstance(where, slice) else (where, where + 1, 1)
+        pages = slice(start // PAGE_BYTES, -(-stop // PAGE_BYTES))
+        self._used[pages] = b"\1" * len(self._used[pages])

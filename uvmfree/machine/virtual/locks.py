@@ -134,6 +134,7 @@ def _acquire(
     scheduler: Scheduler, lock: Fifo, moves: list[list[int]], before: Callable[[], int], acquire_ns: int
 ) -> Callable[..., bool]:
     """Make the acquisition of any lock, in the order of events."""
+    spins, handed_lines = lock.spins, lock.handed_lines
     tried = False  # and failed: the work before it is done
 
     def acquire(blocking: bool = True, timeout: float = -1) -> bool:
@@ -142,25 +143,21 @@ def _acquire(
             tried = False
         else:
             scheduler.now += before()
-        granted = False
-        if scheduler.now > scheduler.head:
-            if blocking and lock.spins:
-                granted = scheduler.arrive(lock)
-            else:
-                scheduler.sync()
-        if not granted and (lock.holder is not None or lock.free_at > scheduler.now):
+        if scheduler.now > scheduler.head and scheduler.sync(lock if spins and blocking else None):
+            pass  # granted
+        elif lock.holder is not None or lock.free_at > scheduler.now:
             if not blocking:
                 tried = True
                 return False
             lock.wait()
-            if lock.handed_lines:
-                scheduler.now += lock.handed_lines * moves[lock.cpu][scheduler.cpu]
+            if handed_lines:
+                scheduler.now += handed_lines * moves[lock.cpu][scheduler.cpu]
         lock.holder = scheduler.current
         lock.open_to = CLOSED
         cpu = scheduler.cpu
-        lock.since = scheduler.now
+        lock.since = now = scheduler.now
         lock.move = move = moves[lock.cpu][cpu]
-        scheduler.now += move or acquire_ns
+        scheduler.now = now + (move or acquire_ns)
         if cpu >= 0:
             lock.cpu = cpu
         return True

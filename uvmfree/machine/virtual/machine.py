@@ -11,7 +11,8 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar, cast
 
 from uvmfree.errors import HangError, ParamError
 from uvmfree.kern.lock import RawLock
@@ -24,7 +25,7 @@ from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.face import Stack, Task
 from uvmfree.machine.virtual.checked import Journal
-from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
+from uvmfree.machine.virtual.events import NS, VirtualDisk, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.fifo import Fifo
 from uvmfree.machine.virtual.jitter import Jitter
 from uvmfree.machine.virtual.lines import Lines, VirtualRam, VirtualWords
@@ -42,7 +43,7 @@ TICK_NS: Final = 100_000
 """How often who waits for tasks first asks whether to stop, in virtual time: a hundred steps of each CPU."""
 TICK_NS_MAX: Final = 100_000_000
 TICK_HOST_S: Final = 0.05
-"""How often it shall ask by the host's clock. Ticks become longer or shorter for that; no other strand sees them."""
+"""How often it shall ask by the host's clock. Ticks become longer or shorter for that: Scheduler.stand_by()."""
 
 FIRST_LOOK_S: Final = 1e-6
 """How long after it was found held it is first looked whether a lock has come free; each time after twice as long."""
@@ -109,6 +110,7 @@ class VirtualMachine:
         self._prices = Prices(self.scheduler, self.costs, self._jitter, self._lines)
         self.journal = Journal(self.scheduler) if check else None
         self._wakeup_ns = self.costs.ns("wakeup")
+        self._disk = VirtualDisk(self.scheduler, self.costs.ns("disk_latency"), self.costs.ns("disk_page"))
         self.lockstat, self.lockdebug = lockstat, lockdebug
         self.lockwatch = LockWatch(self.raw_lock, self.me) if lockwatch else None
         self.locktrace = LockTrace(self.raw_lock, lambda: self.scheduler.current.name) if locktrace else None
@@ -150,6 +152,10 @@ class VirtualMachine:
         """Map memory; storing a page takes `zero_page`."""
         return VirtualRam(nbytes, self.scheduler, self.costs.ns("zero_page"))
 
+    def disk(self, transfer: Callable[..., T]) -> Callable[..., T]:
+        """Return a transfer that takes `disk_latency`, and `disk_page` for each page, one after the other."""
+        return self._disk.timed(transfer)
+
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return a subclass whose objects are a cache line each, fetched by who stores to `field`."""
         return self._lines.lined(cls, field)
@@ -176,7 +182,7 @@ class VirtualMachine:
             except BaseException as error:  # noqa: BLE001  # kept for whoever joins; nothing is swallowed
                 strand.error = error
                 if isinstance(error, KeyboardInterrupt):
-                    scheduler.interrupted = True
+                    scheduler.interrupt()
             if len(scheduler.strands) == 2:
                 _UNFINISHED.discard(scheduler)
             return scheduler.end(strand)
@@ -187,20 +193,14 @@ class VirtualMachine:
 
     def join(self, strand: Strand, timeout_s: float) -> bool:
         """Wait for the end of a strand, at most so many virtual seconds; whether it has ended."""
-        if not strand.over:
-            me = self.scheduler.current
-            strand.joiners.append(me)
-            try:
-                self.scheduler.park(f"the end of {strand.name}", self.scheduler.now + round(timeout_s * NS))
-            finally:
-                strand.joiners.remove(me)
-        return strand.over
+        scheduler = self.scheduler
+        return self._joined(strand, lambda awaits: scheduler.park(awaits, scheduler.now + round(timeout_s * NS)))
 
     def wait_for(self, tasks: Sequence[Task], stop: Callable[[], bool]) -> bool:
         """Wait until all these strands have ended, and ask now and then, by the host's clock, whether to stop."""
         tick_ns, asked_s = TICK_NS, time.monotonic()
-        for task in tasks:
-            while not task.join(tick_ns / NS):
+        for strand in cast("Sequence[Strand]", tasks):
+            while not self._joined(strand, partial(self.scheduler.stand_by, ns=tick_ns)):
                 now_s = time.monotonic()
                 tick_ns = (
                     min(2 * tick_ns, TICK_NS_MAX) if now_s - asked_s < TICK_HOST_S else max(tick_ns // 2, TICK_NS)
@@ -209,6 +209,16 @@ class VirtualMachine:
                 if stop():
                     return False
         return True
+
+    def _joined(self, strand: Strand, wait: Callable[[str], bool]) -> bool:
+        if not strand.over:
+            me = self.scheduler.current
+            strand.joiners.append(me)
+            try:
+                wait(f"the end of {strand.name}")
+            finally:
+                strand.joiners.remove(me)
+        return strand.over
 
     def clock_ns(self) -> int:
         """Return the clock of the running strand."""

@@ -21,7 +21,8 @@ Prior art: the event heap of SimPy; the clock order of parallel discrete event s
 
 from __future__ import annotations
 
-from heapq import heappop, heappush, heapreplace
+from contextlib import nullcontext
+from heapq import heappop, heappush, heappushpop
 from typing import Any, Final, Literal, Protocol
 
 from uvmfree.errors import DeadlockError
@@ -30,9 +31,6 @@ from uvmfree.machine.virtual.strands import Kind, Strand
 
 NEVER: Final = 1 << 62
 """A time that does not come: 146 years."""
-
-IDLE_TICKS_MAX: Final = 1000
-"""Timeouts of the main strand, one after the other, while no other strand can run: more is a deadlock that ticks."""
 
 
 class Spun(Protocol):
@@ -53,19 +51,20 @@ class Scheduler:
 
     => `now`, `current`, `cpu`: the clock of the strand that runs, the strand, its CPU's number or -1.
     => `head`: a time up to which the running strand goes first. `limit`: `head` and the quantum.
-    => All of it is touched by the running strand only. `interrupted` is the exception: a signal's handler sets it.
+    => `due`: the main strand, which stands by, is run at the first switch from that time on.
+    => All of it is touched by the running strand only, but for what interrupt() sets: a signal's handler calls that.
     => `over` is set as long as there is no strand but the main one; for the watchdog's thread.
     """
 
     __slots__ = (
         "__weakref__",
         "_heap",
-        "_idle_ticks",
         "_number",
         "_popped",
         "check",
         "cpu",
         "current",
+        "due",
         "head",
         "interrupted",
         "limit",
@@ -77,10 +76,10 @@ class Scheduler:
     )
 
     def __init__(self, kind: Kind, main: Strand, quantum_ns: int, *, check: bool) -> None:
-        self.now = self._number = self._idle_ticks = self._popped = 0
+        self.now = self._number = self._popped = 0
         self.quantum, self.check = quantum_ns, check
-        self._heap: list[tuple[int, int, Strand | Spun]] = []
-        self.head = self.limit = NEVER
+        self._heap: list[Entry] = []
+        self.head = self.limit = self.due = NEVER
         self.main = self.current = main
         self.cpu = main.cpu
         self.interrupted = False
@@ -94,29 +93,31 @@ class Scheduler:
         """How many entries the heap has had: it rises as long as shared steps are made."""
         return self._number
 
-    def sync(self) -> None:
-        """Let every strand with a smaller clock go first; the caller has seen that now > head."""
+    def sync(self, comes_for: Any = None) -> bool:
+        """Let every strand with a smaller clock go first; the caller has seen that now > head.
+
+        => `comes_for`: a spinlock that the strand takes next; True if it came to spin and has got the lock since.
+        """
         current, now = self.current, self.now
         self._number = current.ticket = number = self._number + 1
+        current.arrives = comes_for
         current.place.busy_until = now
-        self._dispatch(current, heapreplace(self._heap, (now, number, current)))
-        if self.main.pending is not None and current is self.main:
+        target = self._next(heappushpop(self._heap, (now, number, current)))
+        if target is not current:
+            target.resume(current)
+        if current.pending is not None and current is self.main:
             self._raise_pending()
         if self.check:
             assert all(entry[0] >= self.now for entry in self._heap), "a smaller clock was passed over"
+        if current.arrives is comes_for:
+            current.arrives = None
+            return False
+        return True
 
     def wake(self, strand: Strand, at_ns: int) -> None:
         """Let a waiting strand go on at a time that has not passed."""
         strand.woken, strand.awaits = True, None
         self.push(at_ns, strand)
-
-    def arrive(self, lock: Any) -> bool:
-        """As sync(), before a spinlock is taken; True if the strand came to spin and has got the lock since."""
-        current = self.current
-        current.arrives = lock
-        self.sync()
-        arrives, current.arrives = current.arrives, None
-        return arrives is None
 
     def push(self, at_ns: int, target: Strand | Spun) -> None:
         """Put a strand, or a lock that is to be given to a spinner, on the heap; its former entry counts no more."""
@@ -139,11 +140,10 @@ class Scheduler:
         if deadline_ns is not None:
             self.push(max(deadline_ns, self.now), current)
         self._leave(current, self.now)
-        if current is self.main:
-            with interruptible(self):
-                self._dispatch(current, self._pop())
-        else:
-            self._dispatch(current, self._pop())
+        with interruptible(self) if current is self.main else nullcontext():
+            target = self._next(self._pop())
+            if target is not current:
+                target.resume(current)
         current.awaits = None
         if current.pending is not None:
             self._raise_pending()
@@ -158,7 +158,25 @@ class Scheduler:
         for joiner in strand.joiners:
             self.wake(joiner, self.now)
         self._leave(strand, self.now)
-        return self._choose(self._pop())
+        return self._next(self._pop())
+
+    def stand_by(self, awaits: object, ns: int) -> bool:
+        """As park(), for the main strand alone: it goes on when woken, or at the first switch after so long.
+
+        => No other strand can tell whether it did: it is not on the heap, where each entry bounds how far a CPU runs
+           ahead. So how long it stands by may follow the host's clock.
+        """
+        assert self.current is self.main
+        self.due = self.now + ns
+        try:
+            return self.park(awaits)
+        finally:
+            self.due = -1 if self.interrupted else NEVER
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in the main strand at the next shared step."""
+        self.interrupted = True
+        self.head = self.limit = self.due = -1
 
     def sleep(self, ns: int) -> None:
         """Let virtual time pass for the running strand, which needs no CPU meanwhile."""
@@ -198,26 +216,10 @@ class Scheduler:
         if above is not None:
             above.below = below
 
-    def _pop(self) -> tuple[int, int, Strand | Spun]:
+    def _pop(self) -> Entry:
         if not self._heap:
             self.abandon(DeadlockError(f"deadlock at {self.now} ns: {self.waits()}"))
         return heappop(self._heap)
-
-    def _dispatch(self, leaving: Strand, entry: tuple[int, int, Strand | Spun]) -> None:
-        """Run who is next, and return when `leaving` is."""
-        clock, number, target = entry
-        if target.ticket == number and not target.spins and not self.interrupted and not self.check:
-            place = target.place
-            if place.top is target and place.busy_until <= clock and target.arrives is None and self._heap:
-                # The short way, taken at nearly every switch. _choose() would come to the same.
-                self.now, self.current, self.cpu = clock, target, target.cpu
-                self.head = head = self._heap[0][0]
-                self.limit = head + self.quantum
-                target.resume(leaving)
-                return
-        target = self._choose(entry)
-        if target is not leaving:
-            target.resume(leaving)
 
     def _raise_pending(self) -> None:
         """Raise what was sent to the running strand; in the main strand once, in others wherever they wait."""
@@ -227,65 +229,67 @@ class Scheduler:
         assert pending is not None
         raise pending
 
-    def _choose(self, entry: tuple[int, int, Strand | Spun]) -> Strand:
+    def _next(self, entry: Entry) -> Strand:
         """Find who is next, from the smallest entry on, and make it the running strand."""
         heap = self._heap
         while True:
             clock, number, target = entry
-            if self.interrupted:
-                self.interrupted = False
-                self.main.pending = KeyboardInterrupt()
-                heappush(heap, entry)
-                self.wake(self.main, clock)
-                entry = heappop(heap)
-                continue
-            if target.ticket != number:  # woken, or armed anew, since
-                entry = self._pop()
-                continue
-            if target.spins:
-                winner = target.elect(clock)
-                if winner is None:
-                    entry = self._pop()
-                    continue
-                target = winner
-            place = target.place
-            if target.arrives is not None and target.arrives.enlist(target, clock):
-                # It spins: there is no need to run it for that.
-                if target.below is not None:
-                    target.fresh = True
-                    self._leave(target, clock)
-                entry = self._pop()
-                continue
-            if place.top is not target:
-                if not target.fresh:
-                    target.aside, target.ticket = True, 0
-                    entry = self._pop()
-                    continue
-                # It has the CPU, though it may have to wait for the end of what that has done already.
-                target.below, place.top, target.fresh = place.top, target, False
-            if clock < place.busy_until:
-                self.push(place.busy_until, target)
-                entry = self._pop()
-                continue
-            break
-        if target is self.main and not target.woken and not heap:
-            self._idle_ticks += 1
-            if self._idle_ticks > IDLE_TICKS_MAX and len(self.strands) > 1:
-                self._idle_ticks = 0
-                self.abandon(DeadlockError(f"deadlock at {clock} ns: {self.waits()}"))
-                return self._choose(heappop(heap))
-        elif target is not self.main:
-            self._idle_ticks = 0
+            if clock >= self.due:
+                strand = self._main_between(entry)
+                break
+            if target.ticket == number:  # else it was woken, or armed anew, since
+                found = target.elect(clock) if target.spins else target
+                if found is None:
+                    pass
+                elif found.arrives is not None and found.arrives.enlist(found, clock):
+                    # It spins: there is no need to run it for that.
+                    if found.below is not None:
+                        found.fresh = True
+                        self._leave(found, clock)
+                elif found.place.top is found or self._takes_cpu(found):
+                    strand = found
+                    if strand.place.busy_until <= clock:
+                        break
+                    self.push(strand.place.busy_until, strand)
+            entry = heappop(heap) if heap else self._pop()
+        strand.fresh = False
         if self.check:
-            assert clock >= place.busy_until, f"{target.name} runs while its CPU runs another strand"
-            assert clock >= self._popped, f"{target.name} goes first at {clock} ns, which has passed"
-            assert place.top is target, f"{target.name} runs though its CPU runs {place.top}"
-            self._popped = clock
-        target.fresh = False
-        self.now, self.current, self.cpu = clock, target, target.cpu
-        self.head = heap[0][0] if heap else NEVER
-        self.limit = self.head + self.quantum
-        return target
+            self._assert_next(strand, clock)
+        self.now, self.current, self.cpu = clock, strand, strand.cpu
+        self.head = head = heap[0][0] if heap else self.due
+        self.limit = head + self.quantum
+        return strand
+
+    def _takes_cpu(self, strand: Strand) -> bool:
+        """Let a strand whose CPU runs another one take the CPU, if it was woken; else it stands aside."""
+        place = strand.place
+        if not strand.fresh:
+            strand.aside, strand.ticket = True, 0
+            return False
+        # It has the CPU, though it may have to wait for the end of what that has done already.
+        strand.below, place.top, strand.fresh = place.top, strand, False
+        return True
+
+    def _main_between(self, entry: Entry) -> Strand:
+        """Return the main strand, which runs before the strand of an entry, and changes nothing for that."""
+        main = self.main
+        heappush(self._heap, entry)
+        self.due, main.ticket, main.place.top = NEVER, 0, main
+        if self.interrupted:
+            self.interrupted = False
+            main.pending = KeyboardInterrupt()
+        return main
+
+    def _assert_next(self, strand: Strand, clock: int) -> None:
+        place = strand.place
+        assert clock >= place.busy_until, f"{strand.name} runs while its CPU runs another strand"
+        assert clock >= self._popped, f"{strand.name} goes first at {clock} ns, which has passed"
+        assert place.top is strand, f"{strand.name} runs though its CPU runs {place.top}"
+        self._popped = clock
+
+
+Entry = tuple[int, int, Strand | Spun]
+"""Of the heap: a time, a number that tells apart those of one time, and whose turn it is then."""
 
 
 def _said(awaits: object) -> str:

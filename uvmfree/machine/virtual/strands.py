@@ -15,13 +15,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Any, Final, Literal
-
-MISSING: Final = (
-    "greenlet is not installed: virtual CPUs are threads that pass a baton, some 20 times slower to switch "
-    "(pip install 'uvmfree[virtual]')"
-)
-"""What a command line says where batons have to do."""
+from typing import Any, Literal
 
 
 class Place:

@@ -1,35 +1,34 @@
 """FreeBSD: UMA's buckets over the page lists: two buckets a CPU, and a stack of full ones that all CPUs share.
 
-    allocate   from the alloc bucket; it is empty: swap it with the free bucket; both are: a full bucket off the stack;
+    allocate   from the alloc bucket; it is empty: swap it with the free one; both are: a full one off the stack;
                there is none: import a bucket of pages, all or nothing; else one page, past the cache
-    free       to the alloc bucket; it is full: swap; both are full: the free bucket goes to the stack, and when there
+    free       to the alloc bucket; it is full: swap; both are full: the free one goes to the stack, and when there
                are enough on it back to the list
     hand back  when memory is short the stack is trimmed to its working set, at most once in ten seconds; a CPU's
                buckets are left alone
 
-Pages that one CPU allocates and another one frees come back as full buckets: one pointer under a lock of the stack's
-own, and the list's lock is hardly ever taken. No other shipped kernel has a middle level.
+Pages that one CPU allocates and another one frees come back as full buckets: one pointer under the stack's lock. No
+other shipped kernel has a middle level.
 
 => Locks: none for a CPU's buckets, preemption is off; uma_zdom for the stack; uvm_fpageqlock for the list.
-=> Bounds: a thousandth of the pages in all, by default: in small machines that is a small cache.
-=> Counts as free: what is on the list: pages are counted off as they are imported. An import asks the reserves, a hit
-   does not.
-=> A freelist is a domain here, with buckets and a stack of its own. Not in it: colours (R7), zeroed pages (R8).
+=> Bounds: a thousandth of the pages in all by default: in small machines that is a small cache, or none.
+=> Counts as free: what is on the list. An import asks the reserves, a hit does not.
+=> A freelist is a domain here, with buckets and a stack for itself. Not in it: colours (R7), zeroed pages (R8), and
+   the mark of pages that came from the cache: here all pages are freed to it.
 
-Source: vm_page_zone_import, vm_page_zone_release in sys/vm/vm_page.c; cache_alloc, cache_free, zone_put_bucket,
-uma_zone_set_maxcache, zone_timeout, bucket_cache_reclaim in sys/vm/uma_core.c.
+Source: vm_page_zone_import, vm_page_zone_release in sys/vm/vm_page.c; cache_alloc, cache_free in sys/vm/uma_core.c.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
-from uvmfree.errors import ParamError
 from uvmfree.kern.lockrank import CPU_OFF, UVM_FPAGEQLOCK, LockRank, shared_lock
 from uvmfree.kern.mutex import Mutex
-from uvmfree.param import Param, tunable, whole
+from uvmfree.param import Param
+from uvmfree.uvm.bucketstack import FreebsdTunables, StackedFreelist, bucket_size, room_in
 from uvmfree.uvm.cpu import QUEUES, Found, Want
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.freelist import Walked
@@ -38,88 +37,7 @@ from uvmfree.uvm.stackcpu import StackCpu
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
 
-TIMEOUT_S: Final = 20.0
-"""How often the working set of the stack is estimated anew (UMA_TIMEOUT)."""
-
-LOWMEM_PERIOD_S: Final = 10.0
-"""The least time between two trims (vm.lowmem_period)."""
-
 UMA_ZDOM: Final = shared_lock("uma_zdom", "a domain's stack of full buckets", "dropped before pages go to the list")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FreebsdTunables:
-    """The tunables of the cache zone."""
-
-    cache_fraction: int = tunable(
-        1000, "pages", "of which one may be cached: a thousandth of a domain is the default"
-    )
-    bucket_max: int = tunable(254, "pages", "in a bucket at most: BUCKET_MAX, what fits two pages of pointers")
-    adapt: bool = tunable(
-        True, "yes or no", "whether a bucket shrinks at each trim, and grows when the stack's lock is busy"
-    )
-
-    def __post_init__(self) -> None:
-        whole("cache_fraction", self.cache_fraction, 1, 1 << 20)
-        whole("bucket_max", self.bucket_max, 1, 4096)
-        if type(self.adapt) is not bool:
-            raise ParamError(f"adapt={self.adapt!r}: must be True or False")
-
-
-class Zone:
-    """The stack of full buckets of one domain, and how large a bucket is; guarded by its uma_zdom lock.
-
-    => `buckets`: the newest last; `nitems`: pages on them, also read without the lock, to pass an empty stack by.
-    => `size`: pages in a bucket from now on; read without the lock. `size_max`, `items_max`: the limits.   [immutable]
-    => `imax`, `imin`: the most and the fewest pages since the last timeout; `wss`: the working set.
-    => `pages_touched`, `items_touched`, `taken`: as in GlobalFreelist.
-    """
-
-    def __init__(self, npages: int, ncpus: int, tunables: FreebsdTunables) -> None:
-        items, buckets = npages // tunables.cache_fraction, 2 * ncpus
-        self.size_max = self.size = min(items // buckets // 2 or min(items // buckets, 1), tunables.bucket_max)
-        self.items_max = items - buckets * self.size
-        self.buckets: list[PageList] = []
-        self.nitems = self.imax = self.imin = self.wss = 0
-        self.pages_touched = self.items_touched = 0
-        self.taken: Sequence[Sequence[VmPage]] = ()
-
-    def put(self, bucket: PageList) -> bool:
-        """Put a full bucket on the stack, unless there are enough pages on it."""
-        self.items_touched += 1
-        if self.nitems >= self.items_max:
-            return False
-        bucket.owner = None
-        self.buckets.append(bucket)
-        self._count(len(bucket))
-        return True
-
-    def get(self) -> PageList | None:
-        """Take the newest bucket; None if there is none."""
-        if not self.buckets:
-            return None
-        self.items_touched += 1
-        bucket = self.buckets.pop()
-        self._count(-len(bucket))
-        return bucket
-
-    def surplus(self) -> list[PageList]:
-        """Take the oldest buckets beyond the working set."""
-        surplus = []
-        while self.buckets and self.nitems - len(self.buckets[0]) >= self.wss:
-            surplus.append(self.buckets.pop(0))
-            self._count(-len(surplus[-1]))
-        self.items_touched += len(surplus)
-        return surplus
-
-    def timeout(self) -> None:
-        """Estimate the working set: what the stack has swung by since the last time, or three quarters of before."""
-        self.wss = max(self.wss * 3 // 4, self.imax - self.imin)
-        self.imax = self.imin = self.nitems
-
-    def _count(self, pages: int) -> None:
-        self.nitems += pages
-        self.imax, self.imin = max(self.imax, self.nitems), min(self.imin, self.nitems)
 
 
 class FreebsdCpu(StackCpu):
@@ -128,17 +46,17 @@ class FreebsdCpu(StackCpu):
     => `loaded[domain]`: the alloc bucket. `spare[domain]`: the free bucket.
     """
 
-    __slots__ = ("_fpageqlock", "_store", "_zdoms", "_zones", "spare")
+    __slots__ = ("_fpageqlock", "_store", "_zdoms", "spare")
 
     _design: FreebsdPgcache
     spare: list[PageList]
 
     def setup(self) -> None:
         """Take handles of the shared locks."""
-        self._zones, self._store = self._design.zones, self._design.store
+        self._store = self._design.store
         self._zdoms = [self.handle(lock, "uvm_pagealloc") for lock in self._design.locks[UMA_ZDOM]]
         self._fpageqlock = self.handle(self._design.locks[UVM_FPAGEQLOCK][0], "uvm_pagealloc")
-        self._size = self._room()
+        self._size = self._store.room()
 
     def empty(self) -> None:
         """Have empty buckets."""
@@ -173,33 +91,26 @@ class FreebsdCpu(StackCpu):
 
     def _fetch(self, row: int) -> bool:
         """Have a full bucket off the stack in the place of the alloc bucket."""
-        zone = self._zones[row]
-        if not zone.nitems:
+        stack = self._store.stacks[row]
+        if not stack.nitems:
             return False
-        self._lock(row)
-        try:
-            bucket = zone.get()
-            if bucket is not None:
-                bucket.owner = self.index
-        finally:
-            self._zdoms[row].release()
-        if bucket is not None:
-            self.loaded[row] = bucket
-            self.filled += len(bucket)
-        return bucket is not None
+        with stack.held(self._zdoms[row]):
+            bucket = stack.get(self.index)
+        if bucket is None:
+            return False
+        self.loaded[row] = bucket
+        self.filled += len(bucket)
+        return True
 
     def _import(self, row: int) -> bool:
-        """Fill the alloc bucket from the list, unless the reserves or the domain have no whole one (R6)."""
-        npages, pages = self._room(), []
+        """Fill the alloc bucket from the list, unless the reserves have no whole one to spare (R6)."""
+        npages, pages = self._store.room(), []
         if not npages or self._state.lwp_of() == "pagedaemon":
             return False
-        self._fpageqlock.acquire()
-        try:
+        with self._fpageqlock:
             self._asked = free = self._store.free
             if free >= self._state.uvmexp.reserve_kernel + npages:
                 pages = [pg for part in self._store.take(row, 0, npages, UNKNOWN) for pg in part]
-        finally:
-            self._fpageqlock.release()
         for pg in pages:
             pg.on = self.loaded[row]
         self.loaded[row] += pages
@@ -209,12 +120,9 @@ class FreebsdCpu(StackCpu):
 
     def _single(self, want: Want, row: int) -> Found | None:
         """Take one page past the cache."""
-        self._fpageqlock.acquire()
-        try:
+        with self._fpageqlock:
             allowed = self.may_take(self._store.free, want)
             found = self._store.pop(row, 0, QUEUES[False], self._colormask + 1) if allowed else None
-        finally:
-            self._fpageqlock.release()
         if found is None:
             return None
         self.took(1)
@@ -222,7 +130,7 @@ class FreebsdCpu(StackCpu):
 
     def _put(self, pg: VmPage, queue: int) -> None:
         """Put a page into the alloc bucket, or the free one; if both are full the latter goes to the stack."""
-        row, size = pg.free_list, self._room()
+        row, size = pg.free_list, self._store.room()
         self._size = size
         if not size:
             self._release_pages([pg])
@@ -238,11 +146,8 @@ class FreebsdCpu(StackCpu):
         """Give the free bucket to the stack, or its pages to the list."""
         full, npages = self.spare[row], len(self.spare[row])  # counted now: once on the stack it is anybody's
         self.spare[row] = self._bucket(row)
-        self._lock(row)
-        try:
-            kept = self._zones[row].put(full)
-        finally:
-            self._zdoms[row].release()
+        with self._store.stacks[row].held(self._zdoms[row]):
+            kept = self._store.stacks[row].put(full)
         if kept:
             self.drained += npages
         else:
@@ -250,36 +155,17 @@ class FreebsdCpu(StackCpu):
 
     def _release_pages(self, pages: Sequence[VmPage]) -> None:
         """Put pages on the list, in one hold (vm_page_zone_release)."""
-        self._fpageqlock.acquire()
-        try:
+        with self._fpageqlock:
             for pg in pages:
                 self._store.push(pg, UNKNOWN)
-        finally:
-            self._fpageqlock.release()
         self.gave(len(pages))
-
-    def _lock(self, row: int) -> None:
-        """Take the stack's lock; if it was busy buckets grow."""
-        lock, zone = self._zdoms[row], self._zones[row]
-        if not lock.try_acquire():
-            lock.acquire()
-            if self._design.tunables.adapt:
-                zone.size = min(zone.size + 1, zone.size_max)
-
-    def _room(self) -> int:
-        """Return how many pages a bucket may have: none where it would be one, since then nothing is imported."""
-        size = min(zone.size for zone in self._zones)
-        return size if size > 1 else 0
 
     def _bucket(self, row: int) -> PageList:
         return PageList(Place.CACHED, self.index, UNKNOWN, row)
 
 
 class FreebsdPgcache(Design[FreebsdCpu]):
-    """The list, a stack of buckets for each domain, two buckets for each CPU.
-
-    => `zones`: by domain; the objects stay. `_timeout_ns`, `_trimmed_ns`: when last; under CPU 0's guard.
-    """
+    """The list, a stack of buckets for each domain, two buckets for each CPU."""
 
     name = "freebsd_pgcache"
     summary = "FreeBSD: UMA's buckets, two a CPU and a stack of full ones that all share, over the page lists"
@@ -290,11 +176,12 @@ class FreebsdPgcache(Design[FreebsdCpu]):
     uses = frozenset(("count_cached", "remote_drain", "redistribute_interval_s", "redistribute_min_gap_s"))
 
     def __init__(self, state: UvmState) -> None:
-        npages, ncpus = state.param.npages // state.param.nfreelists, state.param.ncpus
-        self.zones = [Zone(npages, ncpus, state.tunables) for _ in range(state.param.nfreelists)]
-        self._timeout_ns = self._trimmed_ns = state.machine.clock_ns()
         super().__init__(state)
-        self._zdom, self._list = self._redistribute[1][:-1], self._redistribute[1][-1]
+        *self._zdoms, self._list = self._redistribute[1]
+
+    def make_store(self) -> StackedFreelist:
+        """Make the list, with the stacks beside it."""
+        return StackedFreelist(self.state.param, self.tunables, self.state.machine.clock_ns())
 
     def how_many(self, rank: LockRank) -> int:
         """Return the number of stacks."""
@@ -303,17 +190,16 @@ class FreebsdPgcache(Design[FreebsdCpu]):
     @classmethod
     def traits(cls, param: Param, tunables: FreebsdTunables) -> Traits:
         """No colours, no zeros; a bound, and nothing that flushes a CPU."""
-        size = Zone(param.npages // param.nfreelists, param.ncpus, tunables).size_max
-        size = size if size > 1 else 0
+        size = room_in(bucket_size(param, tunables))
         return Traits(
             colors=None,
             zeros=False,
-            lifo=True,
+            lifo=size > 0,
             freed="cache" if size else "store",
             bound=2 * size * param.nfreelists,
             refill=size or 1,
             idle=None,
-            causes=frozenset(("explicit", "pglistalloc")),
+            causes=frozenset((*cls.CAUSES, "pglistalloc") if size else ()),
             free="store",
             short="all" if param.count_cached else "store",
             gate="store",
@@ -321,69 +207,35 @@ class FreebsdPgcache(Design[FreebsdCpu]):
 
     def guarded(self) -> Iterable[tuple[Mutex, object]]:
         """Name the stacks and the list."""
-        return [*zip(self.locks[UMA_ZDOM], self.zones, strict=True), (self.locks[UVM_FPAGEQLOCK][0], self.store)]
+        return [*zip(self.locks[UMA_ZDOM], self.store.stacks, strict=True), (self.shared_locks[-1], self.store)]
 
     def parked(self) -> int:
         """Count the pages on the stacks."""
-        return sum(zone.nitems for zone in self.zones)
+        return sum(stack.nitems for stack in self.store.stacks)
 
     def walk(self) -> Iterator[Walked]:
-        """Walk the stacks, too."""
-        yield from super().walk()
-        for zone in self.zones:
-            for bucket in zone.buckets:
-                yield Walked("a stack of buckets", bucket, bucket.pages(), Place.CACHED, None)
-
-    def empty(self) -> None:
-        """Have the list and the stacks empty."""
-        super().empty()
-        self._flush()
-
-    def remove(self, pages: Sequence[VmPage]) -> None:
-        """Take pages off the list; one on a stack brings all stacks there first."""
-        if any(pg.place is Place.CACHED for pg in pages):
-            self._flush()
-        super().remove(pages)
-
-    def _flush(self) -> None:
-        for zone in self.zones:
-            while bucket := zone.get():
-                self.store.splice(bucket)
+        """Walk everything, and tell the stacks from the list."""
+        stacked = set(map(id, self.store.parked()))
+        for walked in super().walk():
+            on_stack = id(walked.pages) in stacked
+            yield replace(walked, where="a stack of buckets", place=Place.CACHED) if on_stack else walked
 
     def redistribute(self, index: int, cause: str) -> int:
-        """Hand a CPU's buckets to the list; under pressure trim the stacks instead, once for all CPUs."""
+        """Hand a CPU's buckets to the list, and all stacks; under pressure nothing but what the stacks can spare."""
         if cause == "pressure":
-            return self._trim() if index == 0 else 0
-        return super().redistribute(index, cause)
+            return self._reclaim(index, self.state.machine.clock_ns())
+        pages = super().redistribute(index, cause)
+        return pages + self._reclaim(index, None) if cause == "explicit" else pages
 
     def tick(self, index: int) -> None:
-        """Estimate the working sets when it is time for that; CPU 0 does it for all."""
-        if index == 0:
-            with self.guarding(0):
-                now_ns = self.state.machine.clock_ns()
-                if now_ns - self._timeout_ns >= TIMEOUT_S * 1e9:
-                    self._timeout_ns = now_ns
-                    for zone, zdom in zip(self.zones, self._zdom, strict=True):
-                        with zdom:
-                            zone.timeout()
+        """Estimate the working sets when it is time for that."""
+        self.store.estimate(self._zdoms, self.state.machine.clock_ns())
 
-    def _trim(self) -> int:
-        """Hand to the list what is on the stacks beyond their working sets, unless that was done lately."""
-        with self.guarding(0) as cpu:
-            now_ns = self.state.machine.clock_ns()
-            if now_ns - self._trimmed_ns < LOWMEM_PERIOD_S * 1e9:
-                return 0
-            self._trimmed_ns, pages = now_ns, 0
-            for zone, zdom in zip(self.zones, self._zdom, strict=True):
-                with zdom:
-                    surplus = zone.surplus()
-                    if self.tunables.adapt:
-                        zone.size = max(min(2, zone.size_max), zone.size - 1)
-                with self._list:
-                    for bucket in surplus:
-                        self.store.splice(bucket)
-                pages += sum(map(len, surplus))
-            cpu.publish(pages, 0)
+    def _reclaim(self, index: int, trim_ns: int | None) -> int:
+        """Hand to the list what is on the stacks, or what they can spare; the guard keeps those who stop away."""
+        with self.guarding(index) as cpu:
+            pages = int(self.store.reclaim(self._zdoms, self._list, trim_ns))
             if pages:
-                self.count(0, "trim")
+                cpu.publish(pages, 0)
+                self.count(index, "trim")
         return pages

@@ -227,7 +227,6 @@ class Magazines(Design[MagazinesCpu]):
     cpu_class = MagazinesCpu
     Tunables = MagazinesTunables
     CAUSES = ("pressure", "explicit", "retry")
-    uses = frozenset(("drain_retry", "count_cached", "remote_drain", "redistribute_min_gap_s"))
 
     def make_store(self) -> Depot:
         """Make the depot."""

@@ -38,7 +38,6 @@ COUNTERS: Final = ("percpucaches", "pcphit", "pcpmiss")
 CACHED_FREELIST: Final = 0
 """The freelist whose pages are cached; a free of another one goes to the list (a pmemrange that is kept for DMA)."""
 
-
 DAEMON_CPU: Final = 0
 """The CPU that the pagedaemon runs on, whose magazines it drains."""
 
@@ -144,19 +143,15 @@ class OpenbsdCpu(Cpu):
 
     def _give(self, pages: list[VmPage]) -> None:
         """Put pages on the list, in one hold."""
-        self._fpageqlock.acquire()
-        try:
+        with self._fpageqlock:
             for pg in pages:
                 self._store.push(pg, UNKNOWN)
-        finally:
-            self._fpageqlock.release()
         self.gave(len(pages))
 
     def _refill(self) -> bool:
         """Fill the other magazine from the list, unless the reserves or the freelist have no whole one (R6)."""
         pages: list[VmPage] = []
-        self._fpageqlock.acquire()
-        try:
+        with self._fpageqlock:
             self._asked = free = self._store.free
             if free > self._state.uvmexp.reserve_kernel + self._size:
                 pages = [pg for part in self._store.take(CACHED_FREELIST, 0, self._size, UNKNOWN) for pg in part]
@@ -164,8 +159,6 @@ class OpenbsdCpu(Cpu):
                     for pg in pages:
                         self._store.push(pg, UNKNOWN)
                     pages = []
-        finally:
-            self._fpageqlock.release()
         if not pages:
             return False
         for pg in pages:
@@ -178,14 +171,11 @@ class OpenbsdCpu(Cpu):
     def _getone(self, want: Want) -> Found | None:
         """Take one page from the list (uvm_pmr_getone)."""
         found = None
-        self._fpageqlock.acquire()
-        try:
+        with self._fpageqlock:
             if self.may_take(self._store.free, want):
                 for free_list in want.freelists:
                     if found := self._store.pop(free_list, 0, QUEUES[False], self._colormask + 1):
                         break
-        finally:
-            self._fpageqlock.release()
         if found is None:
             return None
         self.took(1)
@@ -216,7 +206,6 @@ class OpenbsdMagazine(Design[OpenbsdCpu]):
     LOCKS = (CPU_OFF, UVM_FPAGEQLOCK)
     Tunables = OpenbsdTunables
     CAUSES = ("pressure", "explicit")
-    uses = frozenset(("count_cached", "remote_drain", "redistribute_min_gap_s"))
 
     def __init__(self, state: UvmState) -> None:
         self.shared = state.machine.counters(COUNTERS)

@@ -1,0 +1,60 @@
+"""The main strand asks now and then, by the host's clock, whether to stop: no other strand can tell when it does."""
+
+from functools import partial
+
+import pytest
+
+from tests.machine.virtual_rig import costs
+from uvmfree.kern.lockrank import UVM_CPU
+from uvmfree.machine.virtual.machine import VirtualMachine
+
+NCPUS, ROUNDS = 4, 60
+
+
+def holds(every_ns: int, steps: bool = False) -> str:
+    """Let CPUs run ahead on locks of their own, which a strand from elsewhere takes, too; main looks in now and then.
+
+    => `steps`: main makes a shared step each time.
+    """
+    machine = VirtualMachine(ncpus=NCPUS, costs=costs(jitter_percent=30), quantum_ns=2000, check=True)
+    scheduler, journal = machine.scheduler, machine.journal
+    assert journal is not None
+    mutexes = [machine.mutex(UVM_CPU, cpu) for cpu in range(NCPUS)]
+    running = NCPUS + 1
+
+    def ended() -> None:
+        nonlocal running
+        running -= 1
+        if not running:
+            scheduler.wake(scheduler.main, scheduler.now)
+
+    def player(cpu: int) -> None:
+        handle = mutexes[cpu].handle("uvm_pagealloc")
+        for _ in range(ROUNDS):
+            machine.charge(150)
+            with handle:
+                pass
+        ended()
+
+    def foreigner() -> None:
+        handles = [mutex.handle("elsewhere") for mutex in mutexes]
+        for turn in range(ROUNDS):
+            machine.charge(170)
+            with handles[turn % NCPUS]:
+                pass
+        ended()
+
+    for cpu in range(NCPUS):
+        machine.spawn(f"cpu/{cpu}", partial(player, cpu), cpu)
+    machine.spawn("foreigner", foreigner)
+    event = machine.event()
+    while not scheduler.stand_by("the end", every_ns):
+        if steps:
+            event.sleep_until(lambda: True)
+    return journal.digest()
+
+
+@pytest.mark.parametrize("every_ns", [1, 700, 3_000])
+@pytest.mark.parametrize("steps", [False, True])
+def test_when_main_looks_in_changes_nothing(every_ns: int, steps: bool) -> None:
+    assert holds(every_ns, steps) == holds(1 << 40)

@@ -1,0 +1,391 @@
+"""Linux: a per-CPU page set whose size and batches tune themselves, over the lists of one zone.
+
+    allocate   the watermark first, then the head of the set; a miss takes a batch, after another miss twice as many
+    free       onto the head of the set; where it is as large as it may be, the coldest go back, a batch to a hold
+    hand back  once a second a set that grew shrinks by an eighth; an allocation that fails drains every CPU once
+
+A set may have `high` pages. Misses raise that, and frees that go on and on; memory below its high watermark, a
+pagedaemon at work and time lower it. So a busy CPU takes the zone's lock once in thousands of operations, and an idle
+one lets go of its pages in tens of seconds.
+
+=> Locks: the CPU's own, which its calls only try: whoever finds it taken, by a drain, goes to the zone for one page.
+   uvm_fpageqlock is the zone's. Flags of the zone are read without one: a stale flag costs a spill, or saves one.
+=> Bounds: from high_min (a CPU's share of the low watermark) to high_max (an eighth of memory, shared by all CPUs),
+   both at least four batches. They are those of all CPUs, whichever are attached.
+=> Counts as free: what is in the zone. The gate is before the set, without a lock (R6): below its watermark a caller
+   may not have even what its own CPU caches.
+=> Differs from the kernel: all freelists are one zone. Reserves are asked again under the lock, and a batch leaves a
+   page above them: the kernel's may go below. The watermarks min, low, high are reserve_kernel, freemin, freetarg.
+=> Not in it: colours (R7), pages known to be zero (R8), orders above 0, nodes.
+=> How large sets and batches are is in uvm/designs/linux_sizes.py.
+
+Source: rmqueue_pcplist, rmqueue_bulk, free_frozen_page_commit, free_pcppages_bulk, drain_pages_zone in
+mm/page_alloc.c, vmstat_update in mm/vmstat.c of Linux 6.7 to 6.19.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain, zip_longest
+
+from uvmfree.errors import BindError
+from uvmfree.kern.lock import LockHandle
+from uvmfree.param import Param
+from uvmfree.uvm.cpu import Found, Strat, Want
+from uvmfree.uvm.design import Design
+from uvmfree.uvm.designs.linux_sizes import BELOW_HIGH, RECLAIM_ACTIVE, LinuxTunables, PageSet, Sizes
+from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, PageList, Place, VmPage
+from uvmfree.uvm.state import UvmState
+from uvmfree.uvm.traits import Traits
+from uvmfree.uvm.uvmexp import CpuStats
+
+
+class Passed:
+    """What calls of a CPU did that found its set locked: one page each, past the set; guarded by uvm_fpageqlock."""
+
+    def __init__(self, state: UvmState) -> None:
+        self._free = state.counters.adder("free")
+        self.allocs = self.frees = self.colormiss = self.zeromiss = 0
+
+    def count(self, allocs: int, frees: int, colormiss: bool = False, zeromiss: bool = False) -> None:
+        """Count a page."""
+        self.allocs += allocs
+        self.frees += frees
+        self.colormiss += colormiss
+        self.zeromiss += zeromiss
+        self._free.add(frees - allocs)
+
+    def added_to(self, stats: CpuStats) -> CpuStats:
+        """Return what the CPU counted under its own lock, and this."""
+        both: dict[str, int] = {
+            "allocs": self.allocs,
+            "cpumiss": self.allocs,
+            "colormiss": self.colormiss,
+            "colorhit": self.allocs - self.colormiss,
+            "zeromiss": self.zeromiss,
+            "filled": self.allocs,
+            "frees": self.frees,
+            "drained": self.frees,
+            "atomics": self._free.operations,
+        }
+        return replace(stats, **{name: getattr(stats, name) + more for name, more in both.items()})
+
+
+class LinuxPcpCpu(PageSet):
+    """A CPU with a page set, a stack for each freelist; guarded by the CPU's own lock.
+
+    => `_plenty`: the high watermark with all CPUs attached. Above it a hit asks for nothing more.
+    """
+
+    __slots__ = (
+        "_first",
+        "_lists",
+        "_passed",
+        "_plenty",
+        "_slot",
+        "_store",
+        "_try_get",
+        "_try_put",
+        "_words",
+        "_zone_alloc",
+        "_zone_free",
+    )
+
+    _design: LinuxPcp
+    idle_zeroing = False
+
+    def setup(self) -> None:
+        """Take handles of the two locks, and views of what is read without one."""
+        design, counters = self._design, self._state.counters
+        get, put = (self.handle(design.guard(self.index), caller) for caller in ("uvm_pagealloc", "uvm_pagefree"))
+        # Who releases stays when the Cpu is stopped: a call that looked before that may get the lock after.
+        self._try_get, self._acquire, self._release = get.try_acquire, get.acquire, get.release
+        self._try_put, self._acquire_free, self._release_free = put.try_acquire, put.acquire, put.release
+        self._zone_alloc, self._zone_free = (
+            self.handle(design.shared_locks[0], caller) for caller in ("uvm_pagealloc", "uvm_pagefree")
+        )
+        self._words, self._slot = counters.view(), counters.slot("free")
+        self._store, self._passed = design.store, design.passed[self.index]
+        self._plenty = design.plenty + 0  # a number of this thread's own
+        self.begin(design.sizes, design.tunables, design.flags.view())
+        self._retries = True  # whatever drain_retry says: __alloc_pages_direct_reclaim()
+
+    def empty(self) -> None:
+        """Have an empty set."""
+        self._use([PageList(Place.CACHED, self.index, UNKNOWN, row) for row in range(self._nfreelists)])
+
+    def _use(self, lists: list[PageList]) -> None:
+        self._lists, self._first, self.pages = lists, lists[0], sum(map(len, lists))
+
+    def lists(self) -> Iterable[PageList]:
+        """Return the stacks."""
+        return self._lists
+
+    def inherit(self, before: LinuxPcpCpu) -> None:
+        """Take the set over; empty stacks are made anew, to belong to the thread that is going to use them."""
+        self.high, self.alloc_factor, self.free_count = before.high, before.alloc_factor, before.free_count
+        if before.cached():
+            self._use(before._lists)
+        else:
+            self.empty()
+
+    def stats(self) -> CpuStats:
+        """Return what this CPU counted, by either way."""
+        return self._design.passed[self.index].added_to(super().stats())
+
+    def pagealloc(
+        self,
+        zero: bool = False,
+        use_reserve: bool = False,
+        strat: Strat = "normal",
+        free_list: int = 0,
+        color: int | None = None,
+    ) -> VmPage | None:
+        """Allocate one page: the head of the set, if memory is not short."""
+        if not self._try_get():
+            return self._from_zone(self._want(zero, use_reserve, strat, free_list), color)
+        try:
+            first = self._first
+            if first and color is None and strat == "normal" and self._words[self._slot] > self._plenty:
+                want = None
+                pg = first.pop()
+                pg.on = None
+                self.pages -= 1
+                self.free_count >>= 1
+                if pg.color != self.nextcolor:
+                    self.colormiss += 1
+                self.nextcolor = (pg.color + 1) & self._colormask
+                self.cpuhit += 1
+                if zero:
+                    self.zeromiss += 1
+                    pg.flags = FRESH_ZERO
+                else:
+                    pg.flags = FRESH
+            else:
+                want = self._want(zero, use_reserve, strat, free_list)
+                found, asked = self._search(want, self._start_color(color))
+        finally:
+            self._release()
+        if want is not None:
+            return self._finish(want, found, asked, color)
+        if zero:
+            self._pagezero(pg)
+        return pg
+
+    def pagefree(self, pg: VmPage) -> None:
+        """Free one page onto the head of the set, which then may have to spill."""
+        if not self._try_put():
+            self._to_zone(pg)
+            return
+        left = -1
+        try:
+            if pg.on is not None or pg.system is not self._system:
+                raise self._refuse_free(pg)
+            into = self._lists[pg.free_list]
+            pg.on = into
+            into.append(pg)
+            self.frees += 1
+            self.alloc_factor >>= 1
+            if self.free_count < self._count_max:
+                self.free_count += 1
+            self.pages = pages = self.pages + 1
+            if (pages >= self.high or self._flags[0]) and pages >= (limit := self._limit()):
+                left = self._spill(self._to_free(limit), pg.free_list)
+        except AttributeError:
+            if isinstance(pg, VmPage):
+                raise
+            raise self._refuse_free(pg) from None
+        finally:
+            self._release_free()
+        if left >= 0:
+            self._spill_rest(left, pg.free_list)
+
+    def _put(self, pg: VmPage, queue: int) -> None:
+        """Put a page onto the head of the set."""
+        pg.on = into = self._lists[pg.free_list]
+        into.append(pg)
+        self.pages += 1
+
+    def _get(self, want: Want, start: int) -> Found | None:
+        """Find a page: the gate, then of one freelist after the other the head of the set, or a batch."""
+        free, below = self._words[self._slot], self._flags[0] & BELOW_HIGH
+        if not below and free <= self._state.uvmexp.freetarg:
+            self._design.flag(BELOW_HIGH, True)
+        if not self.may_take(free, want):
+            return None
+        self.free_count >>= 1
+        for row in want.freelists:
+            pages = self._lists[row]
+            local = bool(pages)
+            if local or self._fetch(want, row):
+                self.pages -= 1
+                pg = pages.pop()
+                pg.on = None
+                return pg, UNKNOWN, local
+        return None
+
+    def _fetch(self, want: Want, row: int) -> bool:
+        """Take a batch into an empty stack (rmqueue_bulk): the colours in turn, as addresses have them."""
+        wanted = self._to_take()
+        self._zone_alloc.acquire()
+        try:
+            free = self._store.free
+            if not self.may_take(free, want):
+                return False
+            most = max(1, free - self._state.uvmexp.reserve_kernel - 1)
+            taken = self._store.take(row, self.nextcolor, min(wanted, most), UNKNOWN)
+        finally:
+            self._zone_alloc.release()
+        batch = [pg for turn in zip_longest(*map(reversed, taken)) for pg in turn if pg is not None]
+        into = self._lists[row]
+        for pg in batch:
+            pg.on = into
+        into.extend(reversed(batch))
+        self.pages += len(batch)
+        if batch:
+            self.took(len(batch))
+        return bool(batch)
+
+    def _spill(self, npages: int, row: int) -> int:
+        """Free the first chunk of the coldest pages; with the lock held. Return how many are left to free."""
+        return npages - self.give_back(min(npages, self._sizes.chunk), self._zone_free, row)
+
+    def _spill_rest(self, left: int, row: int) -> None:
+        """Free the other chunks, for each of which both locks are taken anew, until one is not to be had."""
+        try:
+            while left > 0 and self._try_put():
+                try:
+                    before, left = left, self._spill(left, row)
+                finally:
+                    self._release_free()
+                if left == before:
+                    break  # a drain was quicker
+        except BindError:
+            pass  # another thread took the CPU over, and will spill when it frees a page
+        self._design.check_high()
+        self._state.pageout.wake_waiters()
+
+    def give_back(self, npages: int, zone: LockHandle, row: int = 0) -> int:
+        """Move so many of the coldest pages to the zone, those of `row` first; return how many. The lock is held."""
+        cold: list[VmPage] = []
+        for pages in chain(self._lists[row:], self._lists[:row]):
+            part = pages[: npages - len(cold)]
+            del pages[: len(part)]
+            cold += part
+        self.pages -= len(cold)
+        if cold:
+            push = self._store.push
+            with zone:
+                for pg in cold:
+                    push(pg, UNKNOWN)
+            self.gave(len(cold))
+        return len(cold)
+
+    def _from_zone(self, want: Want, color: int | None) -> VmPage | None:
+        """Allocate one page past the set, which is locked (rmqueue_buddy)."""
+        zone, store, passed, start = self._zone_alloc, self._store, self._passed, self._start_color(color)
+        found: Found | None = None
+        with zone:
+            self.check_running()
+            free = store.free
+            for row in want.freelists if self.allows(free, want) else ():
+                if (popped := store.pop(row, start, want.queues, self._colormask + 1)) is not None:
+                    found = (*popped, False)
+                    found[0].flags = FRESH_ZERO if want.zero else FRESH
+                    passed.count(1, 0, found[0].color != start, want.zero)
+                    break
+        return self._finish(want, found, free, color)
+
+    def _to_zone(self, pg: VmPage) -> None:
+        """Free one page past the set, which is locked (free_one_page)."""
+        zone, store, passed = self._zone_free, self._store, self._passed
+        with zone:
+            self.check_running()
+            if not isinstance(pg, VmPage) or pg.on is not None or pg.system is not self._system:
+                raise self._refuse_free(pg)
+            store.push(pg, UNKNOWN)
+            passed.count(0, 1)
+        self._state.pageout.wake_waiters()
+
+
+class LinuxPcp(Design[LinuxPcpCpu]):
+    """One zone, and a page set for each CPU.
+
+    => `flags`: a word, read by all without a lock; set under `_flagging`, a leaf that is held for a store.
+    => `passed[i]`: by which calls of CPU i went past its set. Guarded by uvm_fpageqlock.
+    """
+
+    name = "linux_pcp"
+    summary = "Linux: per-CPU page sets that tune their size and batches, spill in batches, and decay"
+    cpu_class = LinuxPcpCpu
+    Tunables = LinuxTunables
+    CAUSES = ("decay", "explicit", "retry")
+    uses = frozenset(("count_cached", "redistribute_interval_s", "redistribute_min_gap_s"))
+
+    def __init__(self, state: UvmState) -> None:
+        """Derive the sizes, then make locks and CPUs."""
+        self.sizes, self.plenty = Sizes.of(state.param, state.tunables), state.uvmexp.freetarg
+        self.flags, self._flagging = state.machine.counters(("flags",)), state.machine.raw_lock()
+        self.passed = tuple(Passed(state) for _ in range(state.param.ncpus))
+        super().__init__(state)
+
+    @classmethod
+    def traits(cls, param: Param, tunables: LinuxTunables) -> Traits:
+        """No colours, no zeros; a bound for each CPU; every freelist beyond the first may add a batch to it."""
+        sizes = Sizes.of(param, tunables)
+        refill = sizes.batch << (tunables.scale_max if tunables.autotune else 0)
+        return Traits(
+            colors=None,
+            zeros=False,
+            lifo=True,
+            freed="cache",
+            bound=sizes.high_max + (param.nfreelists - 1) * sizes.batch,
+            refill=refill,
+            idle=sizes.high_min if tunables.decay else None,
+            causes=frozenset((*cls.CAUSES, "pglistalloc")) - (set() if tunables.decay else {"decay"}),
+            free="store",
+            short="all" if param.count_cached else "store",
+            gate="system",
+        )
+
+    def flag(self, flag: int, on: bool) -> None:
+        """Set or clear a flag of the zone."""
+        words = self.flags.view()
+        with self._flagging:
+            words[0] = words[0] & ~flag | (flag if on else 0)
+
+    def check_high(self) -> None:
+        """Note if the zone is above its high watermark again, after a spill."""
+        if self.flags.load("flags") & BELOW_HIGH and self.state.uvmexp.free > self.state.uvmexp.freetarg:
+            self.flag(BELOW_HIGH, False)
+
+    def reclaiming(self, active: bool) -> None:
+        """Note that the pagedaemon begins or ends."""
+        self.flag(RECLAIM_ACTIVE, active)
+
+    def tick(self, index: int) -> None:
+        """Let a set shrink that has grown (vmstat_update)."""
+        if self.tunables.decay:
+            with self.guarding(index) as cpu:
+                left = 0 if cpu.stopped else cpu.shrink()
+            self._drain(index, "decay", left, self.sizes.chunk)
+
+    def redistribute(self, index: int, cause: str) -> int:
+        """Drain a set (drain_pages_zone); return how many pages. One that is empty costs no lock."""
+        if cause not in self.CAUSES:
+            return 0
+        return self._drain(index, cause, self.cached(index), self.sizes.batch << self.tunables.scale_max)
+
+    def _drain(self, index: int, cause: str, npages: int, chunk: int) -> int:
+        """Give pages of a set back by chunks, for each of which both locks are taken anew."""
+        (zone,), began_ns, left, moved = self._redistribute[1], self.state.machine.clock_ns(), npages, 1
+        while left > 0 and moved:
+            with self.guarding(index) as cpu:
+                moved = 0 if cpu.stopped else cpu.give_back(min(left, chunk), zone)
+                if moved and left == npages:
+                    self.count(index, cause)
+            left -= moved
+        if pages := max(0, npages - left):
+            self.state.events.add("redistribute", cause, index, began_ns, pages)
+        return pages
