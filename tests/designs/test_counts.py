@@ -73,10 +73,21 @@ RULES: dict[str, list[Rule]] = {
 WITHOUT_MODEL = {"depot"}
 """Designs of our own that have counts of their own to keep."""
 
-CASES = [
-    pytest.param(name, rule, id=", ".join([name, *(f"{key}={value}" for key, value in rule.tunables.items())]))
-    for name in REGISTRY
-    for rule in RULES.get(name, ())
+VARIANTS_PLAY = ("burst 1000", "burst 8192", "producer and consumer", "exit elsewhere")
+"""Patterns for other tunables than the usual ones: those in which sizes tell."""
+
+
+def named(name: str, rule: Rule) -> str:
+    """Return a design with its tunables."""
+    return ", ".join([name, *(f"{key}={value}" for key, value in rule.tunables.items())])
+
+
+RULED = [(name, rule) for name in REGISTRY for rule in RULES.get(name, ())]
+CASES = [pytest.param(name, rule, id=named(name, rule)) for name, rule in RULED]
+PLAYED = [
+    pytest.param(name, rule, pattern, id=f"{named(name, rule)}-{pattern}")
+    for name, rule in RULED
+    for pattern in (VARIANTS_PLAY if rule.tunables else PATTERNS)
 ]
 
 
@@ -91,8 +102,7 @@ def test_every_design_has_a_model_or_counts_of_its_own() -> None:
     assert set(REGISTRY) <= set(RULES) | WITHOUT_MODEL
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize(("design", "rule"), CASES)
+@pytest.mark.parametrize(("design", "rule", "pattern"), PLAYED)
 def test_counts_equal_the_model(design: str, rule: Rule, pattern: str) -> None:
     with Played(design, **rule.tunables) as played:
         found = compared(counted(played, PATTERNS[pattern]), rule)
