@@ -15,7 +15,7 @@ from time import process_time
 
 from bench.harness import Claim, Record, interleaved, main, no_gc
 from uvmfree.machine.virtual.machine import VirtualMachine
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.boot import boot
 from uvmfree.workload.driver import Body, Lane, drive
 

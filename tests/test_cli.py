@@ -19,7 +19,7 @@ import uvmfree.cli
 from tests.workload.perf_lines import ONE, line
 from uvmfree.measure import workloads
 from uvmfree.measure.workloads import Workload
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.uvmexp import UvmExpSnapshot
 from uvmfree.workload.driver import Lane
 from uvmfree.workload.load import Load

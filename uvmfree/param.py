@@ -4,10 +4,13 @@
 => Frozen: a system runs with what it was booted with.
 """
 
-from dataclasses import dataclass, fields
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Self, TypeVar, cast
 
 from uvmfree.errors import ParamError
+
+T = TypeVar("T")
 
 PAGES_MAX: Final = 1 << 26
 """256 GiB of 4 KiB pages. A page costs about 130 bytes of Python memory, so this is 8 GiB of it."""
@@ -18,6 +21,18 @@ loads on its hot path (a bucket's) stay below, so that reading one touches no sh
 
 NCPUS_MAX: Final = 512
 """CPUs of one system. A CPU's own number may be above SMALL_INTS: only that CPU loads it."""
+
+
+def tunable(default: Any, unit: str, why: str) -> Any:
+    """Declare a tunable of a design: a field of its Tunables, with its unit and what it is for."""
+    return field(default=default, metadata={"unit": unit, "why": why})
+
+
+def whole(name: str, value: object, low: int, high: int, what: str = "") -> None:
+    """Check that a tunable is a whole number within limits; ParamError. `what`: of what, to say."""
+    if type(value) is not int:
+        raise ParamError(f"{name}={value!r}: must be a whole number{what}")
+    _in_range(name, value, low, high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +68,7 @@ class Param:
     Instruments
         lockstat: count and time every lock (kern/lockstat.py). Off, because it costs.
         lockdebug: check every lock (kern/lockdebug.py). Off, because it costs much more.
+        own: tunables of designs, which they declare: pairs of `field` or `design.field` and the value.
     """
 
     npages: int = 65536
@@ -73,6 +89,32 @@ class Param:
     idle_interval_s: float = 0.01
     lockstat: bool = False
     lockdebug: bool = False
+    own: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, tunables: Mapping[str, Any]) -> Self:
+        """Make it of tunables by name; those that are no fields are taken for a design's own."""
+        known = {name: value for name, value in tunables.items() if name in cls.__dataclass_fields__}
+        own = tuple((name, value) for name, value in tunables.items() if name not in known)
+        return cls(**known | {"own": (*map(tuple, known.get("own", ())), *own)})
+
+    def tunables_of(self, name: str, of: type[T]) -> T:
+        """Return the own tunables of a design, an instance of its class; `name`: what the design is called.
+
+        => A tunable that is called `NAME.field` is that design's alone; one without a dot is of whoever has it.
+        => ParamError for one without a dot, or with this design's name, that the design does not have.
+        """
+        has = [field.name for field in fields(cast("Any", of))]
+        values = {field: getattr(self, field) for field in has if field in self.__dataclass_fields__}
+        for said, value in self.own:
+            design, dot, field = said.rpartition(".")
+            if dot and design != name:
+                continue
+            if field not in has:
+                there = ", ".join([*has, *self.__dataclass_fields__])
+                raise ParamError(f"no tunable of {name} is called {field}; there are {there}")
+            values[field] = value
+        return of(**values)
 
     def __post_init__(self) -> None:
         for field in fields(self):

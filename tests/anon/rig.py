@@ -14,7 +14,7 @@ import uvmfree
 from tests.kern.tasks import WAIT_S
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.machine.threads import ThreadsMachine
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonState
 from uvmfree.uvm.page import VmPage

@@ -23,7 +23,7 @@ from uvmfree.measure import workloads
 from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.workloads import Workload
 from uvmfree.param import Param
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.workload.driver import Lane
 from uvmfree.workload.load import Load
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
 
 from tests.conformance.linux_like import BATCH, HIGH, LinuxLike, LinuxLikeCpu
+from uvmfree.uvm.cpu import Found, Want
 from uvmfree.uvm.page import PageList, VmPage
 
 
 def losing(self: LinuxLikeCpu, npages: int) -> int:
     """Lose the first page of each spill on the way."""
-    for order in self._order:
-        if order:
-            order.pop(0).pop(0).list = None
+    for pages in self.lists():
+        if pages:
+            pages.pop(0).on = None
             break
     return LinuxLikeCpu.spill(self, npages)
 
@@ -28,7 +31,7 @@ class ExceedsItsBound(LinuxLike):
         __slots__ = ()
 
         def spill(self, npages: int) -> int:
-            return super().spill(npages) if self.cached_pages() > HIGH + 3 else 0
+            return super().spill(npages) if self.cached() > HIGH + 3 else 0
 
 
 class SpillsTheWarmest(LinuxLike):
@@ -36,11 +39,8 @@ class SpillsTheWarmest(LinuxLike):
         __slots__ = ()
 
         def spill(self, npages: int) -> int:
-            for order in self._order:
-                order.reverse()
-            for row in self.lists[0]:
-                for pages in row:
-                    pages.reverse()
+            for pages in self.lists():
+                pages.reverse()
             return super().spill(npages)
 
 
@@ -48,21 +48,19 @@ class HandsOutAPageTwice(LinuxLike):
     class cpu_class(LinuxLikeCpu):  # noqa: N801
         __slots__ = ()
 
-        def _warmest(self, free_list: int) -> VmPage | None:
-            pg = super()._warmest(free_list)
-            if pg is not None and pg.pfn % 7 == 0:
-                into = self._unknown_lists[free_list][pg.color]
-                into.insert(0, pg)
-                self._order[free_list].insert(0, into)
-            return pg
+        def _get(self, want: Want, start: int) -> Found | None:
+            found = super()._get(want, start)
+            if found is not None and found[0].pfn % 7 == 0:
+                self.lists()[found[0].free_list].insert(0, found[0])
+            return found
 
 
 class TakesBelowTheReserve(LinuxLike):
     class cpu_class(LinuxLikeCpu):  # noqa: N801
         __slots__ = ()
 
-        def _gate(self, use_reserve: bool) -> int | None:
-            return None
+        def may_take(self, free: int, want: Want) -> bool:
+            return True
 
 
 class FetchesTwoBatches(LinuxLike):
@@ -77,8 +75,8 @@ class PrefersTheWorseFreelist(LinuxLike):
     class cpu_class(LinuxLikeCpu):  # noqa: N801
         __slots__ = ()
 
-        def _freelists(self, strat: str, free_list: int) -> tuple[int, ...]:
-            return super()._freelists(strat, free_list)[::-1]
+        def _get(self, want: Want, start: int) -> Found | None:
+            return super()._get(replace(want, freelists=want.freelists[::-1]), start)
 
 
 class HandsOutDirtyZeros(LinuxLike):
@@ -95,15 +93,15 @@ class FreesToTheWrongCpu(LinuxLike):
         __slots__ = ()
 
         def pagefree(self, pg: VmPage) -> None:
-            other = self._state.cpus[0]
-            LinuxLikeCpu.pagefree(other if isinstance(other, LinuxLikeCpu) else self, pg)
+            other = self._design.cpus[0]
+            LinuxLikeCpu.pagefree(self if other.stopped else other, pg)
 
 
 class ForgetsToCount(LinuxLike):
     class cpu_class(LinuxLikeCpu):  # noqa: N801
         __slots__ = ()
 
-        def put_back(self, pages: int, zeropages: int) -> None:
+        def gave(self, pages: int, zeropages: int = 0) -> None:
             self.drained += pages
 
 
@@ -111,28 +109,30 @@ class CountsAColourThatWasNotHad(LinuxLike):
     class cpu_class(LinuxLikeCpu):  # noqa: N801
         __slots__ = ()
 
-        def _count(self, pg: VmPage, queue: int, start: int, *, local: bool, zero: bool) -> None:
-            super()._count(pg, queue, pg.color, local=local, zero=zero)
+        def _search(self, want: Want, start: int) -> tuple[Found | None, int | None]:
+            found = super()._search(want, start)
+            self.colormiss = 0
+            return found
 
 
 class NeverDecays(LinuxLike):
-    def on_timer(self, index: int) -> None:
+    def tick(self, index: int) -> None:
         pass
 
 
 class FlushesWhereItSaysDecay(LinuxLike):
-    def on_timer(self, index: int) -> None:
+    def tick(self, index: int) -> None:
         self.redistribute(index, "decay")
 
 
 class DoesNotDrainForRangedAllocation(LinuxLike):
-    def gather(self, owners: set[int]) -> None:
+    def gather(self, owners: Iterable[int]) -> None:
         pass
 
 
 class KeepsWhatADetachedCpuHad(LinuxLike):
     def detach(self, index: int, heir: int, refuse: Callable[[], object]) -> None:
-        self._state.cpus[index].stop(refuse)
+        self.cpus[index].stop(refuse)
 
 
 class IgnoresPressure(LinuxLike):
@@ -146,13 +146,15 @@ class HandsBackHalf(LinuxLike):
 
         def chop(self) -> list[PageList]:
             chopped = super().chop()
-            return chopped[: (len(chopped) + 1) // 2]
+            for part in chopped:
+                del part[: len(part) // 2]
+            return chopped
 
 
 class ForgetsAtTakeOver(LinuxLike):
     class cpu_class(LinuxLikeCpu):  # noqa: N801
         __slots__ = ()
 
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments)
+        def take_over(self, before: Any) -> None:
+            super().take_over(before)
             self.cpuhit = 0

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import uvmfree
-from uvmfree.uvm.designs import design_for
+from uvmfree.uvm.designs import traits_of
 
 Boot = Callable[..., uvmfree.Uvm]
 
@@ -42,8 +42,7 @@ class Contender:
         )
 
     def traits(self, **tunables: Any) -> uvmfree.Traits:
-        param = uvmfree.Param(**SMALL | tunables | self.options | {"design": self.design})
-        return design_for(param).traits(param)
+        return traits_of(uvmfree.Param.of(SMALL | tunables | self.options | {"design": self.design}))
 
     def boot(self, *machine: Any, **tunables: Any) -> uvmfree.Uvm:
         npages = tunables.get("npages", SMALL["npages"]) * self.traits().refill

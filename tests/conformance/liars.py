@@ -6,15 +6,16 @@ from typing import Any
 from tests.conformance.linux_like import LinuxLike
 from tests.conformance.xnu_like import XnuLike
 from uvmfree.param import Param
+from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs.percpu import Percpu
 from uvmfree.uvm.traits import Traits
 
 
-def lying(name: str, base: type[Percpu] = LinuxLike, **claims: Any) -> type[Percpu]:
+def lying(name: str, base: type[Design[Any]] = LinuxLike, **claims: Any) -> type[Design[Any]]:
     """Make a design that is like `base`, but for what it claims."""
 
-    def traits(cls: type[Percpu], param: Param) -> Traits:
-        return replace(base.traits(param), **claims)
+    def traits(cls: type[Design[Any]], param: Param, tunables: Any) -> Traits:
+        return replace(base.traits(param, tunables), **claims)
 
     return type(name, (base,), {"traits": classmethod(traits)})
 
@@ -32,9 +33,9 @@ NoBound = lying("NoBound", bound=None)
 Refill = lying("Refill", refill=8)
 Flush = lying("Flush", idle=0)
 NoTimer = lying("NoTimer", idle=None)
-NoPressure = lying("NoPressure", causes=LinuxLike.traits(Param()).causes - {"pressure"})
-Retry = lying("Retry", causes=LinuxLike.traits(Param()).causes | {"retry"})
-NoExplicit = lying("NoExplicit", causes=LinuxLike.traits(Param()).causes - {"explicit"})
+NoPressure = lying("NoPressure", causes=LinuxLike.traits(Param(), None).causes - {"pressure"})
+Retry = lying("Retry", causes=LinuxLike.traits(Param(), None).causes | {"retry"})
+NoExplicit = lying("NoExplicit", causes=LinuxLike.traits(Param(), None).causes - {"explicit"})
 FreeIsAll = lying("FreeIsAll", free="all")
 ShortOfAll = lying("ShortOfAll", short="all")
 GateAtTheStore = lying("GateAtTheStore", gate="store")

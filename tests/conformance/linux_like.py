@@ -4,7 +4,6 @@
     free       to the head of the cache; beyond HIGH pages the 63 coldest spill
     idle       at each tick of the timer 63 more of the coldest pages go back, until LOW are left
 
-=> Its list of free pages keeps colours and queues, as it is the proposal's; nobody here asks for them.
 => What it is for: it is right, and unlike the proposal in nearly every trait, so that a test of the contract that
    fails for it asks more than the contract says.
 
@@ -16,9 +15,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from uvmfree.param import Param
-from uvmfree.uvm.allocator import QUEUES, Cpu, Strat
-from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu
-from uvmfree.uvm.freelist import Lists
+from uvmfree.uvm.cpu import QUEUES, Cpu, Found, Want
+from uvmfree.uvm.design import Design
 from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
 from uvmfree.uvm.traits import Traits
 
@@ -32,151 +30,99 @@ LOW: Final = BATCH
 """Pages that decay leaves."""
 
 
-class LinuxLikeCpu(PercpuCpu):
-    """A CPU with one stack of cached pages for each freelist; guarded by the CPU's own lock.
+class LinuxLikeCpu(Cpu):
+    """A CPU with one stack of cached pages for each freelist, of all colours; guarded by the CPU's own lock."""
 
-    => `_order[free_list]`: for each cached page the list that it stands on, the coldest first. The pages of one
-       colour keep the order in which they came on their list, so the lists and this order are the stack.
-    """
+    __slots__ = ("_fpageqlock", "_lists", "_store")
 
-    __slots__ = ("_order",)
+    _design: LinuxLike
+    _lists: list[PageList]
+    idle_zeroing = False
 
-    _order: list[list[PageList]]
+    def setup(self) -> None:
+        """Take a handle of the global list's lock."""
+        self._fpageqlock = self.handle(self._design.shared_locks[0], "uvm_pagealloc")
+        self._store = self._design.store
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        before = arguments[-1]
-        if before is not None and before.lists is self.lists:
-            self._order = before._order
+    def empty(self) -> None:
+        """Have empty stacks."""
+        self._lists = [PageList(Place.CACHED, self.index, UNKNOWN, row) for row in range(self._nfreelists)]
 
-    def pagealloc(
-        self,
-        zero: bool = False,
-        use_reserve: bool = False,
-        strat: Strat = "normal",
-        free_list: int = 0,
-        color: int | None = None,
-    ) -> VmPage | None:
-        """Allocate one page: the watermark, the cache, a batch."""
-        return self._pagealloc_strat(zero, use_reserve, self._freelists(strat, free_list), color)
+    def lists(self) -> list[PageList]:
+        """Return the stacks."""
+        return self._lists
 
-    def pagefree(self, pg: VmPage) -> None:
-        """Free one page to the cache; spill a batch if it has become too many."""
-        spilled = False
-        self._acquire_free()
-        try:
-            if pg.list is not None or pg.system is not self._system:
-                raise self._refuse_free(pg)
-            into = self._unknown_lists[pg.free_list][pg.color]
-            pg.list = into
-            into.append(pg)
-            self._order[pg.free_list].append(into)
-            self.frees += 1
-            if self.cached_pages() > HIGH:
-                spilled = bool(self.spill(BATCH))
-        except AttributeError:
-            if isinstance(pg, VmPage):
-                raise
-            raise self._refuse_free(pg) from None
-        finally:
-            self._release_free()
-        if spilled:
-            self._state.pageout.wake_waiters()
+    def _put(self, pg: VmPage, queue: int) -> None:
+        """Put a page on the stack of its freelist; spill a batch if there have become too many."""
+        into = self._lists[pg.free_list]
+        pg.on = into
+        into.append(pg)
+        if self.cached() > HIGH:
+            self.spill(BATCH)
 
     def spill(self, npages: int) -> int:
         """Move up to so many of the coldest pages to the store, the worst freelist first; with the lock held."""
-        spilled: list[PageList] = []
-        left = npages
-        for order in reversed(self._order):
-            leaving, order[:] = order[:left], order[left:]
-            for pages in leaving:
-                cold = PageList(Place.GLOBAL, None, UNKNOWN)
-                cold.append(pages.pop(0))
-                spilled.append(cold)
-            left -= len(leaving)
-        for cold in spilled:
-            cold[0].list = cold
-        self._fpageqlock.acquire()
-        try:
-            for cold in spilled:
-                self._global.splice(cold, cold[0].free_list, cold[0].color)
-        finally:
-            self._fpageqlock.release()
-        self.put_back(len(spilled), 0)
-        return len(spilled)
+        cold = []
+        for pages in reversed(self._lists):
+            part = pages[: npages - len(cold)]
+            del pages[: len(part)]
+            cold += part
+        with self._fpageqlock:
+            for pg in cold:
+                self._store.push(pg, UNKNOWN)
+        self.gave(len(cold))
+        return len(cold)
 
-    def _search(
-        self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], start: int
-    ) -> tuple[VmPage | None, bool, int | None]:
-        """Find a page and count it: the gate before the cache, a better freelist before a worse one."""
-        self.check_running()  # it may have been stopped while this call waited for the lock
-        asked: int | None = self._gate(use_reserve)
-        if asked is not None:
-            return None, False, asked
-        for free_list in freelists:
-            pg = self._warmest(free_list)
-            local = pg is not None
-            if pg is None:
-                found, asked = self._fetch(free_list, 0, self._colormask + 1, QUEUES[False], use_reserve)
-                pg = found[0] if found else None
-            if pg is not None:
-                self._count(pg, UNKNOWN, start, local=local, zero=zero)
-                return pg, zero, asked
-        return None, False, asked
-
-    def _gate(self, use_reserve: bool) -> int | None:
-        """Return None if the watermark lets the caller pass, else how many pages are free; reads no lock (P1)."""
-        free = self._state.uvmexp.free
-        return None if self._may_take(free, use_reserve) else free
-
-    def _warmest(self, free_list: int) -> VmPage | None:
-        """Take the page of a freelist that came to the cache last."""
-        if not self._order[free_list]:
+    def _get(self, want: Want, start: int) -> Found | None:
+        """Find a page: the gate before the cache, a better freelist before a worse one."""
+        lists = self._lists
+        if not self._gate(want):
             return None
-        pg = self._order[free_list].pop().pop()
-        pg.list = None
-        return pg
+        for free_list in want.freelists:
+            pages, local = lists[free_list], bool(lists[free_list])
+            if local or self._fetch(want, free_list):
+                pg = pages.pop()
+                pg.on = None
+                return pg, UNKNOWN, local
+        return None
 
-    def _fetch(
-        self, free_list: int, start: int, span: int, queues: tuple[int, int], use_reserve: bool
-    ) -> tuple[tuple[VmPage, int] | None, int]:
+    def _gate(self, want: Want) -> bool:
+        """Return whether the watermark lets the caller pass; reads no lock (P1)."""
+        return self.may_take(self._state.uvmexp.free, want)
+
+    def _fetch(self, want: Want, free_list: int) -> int:
         """Take a batch of a freelist of which the cache has nothing, with no more than there is room for."""
-        self._refill = self._room()
-        got = super()._fetch(free_list, start, span, queues, use_reserve)
-        self._order[free_list] = self._standing(self.lists, free_list)
-        return got
+        batch: list[VmPage] = []
+        with self._fpageqlock:
+            store = self._store
+            if self.may_take(store.free, want):
+                room = min(self._room(), max(1, store.free - self._state.uvmexp.reserve_kernel))
+                while len(batch) < room and (found := store.pop(free_list, 0, QUEUES[False], self._colormask + 1)):
+                    batch.append(found[0])
+        into = self._lists[free_list]
+        for pg in reversed(batch):
+            pg.on = into
+            into.append(pg)
+        if batch:
+            self.took(len(batch))
+        return len(batch)
 
     def _room(self) -> int:
         """Return how many pages a miss may take."""
-        return min(BATCH, 1 + max(0, HIGH - self.cached_pages()))
-
-    def _use(self, lists: Lists) -> None:
-        super()._use(lists)
-        self._order = [self._standing(lists, free_list) for free_list in range(self._nfreelists)]
-
-    @staticmethod
-    def _standing(lists: Lists, free_list: int) -> list[PageList]:
-        """Return the list of each page of a freelist, colour after colour."""
-        return [pages for pages in lists[UNKNOWN][free_list] for _ in pages]
-
-    def _idle_take(self) -> VmPage | None:
-        """Zero nothing ahead of time."""
-        return None
+        return min(BATCH, 1 + max(0, HIGH - self.cached()))
 
 
-class LinuxLike(Percpu):
-    """The store of the proposal under caches like those of Linux."""
+class LinuxLike(Design[LinuxLikeCpu]):
+    """One global list under caches like those of Linux."""
 
-    cpu_class = LinuxLikeCpu
+    name = "linux_like"
     summary = "for tests: caches like those of Linux"
-
-    def __init__(self, state: Any) -> None:
-        super().__init__(state)
-        for counts in self._causes:
-            counts["decay"] = 0  # a cause of its own, there from the start: no reader sees the table grow
+    cpu_class = LinuxLikeCpu
+    CAUSES = ("decay", "pressure", "explicit")
+    uses = frozenset(("count_cached", "remote_drain", "redistribute_interval_s", "redistribute_min_gap_s"))
 
     @classmethod
-    def traits(cls, param: Param) -> Traits:
+    def traits(cls, param: Param, tunables: Any) -> Traits:
         """Say how it differs."""
         return Traits(
             colors=None,
@@ -186,18 +132,16 @@ class LinuxLike(Percpu):
             bound=HIGH,
             refill=BATCH,
             idle=LOW,
-            causes=frozenset({"decay", "pressure", "explicit", "pglistalloc"}),
+            causes=frozenset({*cls.CAUSES, "pglistalloc"}),
             free="store",
             short="all" if param.count_cached else "store",
             gate="system",
         )
 
-    def on_timer(self, index: int) -> None:
+    def tick(self, index: int) -> None:
         """Let the cache of a CPU decay by a batch, the coldest pages first."""
-        with self._cpu_handles[index]:
-            cpu: Cpu = self._state.cpus[index]
-            assert isinstance(cpu, LinuxLikeCpu)
-            above = min(BATCH, cpu.cached_pages() - LOW)
+        with self.guarding(index) as cpu:
+            above = min(BATCH, cpu.cached() - LOW)
             if above > 0:
-                self._causes[index]["decay"] += 1
+                self.count(index, "decay")
                 cpu.spill(above)

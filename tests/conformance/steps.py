@@ -8,7 +8,7 @@ import pytest
 
 import uvmfree
 from tests.kern.tasks import begin, void
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import PG_BUSY, PG_CLEAN, PG_FAKE, PG_ZERO, Place, VmPage
 
 

@@ -9,7 +9,7 @@ import uvmfree
 from tests.conformance.conftest import Boot
 from tests.conformance.steps import all_free, counted, free_all, take
 from tests.kern.tasks import await_event, begin, finish, run_all
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 
 
 def test_the_thread_that_plays_a_cpu_gets_its_object(boot: Boot) -> None:

@@ -17,7 +17,7 @@ def test_a_call_is_given_the_cpu_that_it_runs_on(boot: Boot) -> None:
     uvm = boot(ncpus=3, npages=128)
     seen: list[tuple[int, str]] = []
 
-    def call(cpu: uvmfree.uvm.allocator.Cpu) -> None:
+    def call(cpu: uvmfree.uvm.cpu.Cpu) -> None:
         seen.append((cpu.index, running(uvm)))
         pages = [take(cpu, zero=True) for _ in range(5)]
         free_all(cpu, pages)

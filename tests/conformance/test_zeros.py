@@ -3,7 +3,7 @@
 import uvmfree
 from tests.conformance.conftest import Boot
 from tests.conformance.steps import asks, by_frame, flags, free_all, is_zero, take, take_all
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 from typing import Final
 
 from uvmfree.param import Param
-from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu
+from uvmfree.uvm.cpu import Cpu, Found, Want
+from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu, PercpuTunables
 from uvmfree.uvm.page import UNKNOWN, VmPage
 from uvmfree.uvm.traits import Traits
 
@@ -26,48 +27,34 @@ class XnuLikeCpu(PercpuCpu):
 
     __slots__ = ()
 
+    idle_zeroing = False
+
     def pagefree(self, pg: VmPage) -> None:
-        """Free one page to the global list."""
-        self._acquire_free()
-        try:
-            if pg.list is not None or pg.system is not self._system:
-                raise self._refuse_free(pg)
-            self.check_running()
-            self._fpageqlock.acquire()
-            try:
-                self._global.push(pg, UNKNOWN)
-            finally:
-                self._fpageqlock.release()
-            self.frees += 1
-            self.put_back(1, 0)
-        except AttributeError:
-            if isinstance(pg, VmPage):
-                raise
-            raise self._refuse_free(pg) from None
-        finally:
-            self._release_free()
-        self._state.pageout.wake_waiters()
+        """Free one page, as any design does that has no short way."""
+        Cpu.pagefree(self, pg)
 
-    def _fetch(
-        self, free_list: int, start: int, span: int, queues: tuple[int, int], use_reserve: bool
-    ) -> tuple[tuple[VmPage, int] | None, int]:
+    def _put(self, pg: VmPage, queue: int) -> None:
+        """Put a page on the global list."""
+        with self._fpageqlock:
+            self._store.push(pg, UNKNOWN)
+        self.gave(1)
+
+    def _fetch(self, want: Want, free_list: int, start: int, span: int) -> Found | None:
         """Take a batch, if the cache has none of another freelist."""
-        self._refill = 1 if self.cached_pages() else REFILL
-        return super()._fetch(free_list, start, span, queues, use_reserve)
-
-    def _idle_take(self) -> VmPage | None:
-        """Zero nothing ahead of time."""
-        return None
+        self._refill = 1 if self.cached() else REFILL
+        return super()._fetch(want, free_list, start, span)
 
 
 class XnuLike(Percpu):
     """The store of the proposal under caches like those of XNU."""
 
+    name = "xnu_like"
     cpu_class = XnuLikeCpu
+    CAUSES = ("explicit",)
     summary = "for tests: caches that only give"
 
     @classmethod
-    def traits(cls, param: Param) -> Traits:
+    def traits(cls, param: Param, tunables: PercpuTunables) -> Traits:
         """Say how it differs."""
         return Traits(
             colors="cache",
@@ -82,10 +69,3 @@ class XnuLike(Percpu):
             short="all" if param.count_cached else "store",
             gate="store",
         )
-
-    def redistribute(self, index: int, cause: str) -> int:
-        """Hand the cache back if somebody asks for just that."""
-        return super().redistribute(index, cause) if cause == "explicit" else 0
-
-    def on_timer(self, index: int) -> None:
-        """Leave everything."""

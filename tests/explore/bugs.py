@@ -127,7 +127,7 @@ detached_cpu_that_answers_again = changed(
     Hotplug, "detach", ("detached(index))", "lambda: self.check_attached(index))")
 )
 zeroed_page_given_to_whoever_played_before = changed(
-    IdleZero, "_zeroed", ("if pg.list is cpu._zeroing and not cpu.stopped:", "if True:")
+    IdleZero, "_zeroed", ("if pg.on is cpu._zeroing and not cpu.stopped:", "if True:")
 )
 run_taken_from_a_closed_system = changed(PgList, "_take", ("self._state.check_open()", "pass"))
 busy_page_reclaimed = changed(

@@ -261,7 +261,7 @@ def random_run(cls: Callable[..., Any], seed: int = 3, lock: str = "ttas", **how
 
     def body(cpu: int, steps: int, naps: bool) -> Callable[[], None]:
         drawn = random.Random(f"{seed}/{cpu}/{naps}")
-        big, own = shared.handle(f"big{cpu}"), owns[cpu].handle("uvm_pagealloc")
+        big, own = shared.handle(f"big{cpu}"), owns[cpu].handle("own")
         # Nobody else's: a CPU's own lock that others take is granted up to a quantum later to them.
         adder = words.adder("n")
 

@@ -10,7 +10,7 @@ from uvmfree.kern.lockrank import LockRank
 from uvmfree.machine.costs import Costs, costs_for
 
 BIG = LockRank(2, "big", "nothing", "")
-OWN = LockRank(1, "own", "nothing", "")
+OWN = LockRank(1, "own", "nothing", "", kind="cpu")
 OUTER = LockRank(0, "outer", "nothing", "")
 
 ACQUIRE, RELEASE, LINE, HOLD = 10, 5, 100, 200

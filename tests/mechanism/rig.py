@@ -12,7 +12,7 @@ from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Mutex
 from uvmfree.machine.threads import OsThread, ThreadsMachine
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -5,7 +5,7 @@ import random
 import pytest
 
 import uvmfree
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.workload.driver import Body, Lane, drive
 
 WAIT_S = 10

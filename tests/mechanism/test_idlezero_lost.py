@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import uvmfree
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 
 
 class BrokenOffError(Exception):

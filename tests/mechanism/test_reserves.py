@@ -9,7 +9,7 @@ import uvmfree
 from tests.conformance.steps import free_all, take, take_all
 from tests.kern.tasks import begin, finish
 from tests.mechanism.rig import Boot, free_globally, free_on, played, settle, take_everything, until
-from uvmfree.uvm.allocator import Lwp
+from uvmfree.uvm.cpu import Lwp
 from uvmfree.uvm.page import VmPage
 
 HOWS: list[dict[str, Any]] = [{}, {"zero": True}, {"color": 3}, {"strat": "fallback"}]

@@ -22,7 +22,7 @@ from tests.mechanism.rig import (
 )
 from tests.uvm.machines import ClockMachine
 from uvmfree.errors import DeadlockError
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 
 QUIET = {"redistribute_min_gap_s": 3600}
@@ -192,7 +192,7 @@ def test_a_daemon_that_dies_fails_the_run_loudly(boot: Boot, variant: dict[str, 
             with pytest.raises(uvmfree.HangError) as refusal:
                 uvm.wait(WAIT_S)
             assert isinstance(refusal.value.__cause__, LookupError)
-            free_on(uvm, 0, [pg for pg in uvm.physmem if pg.list is None][:12])
+            free_on(uvm, 0, [pg for pg in uvm.physmem if pg.on is None][:12])
             with pytest.raises(uvmfree.HangError):
                 uvm.pglistalloc(40, nsegs=40, waitok=True, timeout_s=WAIT_S)
             uvm.audit()

@@ -20,7 +20,7 @@ from tests.model.page_operations import By, Free, Run
 from tests.model.ranged import scattered
 from tests.model.turns import TurnsMachine
 from tests.model.virtual import VirtualTurns
-from uvmfree.uvm.allocator import Lwp
+from uvmfree.uvm.cpu import Lwp
 
 NCPUS = 4
 NPAGES = 96

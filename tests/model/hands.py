@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import uvmfree
 from uvmfree.kern.xcall import Ticket
-from uvmfree.uvm.allocator import Cpu, Lwp
+from uvmfree.uvm.cpu import Cpu, Lwp
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonState
 from uvmfree.uvm.page import VmPage
@@ -137,7 +137,7 @@ class Hands:
         for pg in pages:
             other = self.table.holders[pg.pfn]
             assert other is None, f"thread {self.me} was given {pg!r}, which thread {other[0].me} holds"  # type: ignore[index]
-            assert pg.list is None, f"thread {self.me} was given {pg!r}"
+            assert pg.on is None, f"thread {self.me} was given {pg!r}"
             self._stamp = self._stamp % STAMPS + 1
             self.table.holders[pg.pfn] = self, self._stamp
             self.uvm.physmem.bytes_of(pg)[:] = self.table.filled(self._stamp)
@@ -160,7 +160,7 @@ class Hands:
         try:
             yield
         except Exception:
-            self.took([pg for pg in pages if pg.list is None])
+            self.took([pg for pg in pages if pg.on is None])
             raise
 
     def hand(self, to: Hands) -> None:

@@ -14,7 +14,7 @@ from tests.model.hands import Hands
 from tests.model.model import Model
 from tests.model.operations import Op
 from tests.model.ranged import Ranged
-from uvmfree.uvm.allocator import Strat
+from uvmfree.uvm.cpu import Strat
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, PG_CLEAN
 
 

@@ -11,7 +11,7 @@ import uvmfree
 from tests.model.beside import CPU, LWP, NPAGES, Beside
 from tests.model.page_operations import Alloc, By, How, IdleZero, Run
 from tests.model.ranged import Ranged
-from uvmfree.uvm.allocator import Lwp
+from uvmfree.uvm.cpu import Lwp
 from uvmfree.uvm.page import VmPage
 
 HOW = st.builds(

@@ -36,7 +36,7 @@ def check_at_rest(uvm: uvmfree.Uvm, books: Books, stopped: AbstractContextManage
     with stopped if stopped is not None else nullcontext():
         model, npages, exp, stats = standing(uvm), uvm.param.npages, uvm.uvmexp, uvm.cpu_stats()
         for pg in uvm.physmem:
-            stands = pg.list is None or any(pg is each for each in pg.list)
+            stands = pg.on is None or any(pg is each for each in pg.on)
             assert stands, f"{pg!r} does not stand on the list that it names"
         cached = tuple(map(model.cached, range(uvm.param.ncpus)))
         zeroing = tuple(list(model.zeroing.values()).count(cpu) for cpu in range(uvm.param.ncpus))

@@ -9,7 +9,7 @@ from tests.model.beside import CPU, LWP, NCPUS, NPAGES, Beside
 from tests.model.page_operations import Alloc, How, Run
 from tests.model.ranged import Ranged
 from tests.model.system_operations import Ask, Attach, Detach, PageoutDone, PageoutStart, Recolor, Redistribute, Wait
-from uvmfree.uvm.allocator import Cpu, Lwp
+from uvmfree.uvm.cpu import Cpu, Lwp
 from uvmfree.uvm.page import VmPage
 
 HANDS_BACK = st.sampled_from(["one", "all", "time", "time", "played"])

@@ -5,7 +5,7 @@ from typing import Final
 from tests.mutants.mutation import Mutant, after, become, before, forget
 from tests.mutants.suites import machine, programs, schedules
 
-_FREELIST, _ALLOCATOR = "uvmfree.uvm.freelist", "uvmfree.uvm.allocator"
+_FREELIST, _ALLOCATOR = "uvmfree.uvm.freelist", "uvmfree.uvm.cpu"
 _PERCPU, _REST = "uvmfree.uvm.designs.percpu", "uvmfree.uvm.designs.percpu_rest"
 _BOUNDED, _TODAY = "uvmfree.uvm.designs.percpu_bounded", "uvmfree.uvm.designs.fpageqlock"
 
@@ -29,7 +29,7 @@ BUGS: Final = (
     Mutant(
         "ghost handed out",
         f"{_FREELIST}:Bucket.pop",
-        (become("if pg.list is chunk:", "if chunk:"),),
+        (become("if pg.on is chunk:", "if chunk:"),),
         "an entry left behind by a page that was unlinked is taken for the page",
         "a page of a contiguous run gets a second holder",
         machine("percpu"),
@@ -165,7 +165,7 @@ BUGS: Final = (
     Mutant(
         "double free not detected",
         f"{_PERCPU}:PercpuCpu.pagefree",
-        (become("pg.list is not None or ", ""),),
+        (become("pg.on is not None or ", ""),),
         "a page that is free already is put on a list again",
         "it gets two holders, later and somewhere else (R13)",
         machine("percpu"),

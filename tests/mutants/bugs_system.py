@@ -7,7 +7,7 @@ from tests.mutants.suites import machine, requests, schedules
 
 _PAGEOUT, _DRAINER, _PDAEMON = "uvmfree.uvm.pageout", "uvmfree.uvm.drainer", "uvmfree.uvm.pdaemon"
 _SYSTEM, _HOTPLUG, _IDLE = "uvmfree.uvm.system", "uvmfree.uvm.hotplug", "uvmfree.uvm.idlezero"
-_PGLIST, _ALLOCATOR, _PERCPU = "uvmfree.uvm.pglist", "uvmfree.uvm.allocator", "uvmfree.uvm.designs.percpu"
+_PGLIST, _ALLOCATOR, _PERCPU = "uvmfree.uvm.pglist", "uvmfree.uvm.cpu", "uvmfree.uvm.designs.percpu"
 
 BUGS: Final = (
     Mutant(

@@ -50,7 +50,7 @@ def dirty_page_among_the_zeroed(patch: pytest.MonkeyPatch) -> None:
             if freed and freed[-1] is pg:
                 zeros = self.lists[ZEROS][pg.free_list][pg.color]
                 zeros.append(freed.pop())
-                pg.list = zeros
+                pg.on = zeros
         finally:
             self._release_free()
 

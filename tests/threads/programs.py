@@ -33,7 +33,7 @@ from tests.model.rest import check_at_rest
 from tests.model.system_operations import REFUSED
 from tests.threads.limits import Limits
 from tests.threads.observer import Observer, PageLocksMachine, Seen, SpyMachine
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.workload.driver import Body, drive
 
 WORDS = "; ".join(

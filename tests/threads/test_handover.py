@@ -12,7 +12,7 @@ import pytest
 import uvmfree
 from tests.kern.tasks import WAIT_S, begin, finish, void
 from uvmfree.kern.xcall import Ticket
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Body, Lane, drive
 

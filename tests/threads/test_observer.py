@@ -11,7 +11,7 @@ import pytest
 
 import uvmfree
 from tests.kern.tasks import begin, finish
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.workload.driver import Body, Lane, drive
 
 NPAGES = 512  # far above freemin: nothing but the test hands caches back

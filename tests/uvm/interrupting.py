@@ -27,7 +27,7 @@ def own_handler(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def work(cpu: "uvmfree.uvm.allocator.Cpu") -> None:
+def work(cpu: "uvmfree.uvm.cpu.Cpu") -> None:
     """Allocate and free in bursts, for ever."""
     while True:
         held = [pg for pg in (cpu.pagealloc(zero=number % 7 == 0) for number in range(40)) if pg is not None]

@@ -45,8 +45,8 @@ class Sick:
 
     def on(self, pg: VmPage) -> PageList:
         """Return the list that a free page stands on."""
-        assert pg.list is not None
-        return pg.list
+        assert pg.on is not None
+        return pg.on
 
     def global_head(self, pg: VmPage, queue: int = UNKNOWN) -> PageList:
         """Return the list at the head of the global bucket for pages like this one."""
@@ -83,7 +83,7 @@ def lost_from_the_global_list(sick: Sick) -> None:
 def lost_between_the_lists(sick: Sick) -> None:
     """The page names a list on which it does not stand."""
     sick.on(sick.own).remove(sick.own)
-    sick.own.list = PageList(Place.CACHED, 0, UNKNOWN)
+    sick.own.on = PageList(Place.CACHED, 0, UNKNOWN)
 
 
 def forgotten_and_allocated(sick: Sick) -> None:
@@ -91,20 +91,20 @@ def forgotten_and_allocated(sick: Sick) -> None:
     sick.on(sick.own).remove(sick.own)
     if sick.name == "fpageqlock":
         sick.global_head(sick.own).remove(sick.own)
-    sick.own.list = None
+    sick.own.on = None
 
 
 def allocated_on_a_list(sick: Sick) -> None:
-    sick.own.list = None
+    sick.own.on = None
 
 
 def free_on_no_list(sick: Sick) -> None:
-    sick.allocated.list = sick.on(sick.own)
+    sick.allocated.on = sick.on(sick.own)
 
 
 def names_another_list(sick: Sick) -> None:
     """A page stands on CPU 0's list and says that it stands on CPU 1's."""
-    sick.own.list = sick.other.lists[UNKNOWN][sick.own.free_list][sick.own.color]
+    sick.own.on = sick.other.lists[UNKNOWN][sick.own.free_list][sick.own.color]
 
 
 def in_the_bucket_of_another_colour(sick: Sick) -> None:
@@ -112,7 +112,7 @@ def in_the_bucket_of_another_colour(sick: Sick) -> None:
     pages.remove(sick.own)
     into = sick.cpu.lists[UNKNOWN][sick.own.free_list][1 - sick.own.color]
     into.append(sick.own)
-    sick.own.list = into
+    sick.own.on = into
     if sick.name == "fpageqlock":
         sick.global_head(sick.own).remove(sick.own)
         sick.design._global[UNKNOWN][sick.own.free_list][1 - sick.own.color].append(sick.own)
@@ -133,7 +133,7 @@ def in_the_bucket_of_another_freelist(sick: Sick) -> None:
     sick.on(sick.own).remove(sick.own)
     into = sick.cpu.lists[UNKNOWN][1 - sick.own.free_list][sick.own.color]
     into.append(sick.own)
-    sick.own.list = into
+    sick.own.on = into
 
 
 def of_a_wrong_colour(sick: Sick) -> None:

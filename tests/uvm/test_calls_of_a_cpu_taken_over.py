@@ -9,7 +9,7 @@ import pytest
 
 import uvmfree
 from tests.uvm.machines import InterposingMachine
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 
 LOCK = {"fpageqlock": "uvm_fpageqlock", "percpu": "uvm_cpu[0]"}

@@ -23,7 +23,7 @@ def page(pfn: int) -> VmPage:
 def spliceable(pages: list[VmPage], queue: int) -> PageList:
     made = PageList(Place.CACHED, 3, queue)
     for pg in pages:
-        pg.list = made
+        pg.on = made
     made += pages
     return made
 
@@ -52,7 +52,7 @@ class Beside:
                     wanted = bucket.pop(), queue
         assert got == wanted
         if got is not None:
-            assert got[0].list is None
+            assert got[0].on is None
             self.out.append(got[0])
 
     def take(self, free_list: int, color: int, n: int, queue: int) -> None:
@@ -69,7 +69,7 @@ class Beside:
         assert batches == wanted
         for batch in batches:
             for pg in batch:
-                pg.list = None
+                pg.on = None
             self.out += batch
 
     def splice(self, free_list: int, color: int, n: int, queue: int) -> None:
@@ -84,7 +84,7 @@ class Beside:
         if standing:
             pg = standing[which % len(standing)]
             self.real.unlink(pg)
-            assert pg.list is None
+            assert pg.on is None
             for bucket in self.model.values():
                 if pg in bucket:
                     bucket.remove(pg)
@@ -148,7 +148,7 @@ def test_a_splice_goes_to_the_head_and_is_one_step_whatever_its_length() -> None
     cached = spliceable([page(pfn) for pfn in range(50)], UNKNOWN)
     bucket.splice(cached)
     assert bucket.chunks[-1] is cached
-    assert {(pg.list is cached, pg.place, pg.owner) for pg in cached} == {(True, Place.GLOBAL, None)}
+    assert {(pg.on is cached, pg.place, pg.owner) for pg in cached} == {(True, Place.GLOBAL, None)}
     assert [pg.pfn for pg in iter(bucket.pop, None)] == [*range(49, -1, -1), 90]
 
 

@@ -19,7 +19,7 @@ Unlink = Callable[[VmPage], None]
 def stand(pages: PageList, npages: int) -> list[VmPage]:
     made = [VmPage(pfn, 0, 0, "test") for pfn in range(npages)]
     for pg in made:
-        pg.list = pages
+        pg.on = pages
     pages += made
     return made
 
@@ -37,7 +37,7 @@ def a_cpu_list(npages: int) -> tuple[PageList, list[VmPage], Unlink]:
     made = stand(pages, npages)
 
     def unlink(pg: VmPage) -> None:
-        pg.list = others  # free again, and no page of this CPU's
+        pg.on = others  # free again, and no page of this CPU's
         others.append(pg)
         left(pages, pg)
 
@@ -50,7 +50,7 @@ def a_global_list(npages: int) -> tuple[PageList, list[VmPage], Unlink]:
     pages += made
 
     def unlink(pg: VmPage) -> None:
-        pg.list = None
+        pg.on = None
         left(pages, pg)
 
     return pages, made, unlink
@@ -100,5 +100,5 @@ def test_a_ghost_that_is_met_at_the_head_is_counted_no_more() -> None:
     for pfn, ghosts in ((11, 5), (7, 2), (6, 2), (4, 1), (3, 1), (2, 1), (0, 0)):
         pg = bucket.pop()
         assert pg is made[pfn]
-        assert chunk.ghosts == ghosts == len(chunk) - sum(each.list is chunk for each in chunk)
+        assert chunk.ghosts == ghosts == len(chunk) - sum(each.on is chunk for each in chunk)
     assert bucket.pop() is None

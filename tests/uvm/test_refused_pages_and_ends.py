@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import uvmfree
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 
 

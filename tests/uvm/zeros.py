@@ -57,5 +57,5 @@ def _take_out(pages: PageList, pg: VmPage) -> None:
 
 
 def _put_on(pages: PageList, pg: VmPage) -> None:
-    pg.list = pages
+    pg.on = pages
     pages.append(pg)

@@ -11,7 +11,7 @@ import uvmfree
 from tests.kern.tasks import WAIT_S, await_event
 from tests.uvm.machines import HangMachine
 from uvmfree.machine.threads import ThreadsMachine
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.workload import driver
 from uvmfree.workload.driver import Body, DriveError, Lane, StoppedError, drive
 

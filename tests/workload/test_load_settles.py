@@ -6,7 +6,7 @@ import pytest
 
 import uvmfree
 from tests.mechanism.rig import one_pass
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload import load
 from uvmfree.workload.driver import DriveError, Lane, drive

@@ -44,12 +44,12 @@ class LockDebug:
             others = ", ".join(held.name for held in all_held if held is not mutex) or "no other lock"
             raise LockError(f"{mutex.name} is taken again by its holder; it also holds {others}")
         for held in all_held:
-            if held.rank.name in mutex.rank.never_under:
+            if held.rank.kind in mutex.rank.never_under:
                 raise LockError(f"{mutex.name} is taken while {held.name} is held, which its rule forbids")
             if blocking and not _may_follow(held, mutex):
                 raise LockError(
-                    f"{mutex.name} (rank {mutex.rank.rank}) is taken while {held.name} "
-                    f"(rank {held.rank.rank}) is held; the order is the other way round"
+                    f"{mutex.name} (rank {mutex.rank.rank:g}) is taken while {held.name} "
+                    f"(rank {held.rank.rank:g}) is held; the order is the other way round"
                 )
 
     def took(self, mutex: Ranked) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from uvmfree.errors import ParamError
+from uvmfree.kern.lockrank import Kind
 
 VALUE_MAX: Final = 1_000_000_000
 """No figure is larger: a second, or what would make a run of a thousand steps last one."""
@@ -71,19 +72,24 @@ class Charge:
     own: bool = False
 
 
-CHARGES: Final[Mapping[tuple[str, str], Charge]] = {
-    ("uvm_cpu", "uvm_pagealloc"): Charge(hold="cached_alloc", own=True),
-    ("uvm_cpu", "uvm_pagefree"): Charge(hold="cached_free", own=True),
-    ("uvm_cpu", "uvm_redistribute"): Charge(hold="other_hold"),
-    ("uvm_fpageqlock", "uvm_pagealloc"): Charge(
-        "global_outside", "global_alloc", "page_moved", "item_moved", "global_lines"
-    ),
-    ("uvm_fpageqlock", "uvm_pagefree"): Charge(
-        "global_outside", "global_free", "page_moved", "item_moved", "global_lines"
-    ),
-    ("uvm_fpageqlock", "uvm_redistribute"): Charge(hold="splice", lines="splice_lines"),
+_CACHED: Final = {
+    "uvm_pagealloc": Charge(hold="cached_alloc", own=True),
+    "uvm_pagefree": Charge(hold="cached_free", own=True),
+    "uvm_redistribute": Charge(hold="other_hold"),
 }
-"""By the lock's name without its number, and the caller."""
+_SHARED: Final = {
+    "uvm_pagealloc": Charge("global_outside", "global_alloc", "page_moved", "item_moved", "global_lines"),
+    "uvm_pagefree": Charge("global_outside", "global_free", "page_moved", "item_moved", "global_lines"),
+    "uvm_redistribute": Charge(hold="splice", lines="splice_lines"),
+}
+
+CHARGES: Final[Mapping[tuple[Kind, str], Charge]] = {
+    **{("cpu", caller): charge for caller, charge in _CACHED.items()},
+    **{("off", caller): charge for caller, charge in _CACHED.items()},
+    **{("shared", caller): charge for caller, charge in _SHARED.items()},
+}
+"""By the lock's kind (kern/lockrank.py) and the caller. What `off` costs beside its hold: off_enter, off_leave, and
+rendezvous for who comes from another CPU."""
 
 OTHER: Final = Charge(hold="other_hold", lines="other_lines")
 """Of every other lock and caller."""
@@ -192,6 +198,9 @@ _XEON: Final = _over(
     cold_after_pages=(0, "off; 1764 is what 7 MB of cache a core hold of pages, each 4 KB and a struct of 64 bytes"),
     lock_acquire=(9, _L1),
     lock_release=(3, "a plain store to a line in L1"),
+    off_enter=(1, "assumed: a store to a word of the CPU's own (splraiseipl, critical_enter)"),
+    off_leave=(2, "assumed: the same, and a look whether an interrupt came in between (splx, critical_exit)"),
+    rendezvous=(2000, "assumed: a cross-call that the other CPU answers at once"),
     atomic=(7, _L1),
     spin_pause=(40, "PAUSE since Skylake: as many as 140 cycles, 10 before (Intel's optimization manual, 2.6.4)"),
     backoff_min=(4, "SPINLOCK_BACKOFF_MIN, sys/sys/lock.h of NetBSD; x86 sets no other"),

@@ -71,7 +71,7 @@ class Grid:
 
     def unused(self, design: str) -> list[str]:
         """The tunables of the grid that a design does not use."""
-        others = frozenset[str]().union(*(each.tunables for each in REGISTRY.values())) - REGISTRY[design].tunables
+        others = frozenset[str]().union(*(each.used() for each in REGISTRY.values())) - REGISTRY[design].used()
         return [name for name, _ in self.settings if name in others]
 
     def _cell(self, workload: str, ncpus: int | None, design: str, settings: tuple[str, ...]) -> Cell:

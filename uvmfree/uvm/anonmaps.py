@@ -9,9 +9,10 @@ from typing import Any
 
 from uvmfree.errors import HangError
 from uvmfree.kern.mutex import Mutex
-from uvmfree.uvm.allocator import Design, UvmState
 from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.design import Design
 from uvmfree.uvm.pdaemon import Pagedaemon
+from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.swap import SwapFile, SwapIO
 
 
@@ -19,7 +20,7 @@ class AnonMaps:
     """The maps of one system. Written by the thread that boots it, before it starts; then only read."""
 
     def __init__(
-        self, state: UvmState, design: Design, pagedaemon: Pagedaemon, wait: Callable[[float], bool]
+        self, state: UvmState, design: Design[Any], pagedaemon: Pagedaemon, wait: Callable[[float], bool]
     ) -> None:
         self._state, self._design, self._pagedaemon, self._wait = state, design, pagedaemon, wait
         self._maps: list[tuple[AnonMemory, SwapIO]] = []

@@ -9,14 +9,16 @@ Prior art: validate() of LLFree; _check() of sortedcontainers.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from uvmfree.errors import AuditError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.mutex import Mutex
-from uvmfree.uvm.allocator import Design, UvmState
-from uvmfree.uvm.freelist import Walked
+from uvmfree.uvm.design import Design
+from uvmfree.uvm.freelist import Walked, named
 from uvmfree.uvm.leftheld import check, take
-from uvmfree.uvm.page import ZEROS
+from uvmfree.uvm.page import NQUEUES, ZEROS
+from uvmfree.uvm.state import UvmState
 
 FINDINGS_MAX = 20
 """Findings listed before the audit stops: one broken list shows as thousands of wrong pages."""
@@ -24,7 +26,7 @@ FINDINGS_MAX = 20
 
 def audit(
     state: UvmState,
-    design: Design,
+    design: Design[Any],
     locks: Sequence[LockHandle],
     mutexes: Sequence[Mutex],
     ranged: Callable[[], int],
@@ -52,13 +54,19 @@ def audit(
         check(mutex)
 
 
-def _findings(state: UvmState, design: Design, ranged: int) -> Iterator[str]:
+def _findings(state: UvmState, design: Design[Any], ranged: int) -> Iterator[str]:
     at_home: set[int] = set()
+    labels = set[tuple[str, int, int | None, int | None]]()
     for walked in design.walk():
-        yield from _list_findings(state, walked)
+        yield from _stand_findings(state, walked)
         if walked.home:
             at_home.update(pg.pfn for pg in walked.real)
-    for player in state.cpus:
+        label = (walked.where, walked.queue, walked.free_list, walked.color)
+        if walked.color is not None and (walked.owner is not None or not walked.home):
+            if label in labels:
+                yield f"two lists of {walked.where} are marked as {named(*label[1:])}"
+            labels.add(label)
+    for player in design.cpus:
         for pg in player.zeroing():
             if pg.pfn in at_home:
                 yield f"page {pg.pfn:#x} is being zeroed by CPU {player.index} and stands on a free list (R16)"
@@ -69,42 +77,63 @@ def _findings(state: UvmState, design: Design, ranged: int) -> Iterator[str]:
     freelist_of = {pfn: seg.free_list for seg in state.physmem.segments for pfn in range(seg.start, seg.end)}
     allocated = 0
     for pg in state.physmem:
-        allocated += pg.list is None
-        if pg.list is not None and pg.pfn not in at_home:
+        allocated += pg.on is None
+        if pg.on is not None and pg.pfn not in at_home:
             yield f"page {pg.pfn:#x} is free and stands on no list"
         if pg.color != pg.pfn & colormask:
             yield f"page {pg.pfn:#x} has colour {pg.color}, its frame number says {pg.pfn & colormask} (R1)"
         if pg.free_list != freelist_of[pg.pfn]:
             yield f"page {pg.pfn:#x} has freelist {pg.free_list}, its segment is on {freelist_of[pg.pfn]} (R1)"
-    stats = [cpu.stats() for cpu in state.cpus]
+    stats = [cpu.stats() for cpu in design.cpus]
     held = ranged + sum(cpu.allocs - cpu.frees for cpu in stats)
     if held != allocated:
         yield f"the CPUs count {held} allocated pages, {allocated} are"
-    for cpu, counted in zip(state.cpus, stats, strict=True):
+    for cpu, counted in zip(design.cpus, stats, strict=True):
         if counted.zerohit + counted.zeromiss > counted.allocs or counted.colormiss > counted.allocs:
             yield f"CPU {cpu.index} counts more hits and misses than its {counted.allocs} allocations"
-        if counted.cached != cpu.cached_pages():
-            yield f"CPU {cpu.index} counts {counted.cached} cached pages, {cpu.cached_pages()} stand there"
-    yield from design.findings()
+        if counted.cached != cpu.cached():
+            yield f"CPU {cpu.index} counts {counted.cached} cached pages, {cpu.cached()} stand there"
+    yield from findings(design)
 
 
-def _list_findings(state: UvmState, walked: Walked) -> Iterator[str]:
-    """Check one list: its labels, its ghosts, and that its pages belong there."""
-    pages, where = walked.pages, f"{walked.where}, freelist {walked.free_list}, colour {walked.color}"
-    label = (pages.queue, pages.place, pages.owner)
-    if label != (walked.queue, walked.place, walked.owner):
+def findings(design: Design[Any]) -> Iterator[str]:
+    """Check what the design promises of its own, and that the shared counters follow its store (R3)."""
+    yield from design.check()
+    if not design.publishes:
+        return
+    standing = [0] * NQUEUES
+    for walked in design.walk():
+        if walked.owner is None:
+            standing[walked.queue] += len(walked.real)
+    stock, counters = design.stock(), design.state.counters
+    for name, truth in (("free", sum(stock)), ("zeropages", stock[ZEROS])):
+        if counters.load(name) != truth:
+            yield f"uvmexp.{name} is {counters.load(name)}, {truth} such pages are on the global list"
+
+
+def _stand_findings(state: UvmState, walked: Walked) -> Iterator[str]:
+    """Check one stand: its labels, its ghosts, and that its pages belong there."""
+    stand, where = walked.pages, f"{walked.where}, {named(walked.queue, walked.free_list, walked.color)}"
+    if (stand.place, stand.owner) != (walked.place, walked.owner):
         yield (
-            f"{where}: is marked as queue {pages.queue}, {pages.place.value}, owner {pages.owner}; "
-            f"it is queue {walked.queue}, {walked.place.value}, owner {walked.owner}"
+            f"{where}: is marked as {stand.place.value}, owner {stand.owner}; "
+            f"it is {walked.place.value}, owner {walked.owner}"
         )
-    ghosts = len(pages) - len(walked.real)
-    if ghosts != pages.ghosts:
-        here = {pg.pfn for pg in walked.real}
-        astray = ", ".join(f"page {pg.pfn:#x}" for pg in pages if pg.pfn not in here) or "a page twice"
-        yield f"{where}: {ghosts} entries of pages that are not there, {pages.ghosts} counted as ghosts: {astray:.80}"
+    ghosts = len(stand) - len(walked.real)
+    if ghosts != stand.ghosts:
+        yield f"{where}: {ghosts} entries of pages that are not there, {stand.ghosts} counted as ghosts{_astray(walked)}"
     zero_page = bytes(state.param.pagesize)
     for pg in walked.real:
-        if (pg.free_list, pg.color) != (walked.free_list, walked.color):
+        if walked.free_list not in (None, pg.free_list) or walked.color not in (None, pg.color):
             yield f"page {pg.pfn:#x} of freelist {pg.free_list}, colour {pg.color} stands on {where}"
         if walked.queue == ZEROS and state.physmem.bytes_of(pg) != zero_page:
             yield f"page {pg.pfn:#x} stands on a ZEROS queue of {where} and is not zero"
+
+
+def _astray(walked: Walked) -> str:
+    """Name the entries of a list that are no pages on it."""
+    here = {pg.pfn for pg in walked.real}
+    astray = (
+        [f"page {pg.pfn:#x}" for pg in walked.pages if pg.pfn not in here] if isinstance(walked.pages, list) else []
+    )
+    return f": {', '.join(astray) or 'a page twice':.80}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from uvmfree.errors import ParamError
 from uvmfree.machine.face import Machine, WatchedMachine
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.param import Param
@@ -18,16 +17,12 @@ def boot(machine: Machine | None = None, **tunables: Any) -> Uvm:
     => ParamError names a tunable that does not exist, or is out of range, and the limit.
     => `machine` is what it runs on: real threads by default.
     """
-    try:
-        param = Param(**tunables)
-    except TypeError:
-        unknown = ", ".join(sorted(set(tunables) - set(Param.__dataclass_fields__)))
-        known = ", ".join(Param.__dataclass_fields__)
-        raise ParamError(f"no tunable is called {unknown}; there are {known}") from None
+    param = Param.of(tunables)
     design = design_for(param)
+    own = param.tunables_of(design.name, design.Tunables)
     if machine is None:
         machine = threads(lockstat=param.lockstat, lockdebug=param.lockdebug)
-    return Uvm(param, machine, design)
+    return Uvm(param, machine, design, own)
 
 
 def threads(**instruments: bool) -> WatchedMachine:

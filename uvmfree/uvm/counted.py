@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from typing import Any
+
 from uvmfree.errors import ArgumentError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.kern.mutex import Mutex
 from uvmfree.kern.xcall import Xcall
 from uvmfree.param import Param
-from uvmfree.uvm.allocator import Cpu, Design, UvmState
 from uvmfree.uvm.anonmaps import AnonMaps
+from uvmfree.uvm.cpu import Cpu
+from uvmfree.uvm.design import Design
 from uvmfree.uvm.drainer import Drainer
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.pglist import PgList
+from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.uvmexp import CpuStats, UvmExp
 
 
@@ -27,11 +32,11 @@ class Counted:
     xcall: Xcall[Cpu]
     pageout: Pageout
     _state: UvmState
-    _design: Design
+    _design: Design[Any]
     _drainer: Drainer
     _pglist: PgList
     _anon_maps: AnonMaps
-    _observer: LockHandle
+    _observer: list[LockHandle]
 
     def redistributions(self) -> dict[str, int]:
         """Return how many redistributions moved pages, by cause; `rate-limited`: those that were not done for that.
@@ -51,13 +56,15 @@ class Counted:
         return free - listed
 
     def free_and_listed(self) -> tuple[int, int]:
-        """Return uvmexp.free and the pages on the global list, both of one moment under uvm_fpageqlock.
+        """Return uvmexp.free and the pages in the store, both of one moment under the design's shared locks.
 
-        => Counted as an acquisition by the caller `observer`.
+        => Counted as an acquisition of each by the caller `observer`.
         """
-        with self._observer:
+        with ExitStack() as held:
+            for handle in self._observer:
+                held.enter_context(handle)
             self._check_open()
-            return self.uvmexp.free, self._design.global_free()
+            return self.uvmexp.free, sum(self._design.stock())
 
     def lockstat(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
         """Return what the locks counted since boot, one record per lock, or per lock and caller that took it.
@@ -71,11 +78,11 @@ class Counted:
 
     def cpu_stats(self) -> tuple[CpuStats, ...]:
         """Return what each CPU counted since boot; exact at rest."""
-        return tuple(cpu.stats() for cpu in self._state.cpus)
+        return tuple(cpu.stats() for cpu in self._design.cpus)
 
     def cached_pages(self) -> tuple[int, ...]:
         """Return how many pages stand in each CPU's cache, by walking the lists' lengths without a lock."""
-        return tuple(cpu.cached_pages() for cpu in self._state.cpus)
+        return tuple(self._design.cached(index) for index in range(self.param.ncpus))
 
     def free_frames(self) -> list[list[int]]:
         """Return the frame numbers on each free list, head last, without a lock; exact at rest."""
@@ -83,10 +90,9 @@ class Counted:
 
     def _mutexes(self) -> tuple[Mutex, ...]:
         """Return all locks of the system that have a rank."""
-        state = self._state
         return (
-            state.fpageqlock,
-            *state.cpu_mutexes,
+            *self._design.shared_locks,
+            *self._design.cpu_locks,
             self.xcall.mutex,
             self.pageout.mutex,
             *self._anon_maps.mutexes(),

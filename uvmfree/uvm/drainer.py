@@ -8,9 +8,13 @@ rate limit, `redistribute_min_gap_s`: a struggling system is helped by one drain
 => An allocation never sleeps, and an xc thread may be the one that allocates: a retry always takes the locks itself.
 """
 
+from typing import Any
+
 from uvmfree.errors import ClosedError, XcallTimeout
 from uvmfree.kern.xcall import Xcall
-from uvmfree.uvm.allocator import Cpu, Design, UvmState
+from uvmfree.uvm.cpu import Cpu
+from uvmfree.uvm.design import Design
+from uvmfree.uvm.state import UvmState
 
 XCALL_TIMEOUT_S = 0.25
 """How long to wait for xc threads that do not come: the longest that a waiter may sleep beside free pages."""
@@ -23,7 +27,7 @@ class Drainer:
        leaf that is held for a comparison.
     """
 
-    def __init__(self, state: UvmState, design: Design, xcall: Xcall[Cpu]) -> None:
+    def __init__(self, state: UvmState, design: Design[Any], xcall: Xcall[Cpu]) -> None:
         self._state = state
         self._design = design
         self._xcall = xcall

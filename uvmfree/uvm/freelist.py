@@ -5,7 +5,7 @@ The global list must also take a CPU's whole list in one step (P8) and lose a pa
 its buckets is a stack of lists, *chunks*: splicing puts one more chunk on the stack, whatever its length.
 
 A page that leaves from the middle leaves a *ghost* behind: an entry that is skipped when it comes to the head.
-`pg.list` tells ghosts apart. It names the list on which the page really stands; if a page comes back to the
+`pg.on` tells ghosts apart. It names the list on which the page really stands; if a page comes back to the
 same list, its new entry is nearer the head and is met first. When ghosts outnumber pages the chunk is swept,
 so unlinking costs O(1) on average and a list is never more than half ghosts.
 
@@ -14,78 +14,83 @@ Source: struct pgfreelist, pgflbucket in sys/uvm/uvm_pglist.h of NetBSD 9.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from uvmfree.uvm.page import NQUEUES, PageList, Place, VmPage
+from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, Stand, VmPage
 
 T = TypeVar("T")
 
-Lists = list[list[list[PageList]]]
+Grid = list[list[list[PageList]]]
 """Free lists of one CPU, or the global ones of a design, indexed [queue][free_list][color]."""
 
-SWEEP_MIN: Final = 64
-"""Ghosts that a list may hold before it is swept, however few its pages: below, a sweep costs more than it saves."""
+
+def grid(
+    nfreelists: int, ncolors: int, place: Place, owner: int | None, make: Callable[..., PageList] = PageList
+) -> Grid:
+    """Make empty lists, one for each queue, freelist and colour, each labelled with the three."""
+    return [
+        [[make(place, owner, queue, free_list, color) for color in range(ncolors)] for free_list in range(nfreelists)]
+        for queue in range(NQUEUES)
+    ]
 
 
-def cpu_lists(nfreelists: int, ncolors: int, new: Callable[[int], PageList]) -> Lists:
-    """Make the empty lists of one CPU, indexed [queue][free_list][color]; `new(queue)` makes one."""
-    return [[[new(queue) for _ in range(ncolors)] for _ in range(nfreelists)] for queue in range(NQUEUES)]
-
-
-def each(lists: Iterable[Iterable[Iterable[T]]]) -> Iterator[tuple[int, int, int, T]]:
-    """Walk what is indexed [queue][free_list][color]; yield the three and the element."""
-    for queue, rows in enumerate(lists):
-        for free_list, row in enumerate(rows):
-            for color, element in enumerate(row):
-                yield queue, free_list, color, element
+def each(lists: Iterable[Iterable[Iterable[T]]]) -> Iterator[T]:
+    """Walk what is indexed [queue][free_list][color]."""
+    for rows in lists:
+        for row in rows:
+            yield from row
 
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """One free list as an audit finds it, and what its position in the design says that it must be.
+    """One stand as an audit finds it, and what its position says that it must be.
 
-    => `real`: the pages that really stand on it, by the design's own meaning of that; the other entries are ghosts.
-    => `queue` to `owner`: what list and pages must be. `home`: whether it is the list that its pages name.
+    => `pages`: the stand itself. `real`: the pages that are on it; the other entries are ghosts.
+    => `place`, `owner`: what stand and pages must be; no `owner`: it is the store's.
     """
 
     where: str
-    pages: PageList
-    real: list[VmPage]
-    queue: int
-    free_list: int
-    color: int
+    pages: Stand
+    real: Sequence[VmPage]
     place: Place
     owner: int | None
-    home: bool = True
 
+    @property
+    def queue(self) -> int:
+        """The queue that the stand is marked with."""
+        return self.pages.queue
 
-def real_entries(pages: PageList) -> list[VmPage]:
-    """Return the pages that really stand on a list, head last; O(entries)."""
-    seen: set[int] = set()
-    real: list[VmPage] = []
-    for pg in reversed(pages):
-        if pg.list is pages and pg.pfn not in seen:
-            seen.add(pg.pfn)
-            real.append(pg)
-    real.reverse()
-    return real
+    @property
+    def free_list(self) -> int | None:
+        """The freelist that it is marked with."""
+        return self.pages.free_list
+
+    @property
+    def color(self) -> int | None:
+        """The colour that it is marked with."""
+        return self.pages.color
+
+    @property
+    def home(self) -> bool:
+        """Whether its pages name it."""
+        return self.pages.home
 
 
 class Bucket:
     """The global free pages of one freelist, colour and queue: a stack of chunks, head last."""
 
-    __slots__ = ("_queue", "chunks")
+    __slots__ = ("_label", "chunks")
 
-    def __init__(self, queue: int) -> None:
-        self._queue = queue
+    def __init__(self, queue: int, free_list: int | None = None, color: int | None = None) -> None:
+        self._label = (queue, free_list, color)
         self.chunks: list[PageList] = []
 
     def push(self, pg: VmPage) -> None:
         """Put one page at the head."""
         if not self.chunks:
-            self.chunks.append(PageList(Place.GLOBAL, None, self._queue))
+            self.chunks.append(PageList(Place.GLOBAL, None, *self._label))
         chunk = self.chunks[-1]
-        pg.list = chunk
+        pg.on = chunk
         chunk.append(pg)
 
     def pop(self) -> VmPage | None:
@@ -94,8 +99,8 @@ class Bucket:
             chunk = self.chunks[-1]
             while chunk:
                 pg = chunk.pop()
-                if pg.list is chunk:
-                    pg.list = None
+                if pg.on is chunk:
+                    pg.on = None
                     return pg
                 chunk.ghosts -= 1
             self.chunks.pop()
@@ -107,7 +112,7 @@ class Bucket:
         while self.chunks and n > 0:
             chunk = self.chunks[-1]
             if chunk.ghosts:
-                self._sweep(chunk)
+                chunk.sweep()
             part = chunk[-n:]
             del chunk[-n:]
             if not chunk:
@@ -124,25 +129,24 @@ class Bucket:
 
     def unlink(self, pg: VmPage) -> None:
         """Take a page out of the middle; O(1) on average."""
-        chunk = pg.list
-        assert chunk is not None
-        pg.list = None
-        if chunk[-1] is pg:
-            chunk.pop()
-            return
-        chunk.ghosts += 1
-        if chunk.ghosts > SWEEP_MIN and chunk.ghosts * 2 > len(chunk):
-            self._sweep(chunk)
+        chunk = pg.on
+        assert isinstance(chunk, PageList)
+        pg.on = None
+        chunk.unlink(pg)
 
-    def pages(self) -> Iterator[VmPage]:
-        """Walk the pages that really stand here, head last; for audits."""
+    def check(self, where: str) -> Iterator[str]:
+        """Say which chunks are not marked as what they stand among."""
         for chunk in self.chunks:
-            yield from real_entries(chunk)
+            if (chunk.queue, chunk.free_list, chunk.color) != self._label:
+                yield (
+                    f"{where}: a list among those of {named(*self._label)} is marked as "
+                    f"{named(chunk.queue, chunk.free_list, chunk.color)}"
+                )
 
-    @staticmethod
-    def _sweep(chunk: PageList) -> None:
-        chunk[:] = real_entries(chunk)
-        chunk.ghosts = 0
+
+def named(queue: int, free_list: int | None, color: int | None) -> str:
+    """Say which list is meant."""
+    return f"queue {queue}, freelist {free_list}, colour {color}"
 
 
 class GlobalFreelist:
@@ -166,7 +170,8 @@ class GlobalFreelist:
         """Make new buckets, empty ones, for another number of colours; the old ones must be empty."""
         self._ncolors = ncolors
         self.buckets = [
-            [[Bucket(queue) for _ in range(ncolors)] for _ in range(self._nfreelists)] for queue in range(NQUEUES)
+            [[Bucket(queue, row, color) for color in range(ncolors)] for row in range(self._nfreelists)]
+            for queue in range(NQUEUES)
         ]
 
     @property
@@ -214,26 +219,49 @@ class GlobalFreelist:
         self.taken = batches
         return batches
 
-    def splice(self, pages: PageList, free_list: int, color: int) -> None:
-        """Put a CPU's whole list at the head of its bucket (P8); O(1)."""
+    def splice(self, pages: PageList) -> None:
+        """Put a whole list at the head of its bucket (P8); O(1). One of mixed pages is pushed, page by page."""
+        if pages.free_list is None or pages.color is None:
+            for pg in pages.pages():
+                self.push(pg, pages.queue)
+            return
         self.npages[pages.queue] += len(pages)
-        self.buckets[pages.queue][free_list][color].splice(pages)
+        self.buckets[pages.queue][pages.free_list][pages.color].splice(pages)
         self.items_touched += 1
 
     def unlink(self, pg: VmPage) -> None:
         """Take a page of the list out of the middle; O(1) on average."""
-        assert pg.list is not None
-        queue = pg.list.queue
+        assert pg.on is not None
+        queue = pg.on.queue
         self.buckets[queue][pg.free_list][pg.color].unlink(pg)
         self.npages[queue] -= 1
         self.pages_touched += 1
 
+    def lists(self) -> Iterator[PageList]:
+        """Walk all chunks, those of one bucket from the bottom up."""
+        for bucket in each(self.buckets):
+            yield from bucket.chunks
+
+    def check(self, where: str) -> Iterator[str]:
+        """Check the counts against what stands here, and the chunks against their buckets (R3)."""
+        standing = [0] * NQUEUES
+        for queue, rows in enumerate(self.buckets):
+            for bucket in each([rows]):
+                standing[queue] += sum(len(chunk.pages()) for chunk in bucket.chunks)
+                yield from bucket.check(where)
+        for queue, (counted, walked) in enumerate(zip(self.npages, standing, strict=True)):
+            if counted != walked:
+                yield f"{where} counts {counted} pages on queue {queue}, {walked} stand there"
+
+    @property
+    def stock(self) -> tuple[int, int]:
+        """Pages on the UNKNOWN and on the ZEROS queues."""
+        return self.npages[UNKNOWN], self.npages[ZEROS]
+
     def clear(self) -> None:
-        """Let go of all pages; for the end of a system."""
-        for queue in self.buckets:
-            for row in queue:
-                for bucket in row:
-                    for chunk in bucket.chunks:
-                        chunk.clear()
-                    bucket.chunks.clear()
+        """Let go of all pages."""
+        for chunk in self.lists():
+            chunk.clear()
+        for bucket in each(self.buckets):
+            bucket.chunks.clear()
         self.npages = [0] * NQUEUES

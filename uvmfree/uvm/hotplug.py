@@ -7,16 +7,16 @@
 Source: uvm_page_recolor, uvm_cpu_attach in sys/uvm/uvm_page.c of NetBSD 9; cpu_setstate in sys/kern/kern_cpu.c.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 from uvmfree.errors import ArgumentError, BindError, ParamError
 from uvmfree.kern.xcall import Xcall
-from uvmfree.param import Param
-from uvmfree.uvm.allocator import Cpu, Design, UvmState
+from uvmfree.uvm.cpu import Cpu, detached
+from uvmfree.uvm.design import Design
 from uvmfree.uvm.page import VmPage
-from uvmfree.uvm.refuse import detached
+from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.uvmexp import tune
 
 
@@ -27,12 +27,11 @@ class Hotplug:
     => `attached` is replaced whole, with all locks held; a reader without one sees the old set or the new.
     """
 
-    def __init__(self, state: UvmState, design: Design, xcall: Xcall[Cpu]) -> None:
+    def __init__(self, state: UvmState, design: Design[Any], xcall: Xcall[Cpu]) -> None:
         self._state = state
         self._design = design
         self._xcall = xcall
         self._changes = state.machine.raw_lock()
-        self._locks = design.all_locks("uvm_cpu_attach")
         self.attached = frozenset(range(state.param.ncpus))
 
     def check_attached(self, index: int) -> None:
@@ -48,7 +47,7 @@ class Hotplug:
             if not rest:
                 raise ArgumentError(f"detach({index}): it is the last CPU")
             self._xcall.set_online(index, False)
-            with self._all_stopped():
+            with self._design.stopped("uvm_cpu_attach"):
                 self.attached = rest
                 self._design.detach(index, min(rest), detached(index))
                 self._retune()
@@ -59,7 +58,7 @@ class Hotplug:
             if index in self.attached:
                 raise ArgumentError(f"attach({index}): CPU {index} is attached already")
             self._design.bind(index, attach=True)
-            with self._all_stopped():
+            with self._design.stopped("uvm_cpu_attach"):
                 self.attached |= {index}
                 self._retune()
             self._xcall.set_online(index, True)
@@ -69,34 +68,18 @@ class Hotplug:
         while True:
             # Another thread may take the CPU over, or detach it, before the call has its lock.
             with suppress(BindError):
-                self._state.cpus[min(self.attached)].pagefree(pg)
+                self._design.cpus[min(self.attached)].pagefree(pg)
                 return
 
     def recolor(self, ncolors: int) -> None:
         """Give all pages new colours; ArgumentError unless Param would take `ncolors`."""
         try:
-            Param(**(asdict(self._state.param) | {"ncolors": ncolors}))
+            replace(self._state.param, ncolors=ncolors)
         except ParamError as error:
             raise ArgumentError(str(error)) from None
-        with self._changes, self._all_stopped():
-            self._design.gather(set(self.attached))
-            self._state.uvmexp.ncolors = ncolors
-            for pg in self._state.physmem:
-                pg.color = pg.pfn & (ncolors - 1)
+        with self._changes, self._design.stopped("uvm_cpu_attach"):
             self._design.recolor(ncolors)
 
     def _retune(self) -> None:
         param = self._state.param
         self._state.uvmexp.marks = tune(param.npages, len(self.attached), param.pagesize)
-
-    @contextmanager
-    def _all_stopped(self) -> Iterator[None]:
-        """Hold every lock of the design; the shared counters are settled on the way out."""
-        *cpu_locks, fpageqlock = self._locks
-        with ExitStack() as held:
-            for handle in cpu_locks:
-                held.enter_context(handle)
-            with fpageqlock:
-                self._state.check_open()
-                yield
-            self._design.settle()

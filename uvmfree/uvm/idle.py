@@ -12,7 +12,7 @@ from contextlib import suppress
 from uvmfree.errors import BindError
 from uvmfree.kern.lock import RawLock
 from uvmfree.machine.face import Machine, Task
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 
 
 class IdleThreads:

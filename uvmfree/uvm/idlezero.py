@@ -10,9 +10,10 @@ Source: uvm_pageidlezero in sys/uvm/uvm_page.c of NetBSD 9, which NetBSD 10 drop
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
 from uvmfree.errors import BindError
+from uvmfree.uvm.binding import Bound
 from uvmfree.uvm.page import NO_QUEUE, UNKNOWN, ZEROS, PageList, Place, VmPage
 
 ZERO_PIECES: Final = 8
@@ -31,57 +32,13 @@ class IdleCall:
         self.over = False
 
 
-class IdleZero:
-    """What of a Cpu zeroes pages when it is idle; set up by the Cpu.
+class IdleZero(Bound, base=True):
+    """What of a Cpu zeroes pages while it is idle."""
 
-    => `_zeroing`: the page at hand, or nothing; guarded by the lock of the CPU's lists. `_calls`: who has it at hand,
-       by frame number; likewise.
-    => `zeroed`, `zeroaborts`: pages done, and broken off; guarded likewise.
-    """
+    __slots__ = ()
 
-    __slots__ = (
-        "_acquire_free",
-        "_calls",
-        "_colormask",
-        "_pagesize",
-        "_ram",
-        "_release_free",
-        "_release_idle",
-        "_try_idle",
-        "_zero_page",
-        "_zeroing",
-        "drained",
-        "filled",
-        "index",
-        "stopped",
-        "zeroaborts",
-        "zeroed",
-    )
-
-    index: int
-    stopped: bool
-    filled: int
-    drained: int
-    zeroed: int
-    zeroaborts: int
-    _zeroing: PageList
-    _calls: dict[int, IdleCall]
-    _try_idle: Callable[[], bool]
-    _release_idle: Callable[[], None]
-    _acquire_free: Callable[[], object]
-    _release_free: Callable[[], None]
-    _ram: memoryview
-    _zero_page: bytes
-    _pagesize: int
-    _colormask: int
-
-    def _peer(self, index: int) -> IdleZero:
-        """Return whoever plays CPU `index` now."""
-        raise AssertionError("a Cpu knows its peers")
-
-    def check_running(self) -> None:
-        """Raise what stopped this Cpu, if anything did."""
-        raise AssertionError("a Cpu knows whether it was stopped")
+    idle_zeroing: ClassVar[bool] = True
+    """Whether a design keeps zeroed pages apart; one that does not zeroes none ahead of time."""
 
     def pageidlezero(self, runnable: Callable[[], bool] = lambda: False) -> int:
         """Zero free pages of this CPU ahead of time, while it is idle (uvm_pageidlezero, R14 to R16, P6).
@@ -116,13 +73,13 @@ class IdleZero:
         """Put a page back after zeroing, by way of whoever plays the CPU by now (R16)."""
         while True:
             # Whoever holds the page's list now: this CPU, or the heir of one that was detached.
-            on = pg.list
-            cpu = self._peer(self.index if on is None or on.owner is None else on.owner)
+            on = pg.on
+            cpu: IdleZero = self._cpus[self.index if on is None or on.owner is None else on.owner]
             try:
                 cpu._acquire_free()
             except BindError:
                 continue  # another thread took the CPU over between the two lines above
-            if pg.list is cpu._zeroing and not cpu.stopped:
+            if pg.on is cpu._zeroing and not cpu.stopped:
                 break
             cpu._release_free()  # it was taken over, or detached, while we waited for the lock
         try:
@@ -146,12 +103,26 @@ class IdleZero:
         return call is None or call.over
 
     def _idle_take(self) -> VmPage | None:
-        """Take an UNKNOWN page of this CPU off its list for zeroing, if it is time for that; with the lock held."""
-        raise AssertionError("a design gives its Cpu an _idle_take")
+        """Take an UNKNOWN page of this CPU off its list for zeroing, if it is time for that (P6, R15).
+
+        => With the guard held. All freelists of a colour before the next colour.
+        """
+        if not self.idle_zeroing:
+            return None
+        lists = [pages for pages in self.lists() if isinstance(pages, PageList) and pages]
+        unknown = [pages for pages in lists if pages.queue == UNKNOWN]
+        if not self._armed(sum(map(len, unknown)), sum(map(len, lists)) - sum(map(len, unknown))):
+            return None
+        mask, start = self._colormask, self.nextcolor
+        nearest = min(unknown, key=lambda pages: (((pages.color or 0) - start) & mask, pages.free_list or 0))
+        pg = nearest.pop()
+        pg.on = self._zeroing
+        self._zeroing.append(pg)
+        return pg
 
     def _idle_put(self, pg: VmPage, queue: int) -> None:
-        """Put a page back on the given queue of this CPU; with the lock held."""
-        raise AssertionError("a design gives its Cpu an _idle_put")
+        """Put a page back on the given queue of this CPU; with the guard held."""
+        self._put(pg, queue)
 
     def _armed(self, unknown: int, zeros: int) -> bool:
         """Whether idle zeroing is worth it, with so many pages on each queue (R14)."""
@@ -172,9 +143,9 @@ class IdleZero:
         return True
 
     def bequeath(self, heir: IdleZero) -> None:
-        """Leave a page that is being zeroed to another CPU (R16); with the locks of both held."""
+        """Leave a page that is being zeroed to another CPU (R16); with everything stopped."""
         for pg in self._zeroing:
-            pg.list = heir._zeroing
+            pg.on = heir._zeroing
         heir._zeroing += self._zeroing
         heir._calls |= self._calls
         heir.filled += len(self._zeroing)

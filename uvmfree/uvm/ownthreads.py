@@ -6,7 +6,7 @@
 from uvmfree.errors import DeadlockError, HangError, UvmError
 from uvmfree.kern.xcall import CLOSE_TIMEOUT_S, Xcall
 from uvmfree.machine.face import Machine, Task
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.anonmaps import AnonMaps
 from uvmfree.uvm.idle import IdleThreads
 from uvmfree.uvm.pageout import Pageout

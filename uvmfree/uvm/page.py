@@ -1,6 +1,6 @@
 """A physical page and where it is.
 
-A page's place is the list that it stands on: `pg.list` is that list, or None while somebody holds the page.
+A page's place is the list that it stands on: `pg.on` is that list, or None while somebody holds the page.
 The list says whose it is (`PageList.place`, `PageList.owner`), so that handing a whole list from a CPU to the
 global free list re-labels every page on it by one store. That is what makes the splice of P8 O(buckets).
 
@@ -10,7 +10,8 @@ Source: struct vm_page in sys/uvm/uvm_page.h of NetBSD 9.
 from __future__ import annotations
 
 import enum
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 PG_BUSY: Final = 0x1
 """Somebody is at work on the page; it was just allocated."""
@@ -34,35 +35,109 @@ NQUEUES: Final = 2
 NO_QUEUE: Final = -1
 """Of a list that is no free list: what is on it stands on no queue."""
 
+SWEEP_MIN: Final = 64
+"""Ghosts that a list may hold before it is swept, however few its pages: below, a sweep costs more than it saves."""
+
 
 class Place(enum.Enum):
     """Where a page is; every page is in exactly one place (R3)."""
 
     GLOBAL = "on the global free list"
-    CACHED = "in a CPU's cache"
+    CACHED = "in a CPU's cache"  # with no owner: parked, in a cache that CPUs share
     ALLOCATED = "allocated"
     ZEROING = "being filled with zeros"
 
 
-class PageList(list["VmPage"]):
-    """A stack of free pages of one freelist, colour and queue; its end is the head of the list (R2).
+class Stand(Protocol):
+    """Whatever a free page is on: a list, an array, a bucket, a unit of lists, a tree with a bitmap.
 
-    Guarded by (c) the lock of the CPU that owns it, or (f) uvm_fpageqlock; (i) immutable.
-
-    => A page that is being zeroed is on such a list too, of place ZEROING, and on no free list (R16).
-    => `place`, `owner`: where its pages are, and the CPU that it belongs to, or None.   [c, f]
-    => `queue`: UNKNOWN or ZEROS.                                                        [i]
-    => `ghosts`: entries left behind by pages that were unlinked from the middle. An entry is real if
-       `pg.list is` this list and no entry nearer the head names the page too.           [c, f]
+    => Moving it by pointer relabels it (`place`, `owner`) and touches none of its pages.
+    => `place`, `owner`: where its pages are, and the CPU whose they are, or None. `queue`: UNKNOWN, ZEROS or NO_QUEUE.
+    => `free_list`, `color`: of all pages that may be on it; None where that may be any.
+    => `ghosts`: entries that are no pages on it any more. `home`: whether its pages name it.
+    => Guarded by the lock of whoever it belongs to: that CPU's guard, or a shared lock of the design.
     """
 
-    __slots__ = ("ghosts", "owner", "place", "queue")
+    place: Place
+    owner: int | None
+    ghosts: int
 
-    def __init__(self, place: Place, owner: int | None, queue: int) -> None:
+    @property
+    def queue(self) -> int:
+        """The queue of its pages."""
+
+    @property
+    def free_list(self) -> int | None:
+        """Their freelist."""
+
+    @property
+    def color(self) -> int | None:
+        """Their colour."""
+
+    @property
+    def home(self) -> bool:
+        """Whether `pg.on` of its pages is this."""
+
+    def pages(self) -> Sequence[VmPage]:
+        """Return the pages that really are on it, the head last; for audits and for what is done at rest."""
+
+    def __len__(self) -> int:
+        """Return how many entries it has, ghosts among them."""
+
+    def clear(self) -> object:
+        """Let go of all pages, at the end of a system."""
+
+
+class PageList(list["VmPage"]):
+    """A stack of free pages; its end is the head of the list (R2). The Stand of nearly every design.
+
+    => A page that is being zeroed is on such a list too, of place ZEROING, and on no free list (R16).
+    => An entry is real if `pg.on is` this list and no entry nearer the head names the page too. The others are ghosts,
+       left behind by pages that were unlinked from the middle.
+    => Immutable: `queue`, `free_list`, `color`. The rest is guarded as a Stand is.
+    """
+
+    __slots__ = ("color", "free_list", "ghosts", "owner", "place", "queue")
+
+    home = True
+
+    def __init__(
+        self, place: Place, owner: int | None, queue: int, free_list: int | None = None, color: int | None = None
+    ) -> None:
         super().__init__()
         self.place = place
         self.owner = owner
         self.queue = queue
+        self.free_list = free_list
+        self.color = color
+        self.ghosts = 0
+
+    def pages(self) -> list[VmPage]:
+        """Return the pages that really stand here, head last; O(entries)."""
+        seen: set[int] = set()
+        real: list[VmPage] = []
+        for pg in reversed(self):
+            if pg.on is self and pg.pfn not in seen:
+                seen.add(pg.pfn)
+                real.append(pg)
+        real.reverse()
+        return real
+
+    def unlink(self, pg: VmPage) -> None:
+        """Account for a page that left by another way than the head: it was the head, or a ghost is left.
+
+        => The sweep takes O(entries) under the lock, once for as many ghosts as it removes: O(1) on average.
+        """
+        if self[-1] is pg:
+            self.pop()
+            return
+        self.ghosts += 1
+        if self.ghosts > SWEEP_MIN and self.ghosts * 2 > len(self):
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Remove all ghosts."""
+        self[:] = self.pages()
         self.ghosts = 0
 
 
@@ -73,38 +148,38 @@ class VmPage:
 
     => `pfn`: page frame number.                                                                      [i]
     => `color`: frame number & colormask (R1). `free_list`: the freelist that it belongs to.          [i]
-    => `list`: the free list that it stands on, None while allocated.                                 [h]
+    => `on`: the Stand that it is on, None while somebody holds it.                                   [h]
     => `flags`: PG_*; of use to the holder.                                                           [h]
     => `system`: the token of the system that it belongs to (R13). An interned string, because a free-threaded
        interpreter does not count references to those: every pagefree() loads it.                     [i]
     """
 
-    __slots__ = ("color", "flags", "free_list", "list", "pfn", "system")
+    __slots__ = ("color", "flags", "free_list", "on", "pfn", "system")
 
     def __init__(self, pfn: int, color: int, free_list: int, system: str) -> None:
         self.pfn = pfn
         self.color = color
         self.free_list = free_list
-        self.list: PageList | None = None
+        self.on: Stand | None = None
         self.flags = 0
         self.system = system
 
     @property
     def place(self) -> Place:
         """Where the page is; without the lock of that place, where it was a moment ago."""
-        on = self.list
+        on = self.on
         return Place.ALLOCATED if on is None else on.place
 
     @property
     def owner(self) -> int | None:
         """The CPU on whose list the page stands, or None (R1)."""
-        on = self.list
+        on = self.on
         return None if on is None else on.owner
 
     @property
     def zeroed(self) -> bool:
         """Whether the page is known to be zero: it stands on a ZEROS queue, or was handed out as zero."""
-        on = self.list
+        on = self.on
         return bool(self.flags & PG_ZERO) if on is None else on.queue == ZEROS
 
     def __repr__(self) -> str:

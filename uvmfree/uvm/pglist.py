@@ -14,14 +14,15 @@ NetBSD 9; uvm_physseg_get_start_hint.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from uvmfree.errors import ArgumentError, OutOfPages
-from uvmfree.uvm.allocator import Design, UvmState
+from uvmfree.uvm.design import Design
 from uvmfree.uvm.page import PG_CLEAN, Place, VmPage
 from uvmfree.uvm.physmem import PhysMem
+from uvmfree.uvm.state import UvmState
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,9 @@ def checked(size: int, low: int, high: int | None, alignment: int, boundary: int
 class PgList:
     """Contiguous and ranged allocation for one system."""
 
-    def __init__(self, state: UvmState, design: Design) -> None:
+    def __init__(self, state: UvmState, design: Design[Any]) -> None:
         self._state = state
         self._design = design
-        self._locks = design.all_locks("uvm_pglistalloc")
         self.allocated = 0  # pages handed out; guarded by all locks
         self.drained = 0  # caches handed back for it; guarded by all locks
         self._hints: dict[int, int] = {}  # segment's start -> frame after the last run found; guarded by all locks
@@ -96,33 +96,28 @@ class PgList:
         return self._take(request, some)
 
     def _take(self, request: Request, choose: Callable[[], list[VmPage]]) -> list[VmPage]:
-        *cpu_locks, fpageqlock = self._locks
         began_ns = self._state.machine.clock_ns()
-        with ExitStack() as held:
-            for handle in cpu_locks:
-                held.enter_context(handle)
-            with fpageqlock:
-                self._state.check_open()
-                marks = self._state.uvmexp.marks
-                free = self._free()
-                if free <= marks.reserve_pagedaemon + marks.reserve_kernel:
-                    raise OutOfPages(f"{request.size} pages: {free} are free, which is what the reserves keep (R27)")
-                chosen = choose()
-                owners = {pg.owner for pg in chosen if pg.place is Place.CACHED}
-                self.drained += len(owners)
-                self._design.gather({owner for owner in owners if owner is not None})
-                self._design.unlink(chosen)
-                for pg in chosen:
-                    pg.flags = PG_CLEAN
-                self.allocated += len(chosen)
-            self._design.settle()
+        with self._design.stopped("uvm_pglistalloc"):
+            marks = self._state.uvmexp.marks
+            free = self._free()
+            if free <= marks.reserve_pagedaemon + marks.reserve_kernel:
+                raise OutOfPages(f"{request.size} pages: {free} are free, which is what the reserves keep (R27)")
+            chosen = choose()
+            owners = {pg.owner for pg in chosen if pg.place is Place.CACHED}
+            self.drained += len(owners)
+            self._design.gather(owner for owner in owners if owner is not None)
+            self._design.remove(chosen)
+            for pg in chosen:
+                pg.flags = PG_CLEAN
+            self.allocated += len(chosen)
         if owners:
             self._state.events.add("redistribute", "pglistalloc", None, began_ns, len(chosen))
         return sorted(chosen, key=lambda pg: pg.pfn)
 
     def _free(self) -> int:
         """All free pages, cached ones too; exact with all locks held."""
-        return self._design.global_free() + sum(cpu.cached_pages() for cpu in self._state.cpus)
+        design = self._design
+        return sum(design.stock()) + sum(map(design.cached, range(len(design.cpus)))) + design.parked()
 
 
 def _choose(physmem: PhysMem, request: Request, hints: dict[int, int]) -> list[VmPage]:
@@ -171,7 +166,7 @@ def _find_run(pages: list[VmPage], start: int, end: int, request: Request, low: 
             first = _round_up(_round_up(first + 1, boundary), alignment)
             continue
         for offset in range(first - start + size - 1, first - start - 1, -1):
-            on = pages[offset].list
+            on = pages[offset].on
             if on is None or on.place is Place.ZEROING:
                 first = _round_up(start + offset + 1, alignment)
                 break
@@ -181,7 +176,7 @@ def _find_run(pages: list[VmPage], start: int, end: int, request: Request, low: 
 
 
 def _is_free(pg: VmPage) -> bool:
-    return pg.list is not None and pg.list.place is not Place.ZEROING
+    return pg.on is not None and pg.on.place is not Place.ZEROING
 
 
 def _round_up(frame: int, alignment: int) -> int:

@@ -6,7 +6,7 @@
 
 from uvmfree.errors import BindError
 from uvmfree.machine.face import Machine
-from uvmfree.uvm.allocator import Lwp
+from uvmfree.uvm.state import Lwp
 
 
 class Players:

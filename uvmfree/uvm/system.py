@@ -13,15 +13,15 @@ from typing import Any, Final
 
 from uvmfree.errors import ArgumentError, BindError, ClosedError, ForkError, HangError
 from uvmfree.kern.eventlog import EventLog
-from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
 from uvmfree.kern.xcall import Xcall
 from uvmfree.machine.face import Machine
 from uvmfree.param import Param
-from uvmfree.uvm.allocator import Cpu, Design, Lwp, UvmState
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonmaps import AnonMaps
 from uvmfree.uvm.audit import audit
 from uvmfree.uvm.counted import Counted
+from uvmfree.uvm.cpu import Cpu
+from uvmfree.uvm.design import Design
 from uvmfree.uvm.drainer import Drainer
 from uvmfree.uvm.fork import stopped_in_children
 from uvmfree.uvm.hotplug import Hotplug
@@ -35,6 +35,7 @@ from uvmfree.uvm.pglist import PgList, checked
 from uvmfree.uvm.pglistwait import collect
 from uvmfree.uvm.physmem import PhysMem, split
 from uvmfree.uvm.players import Players
+from uvmfree.uvm.state import Lwp, UvmState
 from uvmfree.uvm.uvmexp import COUNTERS, DaemonStats, UvmExp, tune
 
 OBSERVER: Final = "observer"
@@ -51,20 +52,20 @@ class Uvm(Counted):
        passes, with their times.
     """
 
-    def __init__(self, param: Param, machine: Machine, design: type[Design]) -> None:
+    def __init__(self, param: Param, machine: Machine, design: type[Design[Any]], tunables: Any) -> None:
         """Boot: lay out memory, put all pages on free lists. Use boot() instead."""
         self.param, self.machine = param, machine
-        self.traits = design.traits(param)
-        segments, page = split(param.npages, param.nfreelists), machine.lined(VmPage, "list")
+        self.traits = design.traits(param, tunables)
+        segments, page = split(param.npages, param.nfreelists), machine.lined(VmPage, "on")
         self.physmem = PhysMem(segments, param.ncolors, param.pagesize, machine.ram, page)
         self.events = EventLog(machine.raw_lock, machine.clock_ns)
         self._counters = machine.counters(COUNTERS)
         self._players = Players(machine)
-        cpus: list[Cpu] = []
         self.uvmexp = UvmExp(
             self._counters,
             tune(param.npages, param.ncpus, param.pagesize),
-            lambda: cpus,
+            lambda: self._design.cpus,
+            lambda: self._design.free(),
             self._daemon_stats,
             npages=param.npages,
             ncolors=param.ncolors,
@@ -79,25 +80,24 @@ class Uvm(Counted):
         )
         self._state = UvmState(
             param=param,
+            tunables=tunables,
             machine=machine,
             physmem=self.physmem,
             counters=self._counters,
             uvmexp=self.uvmexp,
             pageout=self.pageout,
             events=self.events,
-            fpageqlock=machine.mutex(UVM_FPAGEQLOCK),
-            cpu_mutexes=tuple(machine.mutex(UVM_CPU, index) for index in range(param.ncpus)),
-            cpus=cpus,
             lwp_of=self._players.lwp,
             countable=self._countable,
             relieve=lambda: self._drainer.drain("retry"),
             check_open=self._check_open,
         )
-        self.design = self._design = design(self._state)
+        self.design: Design[Any] = design(self._state)
+        self._design = self.design
         self.xcall: Xcall[Cpu] = Xcall(
             machine,
             param.ncpus,
-            cpus.__getitem__,
+            self._design.cpus.__getitem__,
             on_timer=self._on_timer,
             interval_s=param.redistribute_interval_s,
             on_start=lambda: self._players.set_lwp("kernel", own=True),
@@ -113,8 +113,10 @@ class Uvm(Counted):
         )
         self._anon_maps = AnonMaps(self._state, self._design, self.pagedaemon, self.wait)
         self._pglist = PgList(self._state, self._design)
-        self._idle = IdleThreads(machine, param.ncpus, cpus.__getitem__, self._players.is_busy, param.idle_interval_s)
-        self._observer = self._state.fpageqlock.handle(OBSERVER)
+        self._idle = IdleThreads(
+            machine, param.ncpus, self._design.cpus.__getitem__, self._players.is_busy, param.idle_interval_s
+        )
+        self._observer = [mutex.handle(OBSERVER) for mutex in self._design.shared_locks]
         self._audit_locks = self._design.all_locks("uvm_audit")
         self._hotplug = Hotplug(self._state, self._design, self.xcall)
         self._threads = OwnThreads(
@@ -173,7 +175,7 @@ class Uvm(Counted):
         finally:
             self._design.stop(self._check_open)
             self._counters.close()
-            for cpu in self._state.cpus:
+            for cpu in self._design.cpus:
                 cpu.forget_ram()
             self.physmem.close()
 
@@ -181,7 +183,7 @@ class Uvm(Counted):
         """Refuse every call from now on; for the child of a fork, where no other thread is, and no lock is taken."""
         self._closed = self._forked = True
         self._players.forked()
-        for cpu in self._state.cpus:
+        for cpu in self._design.cpus:
             cpu.stop(self._check_open)
         for part in (self.xcall, self.pageout, self._anon_maps):
             part.refuse(self._check_open)
@@ -189,7 +191,7 @@ class Uvm(Counted):
     @property
     def cpus(self) -> Sequence[Cpu]:
         """The CPUs, by number; an entry is the object that plays the CPU now. Good for single-threaded use."""
-        return tuple(self._state.cpus)
+        return tuple(self._design.cpus)
 
     @contextmanager
     def run_on(self, index: int, lwp: Lwp = "user") -> Iterator[Cpu]:
@@ -297,7 +299,7 @@ class Uvm(Counted):
         index = self._players.mine()
         if index is not None:
             try:
-                self._state.cpus[index].pagefree(pg)
+                self._design.cpus[index].pagefree(pg)
             except BindError:
                 pass  # it is detached
             else:
@@ -345,7 +347,7 @@ class Uvm(Counted):
         return moved
 
     def _on_timer(self, index: int) -> None:
-        self._design.on_timer(index)
+        self._design.tick(index)
         self.pageout.wake_waiters()
 
     def _daemon_stats(self) -> DaemonStats:
@@ -361,7 +363,7 @@ class Uvm(Counted):
 
     def _countable(self, free: int) -> int:
         """Return what counts as free, with so many pages on the global list (Q3)."""
-        return free + sum(self.cached_pages()) if self.param.count_cached else free
+        return free + sum(self.cached_pages()) if self.param.count_cached and self.traits.free == "store" else free
 
     def _check_index(self, call: str, index: int) -> None:
         self._check_open()

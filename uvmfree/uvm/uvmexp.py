@@ -141,6 +141,7 @@ class UvmExp:
         counters: CounterPage,
         marks: Watermarks,
         cpus: Callable[[], Iterable[CountsForItself]],
+        free: Callable[[], int],
         daemon: Callable[[], DaemonStats],
         *,
         npages: int,
@@ -149,6 +150,7 @@ class UvmExp:
     ) -> None:
         self._counters = counters
         self._cpus = cpus
+        self._free = free
         self._daemon = daemon
         self.marks = marks
         self.npages = npages
@@ -187,8 +189,8 @@ class UvmExp:
 
     @property
     def free(self) -> int:
-        """Pages on the global free list, read without a lock: it may lag (P1; docs/locking.md says how far)."""
-        return self._counters.load("free")
+        """Pages that count as free, read without a lock: it may lag (P1; docs/locking.md says how far)."""
+        return self._free()
 
     @property
     def zeropages(self) -> int:

@@ -14,7 +14,7 @@ from typing import Final
 
 from uvmfree.errors import ArgumentError, HangError, UvmError
 from uvmfree.machine.face import Event, Machine, Task
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.system import Uvm
 
 STILL_S: Final = 30.0

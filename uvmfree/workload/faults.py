@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from uvmfree.errors import ArgumentError, BindError, OutOfPages, XcallError
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.workload.stress_fault import Fault
 from uvmfree.workload.stress_pages import EXHAUSTION, Held, Stamper
 from uvmfree.workload.stress_shared import Shared, StressError

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from uvmfree.errors import HangError
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm

@@ -14,7 +14,7 @@ from typing import Final
 
 from uvmfree.errors import ArgumentError, OutOfPages
 from uvmfree.machine.face import Event
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm

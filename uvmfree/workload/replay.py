@@ -22,7 +22,7 @@ from typing import Final
 from uvmfree.errors import ArgumentError, OutOfPages
 from uvmfree.machine.face import Event
 from uvmfree.param import NCPUS_MAX
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane, StoppedError

@@ -15,7 +15,7 @@ from typing import Final
 
 from uvmfree.errors import OutOfPages
 from uvmfree.machine.face import Event
-from uvmfree.uvm.allocator import Cpu
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from uvmfree.errors import ArgumentError, BindError, ForeignPage, HangError, OutOfPages
 from uvmfree.kern.xcall import Ticket
-from uvmfree.uvm.allocator import Cpu, Lwp, Strat
+from uvmfree.uvm.cpu import Cpu, Lwp, Strat
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.stress_pages import CPU0, LOOSE, TRAY, Held, Stamper
 from uvmfree.workload.stress_program import KIND_BITS, KINDS, MASK, TABLE, draw

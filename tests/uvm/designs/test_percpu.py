@@ -132,10 +132,10 @@ def test_redistribution_moves_lists_and_not_pages() -> None:
         pages = [take(cpu) for _ in range(npages)]
         free_all(cpu, pages)
         zero_free_pages(uvm, *[pg.pfn for pg in pages[::3]])
-        lists = [pg.list for pg in pages]
+        lists = [pg.on for pg in pages]
         atomics = uvm.cpu_stats()[0].atomics
         assert uvm.redistribute(0) == npages
-        assert all(pg.list is before for pg, before in zip(pages, lists, strict=True))
+        assert all(pg.on is before for pg, before in zip(pages, lists, strict=True))
         assert {(pg.place, pg.owner) for pg in pages} == {(Place.GLOBAL, None)}
         assert (uvm.uvmexp.free, uvm.uvmexp.zeropages) == (256, len(pages[::3]))
         assert uvm.cached_pages() == (0, 0)

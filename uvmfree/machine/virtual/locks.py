@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
+from uvmfree.kern.lockrank import Kind
 from uvmfree.machine.costs import CHARGES, OTHER, OUTSIDE_TIME, Costs
 from uvmfree.machine.virtual.fifo import CLOSED, Fifo
 from uvmfree.machine.virtual.jitter import Jitter
@@ -54,8 +55,8 @@ class Prices:
         self._scheduler, self._costs, self._jitter, self._lines = scheduler, costs, jitter, lines
         self._made = 0
 
-    def taken(self, lock: Fifo, kind: str, caller: str, home: int | None) -> Taken:
-        """Make the access of one caller to a lock; `home`: the CPU whose own it is; `kind`: its name without that."""
+    def taken(self, lock: Fifo, kind: Kind, caller: str, home: int | None) -> Taken:
+        """Make the access of one caller to a lock of a kind; `home`: the CPU whose own it is."""
         scheduler, ns = self._scheduler, self._costs.ns
         if caller in OUTSIDE_TIME:
             return _outside_time(scheduler, lock)
@@ -63,8 +64,12 @@ class Prices:
         self._made += 1
         key = f"{lock.name}/{caller}/{self._made}"
         acquire_ns, release_ns = ns("lock_acquire"), ns("lock_release")
+        if kind == "off":
+            acquire_ns, release_ns = ns("off_enter"), ns("off_leave")
         hold = self._jitter.costs(ns(charge.hold), key, release_ns) if charge.own else None
         acquire = _acquire(scheduler, lock, self._lines.moves, self._jitter.costs(ns(charge.before), key), acquire_ns)
+        if kind == "off":
+            acquire = _from_elsewhere(scheduler, home, acquire, ns("rendezvous"))
         if home is not None and hold is not None:
             return _own(scheduler, lock, home, acquire, acquire_ns, hold)
         release = _release(
@@ -78,6 +83,19 @@ class Prices:
             after=self._jitter.costs(ns(charge.after), f"{key}/after") if charge.after else None,
         )
         return Taken(lock, acquire, *release)
+
+
+def _from_elsewhere(
+    scheduler: Scheduler, home: int | None, acquire_any: Callable[..., bool], rendezvous_ns: int
+) -> Callable[..., bool]:
+    """What is a lock here is none in a kernel: who comes from another CPU has that one stand still, by a cross-call."""
+
+    def acquire(blocking: bool = True, timeout: float = -1) -> bool:
+        if scheduler.cpu != home:
+            scheduler.now += rendezvous_ns
+        return acquire_any(blocking)
+
+    return acquire
 
 
 def _own(

@@ -117,7 +117,7 @@ class VirtualMachine:
         return VirtualRawLock(self.scheduler, self._wakeup_ns)
 
     def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
-        """Make a mutex: with `index`, a CPU's own; else a shared one, of the machine's policy."""
+        """Make a mutex: a CPU's own, by the kind of its rank; else a shared one, of the machine's policy."""
         return VirtualMutex(
             self,
             rank,
@@ -256,15 +256,16 @@ class VirtualMutex(Mutex):
 
     def __init__(self, machine: VirtualMachine, rank: LockRank, index: int | None, **instruments: Any) -> None:
         super().__init__(rank, index, **instruments)
-        policy = Fifo if index is not None else POLICIES[machine.lock]
+        self._home = index if rank.kind in ("cpu", "off") else None
+        policy = Fifo if self._home is not None else POLICIES[machine.lock]
         self._prices, self._journal, self._sleep = machine._prices, machine.journal, machine.sleep
         self._lock = policy(machine.scheduler, self.name, machine.costs)
-        if index is not None and index < machine.ncpus:
-            self._lock.cpu = self._lock.open_to = index
+        if self._home is not None and self._home < machine.ncpus:
+            self._lock.cpu = self._lock.open_to = self._home
 
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it."""
-        taken = self._prices.taken(self._lock, self.rank.name, caller, self.index)
+        taken = self._prices.taken(self._lock, self.rank.kind, caller, self._home)
         return taken if self._journal is None else self._journal.checked(self._lock, caller, taken)
 
     def comes_free(self, timeout_s: float) -> bool:

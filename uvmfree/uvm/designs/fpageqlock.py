@@ -11,7 +11,7 @@ there to give a CPU back the pages that are warm in its cache; it saves no locki
    nothing even today.
 
 A page that leaves one list must leave the other, mostly from its middle. Both are stacks with ghosts
-(uvm/freelist.py): `pg.list` is the CPU's list on which the page really stands, and an entry of the global list is
+(uvm/freelist.py): `pg.on` is the CPU's list on which the page really stands, and an entry of the global list is
 real if the page is free and of that queue. In either list the entry nearest the head is the newest; so if any
 entry of a page is real, the one that is met first is.
 
@@ -20,16 +20,34 @@ Source: uvm_pagealloc_pgfl, uvm_pagealloc_strat, uvm_pagefree in sys/uvm/uvm_pag
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
+from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
 from uvmfree.param import Param
-from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles
-from uvmfree.uvm.designs.fpageqlock_rest import FpageqlockAtRest, left
-from uvmfree.uvm.freelist import Lists, cpu_lists
+from uvmfree.uvm.cpu import Cpu, Found, Strat, Want
+from uvmfree.uvm.design import Design
+from uvmfree.uvm.freelist import Grid, each, grid
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
-from uvmfree.uvm.refuse import NoLists, left_behind
+from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
+
+
+class EveryList(PageList):
+    """A global list: its pages name the CPU's list on which they stand, too."""
+
+    __slots__ = ()
+
+    home = False
+
+    def pages(self) -> list[VmPage]:
+        """Return the pages that really stand here, head last: those that are free, and of this queue."""
+        real: dict[int, VmPage] = {}
+        for pg in reversed(self):
+            on = pg.on
+            if on is not None and on.queue == self.queue:
+                real.setdefault(pg.pfn, pg)
+        return list(reversed(real.values()))
 
 
 class FpageqlockCpu(Cpu):
@@ -37,44 +55,81 @@ class FpageqlockCpu(Cpu):
 
     Guarded by uvm_fpageqlock.
 
-    => `lists`: this CPU's own. `npages[queue]`: how many pages really stand on them (R3).
-    => `_own_unknown`, `_all_unknown`: the UNKNOWN queue of freelist 0 on the own lists and the global ones.
+    => `grid[queue][free_list][color]`: this CPU's own. `npages[queue]`: how many pages really stand on them (R3).
+    => `_every`: the global lists. `_own_unknown`, `_all_unknown`: the UNKNOWN queue of freelist 0 on either.
     => `_words`: a view of the counter page, on which `_free_slot` and `_zeropages_slot` are updated plainly.
+    => `filled` and `drained` count what flow() cannot derive: pages that were zeroed ahead of time.
     """
 
     __slots__ = (
-        "_all",
         "_all_unknown",
+        "_every",
         "_free_slot",
-        "_global",
         "_own_unknown",
         "_words",
         "_zeropages_slot",
-        "lists",
+        "grid",
         "npages",
     )
 
-    lists: Lists
+    _design: Fpageqlock
+    grid: Grid
     npages: list[int]
 
-    def __init__(
-        self,
-        state: UvmState,
-        index: int,
-        handles: CpuHandles,
-        global_lists: Lists,
-        before: FpageqlockCpu | None,
-    ) -> None:
-        super().__init__(state, index, handles, before)
-        self._all = tuple(range(state.param.nfreelists))
-        self._global = global_lists
-        self._words = state.counters.view()
-        self._free_slot = state.counters.slot("free")
-        self._zeropages_slot = state.counters.slot("zeropages")
-        if before is not None and not before.stopped:
-            self._use(before.lists, before.npages)
-        else:
-            self._use(self._new_lists(state.uvmexp.ncolors), [0] * NQUEUES)
+    def setup(self) -> None:
+        """Take a view of the counters."""
+        counters = self._state.counters
+        self._words = counters.view()
+        self._free_slot, self._zeropages_slot = counters.slot("free"), counters.slot("zeropages")
+
+    def empty(self) -> None:
+        """Have empty lists."""
+        self._use(grid(self._nfreelists, self._colormask + 1, Place.GLOBAL, self.index), [0] * NQUEUES)
+
+    def _use(self, lists: Grid, npages: list[int]) -> None:
+        self.grid, self.npages, self._every = lists, npages, self._design.every
+        self._own_unknown, self._all_unknown = lists[UNKNOWN][0], self._every[UNKNOWN][0]
+
+    def lists(self) -> Iterable[PageList]:
+        """Return the own lists."""
+        return each(self.grid)
+
+    def inherit(self, before: FpageqlockCpu) -> None:
+        """Take the lists over."""
+        self._use(before.grid, before.npages)
+
+    def leave(self, heir: FpageqlockCpu) -> None:
+        """Leave the own lists to another CPU, each below the heir's, whose pages are warm there."""
+        for own, into in zip(each(self.grid), each(heir.grid), strict=True):
+            pages = own.pages()
+            # Without the heir's ghosts: that of a page which comes now would lie above it, and be met first.
+            into[:], into.ghosts = pages + into.pages(), 0
+            for pg in pages:
+                pg.on = into
+        for queue in range(NQUEUES):
+            heir.npages[queue] += self.npages[queue]
+
+    def cached(self) -> int:
+        """None: every free page is on the global list."""
+        return 0
+
+    def chop(self) -> list[Any]:
+        """Nothing."""
+        return []
+
+    def flow(self) -> tuple[int, int]:
+        """Every page comes from the global list and goes there."""
+        return self.cpuhit + self.cpumiss + self.filled, self.frees + self.drained
+
+    def gave(self, pages: int, zeropages: int = 0) -> None:
+        """Account for pages that were freed."""
+        self.publish(pages, zeropages)
+
+    def publish(self, pages: int, zeropages: int) -> None:
+        """Add to the counts of free pages, plainly; with the lock held."""
+        words = self._design.words  # not its own: those of a CPU that was stopped are gone
+        words[self._state.counters.slot("free")] += pages
+        words[self._state.counters.slot("zeropages")] += zeropages
 
     def pagealloc(
         self,
@@ -86,33 +141,31 @@ class FpageqlockCpu(Cpu):
     ) -> VmPage | None:
         """Allocate one page under uvm_fpageqlock; the kick (R4) comes after it."""
         if color is not None or strat != "normal":
-            return self._pagealloc_strat(zero, use_reserve, self._freelists(strat, free_list), color)
-        dirty = zero
-        pg: VmPage | None
+            return super().pagealloc(zero, use_reserve, strat, free_list, color)
         self._acquire()
         try:
             start, words = self.nextcolor, self._words
-            asked = words[self._free_slot]
+            free = words[self._free_slot]
             own = self._own_unknown[start]
             if (
-                asked > self._state.uvmexp.marks.reserve_kernel
+                free > self._state.uvmexp.marks.reserve_kernel
                 and own
-                and own[-1].list is own
+                and own[-1].on is own
                 and not (zero and words[self._zeropages_slot])
             ):
                 # The short way, as percpu has one: the page at the head of the own list, with the reserve untouched
                 # and no zeroed page that would be the better one. _search() would come to the same.
+                want = None
                 pg = own.pop()
-                pg.list = None
+                pg.on = None
                 every = self._all_unknown[start]
                 if every[-1] is pg:
                     every.pop()
                 else:
-                    left(every, pg)
+                    every.unlink(pg)
                 self.npages[UNKNOWN] -= 1
-                words[self._free_slot] = asked - 1
+                words[self._free_slot] = free - 1
                 self.nextcolor = (start + 1) & self._colormask
-                self.filled += 1
                 self.cpuhit += 1
                 if zero:
                     self.zeromiss += 1
@@ -120,58 +173,35 @@ class FpageqlockCpu(Cpu):
                 else:
                     pg.flags = FRESH
             else:
-                pg, dirty = self._take(zero, use_reserve, self._all, start, asked)
+                want = self._want(zero, use_reserve, strat, free_list)
+                found, asked = self._search(want, start)
         finally:
             self._release()
-        self._kick_if_short(asked)
-        if dirty and pg is not None:
+        if want is not None:
+            return self._finish(want, found, asked, None)
+        self._kick_if_short(free)
+        if zero:
             self._pagezero(pg)
         return pg
 
-    def _pagealloc_strat(
-        self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], color: int | None
-    ) -> VmPage | None:
-        """Allocate with a strategy or a colour: the long way."""
-        self._acquire()
-        try:
-            asked = self._words[self._free_slot]
-            pg, dirty = self._take(zero, use_reserve, freelists, self._start_color(color), asked)
-        finally:
-            self._release()
-        self._kick_if_short(asked)
-        if dirty and pg is not None:
-            self._pagezero(pg)
-        return pg
-
-    def _take(
-        self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], start: int, asked: int
-    ) -> tuple[VmPage | None, bool]:
-        """Take a page and count it, with the lock held; return it, or None, and whether it has yet to be zeroed."""
-        if not self._may_take(asked, use_reserve):
-            return None, False
-        found = self._search(freelists, start, QUEUES[zero])
-        if found is None:
-            return None, False
-        pg, queue, local = found
-        self._count(pg, queue, start, local=local, zero=zero)
-        self.filled += 1
-        self.account(-1, queue)
-        return pg, zero and queue != ZEROS
+    def _finish(self, want: Want, found: Found | None, asked: int | None, color: int | None) -> VmPage | None:
+        """As with any design, but the kick comes before the zeros."""
+        self._kick_if_short(cast("int", asked))
+        return super()._finish(want, found, None, color)
 
     def pagefree(self, pg: VmPage) -> None:
         """Free one page to the own list and the global one, under uvm_fpageqlock."""
         self._acquire_free()
         try:
-            if pg.list is not None or pg.system is not self._system:
+            if pg.on is not None or pg.system is not self._system:
                 raise self._refuse_free(pg)
             free_list, color = pg.free_list, pg.color
-            own = self.lists[UNKNOWN][free_list][color]
-            pg.list = own
+            own = self.grid[UNKNOWN][free_list][color]
+            pg.on = own
             own.append(pg)
-            self._global[UNKNOWN][free_list][color].append(pg)
+            self._every[UNKNOWN][free_list][color].append(pg)
             self.npages[UNKNOWN] += 1
             self.frees += 1
-            self.drained += 1
             self._words[self._free_slot] += 1
         except AttributeError:
             if isinstance(pg, VmPage):
@@ -180,113 +210,99 @@ class FpageqlockCpu(Cpu):
         finally:
             self._release_free()
 
-    def stop(self, refuse: Callable[[], object]) -> None:
-        """Make every later call raise by `refuse`, and let go of the lists; with the lock held."""
-        super().stop(refuse)
-        self.lists = cast("Lists", NoLists(refuse))
-        self._own_unknown = cast("list[PageList]", self.lists)
+    def _get(self, want: Want, start: int) -> Found | None:
+        """Take a page off both its lists (R9)."""
+        words, mask = self._words, self._colormask
+        if not self.may_take(words[self._free_slot], want):
+            return None
+        for free_list in want.freelists:
+            for step in range(mask + 1):
+                color = (start + step) & mask
+                for queue in want.queues:
+                    own, every = self.grid[queue][free_list][color], self._every[queue][free_list][color]
+                    while own:
+                        pg = own.pop()
+                        if pg.on is own:
+                            self._leaves(pg, own, every)
+                            return pg, queue, True
+                        own.ghosts -= 1
+                    while every:
+                        pg = every.pop()
+                        on = pg.on
+                        if on is not None and on.queue == queue:
+                            self._leaves(pg, on, on)
+                            return pg, queue, False
+                        every.ghosts -= 1
+        return None
+
+    def _leaves(self, pg: VmPage, on: Any, other: Any) -> None:
+        """Account for a page that was popped off one of its lists: `on` is the CPU's, `other` has it still."""
+        words, queue = self._words, on.queue
+        pg.on = None
+        self._cpus[on.owner].npages[queue] -= 1
+        other.unlink(pg)
+        words[self._free_slot] -= 1
+        if queue == ZEROS:
+            words[self._zeropages_slot] -= 1
+
+    def _put(self, pg: VmPage, queue: int) -> None:
+        """Put a page back after zeroing."""
+        self.insert(pg, queue)
+        self.drained += 1
+        self.publish(1, int(queue == ZEROS))
 
     def insert(self, pg: VmPage, queue: int) -> None:
         """Put a page at the head of an own list and of the global one."""
         free_list, color = pg.free_list, pg.color
-        own = self.lists[queue][free_list][color]
-        pg.list = own
+        own = self.grid[queue][free_list][color]
+        pg.on = own
         own.append(pg)
-        self._global[queue][free_list][color].append(pg)
+        self._every[queue][free_list][color].append(pg)
         self.npages[queue] += 1
-
-    def account(self, pages: int, queue: int) -> None:
-        """Add to the counts of free pages, plainly."""
-        self._words[self._free_slot] += pages
-        if queue == ZEROS:
-            self._words[self._zeropages_slot] += pages
 
     def unlink(self, pg: VmPage) -> None:
         """Take a page of this CPU off both its lists, from wherever it stands."""
-        own = cast("PageList", pg.list)
-        pg.list = None
-        left(own, pg)
-        left(self._global[own.queue][pg.free_list][pg.color], pg)
+        own = cast("PageList", pg.on)
+        pg.on = None
+        own.unlink(pg)
+        self._every[own.queue][pg.free_list][pg.color].unlink(pg)
         self.npages[own.queue] -= 1
-        self.account(-1, own.queue)
-
-    def recolored(self, ncolors: int) -> None:
-        """Start over with empty lists."""
-        super().recolored(ncolors)
-        self._use(self._new_lists(ncolors), [0] * NQUEUES)
-
-    def _use(self, lists: Lists, npages: list[int]) -> None:
-        self.lists, self.npages = lists, npages
-        self._own_unknown = lists[UNKNOWN][0]
-        self._all_unknown = self._global[UNKNOWN][0]
-
-    def _new_lists(self, ncolors: int) -> Lists:
-        return cpu_lists(self._nfreelists, ncolors, lambda queue: PageList(Place.GLOBAL, self.index, queue))
 
     def _idle_take(self) -> VmPage | None:
         """Take an UNKNOWN page off the own list and the global one (R15)."""
         if self._armed(*self.npages):
             for step in range(self._colormask + 1):
                 color = (self.nextcolor + step) & self._colormask
-                for row in self.lists[UNKNOWN]:
+                for row in self.grid[UNKNOWN]:
                     own = row[color]
                     while own:
                         pg = own[-1]
-                        if pg.list is own:
+                        if pg.on is own:
                             self.unlink(pg)
+                            self.publish(-1, 0)
                             self.filled += 1
-                            pg.list = self._zeroing
+                            pg.on = self._zeroing
                             self._zeroing.append(pg)
                             return pg
                         own.pop()
                         own.ghosts -= 1
         return None
 
-    def _idle_put(self, pg: VmPage, queue: int) -> None:
-        self.insert(pg, queue)
-        self.drained += 1
-        self.account(1, queue)
 
-    def _search(
-        self, freelists: tuple[int, ...], start: int, queues: tuple[int, int]
-    ) -> tuple[VmPage, int, bool] | None:
-        """Take a page off both its lists (R9); return it, its queue, and whether the own list gave it."""
-        mask = self._colormask
-        for free_list in freelists:
-            for step in range(mask + 1):
-                color = (start + step) & mask
-                for queue in queues:
-                    own = self.lists[queue][free_list][color]
-                    every = self._global[queue][free_list][color]
-                    while own:
-                        pg = own.pop()
-                        if pg.list is own:
-                            pg.list = None
-                            self.npages[queue] -= 1
-                            left(every, pg)
-                            return pg, queue, True
-                        own.ghosts -= 1
-                    while every:
-                        pg = every.pop()
-                        other = pg.list
-                        if other is not None and other.queue == queue:
-                            pg.list = None
-                            # `owner` is a CPU here: only CPU lists are ever named by `pg.list` in this design.
-                            cast("FpageqlockCpu", self._state.cpus[cast("int", other.owner)]).npages[queue] -= 1
-                            left(other, pg)
-                            return pg, queue, False
-                        every.ghosts -= 1
-        return None
+class Fpageqlock(Design[FpageqlockCpu]):
+    """The design of today: one lock, every free page on the global list and on one CPU's.
 
+    => `every[queue][free_list][color]`: the global lists. `words`: the counter page. All under uvm_fpageqlock.
+    """
 
-class Fpageqlock(FpageqlockAtRest):
-    """The design of today: one lock, every free page on the global list and on one CPU's."""
-
-    tunables: frozenset[str] = frozenset()
+    name = "fpageqlock"
     summary = "today: one lock, each free page on the global list and on that of the CPU which freed it"
+    cpu_class = FpageqlockCpu
+    LOCKS = (UVM_FPAGEQLOCK,)
+    cpu_place = Place.GLOBAL
 
     @classmethod
-    def traits(cls, param: Param) -> Traits:
+    def traits(cls, param: Param, tunables: Any) -> Traits:
         """All free pages are on the global list, and so is every question."""
         return Traits(
             colors="system",
@@ -304,36 +320,55 @@ class Fpageqlock(FpageqlockAtRest):
 
     def __init__(self, state: UvmState) -> None:
         """Free every page from CPU 0, as uvm_page_init does on the boot CPU."""
+        self.words = state.counters.view()
         super().__init__(state)
-        self._own_handles = [cpu_handles(state.fpageqlock) for _ in range(state.param.ncpus)]  # under uvm_fpageqlock
-        for index, handles in enumerate(self._own_handles):
-            state.cpus.append(FpageqlockCpu(state, index, handles, self._global, None))
-        boot_cpu = cast("FpageqlockCpu", state.cpus[0])
-        for pg in state.physmem:
-            boot_cpu.insert(pg, UNKNOWN)
-        state.counters.view()[state.counters.slot("free")] = state.physmem.npages
 
-    def bind(self, index: int, *, attach: bool = False) -> Cpu:
-        """Make a new Cpu for CPU `index`, built by the calling thread."""
-        handles = cpu_handles(self._state.fpageqlock)
-        with self._attach:
-            before = cast("FpageqlockCpu", self._state.cpus[index])
-            (self._state.check_open if attach else before.check_running)()
-            cpu = FpageqlockCpu(self._state, index, handles, self._global, before)
-            self._state.cpus[index] = cpu
-            before.stop(left_behind(index))
-            retired, self._own_handles[index] = self._own_handles[index], handles
-        for handle in (retired.alloc, retired.free, retired.idle):
-            self._state.fpageqlock.retire(handle)
-        return cpu
+    def empty(self) -> None:
+        """Have empty global lists."""
+        param, ncolors = self.state.param, self.state.uvmexp.ncolors
+        self.every = grid(param.nfreelists, ncolors, Place.GLOBAL, None, EveryList)
 
-    def redistribute(self, index: int, cause: str) -> int:
-        """Hand nothing back: every free page is on the global list already."""
-        return 0
+    def lists(self) -> Iterable[PageList]:
+        """Return the global lists."""
+        return each(self.every)
 
-    def redistributions(self) -> dict[str, int]:
-        """None: there is nothing to hand back."""
-        return {}
+    def guarded(self) -> tuple[()]:
+        """One page a hold: an operation moves just one."""
+        return ()
 
-    def on_timer(self, index: int) -> None:
-        """Do nothing: today's xc thread waits for calls only."""
+    def push(self, pg: VmPage, queue: int, owner: int | None = None) -> None:
+        """Put a page on a CPU's list and on the global one."""
+        self.cpus[owner or 0].insert(pg, queue)
+
+    def splice(self, part: PageList) -> None:
+        """Never called: nothing is chopped off a CPU."""
+
+    def remove(self, pages: Sequence[VmPage]) -> None:
+        """Take pages off both their lists."""
+        for pg in pages:
+            self.cpus[cast("int", pg.owner)].unlink(pg)
+
+    def stock(self) -> tuple[int, int]:
+        """All free pages: each CPU counts those that it freed."""
+        npages = [cpu.npages for cpu in self.cpus if not cpu.stopped]
+        return sum(each[UNKNOWN] for each in npages), sum(each[ZEROS] for each in npages)
+
+    def check(self) -> Iterator[str]:
+        """Check that both lists hold the same pages and that the counts follow (R3)."""
+        on_global, on_cpus = set[int](), set[int]()
+        npages = [[0] * NQUEUES for _ in self.cpus]
+        for walked in self.walk():
+            standing = {pg.pfn for pg in walked.real}
+            if walked.owner is None:
+                on_global |= standing
+            else:
+                on_cpus |= standing
+                npages[walked.owner][walked.queue] += len(standing)
+        for index, walked_npages in enumerate(npages):
+            counts = [0] * NQUEUES if self.cpus[index].stopped else self.cpus[index].npages
+            for queue, (counted, stand_there) in enumerate(zip(counts, walked_npages, strict=True)):
+                if counted != stand_there:
+                    yield f"CPU {index} counts {counted} pages on queue {queue}, {stand_there} stand there"
+        for pfn in sorted(on_global ^ on_cpus):
+            where = "the global list only" if pfn in on_global else "a CPU's list only"
+            yield f"free page {pfn:#x} stands on {where}; it must stand on both"

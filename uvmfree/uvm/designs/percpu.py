@@ -4,7 +4,7 @@ Each CPU has a local cache of free pages under a lock of its own, which only tha
 of things. The global list stays, under uvm_fpageqlock. A free page stands on exactly one of them (P3).
 
     allocate   the local lists first, then the global list (P4); a miss fetches `refill` pages
-    free       always to the local list (P5)
+    free       always to the local list (P5); with a bound half of the cache spills when it is full (Q2)
     hand back  chop each local list off and splice it onto the head of the global one (P8): by the xc thread
                once an interval, or at once if the system is struggling (P9), by the pagedaemon (P10)
 
@@ -22,60 +22,105 @@ Source: the proposal, P3 to P9; compare sys/uvm/uvm_pgflcache.c of NetBSD 10 and
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
 
-from uvmfree.kern.lock import LockHandle
-from uvmfree.uvm.allocator import QUEUES, Cpu, CpuHandles, Strat, UvmState, cpu_handles
-from uvmfree.uvm.designs.percpu_rest import CAUSES, PercpuAtRest
-from uvmfree.uvm.freelist import GlobalFreelist, Lists, cpu_lists, each
+from uvmfree.errors import BindError, ParamError
+from uvmfree.param import PAGES_MAX, Param, tunable, whole
+from uvmfree.uvm.cpu import Cpu, Found, Strat, Want
+from uvmfree.uvm.design import Design
+from uvmfree.uvm.freelist import Grid, each, grid
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
-from uvmfree.uvm.refuse import NoLists, left_behind
+from uvmfree.uvm.traits import Traits
+
+NEVER: Final = (1 << 30) - 1
+"""A count of frees that is not reached before somebody looks again: one digit of CPython, which compares fastest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PercpuTunables:
+    """The tunables of the proposal."""
+
+    refill: int = tunable(1, "pages", "fetched by a miss; 1 is the proposal's letter, more is question Q15")
+    hoard_max: int | None = tunable(
+        None, "pages", "a cache may hold before half of them spill; None is the proposal, which has no bound (Q2)"
+    )
+    search: str = tunable(
+        "local", "order", "local: all of the cache before the global list, as proposed; colour: colour by colour (Q9)"
+    )
+
+    def __post_init__(self) -> None:
+        whole("refill", self.refill, 1, 4096)
+        if self.hoard_max is not None:
+            # A refill that is larger than the cache would spill what it has just fetched.
+            whole("hoard_max", self.hoard_max, self.refill, PAGES_MAX, " of pages, or None")
+        if self.search not in ("local", "colour"):
+            raise ParamError(f"search={self.search!r}: must be 'local' or 'colour'")
 
 
 class PercpuCpu(Cpu):
-    """A CPU with a cache of free pages.
+    """A CPU with a cache of free pages; guarded by the CPU's own lock.
 
-    Guarded by the CPU's own lock.
-
-    => `lists[queue][free_list][color]`: the cache. `_unknown` and `_zeros` are its parts for freelist 0, where the
+    => `grid[queue][free_list][color]`: the cache. `_unknown` and `_zeros` are its parts for freelist 0, where the
        short way through pagealloc() looks; `_unknown_lists` is the part for the UNKNOWN queue, where pages are freed.
-       `_buckets` are all of its lists in a row.
+       `_lists` are all of its lists in a row.
+    => `_spill_at`: the count of frees above which the cache may be beyond `_bound`: a hit pays nothing for the bound.
+       It is 0, which asks at the next free, after all but a free that can have made the cache fuller.
     """
 
     __slots__ = (
-        "_all",
-        "_buckets",
+        "_bound",
         "_by_color",
-        "_drain_retry",
         "_fpageqlock",
-        "_global",
+        "_lists",
         "_refill",
+        "_spill_at",
+        "_store",
         "_unknown",
         "_unknown_lists",
         "_zeros",
-        "lists",
+        "grid",
     )
 
-    def __init__(
-        self,
-        state: UvmState,
-        index: int,
-        handles: CpuHandles,
-        fpageqlock: LockHandle,
-        global_list: GlobalFreelist,
-        before: PercpuCpu | None,
-    ) -> None:
-        super().__init__(state, index, handles, before)
-        self._fpageqlock = fpageqlock
-        self._global = global_list
-        self._refill = state.param.refill
-        self._by_color = state.param.search == "colour"
-        self._drain_retry = state.param.drain_retry
-        self._all = tuple(range(state.param.nfreelists))
-        # Empty lists are made anew, so that they belong to the thread that is going to use them.
-        self._use(before.lists if before is not None and before.cached_pages() else self._new_lists())
+    _design: Percpu
+    grid: Grid
+
+    def setup(self) -> None:
+        """Take a handle of the global list's lock."""
+        tunables: PercpuTunables = self._design.tunables
+        self._fpageqlock = self.handle(self._design.shared_locks[0], "uvm_pagealloc")
+        self._store = self._design.store
+        self._refill, self._by_color = tunables.refill, tunables.search == "colour"
+        self._bound = NEVER if tunables.hoard_max is None else tunables.hoard_max
+
+    def empty(self) -> None:
+        """Have an empty cache."""
+        self._use(grid(self._nfreelists, self._colormask + 1, Place.CACHED, self.index))
+
+    def _use(self, lists: Grid) -> None:
+        self.grid = lists
+        self._lists = tuple(each(lists))
+        self._unknown_lists = lists[UNKNOWN]
+        self._unknown = lists[UNKNOWN][0]
+        self._zeros = lists[ZEROS][0]
+        self._spill_at = 0
+
+    def lists(self) -> Iterable[PageList]:
+        """Return the lists of the cache."""
+        return self._lists
+
+    def inherit(self, before: PercpuCpu) -> None:
+        """Take the cache over; empty lists are made anew, to belong to the thread that is going to use them."""
+        if before.cached():
+            self._use(before.grid)
+        else:
+            self.empty()
+
+    def leave(self, heir: PercpuCpu) -> None:
+        """Leave all pages to the global list; one that is being zeroed comes to the heir."""
+        super().leave(heir)
+        heir._spill_at = 0
 
     def pagealloc(
         self,
@@ -87,19 +132,17 @@ class PercpuCpu(Cpu):
     ) -> VmPage | None:
         """Allocate one page: the local lists first, then the global list (P4)."""
         if color is not None or strat != "normal":
-            return self._pagealloc_strat(zero, use_reserve, self._freelists(strat, free_list), color)
-        asked: int | None = None  # pages on the global list, if we had to look there
-        dirty = zero
+            return super().pagealloc(zero, use_reserve, strat, free_list, color)
         self._acquire()
         try:
             start = self.nextcolor
             unknown = self._unknown[start]
-            pg: VmPage | None
             if unknown and not (zero and self._zeros[start]):
                 # The short way, taken by nearly every local hit: a page of the start colour from the first queue
                 # to try, or from the second if the first is empty there. _search() would come to the same.
+                want = None
                 pg = unknown.pop()
-                pg.list = None
+                pg.on = None
                 self.nextcolor = (start + 1) & self._colormask
                 self.cpuhit += 1
                 if zero:
@@ -108,204 +151,83 @@ class PercpuCpu(Cpu):
                 else:
                     pg.flags = FRESH
             else:
-                pg, dirty, asked = self._search(zero, use_reserve, self._all, start)
+                want = self._want(zero, use_reserve, strat, free_list)
+                found, asked = self._search(want, start)
         finally:
             self._release()
-        if dirty and pg is not None:
+        if want is not None:
+            return self._finish(want, found, asked, None)
+        if zero:
             self._pagezero(pg)
-        if asked is not None:
-            return self._after_miss(pg, asked, zero, use_reserve, self._all, color)
         return pg
 
     def pagefree(self, pg: VmPage) -> None:
         """Free one page to this CPU's cache (P5)."""
         self._acquire_free()
         try:
-            if pg.list is not None or pg.system is not self._system:
+            if pg.on is not None or pg.system is not self._system:
                 raise self._refuse_free(pg)
             unknown = self._unknown_lists[pg.free_list][pg.color]
-            pg.list = unknown
+            pg.on = unknown
             unknown.append(pg)
-            self.frees += 1
+            self.frees = frees = self.frees + 1
+            over = frees > self._spill_at
         except AttributeError:
             if isinstance(pg, VmPage):
                 raise
             raise self._refuse_free(pg) from None
         finally:
             self._release_free()
+        if over and self._room() < 0:
+            self._spill()
 
-    def chop(self) -> list[PageList]:
-        """Take all that is cached, leaving empty lists (P8); with the lock held. O(buckets)."""
-        chopped = [pages for pages in self._buckets if pages]
-        if chopped:
-            self._use(self._new_lists())
-        return chopped
-
-    def put_back(self, pages: int, zeropages: int) -> None:
-        """Account for pages that went back to the global list; with the lock held, and no other."""
-        self.drained += pages
-        self.publish(pages, zeropages)
-
-    def publish(self, pages: int, zeropages: int) -> None:
-        """Add to uvmexp.free and uvmexp.zeropages; with the lock held, and uvm_fpageqlock dropped."""
-        if pages:
-            self._free.add(pages)
-        if zeropages:
-            self._zeropages.add(zeropages)
-
-    def stop(self, refuse: Callable[[], object]) -> None:
-        """Make every later call raise by `refuse`, and let go of the cache; with the lock held."""
-        super().stop(refuse)
-        self.lists = cast("Lists", NoLists(refuse))
-        self._buckets = cast("tuple[PageList, ...]", self.lists)
-        self._unknown_lists = cast("list[list[PageList]]", self.lists)
-        self._unknown = self._zeros = cast("list[PageList]", self.lists)
-
-    def cached_pages(self) -> int:
-        """Count the pages in the cache."""
-        return sum(map(len, self._buckets))
-
-    def recolored(self, ncolors: int) -> None:
-        """Start over with empty lists of another number of colours."""
-        super().recolored(ncolors)
-        self._use(self._new_lists())
-
-    def _idle_take(self) -> VmPage | None:
-        """Take an UNKNOWN page from the cache, all freelists of a colour before the next colour (P6, R15)."""
-        unknown, zeros = (sum(len(pages) for row in self.lists[queue] for pages in row) for queue in (UNKNOWN, ZEROS))
-        if self._armed(unknown, zeros):
-            for step in range(self._colormask + 1):
-                color = (self.nextcolor + step) & self._colormask
-                for free_list in self._all:
-                    if self._unknown_lists[free_list][color]:
-                        pg = self._unknown_lists[free_list][color].pop()
-                        pg.list = self._zeroing
-                        self._zeroing.append(pg)
-                        return pg
-        return None
-
-    def _idle_put(self, pg: VmPage, queue: int) -> None:
-        into = self.lists[queue][pg.free_list][pg.color]
-        pg.list = into
+    def _put(self, pg: VmPage, queue: int) -> None:
+        """Put a page back after zeroing."""
+        into = self.grid[queue][pg.free_list][pg.color]
+        pg.on = into
         into.append(pg)
 
-    def _new_lists(self) -> Lists:
-        return cpu_lists(
-            self._nfreelists, self._colormask + 1, lambda queue: PageList(Place.CACHED, self.index, queue)
-        )
-
-    def _use(self, lists: Lists) -> None:
-        self.lists = lists
-        self._buckets = tuple(pages for *_, pages in each(lists))
-        self._unknown_lists = lists[UNKNOWN]
-        self._unknown = lists[UNKNOWN][0]
-        self._zeros = lists[ZEROS][0]
-
-    def _pagealloc_strat(
-        self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], color: int | None
-    ) -> VmPage | None:
-        """Allocate with a strategy or a colour: the long way."""
-        pg, asked = self._pagealloc_once(zero, use_reserve, freelists, color)
-        if asked is not None:
-            return self._after_miss(pg, asked, zero, use_reserve, freelists, color)
-        return pg
-
-    def _pagealloc_once(
-        self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], color: int | None
-    ) -> tuple[VmPage | None, int | None]:
-        """Allocate; return also how many pages were on the global list, if we had to look there."""
-        self._acquire()
-        try:
-            pg, dirty, asked = self._search(zero, use_reserve, freelists, self._start_color(color))
-        finally:
-            self._release()
-        if dirty and pg is not None:
-            self._pagezero(pg)
-        return pg, asked
-
-    def _after_miss(
-        self,
-        pg: VmPage | None,
-        asked: int,
-        zero: bool,
-        use_reserve: bool,
-        freelists: tuple[int, ...],
-        color: int | None,
-    ) -> VmPage | None:
-        """Do what an allocation owes that went to the global list: the kick (R4), and with `drain_retry` another try.
-
-        => No lock is held. The kick goes by the count before the allocation.
-        """
-        self._kick_if_short(asked)
-        if pg is None and self._drain_retry and self._state.relieve():
-            pg, _ = self._pagealloc_once(zero, use_reserve, freelists, color)
-        return pg
-
-    def _search(
-        self, zero: bool, use_reserve: bool, freelists: tuple[int, ...], start: int
-    ) -> tuple[VmPage | None, bool, int | None]:
-        """Find a page, with the CPU's lock held, and count it.
-
-        => Returns the page or None, whether it has yet to be zeroed, and how many pages were on the global list, or
-           None if the cache had one.
-        => The whole cache comes before the global list, or with `search="colour"` only its part of the same colour
-           does (Q9).
-        """
-        queues = QUEUES[zero]
+    def _get(self, want: Want, start: int) -> Found | None:
+        """Find a page: the whole cache before the global list, or with `search="colour"` its part of the same colour."""
         mask = self._colormask
         turns = [((start + step) & mask, 1) for step in range(mask + 1)] if self._by_color else []
         turns.append((start, mask + 1))  # by colour too: a page that moved between two looks is found in one hold
-        asked: int | None = None
-        for free_list in freelists:
+        for free_list in want.freelists:
             for first, span in turns:
-                found = self._take_local(free_list, first, span, queues)
-                local = found is not None
-                if found is None:
-                    found, asked = self._fetch(free_list, first, span, queues, use_reserve)
+                try1, try2 = (self.grid[queue][free_list] for queue in want.queues)
+                for step in range(first, first + span):
+                    pages = try1[step & mask] or try2[step & mask]
+                    if pages:
+                        pg = pages.pop()
+                        pg.on = None
+                        return pg, pages.queue, True
+                found = self._fetch(want, free_list, first, span)
                 if found is not None:
-                    pg, queue = found
-                    self._count(pg, queue, start, local=local, zero=zero)
-                    return pg, zero and queue != ZEROS, asked
-        return None, False, asked
-
-    def _take_local(
-        self, free_list: int, start: int, span: int, queues: tuple[int, int]
-    ) -> tuple[VmPage, int] | None:
-        """Take a page of one freelist from the cache, from `span` colours on from `start`."""
-        try1, try2 = self.lists[queues[0]][free_list], self.lists[queues[1]][free_list]
-        mask = self._colormask
-        for step in range(start, start + span):
-            pages = try1[step & mask] or try2[step & mask]
-            if pages:
-                pg = pages.pop()
-                pg.list = None
-                return pg, pages.queue
+                    return found
         return None
 
-    def _fetch(
-        self, free_list: int, start: int, span: int, queues: tuple[int, int], use_reserve: bool
-    ) -> tuple[tuple[VmPage, int] | None, int]:
+    def _fetch(self, want: Want, free_list: int, start: int, span: int) -> Found | None:
         """Take a page of `span` colours from the global list, and `refill` - 1 more into the cache.
 
-        => Returns the page and its queue, or None, and how many pages were on the list before.
         => The reserves are kept from the count under the lock, which is exact (R6). More than one page is taken
            only of what lies above the kernel reserve: a cache must not hoard what the reserve should keep.
+        => With a bound no more than there is room for: the cache may be full of other colours.
         """
+        refill = self._refill if self._bound == NEVER else min(self._refill, 1 + max(0, self._room()))
         spare: list[tuple[int, list[list[VmPage]]]] = []
         taken = [0] * NQUEUES
         self._fpageqlock.acquire()
         try:
-            stock = self._global
-            asked = stock.free
-            if not self._may_take(asked, use_reserve):
-                return None, asked
-            found = stock.pop(free_list, start, queues, span)
+            stock = self._store
+            if not self.may_take(stock.free, want):
+                return None
+            found = stock.pop(free_list, start, want.queues, span)
             if found is None:
-                return None, asked
+                return None
             taken[found[1]] = 1
             above = stock.free - self._state.uvmexp.reserve_kernel
-            wanted = min(self._refill - 1, above)
-            for queue in queues:
+            wanted = min(refill - 1, above)
+            for queue in want.queues:
                 if wanted > 0:
                     spare.append((queue, stock.take(free_list, start + 1, wanted, queue)))
                     got = sum(map(len, spare[-1][1]))
@@ -315,84 +237,80 @@ class PercpuCpu(Cpu):
             self._fpageqlock.release()
         for queue, batches in spare:
             for batch in batches:
-                into = self.lists[queue][free_list][batch[0].color]
+                into = self.grid[queue][free_list][batch[0].color]
                 for pg in batch:
-                    pg.list = into
+                    pg.on = into
                 into += batch
-        self.filled += sum(taken)
-        self.publish(-sum(taken), -taken[ZEROS])
-        return found, asked
+        self.took(sum(taken), taken[ZEROS])
+        if self._bound != NEVER:
+            self._spill_at = 0
+        return *found, False
+
+    def _room(self) -> int:
+        """Return how many pages more the cache may hold, by this CPU's own counters; note when to ask again."""
+        room = self._bound - (self.frees + self.filled - self.cpuhit - self.cpumiss - self.drained)
+        at = self.frees + room
+        self._spill_at = NEVER if at > NEVER > self.frees else at
+        return room
+
+    def _spill(self) -> None:
+        """Move the coldest half of each list to the global one; the warm pages stay (R2)."""
+        try:
+            self._acquire_free()
+        except BindError:
+            return  # another thread took the CPU over, and will spill when it frees a page
+        try:
+            spilled = [_cut(pages) for pages in self._lists if pages]
+            # Counted now: as soon as the global list is unlocked others take from these very lists.
+            npages = sum(map(len, spilled))
+            zeropages = sum(len(cold) for cold in spilled if cold.queue == ZEROS)
+            self._fpageqlock.acquire()
+            try:
+                for cold in spilled:
+                    self._store.splice(cold)
+            finally:
+                self._fpageqlock.release()
+            self.gave(npages, zeropages)
+        finally:
+            self._release_free()
+        self._state.pageout.wake_waiters()
 
 
-class Percpu(PercpuAtRest):
+def _cut(pages: PageList) -> PageList:
+    """Cut the coldest half off a list of a cache."""
+    cold = PageList(Place.GLOBAL, None, pages.queue, pages.free_list, pages.color)
+    cold += pages[: (len(pages) + 1) // 2]
+    del pages[: len(cold)]
+    for pg in cold:
+        pg.on = cold
+    return cold
+
+
+class Percpu(Design[PercpuCpu]):
     """The design of the proposal: a global list, and a cache for each CPU."""
 
-    cpu_class: type[PercpuCpu] = PercpuCpu
+    name = "percpu"
     summary = "the proposal: a cache of free pages per CPU, handed back to the global list once a second"
+    cpu_class = PercpuCpu
+    Tunables = PercpuTunables
+    CAUSES = ("timer", "pressure", "explicit", "retry")
+    uses = frozenset(
+        ("drain_retry", "count_cached", "remote_drain", "redistribute_interval_s", "redistribute_min_gap_s")
+    )
 
-    def __init__(self, state: UvmState) -> None:
-        """Put every page on the global list; the caches start empty."""
-        super().__init__(state)
-        # For whoever redistributes: any thread, so the handles count under the locks like all others.
-        self._cpu_handles = [mutex.handle("uvm_redistribute") for mutex in state.cpu_mutexes]
-        self._fpageqlock = state.fpageqlock.handle("uvm_redistribute")
-        self._bind_handles = [mutex.handle("uvm_cpu_attach") for mutex in state.cpu_mutexes]
-        # All lists below are by CPU, and guarded by the CPU's lock.
-        self._own_handles: list[tuple[CpuHandles, LockHandle]] = []  # what to retire when another thread takes over
-        self._redistributed_ns = [0] * state.param.ncpus  # when last
-        self._causes: list[Counter[str]] = [Counter(dict.fromkeys(CAUSES, 0)) for _ in range(state.param.ncpus)]
-        for index in range(state.param.ncpus):
-            handles = self._new_handles(index)
-            self._own_handles.append(handles)
-            state.cpus.append(self.cpu_class(state, index, *handles, self._global, None))
-        state.counters.adder("free").add(self._global.free)
-
-    def bind(self, index: int, *, attach: bool = False) -> Cpu:
-        """Make a new Cpu for CPU `index`, built by the calling thread; the old one refuses from now on."""
-        handles = self._new_handles(index)
-        with self._bind_handles[index]:
-            before = cast("PercpuCpu", self._state.cpus[index])
-            (self._state.check_open if attach else before.check_running)()
-            cpu = self.cpu_class(self._state, index, *handles, self._global, before)
-            self._state.cpus[index] = cpu
-            before.stop(left_behind(index))
-            (own, fpageqlock), self._own_handles[index] = self._own_handles[index], handles
-        for handle in (own.alloc, own.free, own.idle):
-            self._state.cpu_mutexes[index].retire(handle)
-        self._state.fpageqlock.retire(fpageqlock)
-        return cpu
-
-    def redistribute(self, index: int, cause: str) -> int:
-        """Chop off the cache of one CPU and splice it onto the global list (P8); O(buckets)."""
-        with self._cpu_handles[index]:
-            cpu = self._cpu(index)
-            self._redistributed_ns[index] = began_ns = self._state.machine.clock_ns()
-            if not (chopped := cpu.chop()):
-                return 0
-            self._causes[index][cause] += 1
-            pages = sum(map(len, chopped))
-            zeropages = sum(len(part) for part in chopped if part.queue == ZEROS)
-            with self._fpageqlock:
-                for part in chopped:
-                    self._global.splice(part, part[0].free_list, part[0].color)
-            cpu.put_back(pages, zeropages)
-        self._state.events.add("redistribute", cause, index, began_ns, pages)
-        return pages
-
-    def redistributions(self) -> dict[str, int]:
-        """How many redistributions moved pages, by cause."""
-        return dict(sum(self._causes, Counter()))
-
-    def on_timer(self, index: int) -> None:
-        """Hand a CPU's pages back if that was not done recently, or if the system is struggling (P9)."""
-        if not self._state.cpus[index].cached_pages():
-            return  # a cache that was empty a moment ago is worth no lock
-        with self._cpu_handles[index]:
-            idle_ns = self._state.machine.clock_ns() - self._redistributed_ns[index]
-        recently = idle_ns < self._state.param.redistribute_interval_s * 1e9
-        if not recently or self._state.pageout.is_short(self._state.countable(self._state.uvmexp.free)):
-            self.redistribute(index, "timer")
-
-    def _new_handles(self, index: int) -> tuple[CpuHandles, LockHandle]:
-        """Make what a Cpu needs: its own lock, and the global one."""
-        return cpu_handles(self._state.cpu_mutexes[index]), self._state.fpageqlock.handle("uvm_pagealloc")
+    @classmethod
+    def traits(cls, param: Param, tunables: PercpuTunables) -> Traits:
+        """The proposal's letter, and what the options make of it."""
+        return Traits(
+            colors="system" if tunables.search == "colour" else "cache",
+            zeros=True,
+            lifo=True,
+            freed="cache",
+            bound=tunables.hoard_max,
+            refill=tunables.refill,
+            idle=0,
+            causes=frozenset(cls.CAUSES if param.drain_retry else set(cls.CAUSES) - {"retry"}) | {"pglistalloc"},
+            free="store",
+            short="all" if param.count_cached else "store",
+            gate="store",
+        )

@@ -1,0 +1,362 @@
+"""A design of the allocator: its locks, its store, and what is done to a system as a whole, whatever the design.
+
+A design is two classes. Its Cpu (uvm/cpu.py) has the hot path. The Design declares locks, tunables and causes, and
+keeps the *store*: what is nobody's, by default one GlobalFreelist under the last shared lock, uvm_fpageqlock. One that
+keeps free pages otherwise writes the six members of the store together.
+
+=> Every CPU has a *guard*: its own lock, of kind `cpu` or `off`, or, in a design without those, the first shared lock.
+   It guards the CPU's lists and counts, and which Cpu plays the CPU.
+=> Everything is *stopped* while all locks are held, the guards ascending, then the shared locks in the order of LOCKS:
+   no page is between two stands, nobody is in a call. The store's six members are called so, or at boot, or with all
+   shared locks held; where a counter follows the store it is settled by the difference on the way out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Generic, TypeVar
+
+from uvmfree.errors import ClosedError, UvmError
+from uvmfree.kern.lock import LockHandle
+from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK, LockRank
+from uvmfree.kern.mutex import Mutex
+from uvmfree.param import Param
+from uvmfree.uvm.cpu import Cpu, left_behind
+from uvmfree.uvm.freelist import GlobalFreelist, Walked
+from uvmfree.uvm.page import UNKNOWN, ZEROS, PageList, Place, Stand, VmPage
+from uvmfree.uvm.state import UvmState
+from uvmfree.uvm.traits import Traits
+
+C = TypeVar("C", bound=Cpu)
+
+
+@dataclass(frozen=True, slots=True)
+class NoTunables:
+    """The tunables of a design that has none of its own."""
+
+
+class Design(Generic[C]):
+    """An allocator design: `fpageqlock`, `percpu`, and what comes after them.
+
+    => To be declared: `name`, `summary`, the design in a line, and `cpu_class`.
+    => `LOCKS`: its ranks, in the order in which they are taken; at most one of kind `cpu` or `off`.
+    => `Tunables`: a frozen dataclass of its own tunables, which checks itself. `uses`: those of the system that decide
+       what it does, beside those that every system has.
+    => `CAUSES`: why redistribute() hands a cache back here; for any other cause it does nothing.
+    => `publishes`: whether uvmexp.free and .zeropages are kept on the counter page, and follow the store.
+    => `cpu_place`: where the pages on a CPU's lists count as being.
+    => `cpus[i]` plays CPU i now; replaced under its guard. `store`: guarded by the shared locks.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    cpu_class: type[C]
+    LOCKS: ClassVar[tuple[LockRank, ...]] = (UVM_CPU, UVM_FPAGEQLOCK)
+    Tunables: ClassVar[type[Any]] = NoTunables
+    uses: ClassVar[frozenset[str]] = frozenset()
+    CAUSES: ClassVar[tuple[str, ...]] = ()
+    publishes: ClassVar[bool] = True
+    cpu_place: ClassVar[Place] = Place.CACHED
+
+    @classmethod
+    def used(cls) -> frozenset[str]:
+        """Return the names of all tunables that decide what it does, beside those that every system has."""
+        return cls.uses | {field.name for field in fields(cls.Tunables)}
+
+    @classmethod
+    def traits(cls, param: Param, tunables: Any) -> Traits:
+        """Return what the design says of itself, with these tunables."""
+        raise AssertionError("a design gives its traits")
+
+    def __init__(self, state: UvmState) -> None:
+        """Make locks and CPUs, and put all pages into the store."""
+        self.state, self.tunables, ncpus = state, state.tunables, state.param.ncpus
+        self.locks = {rank: self._mutexes(rank) for rank in self.LOCKS}
+        self.cpu_locks = tuple(mutex for rank in self.LOCKS if rank.kind != "shared" for mutex in self.locks[rank])
+        self.shared_locks = tuple(mutex for rank in self.LOCKS if rank.kind == "shared" for mutex in self.locks[rank])
+        self.store = GlobalFreelist(state.param.nfreelists, state.param.ncolors)
+        # Made before they are used: any thread may come. They count under the locks, like all others.
+        self._free, self._redistribute, self._attach = (
+            self._outer_and_inner(caller) for caller in ("uvm_pagefree", "uvm_redistribute", "uvm_cpu_attach")
+        )
+        stoppers = ("uvm_cpu_attach", "uvm_pglistalloc", "uvm_close")
+        self._stoppers = {caller: self.all_locks(caller) for caller in stoppers}
+        self._redistributed_ns = [0] * ncpus  # when last; by CPU, under its guard
+        # By CPU, under its guard. Each cause is there from the start: no reader without a lock sees a table grow.
+        self._causes: list[Counter[str]] = [Counter(dict.fromkeys(self.CAUSES, 0)) for _ in range(ncpus)]
+        self.cpus: list[C] = []
+        self.empty()
+        for index in range(ncpus):
+            cpu = self.cpu_class(self, index, self.guard(index))
+            cpu.take_over(None)
+            self.cpus.append(cpu)
+        for pg in state.physmem:
+            self.push(pg, UNKNOWN)
+        for mutex, touched in self.guarded():
+            mutex.guards(touched)
+        if not self.cpu_locks:
+            self.cpus[0].publish(*self.lag())
+        elif self.publishes:
+            state.counters.adder("free").add(sum(self.stock()))  # which no CPU did
+
+    # The store: overridden together, by a design that has another one.
+
+    def empty(self) -> None:
+        """Have the store anew, empty, for the colours that there are now."""
+        self.store.clear()
+        self.store.recolor(self.state.uvmexp.ncolors)
+
+    def lists(self) -> Iterable[Stand]:
+        """Walk all stands that are no CPU's."""
+        return self.store.lists()
+
+    def push(self, pg: VmPage, queue: int, owner: int | None = None) -> None:
+        """Put a page there; `owner`, for a store that keeps it: the CPU that freed it."""
+        self.store.push(pg, queue)
+
+    def splice(self, part: PageList) -> None:
+        """Put a whole list there that was chopped off a CPU."""
+        self.store.splice(part)
+
+    def remove(self, pages: Sequence[VmPage]) -> None:
+        """Take free pages that no CPU owns from wherever they stand; with everything stopped. Never fails."""
+        for pg in pages:
+            self.store.unlink(pg)
+
+    def stock(self) -> tuple[int, int]:
+        """Return how many pages are there on the UNKNOWN and the ZEROS queues; exact under the shared locks."""
+        return self.store.stock
+
+    # May be overridden.
+
+    def how_many(self, rank: LockRank) -> int:
+        """Return how many locks there are of a shared rank of the design's own; one has no number."""
+        return 1
+
+    def guarded(self) -> Iterable[tuple[Mutex, object]]:
+        """Return what each shared lock guards that counts what is touched under it, as GlobalFreelist does.
+
+        => A Machine charges a hold by that. One that is not named here is charged for one page.
+        """
+        return [(mutex, self.store) for mutex in self.shared_locks[-1:]]
+
+    def free(self) -> int:
+        """Return how many pages count as free, without a lock."""
+        return self.state.counters.load("free")
+
+    def parked(self) -> int:
+        """Return how many pages are in caches that CPUs share: cached, and no CPU's; without a lock."""
+        return 0
+
+    def redistribute(self, index: int, cause: str) -> int:
+        """Chop off the cache of one CPU and hand it to the store (P8); return how many pages. `cause` is counted.
+
+        => Holds all shared locks at once; O(lists) with a store that takes a list by pointer.
+        """
+        if cause not in self.CAUSES:
+            return 0
+        with self.guarding(index) as cpu:
+            self._redistributed_ns[index] = began_ns = self.state.machine.clock_ns()
+            if not (chopped := cpu.chop()):
+                return 0
+            self.count(index, cause)
+            pages = sum(map(len, chopped))
+            zeropages = sum(len(part) for part in chopped if part.queue == ZEROS)
+            with _all(self._redistribute[1]):
+                for part in chopped:
+                    self.splice(part)
+            cpu.gave(pages, zeropages)
+        self.state.events.add("redistribute", cause, index, began_ns, pages)
+        return pages
+
+    def tick(self, index: int) -> None:
+        """Do what a CPU's xc thread does once an interval: hand its pages back if that was not done recently (P9).
+
+        => Or if the system is struggling.
+        """
+        if "timer" not in self.CAUSES or not self.cached(index):
+            return  # a cache that was empty a moment ago is worth no lock
+        with self.guarding(index):
+            idle_ns = self.state.machine.clock_ns() - self._redistributed_ns[index]
+        recently = idle_ns < self.state.param.redistribute_interval_s * 1e9
+        if not recently or self.state.pageout.is_short(self.state.countable(self.state.uvmexp.free)):
+            self.redistribute(index, "timer")
+
+    def check(self) -> Iterator[str]:
+        """Check what only this design promises, with everything stopped; one line for each finding."""
+        return self.store.check("the global list")
+
+    # For a design to call.
+
+    @contextmanager
+    def guarding(self, index: int) -> Iterator[C]:
+        """Hold a CPU's guard, as whoever redistributes does, and yield its Cpu; one that was stopped caches nothing."""
+        with self._redistribute[0][index]:
+            yield self.cpus[index]
+
+    def count(self, index: int, cause: str) -> None:
+        """Count that pages of a CPU are handed back for a cause of CAUSES; with its guard held."""
+        self._causes[index][cause] += 1
+
+    # What the system calls.
+
+    def guard(self, index: int) -> Mutex:
+        """Return the lock that guards a CPU's part."""
+        return self.cpu_locks[index] if self.cpu_locks else self.shared_locks[0]
+
+    def all_locks(self, caller: str) -> list[LockHandle]:
+        """Make handles of all locks that stop everything, in lock order."""
+        return [mutex.handle(caller) for mutex in (*self.cpu_locks, *self.shared_locks)]
+
+    @contextmanager
+    def stopped(self, caller: str) -> Iterator[None]:
+        """Hold every lock; on the way out the shared counters follow what was done to the store.
+
+        => ClosedError if the system was closed. After an error nothing is settled: nothing may have changed.
+        """
+        *outer, last = self._stoppers[caller]
+        with _all(outer):
+            with last:
+                self.state.check_open()
+                yield
+                lag = self.lag()
+                if not self.cpu_locks:
+                    self.cpus[0].publish(*lag)
+            if self.cpu_locks:
+                self.cpus[0].publish(*lag)  # any CPU's updaters will do: all guards are held
+
+    def lag(self) -> tuple[int, int]:
+        """Return by how much uvmexp.free and .zeropages are behind the store; under its locks."""
+        if not self.publishes:
+            return 0, 0
+        load, (unknown, zeros) = self.state.counters.load, self.stock()
+        return unknown + zeros - load("free"), zeros - load("zeropages")
+
+    def bind(self, index: int, *, attach: bool = False) -> C:
+        """Make a new Cpu for CPU `index`, built by the calling thread, and put it in the old one's place.
+
+        => `attach`: the CPU was detached, and comes back; else what stopped it, if anything did, raises here.
+        """
+        cpu = self.cpu_class(self, index, self.guard(index))
+        with self._attach[0][index]:
+            before = self.cpus[index]
+            (self.state.check_open if attach else before.check_running)()
+            cpu.take_over(before)
+            self.cpus[index] = cpu
+            before.stop(left_behind(index))
+        before.retire()
+        return cpu
+
+    def pagefree_global(self, pg: VmPage) -> None:
+        """Free a page past all caches, for a thread that plays no CPU: it counts as free on return.
+
+        => Accounted to an attached CPU, under its guard: which one goes by the page, to spread the locks.
+        => The pagedaemon and its I/O thread free so. In a cache (P5) it would be lost to whoever waits, and to the
+           daemon, which would reclaim on and on because uvmexp.free does not rise.
+        => DoubleFree, ForeignPage: nothing has changed. ClosedError.
+        """
+        (outer, inner), ncpus = self._free, len(self.cpus)
+        first = pg.pfn if self.cpu_locks else 0
+        for index in ((first + step) % ncpus for step in range(ncpus)):
+            with outer[index]:
+                cpu = self.cpus[index]
+                if cpu.stopped:
+                    continue
+                if pg.on is not None or pg.system is not self.state.physmem.system:
+                    raise cpu._refuse_free(pg)
+                with _all(inner):
+                    self.push(pg, UNKNOWN, index)
+                cpu.frees += 1
+                cpu.gave(1)
+                return
+        raise ClosedError(f"{pg!r} was freed to a system that is closed")
+
+    def redistributions(self) -> dict[str, int]:
+        """Return how many redistributions moved pages, by cause; exact at rest."""
+        return dict(sum(self._causes, Counter()))
+
+    def cached(self, index: int) -> int:
+        """Return how many pages one CPU caches, without a lock."""
+        with suppress(UvmError):  # it is being stopped
+            return self.cpus[index].cached()
+        return 0
+
+    def gather(self, owners: Iterable[int]) -> None:
+        """Put what these CPUs cache into the store; with everything stopped."""
+        for index in sorted(owners):
+            cpu = self.cpus[index]
+            for part in cpu.chop():
+                self.splice(part)
+                cpu.drained += len(part)
+
+    def detach(self, index: int, heir: int, refuse: Callable[[], object]) -> None:
+        """Stop a CPU for good, or until bind() makes a new one; its pages go to others; with everything stopped."""
+        leaving, taking = self.cpus[index], self.cpus[heir]
+        leaving.leave(taking)
+        leaving.bequeath(taking)
+        leaving.stop(refuse)
+
+    def recolor(self, ncolors: int) -> None:
+        """Give all pages their colours anew and arrange the free ones, in the order in which they stood (Q13).
+
+        => With everything stopped.
+        """
+        running = [cpu for cpu in self.cpus if not cpu.stopped]
+        self.gather(cpu.index for cpu in running)
+        standing = [(pg, pg.on, pg.owner) for stand in self.lists() for pg in stand.pages()]
+        self.state.uvmexp.ncolors = ncolors
+        for pg in self.state.physmem:
+            pg.color = pg.pfn & (ncolors - 1)
+        self.empty()
+        for cpu in running:
+            cpu.recolored()
+        for pg, on, owner in standing:
+            if on is not None:
+                self.push(pg, on.queue, owner)
+        for mutex, touched in self.guarded():
+            mutex.guards(touched)
+
+    def walk(self) -> Iterator[Walked]:
+        """Walk the store and every CPU's lists; with everything stopped, or as an unlocked look sees them."""
+        for stand in self.lists():
+            yield Walked("the global list", stand, stand.pages(), Place.GLOBAL, None)
+        for cpu in self.cpus:
+            where = f"the {'cache' if self.cpu_place is Place.CACHED else 'list'} of CPU {cpu.index}"
+            for stand in cpu.lists():
+                yield Walked(where, stand, stand.pages(), self.cpu_place, cpu.index)
+
+    def stop(self, refuse: Callable[[], object]) -> None:
+        """Make every Cpu refuse, and let go of all pages; at the end of the system."""
+        with _all(self._stoppers["uvm_close"]):
+            for cpu in self.cpus:
+                for stand in cpu.lists():
+                    stand.clear()
+                cpu.stop(refuse)
+            for stand in self.lists():
+                stand.clear()
+            self.empty()
+
+    def _mutexes(self, rank: LockRank) -> tuple[Mutex, ...]:
+        """Make the locks of a rank: one for each CPU, or as many as the design wants."""
+        make, count = self.state.machine.mutex, self.how_many(rank)
+        if rank.kind != "shared":
+            return tuple(make(rank, index) for index in range(self.state.param.ncpus))
+        return (make(rank),) if count == 1 else tuple(make(rank, index) for index in range(count))
+
+    def _outer_and_inner(self, caller: str) -> tuple[list[LockHandle], list[LockHandle]]:
+        """Make handles of each CPU's guard, and of the shared locks that are taken after it."""
+        guards, shared = [mutex.handle(caller) for mutex in self.cpu_locks], self.shared_locks
+        if guards:
+            return guards, [mutex.handle(caller) for mutex in shared]
+        return [shared[0].handle(caller)] * self.state.param.ncpus, [mutex.handle(caller) for mutex in shared[1:]]
+
+
+@contextmanager
+def _all(handles: Iterable[LockHandle]) -> Iterator[None]:
+    with ExitStack() as held:
+        for handle in handles:
+            held.enter_context(handle)
+        yield
