@@ -70,8 +70,6 @@ class Reservations:
     def elsewhere(self, at: int, free_list: int) -> int | None:
         """Count a frame off, where the own word has none; return a row of its tree, or None if nothing is free."""
         for _ in range(LOOKS_MAX):
-            if self.sync(at) and (word := self._words.down(at)):
-                return word >> AT
             if (row := self.reserve(at, free_list)) is not None:
                 return row
             busy = any(self._reserved.hands())
@@ -80,8 +78,11 @@ class Reservations:
             self._words.add(at, 0)  # takes a moment
         return None
 
-    def sync(self, at: int) -> bool:
-        """Bring to the own word what others have freed to its tree, if it is more than one page."""
+    def sync(self, at: int) -> int:
+        """Bring to the own word what others have freed to its tree, if it is more than one page, and count one off.
+
+        => Returns the own word as it was then; 0 if there is nothing.
+        """
         word, view = self._words.view[at], self._words.view
         tree, synced = (word >> AT) // self._rows, False
         while word and not synced and (there := self._counts.view[tree]) & FREE > 1:
@@ -90,7 +91,7 @@ class Reservations:
                 self._words.add(at, there & FREE)
                 self._tally.syncs += 1
             view[self._hand] = 0
-        return synced
+        return self._words.down(at) if synced else 0
 
     def reserve(self, at: int, free_list: int) -> int | None:
         """Reserve a tree with all its free frames but the one that goes out; give the old tree back."""

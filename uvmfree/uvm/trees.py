@@ -52,7 +52,7 @@ class Tally:
 
 
 class Counts:
-    """An array of words as one CPU changes it."""
+    """An array of words as one CPU changes it; each swap is tallied."""
 
     __slots__ = ("_swap", "_tally", "view")
 
@@ -61,25 +61,29 @@ class Counts:
 
     def change(self, at: int, word: int, becomes: int) -> bool:
         """Swap a word for another; False if it has changed."""
-        swapped = self._swap(at, word, becomes)
-        if swapped:
+        if self._swap(at, word, becomes):
             self._tally.swaps += 1
-        else:
-            self._tally.retries += 1
-        return swapped
+            return True
+        self._tally.retries += 1
+        return False
 
     def down(self, at: int) -> int:
         """Count one off a word; return the word as it was, or 0 if it counts none."""
         while (word := self.view[at]) & FREE:
-            if self.change(at, word, word - 1):
+            if self._swap(at, word, word - 1):
+                self._tally.swaps += 1
                 return word
+            self._tally.retries += 1
         return 0
 
     def add(self, at: int, n: int) -> int:
         """Add to a word; return it as it was."""
-        while not self.change(at, word := self.view[at], word + n):
-            pass
-        return word
+        while True:
+            word = self.view[at]
+            if self._swap(at, word, word + n):
+                self._tally.swaps += 1
+                return word
+            self._tally.retries += 1
 
 
 class Tree:
@@ -87,7 +91,10 @@ class Tree:
 
     __slots__ = ("_bits", "first_row", "frames", "free_list")
 
-    place, owner, queue, color, home, ghosts = Place.GLOBAL, None, UNKNOWN, None, True, 0
+    place: Place = Place.GLOBAL
+    owner: int | None = None
+    ghosts: int = 0
+    queue, color, home = UNKNOWN, None, True
 
     def __init__(self, bits: Words, frames: list[VmPage], first_row: int, free_list: int) -> None:
         self._bits, self.frames, self.first_row, self.free_list = bits, frames, first_row, free_list

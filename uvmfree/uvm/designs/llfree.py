@@ -28,6 +28,7 @@ from typing import Final
 from uvmfree.errors import ParamError
 from uvmfree.kern.lockrank import CPU_OFF
 from uvmfree.param import Param, tunable
+from uvmfree.uvm.binding import Bound
 from uvmfree.uvm.cpu import Cpu, Found, Want
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.page import UNKNOWN, PageList, VmPage
@@ -86,7 +87,7 @@ class LlfreeCpu(Cpu):
         """Return nothing: a tree that is reserved is anybody's."""
         return ()
 
-    def take_over(self, before: LlfreeCpu | None) -> None:
+    def take_over(self, before: Bound | None) -> None:
         """Go on with what was counted."""
         super().take_over(before)
         for each in fields(Tally):
@@ -99,7 +100,8 @@ class LlfreeCpu(Cpu):
     def leave(self, heir: LlfreeCpu) -> None:
         """Give the trees back, with all that might have been taken of them."""
         for at in self._at:
-            self._reservations.use(at, 0)
+            if self._words.view[at]:
+                self._reservations.use(at, 0)
 
     def publish(self, pages: int, zeropages: int) -> None:
         """Do nothing: no counter follows the words."""
@@ -116,14 +118,16 @@ class LlfreeCpu(Cpu):
             return None
         for free_list in want.freelists:
             at = self._at[free_list]
-            word = words.down(at)
+            word = hit = words.down(at)
+            if not word:
+                if self._asked is None and not self._may(want):
+                    return None
+                word = self._reservations.sync(at)
             if word:
                 pg, row = self._frames.take(word >> AT)
                 if row != word >> AT:
                     words.add(at, row - (word >> AT) << AT)
-                return pg, UNKNOWN, True
-            if self._asked is None and not self._may(want):
-                return None
+                return pg, UNKNOWN, hit != 0
             found = self._reservations.elsewhere(at, free_list)
             if found is not None:
                 return self._frames.take(found)[0], UNKNOWN, False
@@ -137,7 +141,6 @@ class LlfreeCpu(Cpu):
             words.add(at, 1)
         elif counts.add(tree, 1) >= RESERVED:
             self._tally.remote += 1
-        self.gave(1)
 
     def _may(self, want: Want) -> bool:
         """Whether the reserves let the caller have a page; note whether memory is short once each CPU took a tree.
