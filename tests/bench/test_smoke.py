@@ -26,6 +26,9 @@ IDS = {
         "virtual-local-hits",
         "virtual-event-growth",
     ],
+    "designs.py": ["designs-table-minutes", "designs-over-limit"],
+    "curve.py": ["curve-minutes", "curve-linear-2-cpus"],
+    "linux.py": ["linux-outside-per-op"],
     "local_hit.py": ["local-hit-shared-locks", "local-hit-atomics"],
     "scaling.py": ["scaling-2cpu", "percpu-over-fpageqlock-2cpu"],
     "contention.py": ["global-lock-per-op-ratio"] * 4,  # refill 1 and 32, each as booted and paced
@@ -45,6 +48,7 @@ IDS = {
         "predict-ticket-128-over-8",
         "predict-half-of-linear-off-percent",
     ],
+    "published.py": ["published-one-lock-grows"],
     "startup.py": ["startup-import-ms", "startup-help-ms"],
     "pressure.py": [
         "pressure-longest-sleep-beside-free-ms",
@@ -66,6 +70,7 @@ IDS = {
         *["q13-ms"] * 6,
     ],
 }
+SLOW_WITHOUT_GREENLETS = {"predict.py", "linux.py", "published.py"}
 # Judged in a smoke run, too: no timing.
 COUNTS = {"local-hit-shared-locks", "local-hit-atomics", "pressure-false-oom", "seeds-failures"}
 PARALLEL = {"scaling-2cpu", "percpu-over-fpageqlock-2cpu", "counter-over-lock-2cpu"}
@@ -73,6 +78,7 @@ BETWEEN = {
     "boot-bytes-per-page": (100, 400),
     "global-lock-per-op-ratio": (0.001, 0.6),
     # A cost in time, of a run so short that a thread which is held up once may make any of it: 100 is for ever.
+    "linux-outside-per-op": (-1, 1),
     "lockstat-cost-percent": (-10_000, 100),
     "observer-cost-percent": (-10_000, 100),
     "pressure-longest-sleep-beside-free-ms": (-1, 10_000),
@@ -112,7 +118,7 @@ def test_every_script_is_listed() -> None:
 @pytest.mark.parametrize("script", IDS)
 def test_smoke(script: str, tmp_path: Path) -> None:
     """A smoke run ends with 0, prints a table, and writes records of the agreed shape."""
-    if script == "predict.py" and not greenlets_work():
+    if script in SLOW_WITHOUT_GREENLETS and not greenlets_work():
         pytest.skip("minutes of virtual time where strands are threads that pass a baton")
     file = tmp_path / "records.json"
     done = run(script, "--smoke", "--json", str(file))

@@ -5,7 +5,7 @@
    (measure/shape.py).
 => Raw values per repetition are the record; medians and figures are made from them by whoever reads it. `figures`
    and `not_measurable` in the file are for other programs, and are not read back.
-=> Versions 1 and 2 are read too; a newer version is refused.
+=> Versions 1 to 3 are read too; a newer version is refused.
 """
 
 import json
@@ -27,7 +27,7 @@ from uvmfree.measure.stress_run import StressRun
 from uvmfree.param import NCPUS_MAX, Param
 
 SCHEMA: Final = "uvmfree.record"
-VERSION: Final = 3
+VERSION: Final = 4
 
 THREAD_TIMES: Final = frozenset(
     {
@@ -198,7 +198,8 @@ def of_document(document: Any, where: str) -> Record:
     return record
 
 
-def _version_3(document: dict[str, Any]) -> dict[str, Any]:
+def _version_4(document: dict[str, Any]) -> dict[str, Any]:
+    """Read what has tallies in its runs, as version 3 had not."""
     plain = dict(document)
     plain.pop("not_measurable", None)
     return _version_2(plain)
@@ -227,7 +228,8 @@ def _without_figures(run: Any) -> Any:
 
 
 _READERS: Final[dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]] = {
-    (SCHEMA, VERSION): _version_3,
+    (SCHEMA, VERSION): _version_4,
+    (SCHEMA, 3): _version_4,
     (SCHEMA, 2): _version_2,
     ("uvmfree.bench", 1): _version_1,
 }
