@@ -146,6 +146,10 @@ class Trees:
         """Return how many pages the trees' words count, without a lock."""
         return sum(self.counts.read(0, len(self.stands))) & FREE
 
+    def tree_of(self, pg: VmPage) -> int:
+        """Return the number of a page's tree."""
+        return (pg.pfn + self.offsets[pg.free_list]) // self.size
+
     def empty(self) -> None:
         """Have nothing free; plainly."""
         counts, children, bits = (words.view() for words in (self.counts, self.children, self.bits))
@@ -156,11 +160,10 @@ class Trees:
 
     def change(self, pg: VmPage, n: int) -> int:
         """Let a page be free, with `n` 1, or not, with -1, but for the tree's count; plainly. Return its tree."""
-        slot = pg.pfn + self.offsets[pg.free_list]
+        slot, tree = pg.pfn + self.offsets[pg.free_list], self.tree_of(pg)
         row, bits, children = slot // ROW, self.bits.view(), self.children.view()
         bits[row] ^= 1 << slot % ROW
         children[row // self.child_rows] += n
-        tree = row // self.rows
         pg.on = self.stands[tree] if n > 0 else None
         return tree
 
