@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from uvmfree.kern.xcall import Ticket, Xcall
     from uvmfree.machine.virtual.machine import VirtualMachine
     from uvmfree.param import Param
-    from uvmfree.uvm.allocator import Cpu
+    from uvmfree.uvm.cpu import Cpu
     from uvmfree.uvm.anon import AnonMemory
     from uvmfree.uvm.anonpage import AnonState, AnonStats
     from uvmfree.uvm.boot import boot
@@ -115,7 +115,7 @@ _HOMES = {
     "AnonMemory": "uvmfree.uvm.anon",
     "AnonState": "uvmfree.uvm.anonpage",
     "AnonStats": "uvmfree.uvm.anonpage",
-    "Cpu": "uvmfree.uvm.allocator",
+    "Cpu": "uvmfree.uvm.cpu",
     "CpuStats": "uvmfree.uvm.uvmexp",
     "DaemonStats": "uvmfree.uvm.uvmexp",
     "Event": "uvmfree.kern.eventlog",

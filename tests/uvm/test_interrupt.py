@@ -132,7 +132,7 @@ def test_a_lock_that_a_thread_holds_and_gives_back_is_nobodys_fault() -> None:
     """close() waits for it."""
     machine = StrikingMachine()
     uvm = uvmfree.boot(machine, npages=256, ncpus=2)
-    held = uvm._state.cpu_mutexes[1].handle("somebody")
+    held = uvm.design.cpu_locks[1].handle("somebody")
     held.acquire()
     run_all(uvm.close, held.release)
 
