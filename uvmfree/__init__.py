@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from uvmfree.kern.xcall import Ticket, Xcall
     from uvmfree.machine.virtual.machine import VirtualMachine
     from uvmfree.param import Param
-    from uvmfree.uvm.cpu import Cpu
     from uvmfree.uvm.anon import AnonMemory
     from uvmfree.uvm.anonpage import AnonState, AnonStats
     from uvmfree.uvm.boot import boot
+    from uvmfree.uvm.cpu import Cpu
     from uvmfree.uvm.page import Place, VmPage
     from uvmfree.uvm.pageout import Pageout
     from uvmfree.uvm.pdaemon import Pagedaemon
