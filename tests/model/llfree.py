@@ -10,7 +10,6 @@ from tests.model.model import GLOBAL, Asked, Found, Model
 from uvmfree.param import Param
 
 ROW = 64
-TREES_A_CPU = 64
 
 
 class Tree(NamedTuple):
@@ -34,9 +33,7 @@ class LlfreeModel(Model):
 
     def __init__(self, param: Param) -> None:
         super().__init__(param)
-        self.size = dict(param.own).get("tree_pages") or max(
-            [64, *(size for size in (2048, 1024, 512, 256, 128) if param.npages // size >= TREES_A_CPU * param.ncpus)]
-        )
+        self.size = dict(param.own).get("tree_pages", 512)  # of a small system
         for pfn in range(param.npages):
             self.lists[self.where(GLOBAL, pfn, False)].append(pfn)
         self.begin()

@@ -15,6 +15,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **PLAIN,
     "fpageqlock, idle": {"design": "fpageqlock", "idlezero": True},
     "percpu, idle": {"design": "percpu", "idlezero": True},
+    "llfree, small trees": {"design": "llfree", "tree_pages": 64},
 }
 """Every design, and the proposal with its options."""
 

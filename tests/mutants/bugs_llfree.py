@@ -46,7 +46,7 @@ BUGS: Final = (
         (forget("self._counts.add((old >> AT) // self._rows, (old & FREE) - RESERVED)"),),
         "a CPU that reserves another tree leaves the mark of the old one",
         "nobody reserves that tree again; in the end all CPUs steal",
-        machine("llfree"),
+        machine("llfree, small trees"),
     ),
     Mutant(
         "nobody steals",
@@ -102,7 +102,7 @@ BUGS: Final = (
         (become("if counts[tree] & FREE:", "if True:"),),
         "contiguous allocation takes its pages off the tree's word, though its CPU counts them",
         "the word runs below zero: the mark of the reservation goes, and another CPU reserves the tree as well",
-        machine("llfree"),
+        machine("llfree, small trees"),
     ),
     Mutant(
         "start over in each tree",
@@ -118,6 +118,6 @@ BUGS: Final = (
         (become("& FREE > 1:", "& FREE > 0:"),),
         "a CPU fetches even a single page that was freed to its tree",
         "two CPUs that pass pages to each other share two words for each page",
-        machine("llfree"),
+        machine("llfree, small trees"),
     ),
 )

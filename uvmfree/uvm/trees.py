@@ -1,7 +1,7 @@
 """Trees of page frames, all in words: which frames are free is a bit each, how many is a count at each level.
 
     bits      a word of 64 frames, a *row*; a bit is set where a frame is free
-    children  the free frames of each 8 rows, which share a cache line
+    children  the free frames of each 8 rows, whose bits share a cache line; the word has the number of the first row
     counts    the free frames of each tree; some of them may be counted elsewhere, as with a CPU that has reserved it
 
 => A count never says more than there is: who takes a frame counts it off first and clears the bit last, who frees one
@@ -129,7 +129,7 @@ class Trees:
         segments = physmem.by_freelist()
         ntrees = sum(-(-len(pages) // size) for _, pages in segments)
         self.counts = machine.words(ntrees)
-        self.children = machine.words(ntrees * self.rows // self.child_rows)
+        self.children = machine.words(ntrees * self.rows)  # a child's word is on a line of its own, as its bits are
         self.bits = machine.words(ntrees * self.rows)
         self.stands: list[Tree] = []
         self.ranges: list[tuple[int, int]] = []
@@ -156,14 +156,14 @@ class Trees:
         for tree in range(len(self.stands)):
             counts[tree] = 0
             for row in range(tree * self.rows, (tree + 1) * self.rows):
-                bits[row] = children[row // self.child_rows] = 0
+                bits[row] = children[row] = 0
 
     def change(self, pg: VmPage, n: int) -> int:
         """Let a page be free, with `n` 1, or not, with -1, but for the tree's count; plainly. Return its tree."""
         slot, tree = pg.pfn + self.offsets[pg.free_list], self.tree_of(pg)
         row, bits, children = slot // ROW, self.bits.view(), self.children.view()
         bits[row] ^= 1 << slot % ROW
-        children[row // self.child_rows] += n
+        children[row - row % self.child_rows] += n
         pg.on = self.stands[tree] if n > 0 else None
         return tree
 
@@ -173,7 +173,7 @@ class Trees:
         for number, tree in enumerate(self.stands):
             free = [row.bit_count() for row in tree.rows()]
             for at in range(0, len(free), self.child_rows):
-                child = (tree.first_row + at) // self.child_rows
+                child = tree.first_row + at
                 if children[child] != (there := sum(free[at : at + self.child_rows])):
                     yield f"child {child} of tree {number} counts {children[child]} free pages, {there} are"
             word = counts[number]
@@ -198,7 +198,7 @@ class Frames:
         first = row - row % self._tree
         for step in range(0, LOOKS_MAX * self._tree, self._child):
             at = first + (row + step) % self._tree
-            if self._children.down(at // self._child):
+            if self._children.down(at - at % self._child):
                 return self._clear(at)
         raise AssertionError(f"the tree of row {row} counted a free page too many")
 
@@ -223,5 +223,5 @@ class Frames:
         pg.on = self._stands[tree]
         while not bits.change(row, word := bits.view[row], word | bit):
             pass
-        self._children.add(row // self._child, 1)
+        self._children.add(row - row % self._child, 1)
         return tree

@@ -39,6 +39,8 @@ from uvmfree.uvm.trees import FREE, RESERVED, Counts, Frames, Tally, Tree, Trees
 from uvmfree.uvm.uvmexp import CpuStats
 
 TREE_MIN, TREE_SHIPPED, TREE_MAX = 64, 2048, 16_384
+CHILD: Final = 512
+"""Smaller trees share the cache lines of their bits."""
 TREES_A_CPU: Final = 64
 """Where LLFree runs there are more trees by far than CPUs; with few, CPUs steal from each other."""
 
@@ -48,7 +50,9 @@ class LlfreeTunables:
     """The tunables of LLFree."""
 
     tree_pages: int | None = tunable(
-        None, "pages", "of a tree; None: 2048 as shipped, halved down to 64 while there are fewer than 64 trees a CPU"
+        None,
+        "pages",
+        "of a tree; None: 2048 as shipped, halved down to 512 while there are fewer than 64 trees a CPU",
     )
 
     def __post_init__(self) -> None:
@@ -56,12 +60,13 @@ class LlfreeTunables:
         if size is not None and (type(size) is not int or size & (size - 1) or not TREE_MIN <= size <= TREE_MAX):
             raise ParamError(f"tree_pages={size!r}: must be a power of two from {TREE_MIN} to {TREE_MAX}, or None")
 
-    def size(self, param: Param) -> int:
-        """Return how many pages a tree has."""
-        size = self.tree_pages or TREE_SHIPPED
-        while self.tree_pages is None and size > TREE_MIN and param.npages // size < TREES_A_CPU * param.ncpus:
-            size //= 2
-        return size
+
+def tree_size(param: Param, tree_pages: int | None) -> int:
+    """Return how many pages a tree has."""
+    size = tree_pages or TREE_SHIPPED
+    while tree_pages is None and size > CHILD and param.npages // size < TREES_A_CPU * param.ncpus:
+        size //= 2
+    return size
 
 
 class LlfreeCpu(Cpu):
@@ -184,7 +189,7 @@ class Llfree(Design[LlfreeCpu]):
     def __init__(self, state: UvmState) -> None:
         """Cut RAM into trees."""
         param = state.param
-        self.trees = Trees(state.physmem, state.tunables.size(param), state.machine)
+        self.trees = Trees(state.physmem, tree_size(param, state.tunables.tree_pages), state.machine)
         self.reserved = Reserved(state.machine, param.ncpus, param.nfreelists, self.trees)
         self.tallies = [Tally()] * param.ncpus
         super().__init__(state)
