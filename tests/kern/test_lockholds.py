@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from uvmfree.kern.lockholds import LockHolds
-from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
+from uvmfree.kern.lockrank import CPU_OFF, UVM_CPU, UVM_FPAGEQLOCK, LockRank
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.machine.virtual.machine import VirtualMachine
 
@@ -122,3 +122,27 @@ def test_beside_the_other_instruments_each_counts_the_same_holds(make: type[Mach
             pass
     assert mutex.snapshot()[0].acquired == 5
     assert seen(on.lockholds)["uvm_fpageqlock", "uvm_pagefree"] == ({1: 5}, {1: 5})
+
+
+@pytest.mark.parametrize("rank", [UVM_CPU, CPU_OFF], ids=["cpu", "off"])
+def test_in_virtual_time_it_knows_whose_guard_is_held_and_whose_was(rank: LockRank) -> None:
+    on = VirtualMachine(lockholds=True, ncpus=2)
+    assert on.lockholds is not None
+    guards = [on.mutex(rank, index).handle("uvm_pagealloc") for index in range(2)]
+    assert (on.lockholds.inside, on.lockholds.left) == ([], set())
+    with guards[1]:
+        assert (on.lockholds.inside, on.lockholds.left) == ([1], set())
+        assert guards[0].try_acquire()
+        assert not guards[0].try_acquire()
+        assert sorted(on.lockholds.inside) == [0, 1]
+        guards[0].release()
+        assert (on.lockholds.inside, on.lockholds.left) == ([1], {0})
+    assert (on.lockholds.inside, on.lockholds.left) == ([], {0, 1})
+
+
+def test_threads_that_run_at_once_have_no_such_list() -> None:
+    on = ThreadsMachine(lockholds=True)
+    assert on.lockholds is not None
+    with on.mutex(UVM_CPU, 1).handle("uvm_pagealloc"):
+        assert on.lockholds.inside == []
+    assert on.lockholds.left == set()

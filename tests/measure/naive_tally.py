@@ -19,6 +19,9 @@ from uvmfree.param import Param
 from uvmfree.uvm.page import Place, VmPage
 from uvmfree.uvm.system import Uvm
 
+HOLDS_KNOWN = ("fpageqlock", "percpu")
+"""Designs of which it is known here what a hold of their shared lock touches."""
+
 Operation = tuple[str, int, int]
 """What to do, on which CPU, and with what: the colour (or -1 for none), the number of a held page, or of pages."""
 
@@ -46,6 +49,7 @@ class Rig:
     def __init__(self, param: Param) -> None:
         machine = VirtualMachine(ncpus=param.ncpus, lockstat=True, lockholds=True)
         self.param = param
+        assert machine.lockholds is not None
         self.counts = Counts(machine.lockholds)
         self.uvm: Uvm = counted_boot(machine, param, self.counts)
         self.held: list[VmPage] = []
@@ -164,7 +168,8 @@ def differing(rig: Rig, tally: Tally) -> dict[str, tuple[object, object]]:
         for held in tally.held:
             found += Counter(dict(getattr(held, name)))
         is_[name] = found
-    return {name: (is_[name], value) for name, value in should.items() if is_[name] != value}
+    left_out = () if rig.param.design in HOLDS_KNOWN else ("items", "pages")
+    return {name: (is_[name], value) for name, value in should.items() if is_[name] != value and name not in left_out}
 
 
 def median(rig: Rig) -> float | None:

@@ -27,6 +27,7 @@ def counted(design: str = "percpu", kind: type[Counts] = Counts, **tunables: Any
     """Boot a counted system of 2 CPUs, 64 pages and one colour, if nothing else is said."""
     param = Param.of({"npages": 64, "ncpus": 2, "ncolors": 1, "design": design} | tunables)
     machine = VirtualMachine(ncpus=param.ncpus, lockholds=True)
+    assert machine.lockholds is not None
     counts = kind(machine.lockholds)
     return counted_boot(machine, param, counts), counts
 
@@ -75,6 +76,16 @@ def test_pages_that_a_miss_brought_along_are_parked() -> None:
     uvm, counts = counted(refill=8)
     take(uvm, 0, 1)
     assert figures(uvm, counts).parked_pages_max == 7
+
+
+def test_what_is_taken_from_a_cache_is_seen_whatever_takes_it() -> None:
+    """Under the CPU's guard, and by no call of that CPU."""
+    uvm, counts = counted()
+    give(uvm, 1, take(uvm, 0, 6))
+    with uvm.design.stopped("uvm_pglistalloc"):
+        uvm.design.gather((1,))
+    take(uvm, 0, 1)
+    assert counts.end(uvm).parked == (*[0] * 6, *range(1, 7), 0)
 
 
 def test_where_every_free_page_can_be_had_by_every_cpu_none_is_parked() -> None:
@@ -246,7 +257,7 @@ def test_what_is_stranded_is_looked_at_some_seconds_later() -> None:
     assert tally.stranded_pages == (20, 0, 0)
 
 
-@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.parametrize("design", ["fpageqlock", "percpu"])
 def test_what_is_refused_is_not_counted_and_changes_no_count(design: str) -> None:
     uvm, counts = counted(design)
     other, _ = counted(design)
@@ -265,7 +276,7 @@ def test_what_is_refused_is_not_counted_and_changes_no_count(design: str) -> Non
     assert (tally.operations, tally.reuse_pages) == (5, ((0, 2),))
 
 
-@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.parametrize("design", ["fpageqlock", "percpu"])
 def test_a_cpu_that_another_strand_takes_over_is_counted_on(design: str) -> None:
     uvm, counts = counted(design)
     with uvm:
@@ -288,12 +299,19 @@ def test_a_run_in_which_nothing_happens_has_figures() -> None:
 class Checked(Counts):
     """Counts whose parked pages are compared with all caches, after every single operation."""
 
+    checked = most = 0
+
     def operated(self) -> None:
         """Walk every cache."""
-        assert self.parked == sum(cpu.cached() for cpu in self.cpus)
         super().operated()
+        assert self.parked == sum(cpu.cached() for cpu in self.cpus)
+        self.checked += 1
+        self.most = max(self.most, self.parked)
 
 
+@pytest.mark.parametrize(
+    "design", [*sorted(uvmfree.DESIGNS.keys() - {"fpageqlock"}), "tests.conformance.linux_like:LinuxLike"]
+)
 @pytest.mark.parametrize("load", [handoff, forkexit], ids=lambda made: str(made.__name__))
 @pytest.mark.parametrize(
     "tunables",
@@ -304,17 +322,19 @@ class Checked(Counts):
     ],
     ids=["bounded", "redistributed", "zeroed"],
 )
-def test_parked_pages_are_exact_while_cpus_are_in_the_midst_of_calls(load: Any, tunables: dict[str, Any]) -> None:
+def test_parked_pages_are_exact_while_cpus_are_in_the_midst_of_calls(
+    load: Any, tunables: dict[str, Any], design: str
+) -> None:
     """In virtual time a strand may stop wherever it takes a shared step, with pages in hand, and others go on."""
     workload: Workload = load(4, 200)
-    uvm, counts = counted(kind=Checked, npages=4096, ncpus=4, ncolors=2, **tunables)
+    uvm, counts = counted(design, Checked, npages=4096, ncpus=4, ncolors=2, **tunables)
     made = workload.load(uvm)
     with uvm:
-        drive(uvm, made.bodies[:4], seconds=0.01)
-        tally = counts.end(uvm)
+        drive(uvm, made.bodies, seconds=0.0022)
         uvm.audit()
-    assert tally.operations > 2000
-    assert tally.parked_pages_max > 0
+    assert isinstance(counts, Checked)
+    assert counts.checked > 1000
+    assert counts.most > 0
 
 
 def test_parked_pages_are_exact_while_an_idle_cpu_fills_pages_with_zeros() -> None:
@@ -323,7 +343,7 @@ def test_parked_pages_are_exact_while_an_idle_cpu_fills_pages_with_zeros() -> No
     give(uvm, 0, take(uvm, 0, 400))
 
     def work(cpu: Cpu, lane: Lane) -> None:
-        for _ in range(4000):
+        for _ in range(1500):
             uvm.machine.charge(700)
             pg = cpu.pagealloc()
             if pg is not None:
@@ -332,8 +352,9 @@ def test_parked_pages_are_exact_while_an_idle_cpu_fills_pages_with_zeros() -> No
     with uvm:
         drive(uvm, [lambda cpu, lane: None, work])
         zeroed = uvm.cpu_stats()[0].zeroed
-        assert zeroed > 50
-        assert counts.end(uvm).operations == 800 + 8000
+        assert zeroed > 20
+    assert isinstance(counts, Checked)
+    assert counts.checked == 800 + 3000
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)

@@ -7,6 +7,7 @@ can tell them apart. So this instrument asks the list that a mutex guards, at ea
    a run is not touched.
 => A mutex that guards no list that tells (Mutex.guards) counts one page a hold, or what `touch()` says.
 => Its counts are written while the mutex is held, and only then; read them at rest.
+=> In virtual time it also knows whose guards are held: who counts from outside has to look at those CPUs.
 
 Source: lockstat(8) counts holds and their times; how long a hold is on other hardware follows from what it touches.
 """
@@ -31,11 +32,6 @@ class Touched(Protocol):
     pages_touched: int
     items_touched: int
     taken: Sequence[Sequence[Any]]
-
-
-def is_shared(rank: LockRank) -> bool:
-    """Whether locks of a rank are what CPUs meet at: guards of free pages that belong to no CPU."""
-    return rank.kind == "shared"
 
 
 class Holds:
@@ -68,7 +64,7 @@ class HoldsHandle:
         else:
             pages = guarded.pages_touched
             items = pages + guarded.items_touched
-            if self._instrument.settles:
+            if not self._instrument.virtual:
                 guarded.pages_touched = guarded.items_touched = 0
                 guarded.taken = ()
         holds.items[items] += 1
@@ -77,29 +73,63 @@ class HoldsHandle:
 
 
 class LockHolds:
-    """The holds of all shared locks of one Machine.
+    """The holds of all shared locks of one Machine, and which CPUs' guards are held.
 
-    => `settles`: whether a list is set back here, where no Machine does so that charges for what is touched.
+    => `virtual`: whether strands run one at a time. There the Machine itself sets lists back, as it charges for what
+       they tell; elsewhere that is done here.
+    => `inside`: CPUs whose guard is held. `left`: CPUs whose guard was given back; whoever looks at them clears it.
+       Both in virtual time only, where nobody runs in between: they have no lock.
     => `_holds` is guarded by `_lock`, a leaf; `_touched` by the mutex that is held.
     """
 
-    def __init__(self, raw_lock: Callable[[], Any], *, settles: bool) -> None:
+    def __init__(self, raw_lock: Callable[[], Any], *, virtual: bool) -> None:
         self._lock = raw_lock()
         self._holds: list[Holds] = []
         self._touched = 0
-        self.settles = settles
+        self.virtual = virtual
+        self.inside: list[int] = []
+        self.left: set[int] = set()
 
     def handle(
-        self, rank: LockRank, caller: str, guarded: Callable[[], Touched | None], handle: LockHandle
+        self,
+        rank: LockRank,
+        index: int | None,
+        caller: str,
+        guarded: Callable[[], Touched | None],
+        handle: LockHandle,
     ) -> LockHandle:
-        """Return a handle that takes the lock as that one does, and notes its holds if it is a shared one."""
-        if not is_shared(rank):
-            return handle
-        holds = Holds(rank, caller)
-        with self._lock:
-            self._holds.append(holds)
-        noting = HoldsHandle(holds, self, guarded, handle.release)
-        return LockHandle(handle.acquire, handle.try_acquire, noting.release, handle.mutex)
+        """Return a handle that takes the lock as that one does, and notes what there is to note of its kind."""
+        if rank.kind == "shared":
+            holds = Holds(rank, caller)
+            with self._lock:
+                self._holds.append(holds)
+            noting = HoldsHandle(holds, self, guarded, handle.release)
+            return LockHandle(handle.acquire, handle.try_acquire, noting.release, handle.mutex)
+        if rank.kind in ("cpu", "off") and self.virtual and index is not None:
+            return self._guard(index, handle)
+        return handle
+
+    def _guard(self, index: int, handle: LockHandle) -> LockHandle:
+        """Return a handle of a CPU's guard that notes when it is held."""
+        inside, left = self.inside, self.left
+        take, try_take, give = handle.acquire, handle.try_acquire, handle.release
+
+        def acquire() -> None:
+            take()
+            inside.append(index)
+
+        def try_acquire() -> bool:
+            if not try_take():
+                return False
+            inside.append(index)
+            return True
+
+        def release() -> None:
+            inside.remove(index)
+            left.add(index)
+            give()
+
+        return LockHandle(acquire, try_acquire, release, handle.mutex)
 
     def touch(self, pages: int) -> None:
         """Say how many pages the hold under way has moved singly, for a mutex whose list does not tell."""

@@ -12,6 +12,7 @@ methods of the raw lock, and costs what the raw lock costs.
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final, cast
 
@@ -77,7 +78,7 @@ class Mutex:
             counting = new(raw, self.name, caller, self._clock_ns, self.freed_ns_of(raw))
             handle = LockHandle(counting.acquire, counting.try_acquire, counting.release, self)
         if self._holds is not None:
-            handle = self._holds.handle(self.rank, caller, lambda: self._guarded, handle)
+            handle = self._holds.handle(self.rank, self.index, caller, lambda: self._guarded, handle)
         if self._watch is not None and self._watched is not None:
             wait = handle.acquire if counting is None else counting.wait
             watching = WatchingHandle(self._watched, self._watch, handle, wait, caller)
@@ -142,7 +143,7 @@ class Mutex:
             return ()
         with self._registry:
             records = [*self._retired, *(handle.snapshot() for handle in self._counting.values())]
-        return summed(records, by_caller=by_caller)
+        return tuple(replace(one, kind=self.rank.kind) for one in summed(records, by_caller=by_caller))
 
 
 class Condvar:

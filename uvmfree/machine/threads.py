@@ -61,7 +61,7 @@ class ThreadsMachine:
         self.lockdebug = lockdebug
         self.lockwatch = LockWatch(threading.Lock, threading.get_ident) if lockwatch else None
         self.locktrace = LockTrace(threading.Lock, _thread_name) if locktrace else None
-        self.lockholds = LockHolds(threading.Lock, settles=True) if lockholds else None
+        self.lockholds = LockHolds(threading.Lock, virtual=False) if lockholds else None
         self._debug = LockDebug(threading.Lock, threading.get_ident) if lockdebug else None
 
     def raw_lock(self) -> RawLock:

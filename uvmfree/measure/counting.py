@@ -4,17 +4,16 @@ The classes of a design are subclassed, one layer above it: what a call did is l
 is added to a design, and nothing to a system that is not counted.
 
 => For machines that run one strand at a time (machine/virtual): what is counted has no lock of its own.
-=> Parked pages are exact: the lengths of caches themselves, read at the end of each operation on its CPU, and on each
-   CPU that is in the midst of one. What else may change a cache is looked at too: the calls of a Design for one CPU
-   or for all, and idle zeroing.
+=> Parked pages are exact: at the end of each operation the lengths of caches themselves are read, of all CPUs whose
+   guard is held, or was since the last operation. Nobody changes a cache without it (uvm/design.py).
 => What a CPU's calls cost in virtual time is unchanged.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import Any, Final
 
 from uvmfree.kern.lockholds import LockHolds
 from uvmfree.machine.face import Machine
@@ -33,25 +32,20 @@ NOT_THE_RUN: Final = frozenset({OBSERVER, "uvm_audit", "uvm_cpu_attach"})
 CURVE_POINTS: Final = 512
 """Points of the curve of parked pages: more than a plot has pixels to tell apart. There are half as many at least."""
 
-_OF_ONE: Final = ("redistribute", "tick")
-"""Calls of a Design that may change the cache of one CPU, their first argument."""
-
-_OF_ALL: Final = ("gather", "detach", "recolor", "pagefree_global")
-"""Calls of a Design that may change any cache."""
-
 
 class Counts:
     """The counts of one system, from its boot on; `holds`: of its machine.
 
-    => `cpus`: the Cpus as they are now. `inside`: CPUs in the midst of a call that may change their cache.
+    => `cpus`: the Cpus as they are now. `_always`: those that are looked at each time, where caches have no guard but
+       a shared lock.
     => `_cached[i]`: pages in the cache of CPU i as it was last looked at; `parked`: their sum.
     => By frame number: `_freed_by`: the CPU that freed the page, while it is free, or -1; `_freed_at`: how many pages
        that CPU had handed out by then, of `_handed`.
     """
 
-    def __init__(self, holds: LockHolds | None) -> None:
+    def __init__(self, holds: LockHolds) -> None:
         self.cpus: Sequence[Cpu] = ()
-        self.inside: list[int] = []
+        self._always: set[int] = set()
         self.parked = 0
         self._holds = holds
         self._cached: list[int] = []
@@ -65,41 +59,29 @@ class Counts:
         self._curve_every = 1
         self._curve_left = 0
 
-    def begin(self, state: UvmState, cpus: Sequence[Cpu]) -> None:
+    def begin(self, state: UvmState, design: Design[Any]) -> None:
         """Count a system that has just been put together."""
-        self.cpus = cpus
+        self.cpus = design.cpus
+        if not design.cpu_locks and design.cpu_place is Place.CACHED:
+            self._always = set(range(state.param.ncpus))
         self._cached, self._handed = [0] * state.param.ncpus, [0] * state.param.ncpus
         end = state.physmem.end
         self._freed_by, self._freed_at = [-1] * end, [0] * end
-        self.look_at_all()
 
-    def look(self, index: int) -> None:
-        """Note the length of a CPU's cache."""
-        now, cached = self.cpus[index].cached(), self._cached
-        self.parked += now - cached[index]
-        cached[index] = now
-
-    def look_at_all(self) -> None:
-        """Note the lengths of all caches."""
-        for index in range(len(self.cpus)):
-            self.look(index)
-
-    def leave(self, index: int) -> None:
-        """Note that a call on a CPU is over."""
-        self.inside.remove(index)
-        self.look(index)
-        if self.inside:
-            for other in set(self.inside):
-                self.look(other)
-        if self.parked > self._parked_max:
-            self._parked_max = self.parked
+    def look(self) -> None:
+        """Note the lengths of all caches that may have changed: those whose guard is held, or was meanwhile."""
+        holds, cpus, cached = self._holds, self.cpus, self._cached
+        for index in holds.left.union(holds.inside, self._always):
+            now = cpus[index].cached()
+            self.parked += now - cached[index]
+            cached[index] = now
+        holds.left.clear()
 
     def removed(self, pages: Sequence[VmPage]) -> None:
         """Note that pages were taken off the store by no CPU, each singly; for a lock whose list does not tell."""
         for pg in pages:
             self._freed_by[pg.pfn] = -1
-        if self._holds is not None:
-            self._holds.touch(len(pages))
+        self._holds.touch(len(pages))
 
     def allocated(self, index: int, pg: VmPage | None, right: bool) -> None:
         """Note an allocation that is over; `right`: whether the page has the colour that was asked for."""
@@ -123,9 +105,12 @@ class Counts:
 
     def operated(self) -> None:
         """Note that an operation is over."""
+        self.look()
         parked = self.parked
         self._operations += 1
         self._parked_total += parked
+        if parked > self._parked_max:
+            self._parked_max = parked
         if not self._curve_left:
             if len(self._curve) == CURVE_POINTS:
                 self._curve = [max(pair) for pair in zip(self._curve[::2], self._curve[1::2], strict=True)]
@@ -138,10 +123,9 @@ class Counts:
 
     def end(self, uvm: Uvm) -> Tally:
         """Return what was counted, and look at what is left, now and some seconds later; when no CPU is played."""
-        holds = () if self._holds is None else self._holds.snapshot()
         held = tuple(
             Held(one.rank.name, one.caller, histogram(one.items), histogram(one.pages))
-            for one in holds
+            for one in self._holds.snapshot()
             if one.items and one.caller not in NOT_THE_RUN
         )
         free, store = _blocks(uvm)
@@ -177,50 +161,20 @@ def _counted_design(design: type[Design[Any]], counts: Counts) -> type[Design[An
 
     def boot(self: Any, state: UvmState) -> None:
         base.__init__(self, state)
-        counts.begin(state, self.cpus)
-
-    def bind(self: Any, index: int, *, attach: bool = False) -> Cpu:
-        cpu: Cpu = base.bind(self, index, attach=attach)
-        counts.look(index)
-        return cpu
-
-    def of_one(name: str) -> Callable[..., Any]:
-        call = getattr(base, name)
-
-        def counted(self: Any, index: int, *others: Any) -> Any:
-            counts.inside.append(index)
-            try:
-                return call(self, index, *others)
-            finally:
-                counts.leave(index)
-
-        return counted
-
-    def of_all(name: str) -> Callable[..., Any]:
-        call = getattr(base, name)
-
-        def counted(self: Any, *others: Any) -> Any:
-            try:
-                return call(self, *others)
-            finally:
-                counts.look_at_all()
-
-        return counted
+        counts.begin(state, self)
 
     def remove(self: Any, pages: Sequence[VmPage]) -> None:
         base.remove(self, pages)
         counts.removed(pages)
 
-    members = {name: of_one(name) for name in _OF_ONE} | {name: of_all(name) for name in _OF_ALL}
-    members |= {"__init__": boot, "bind": bind, "remove": remove, "cpu_class": _counted_cpu(base.cpu_class, counts)}
-    return type(design.__name__, (base,), members)
+    cpu_class = _counted_cpu(base.cpu_class, counts)
+    return type(design.__name__, (base,), {"__init__": boot, "remove": remove, "cpu_class": cpu_class})
 
 
 def _counted_cpu(plain: type[Cpu], counts: Counts) -> type[Cpu]:
     """Return a class of CPUs that do what those of `plain` do, and are counted."""
-    base = cast("type[Any]", plain)
-    alloc, free, idle = base.pagealloc, base.pagefree, base.pageidlezero
-    inside, leave = counts.inside, counts.leave
+    base: Any = plain
+    alloc, free = base.pagealloc, base.pagefree
 
     def pagealloc(
         self: Cpu,
@@ -230,39 +184,21 @@ def _counted_cpu(plain: type[Cpu], counts: Counts) -> type[Cpu]:
         free_list: int = 0,
         color: int | None = None,
     ) -> VmPage | None:
-        index, start = self.index, self.nextcolor
-        inside.append(index)
-        try:
-            pg: VmPage | None = alloc(self, zero, use_reserve, strat, free_list, color)
-        finally:
-            leave(index)
+        start = self.nextcolor
+        pg: VmPage | None = alloc(self, zero, use_reserve, strat, free_list, color)
         if color is not None:
             start = color & self._colormask
-        counts.allocated(index, pg, pg is not None and pg.color == start)
+        counts.allocated(self.index, pg, pg is not None and pg.color == start)
         return pg
 
     def pagefree(self: Cpu, pg: VmPage) -> None:
-        index = self.index
-        inside.append(index)
-        try:
-            # Of anything else free() says what is wrong with it.
-            if isinstance(pg, VmPage) and pg.system is self._system and pg.place is Place.ALLOCATED:
-                counts.frees(index, pg)
-            free(self, pg)
-        finally:
-            leave(index)
+        # Of anything else free() says what is wrong with it.
+        if isinstance(pg, VmPage) and pg.system is self._system and pg.place is Place.ALLOCATED:
+            counts.frees(self.index, pg)
+        free(self, pg)
         counts.operated()
 
-    def pageidlezero(self: Cpu, *others: Any, **named: Any) -> Any:
-        index = self.index
-        inside.append(index)
-        try:
-            return idle(self, *others, **named)
-        finally:
-            leave(index)
-
-    members = {"pagealloc": pagealloc, "pagefree": pagefree, "pageidlezero": pageidlezero}
-    return type(plain.__name__, (base,), {"__slots__": (), **members})
+    return type(plain.__name__, (base,), {"__slots__": (), "pagealloc": pagealloc, "pagefree": pagefree})
 
 
 def _blocks(uvm: Uvm) -> tuple[int, int]:
@@ -277,11 +213,15 @@ def _blocks(uvm: Uvm) -> tuple[int, int]:
 
 
 def _stranded(uvm: Uvm) -> tuple[int, ...]:
-    """Look how many pages some CPU cannot reach, some seconds later."""
-    stranded, slept_s = [], 0
-    for after_s in STRANDED_AFTER_S:
+    """Look how many pages some CPU cannot reach, some seconds later.
+
+    => No CPU is played: what is empty stays empty, and need not be waited for.
+    """
+    stranded, slept_s = [0] * len(STRANDED_AFTER_S), 0
+    for at, after_s in enumerate(STRANDED_AFTER_S):
+        if not any(uvm.cached_pages()):
+            break
         uvm.machine.sleep(after_s - slept_s)
-        slept_s = after_s
-        cached = uvm.cached_pages()
-        stranded.append(sum(cached) - min(cached))
+        slept_s, cached = after_s, uvm.cached_pages()
+        stranded[at] = sum(cached) - min(cached)
     return tuple(stranded)

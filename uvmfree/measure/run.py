@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 from uvmfree.kern.eventlog import Event
 from uvmfree.kern.lockholds import LockHolds
-from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
+from uvmfree.kern.lockrank import PAGE_LOCKS
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.machine.face import Machine
 from uvmfree.measure.counterfile import CounterFile
@@ -105,7 +105,8 @@ class Figures(TallyFigures):
     => `failed_allocs`: allocations of a page that found none; one that is tried again and fails counts again.
     => `runs_asked`, `runs_met`, `runs_failed`: requests of order > 0; `runs_pages`: pages of those met. None where
        the workload has no such requests, or its record does not tell.
-    => `shared_locks_per_op`: acquisitions of uvm_fpageqlock. `atomics_per_op`: atomic updates of shared counters.
+    => `shared_locks_per_op`: acquisitions of locks that all CPUs share. `atomics_per_op`: atomic updates of shared
+       counters.
     => `moved_per_op`: pages put on or taken off the global list.
     => `wait_share_percent`: time spent waiting for page locks, of the time that the threads were not stalled.
     => `contended_percent`: acquisitions of page locks that found the lock held.
@@ -226,7 +227,8 @@ def run(
 
 def _ranged_pages(uvm: Uvm) -> int:
     """Return how many pages pglistalloc handed out: pages that are in use, or were freed, and no CPU allocated."""
-    in_use = uvm.param.npages - uvm.uvmexp.free - sum(uvm.cached_pages())
+    design = uvm.design
+    in_use = uvm.param.npages - sum(design.stock()) - sum(uvm.cached_pages()) - design.parked()
     return in_use - sum(cpu.allocs - cpu.frees for cpu in uvm.cpu_stats())
 
 
@@ -237,8 +239,8 @@ def figures(record: Run) -> Figures:
     done = allocs + record.ranged_pages + sum(cpu.frees for cpu in cpus)
     redistributed, anons, counts = record.redistributions, record.anons, record.counts
     operations = counts.get("page_operations", done)
-    shared = sum(lock.acquired for lock in locks if lock.name == UVM_FPAGEQLOCK.name)
-    pagelocks = [lock for lock in locks if lock.name.startswith((UVM_FPAGEQLOCK.name, UVM_CPU.name))]
+    shared = sum(lock.acquired for lock in locks if lock.kind == "shared")
+    pagelocks = [lock for lock in locks if lock.kind in PAGE_LOCKS]
     acquired = sum(lock.acquired for lock in pagelocks)
     thread_ns = drove.wall_ns * len(drove.stall_ns)
     return Figures(

@@ -281,4 +281,5 @@ _STOPPED = {
     "stopped": True,
     "lists": lambda self: (),
     "cached": lambda self: 0,
+    "chop": lambda self: [],
 }

@@ -112,7 +112,7 @@ class VirtualMachine:
         self.lockstat, self.lockdebug = lockstat, lockdebug
         self.lockwatch = LockWatch(self.raw_lock, self.me) if lockwatch else None
         self.locktrace = LockTrace(self.raw_lock, lambda: self.scheduler.current.name) if locktrace else None
-        self.lockholds = LockHolds(self.raw_lock, settles=False) if lockholds else None
+        self.lockholds = LockHolds(self.raw_lock, virtual=True) if lockholds else None
         self._debug = LockDebug(self.raw_lock, self.me) if lockdebug else None
 
     def raw_lock(self) -> RawLock:
