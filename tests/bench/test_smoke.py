@@ -34,6 +34,7 @@ IDS = {
     "designs.py": ["designs-table-minutes", "designs-over-limit"],
     "curve.py": ["curve-minutes", "curve-linear-2-cpus"],
     "linux.py": ["linux-outside-per-op"],
+    "llfree.py": ["llfree-swaps-per-op"],
     "local_hit.py": ["local-hit-shared-locks", "local-hit-atomics"],
     "scaling.py": ["scaling-2cpu", "percpu-over-fpageqlock-2cpu"],
     "contention.py": ["global-lock-per-op-ratio"] * 4,  # refill 1 and 32, each as booted and paced

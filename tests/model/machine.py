@@ -20,6 +20,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "percpu, idle": {"design": "percpu", "idlezero": True},
     "linux_pcp": LINUX,
     "linux_pcp, before": LINUX | {"autotune": False, "spill_chunk": 0},
+    "llfree, small trees": {"design": "llfree", "tree_pages": 64},
 }
 """Every design, and the proposal with its options."""
 
