@@ -77,7 +77,7 @@ class Design(Generic[C]):
         self.locks = {rank: self._mutexes(rank) for rank in self.LOCKS}
         self.cpu_locks = tuple(mutex for rank in self.LOCKS if rank.kind != "shared" for mutex in self.locks[rank])
         self.shared_locks = tuple(mutex for rank in self.LOCKS if rank.kind == "shared" for mutex in self.locks[rank])
-        self.store = GlobalFreelist(state.param.nfreelists, state.param.ncolors)
+        self.store = self.new_store()
         # Made before they are used: any thread may come. They count under the locks, like all others.
         self._free, self._redistribute, self._attach = (
             self._outer_and_inner(caller) for caller in ("uvm_pagefree", "uvm_redistribute", "uvm_cpu_attach")
@@ -102,7 +102,12 @@ class Design(Generic[C]):
         elif self.publishes:
             state.counters.adder("free").add(sum(self.stock()))  # which no CPU did
 
-    # The store: overridden together, by a design that has another one.
+    # The store: overridden together, by a design that has another one; one that looks like a GlobalFreelist is made
+    # by new_store(), and the rest is as it is.
+
+    def new_store(self) -> GlobalFreelist:
+        """Make the store, empty."""
+        return GlobalFreelist(self.state.param.nfreelists, self.state.param.ncolors)
 
     def empty(self) -> None:
         """Have the store anew, empty, for the colours that there are now."""
@@ -171,6 +176,10 @@ class Design(Generic[C]):
             cpu.gave(pages, zeropages)
         self.state.events.add("redistribute", cause, index, began_ns, pages)
         return pages
+
+    def tick_s(self) -> float:
+        """Return how often tick() is to be called for each CPU, in seconds."""
+        return self.state.param.redistribute_interval_s
 
     def tick(self, index: int) -> None:
         """Do what a CPU's xc thread does once an interval: hand its pages back if that was not done recently (P9).

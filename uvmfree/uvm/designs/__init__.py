@@ -9,11 +9,12 @@ from typing import Any, Final
 from uvmfree.errors import ParamError
 from uvmfree.param import Param
 from uvmfree.uvm.design import Design
+from uvmfree.uvm.designs.depot import Depot
 from uvmfree.uvm.designs.fpageqlock import Fpageqlock
 from uvmfree.uvm.designs.percpu import Percpu
 from uvmfree.uvm.traits import Traits
 
-REGISTRY: Final[dict[str, type[Design[Any]]]] = {each.name: each for each in (Fpageqlock, Percpu)}
+REGISTRY: Final[dict[str, type[Design[Any]]]] = {each.name: each for each in (Fpageqlock, Percpu, Depot)}
 """Every design that boot() knows; never changed after import."""
 
 
