@@ -35,6 +35,7 @@ class Traits:
         short: what is counted when it is decided to wake the daemon or a waiter (R17, Q3); the same two.
         gate: where the reserves are asked (R6). "system": before any page is taken. "store": at a miss; what a cache
             holds is its CPU's, whatever is left elsewhere (Q7).
+        steals: whether an allocation takes what other CPUs have cached before it fails (Q5).
     """
 
     colors: Literal["system", "cache"] | None
@@ -48,3 +49,4 @@ class Traits:
     free: Literal["store", "all"]
     short: Literal["store", "all"]
     gate: Literal["system", "store"]
+    steals: bool = False

@@ -62,6 +62,7 @@ class Units(GlobalFreelist):
         => Returns units that have pages, and belong to the caller; empty if there is no page.
         """
         taken: list[PageList] = []
+        npages = max(npages, 0)  # then empty units go all the same
         for queue in queues:
             chunks = self.buckets[queue][free_list][0].chunks
             while chunks and len(taken) < most and len(chunks[-1]) <= npages:

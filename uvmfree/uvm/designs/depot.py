@@ -51,7 +51,7 @@ class DepotTunables:
     exchange: int = tunable(16, "units", "in an exchange at most, and credits that a CPU can use: it keeps 1,024 pages")
     budget: int | None = tunable(None, "pages", "in all caches together; None: 4,096, or 128 a CPU if that is more")
     idle_s: float = tunable(0.1, "seconds", "without an operation, after which a CPU's pages go back")
-    spare_s: float = tunable(0.01, "seconds", "without an operation, after which all its credits are to be had: a tick")
+    spare_s: float = tunable(0.02, "seconds", "without an operation, after which all its credits are to be had: a tick")
 
     def __post_init__(self) -> None:
         whole("unit", self.unit, 1, 4096)
@@ -82,6 +82,11 @@ class DepotCpu(PercpuCpu):
         """Take a handle of the depot's lock."""
         self._fpageqlock = self.handle(self._design.shared_locks[0], "uvm_pagealloc")
         self._units, self._by_color = self._design.store, False
+
+    def inherit(self, before: DepotCpu) -> None:
+        """Take the cache over, and note when to ask whether it is full."""
+        super().inherit(before)
+        self.full()
 
     def _get(self, want: Want, start: int) -> Found | None:
         """Find a page: of each freelist the whole cache, then the depot; of all freelists, what other CPUs have."""
@@ -124,7 +129,7 @@ class DepotCpu(PercpuCpu):
         pg.on = None
         unchain(units, self.grid)
         self.took(npages, nzeros)
-        self._spill_at = 0
+        self.full()
         return pg, units[0].queue, False
 
     def _room(self) -> int:
@@ -315,6 +320,7 @@ class Depot(Design[DepotCpu]):
             free="store",
             short="all" if param.count_cached else "store",
             gate="store",
+            steals=True,
         )
 
 
