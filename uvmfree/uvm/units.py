@@ -1,16 +1,16 @@
 """Units: lists of a few pages of one queue and freelist and of any colour, which change hands by pointer.
 
-=> A CPU chains the pages of a unit, and unlinks them, under its own lock alone. Under the lock of the store a unit is
-   one item, whatever its length.
-=> Units are whole but for the last ones of what was chained. What fits into the unit on top is poured into it, page by
-   page, so that few stay partial.
+=> A CPU chains the pages of a unit, and unlinks them, under its own lock alone. Under the lock of the store a unit
+   is one item, whatever its length.
+=> Units are whole but for the last ones of what was chained. What fits into the unit on top is poured into it, page
+   by page, so that few stay partial.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 
 from uvmfree.uvm.freelist import Bucket, GlobalFreelist, Grid
-from uvmfree.uvm.page import NQUEUES, PageList, Place, VmPage
+from uvmfree.uvm.page import NQUEUES, ZEROS, PageList, Place, VmPage
 
 
 class Units(GlobalFreelist):
@@ -124,8 +124,13 @@ def unchain(units: Sequence[PageList], grid: Grid) -> int:
     return sum(map(len, units))
 
 
+def zeros(units: Sequence[PageList]) -> int:
+    """Return how many pages of units are known to be zero."""
+    return sum(len(unit) for unit in units if unit.queue == ZEROS)
+
+
 def _cut(row: Sequence[PageList], count: int) -> list[VmPage]:
-    """Cut so many of the coldest pages off the lists of a row, of each its share; the coldest first, colours in turn."""
+    """Cut so many of the coldest pages off the lists of a row, of each its share; colours in turn."""
     shares, left, total = [], count, sum(map(len, row))
     for pages in row:
         share = min(left, -(-len(pages) * count // max(total, 1)))

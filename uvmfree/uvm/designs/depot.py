@@ -2,22 +2,22 @@
 
 A hit is percpu's: the CPU's own lock, its own lists by colour, nothing that another CPU touches. Only miss and
 overflow differ. The store is a stack of *units*, lists of 32 pages that change hands by pointer (uvm/units.py), under
-uvm_fpageqlock. How many pages a CPU may keep is a matter of *credits*: one allows two units.
+uvm_fpageqlock. How many pages a CPU may keep is a matter of *credits* (uvm/credits.py): one allows two units.
 
     miss       take as many units as there are credits, then unlink their pages into the lists, own lock only
     overflow   chain as many units off the cold ends, own lock only, then push them
-    pull       before either, as long as it has fewer credits than it can use: all that an idle CPU has, or half of
-               what another has more, by trylock, with the pages that these credits covered
+    pull       before either, while it has fewer credits than it can use: all that an idle CPU has, or half of what
+               another has more, by trylock, with the pages that these credits covered
     idle       a CPU without an operation for 100 ms gives its pages back; one that works is never flushed
-    steal      if the store has none: a unit of any CPU's, by trylock; then with everything stopped; only then fail
+    steal      if the store has none: a unit of any CPU's, by trylock; then with everything stopped; then fail
 
-=> An exchange moves half of what the CPU may keep. So a CPU with all 16 credits takes uvm_fpageqlock at most once in
-   512 operations, whatever the load, as long as units are whole; a hold has at most 32 items (docs/designs/depot.md).
-=> Credits are dealt out at boot, and moved with both CPUs' locks held: their sum never changes. So all caches together
-   hold at most `budget` pages, however many CPUs there are.
+=> An exchange moves half of what the CPU may keep. So one that has all 16 credits takes uvm_fpageqlock at most once
+   in 512 operations, whatever the load, as long as units are whole; a hold has at most 32 items.
+=> The sum of the credits never changes. So all caches together hold at most `budget` pages.
 => No allocation fails while a page that it may have is free anywhere.
 => uvmexp.free counts the pages in the store, by one atomic update per exchange. What is cached is in no counter.
 
+The argument for each: docs/designs/depot.md.
 Source: counting over recorded traffic; the depot of Bonwick and Adams, "Magazines and Vmem" (USENIX 2001).
 """
 
@@ -27,31 +27,28 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Final
 
 from uvmfree.errors import BindError
 from uvmfree.param import PAGES_MAX, Param, seconds, tunable, whole
 from uvmfree.uvm.cpu import Found, Want
+from uvmfree.uvm.credits import Credits
 from uvmfree.uvm.design import Design
-from uvmfree.uvm.designs.percpu import NEVER, PercpuCpu
-from uvmfree.uvm.page import ZEROS, PageList, VmPage
+from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu, PercpuTunables
+from uvmfree.uvm.page import PageList, VmPage
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
-from uvmfree.uvm.units import Units, chained, unchain
-
-LOOKS: Final = 8
-"""CPUs that a pull looks at: all of 256 would cost a miss 256 cache lines. Who has less than its share looks at all."""
+from uvmfree.uvm.units import Units, chained, unchain, zeros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepotTunables:
     """The tunables of the depot."""
 
-    unit: int = tunable(32, "pages", "in a unit; with 16 an exchange is 512 pages, once in 512 operations")
-    exchange: int = tunable(16, "units", "in an exchange at most, and credits that a CPU can use: it keeps 1,024 pages")
-    budget: int | None = tunable(None, "pages", "in all caches together; None: 4,096, or 128 a CPU if that is more")
-    idle_s: float = tunable(0.1, "seconds", "without an operation, after which a CPU's pages go back")
-    spare_s: float = tunable(0.02, "seconds", "without an operation, after which all its credits are to be had: a tick")
+    unit: int = tunable(32, "pages", "in a unit; 16 of them are 512 pages, an exchange in 512 operations")
+    exchange: int = tunable(16, "units", "in an exchange at most; so a CPU can use 16 credits, for 1,024 pages")
+    budget: int | None = tunable(None, "pages", "in all caches together; None is 4,096, or 128 a CPU if that is more")
+    idle_s: float = tunable(0.1, "seconds", "without an operation before a CPU's pages go back")
+    spare_s: float = tunable(0.02, "seconds", "without an operation before all its credits are lent: two ticks")
 
     def __post_init__(self) -> None:
         whole("unit", self.unit, 1, 4096)
@@ -61,43 +58,38 @@ class DepotTunables:
         seconds("idle_s", self.idle_s)
         seconds("spare_s", self.spare_s)
 
-    def deal(self, ncpus: int) -> list[int]:
-        """Deal the credits out to the CPUs, as evenly as can be, and no more than they can use."""
-        budget = max(4096, 128 * ncpus) if self.budget is None else self.budget
-        total = min(budget // (2 * self.unit), ncpus * self.exchange)
-        return [total // ncpus + (index < total % ncpus) for index in range(ncpus)]
+    def credits(self, ncpus: int) -> int:
+        """Return how many credits the budget is worth."""
+        return (max(4096, 128 * ncpus) if self.budget is None else self.budget) // (2 * self.unit)
 
 
 class DepotCpu(PercpuCpu):
     """A CPU of the proposal but for miss and overflow; guarded by the CPU's own lock.
 
-    => `_spill_at`: as there, and 0 after credits were pulled from it.
+    => `_bound`: one page less than its credits allow: at that many the cache is full.
     """
 
-    __slots__ = ("_units",)
+    __slots__ = ("_depot", "_units")
 
-    _design: Depot
+    _depot: Depot
 
     def setup(self) -> None:
         """Take a handle of the depot's lock."""
-        self._fpageqlock = self.handle(self._design.shared_locks[0], "uvm_pagealloc")
-        self._units, self._by_color = self._design.store, False
-
-    def inherit(self, before: DepotCpu) -> None:
-        """Take the cache over, and note when to ask whether it is full."""
-        super().inherit(before)
-        self.full()
+        self._depot = self._design  # type: ignore[assignment]  # which is no Percpu
+        self._fpageqlock = self.handle(self._depot.shared_locks[0], "uvm_pagealloc")
+        self._units, self._by_color = self._depot.store, False
+        self._bound = self._depot.most(self.index) - 1
 
     def _get(self, want: Want, start: int) -> Found | None:
-        """Find a page: of each freelist the whole cache, then the depot; of all freelists, what other CPUs have."""
+        """Find a page: of each freelist the whole cache, then the depot; of all of them, what other CPUs have."""
         found = super()._get(want, start)
-        if found is None and self._design.steal(self, want):
+        if found is None and self._depot.steal(self, want):
             found = super()._get(want, start)
         return found
 
     def _finish(self, want: Want, found: Found | None, asked: int | None, color: int | None) -> VmPage | None:
         """Look once more with everything stopped before it fails, and again where others were faster."""
-        while found is None and self._design.rescue(self, want):
+        while found is None and self._depot.rescue(self, want):
             self._acquire()
             try:
                 found, _ = self._search(want, self._start_color(color))
@@ -106,48 +98,41 @@ class DepotCpu(PercpuCpu):
         return super()._finish(want, found, asked, color)
 
     def _fetch(self, want: Want, free_list: int, start: int, span: int) -> Found | None:
-        """Take units from the depot, as many as there are credits; what the reserve keeps stays there (R6)."""
-        if self._design.pull(self) and self.cached():
+        """Take as many units from the depot as there are credits; what the reserve keeps stays there (R6)."""
+        if self._depot.pull(self) and self.cached():
             found = super()._get(replace(want, freelists=(free_list,)), start)  # what came with the credits, first
             return found and (*found[:2], False)
-        most = self._design.most(self.index)
-        npages = min(most // 2, most - self.kept())
+        npages = min((self._bound + 1) // 2, self._room() + 1)
         self._fpageqlock.acquire()
         try:
             free = self._units.free
             if not self.may_take(free, want):
                 return None
             npages = min(npages, free - self._state.uvmexp.reserve_kernel)
-            units = self._units.units(free_list, want.queues, npages, 2 * self._design.tunables.exchange)
+            units = self._units.units(free_list, want.queues, npages, 2 * self._depot.tunables.exchange)
         finally:
             self._fpageqlock.release()
         if not units:
             return None
-        npages, nzeros = sum(map(len, units)), _zeros(units)
+        self.took(sum(map(len, units)), zeros(units))
         pg = min(units[0], key=lambda pg: (pg.color - start) & self._colormask)
         units[0].remove(pg)
         pg.on = None
         unchain(units, self.grid)
-        self.took(npages, nzeros)
-        self.full()
+        self._spill_at = 0
         return pg, units[0].queue, False
 
-    def _room(self) -> int:
-        """Return that there is none: _spill() asks again, with the guard held, since others pull credits."""
-        return -1
-
     def _spill(self) -> None:
-        """Push the coldest half of what this CPU may keep onto the depot, if it is full and no credit is to be had."""
+        """Push the coldest half of what this CPU may keep onto the depot, if no credit is to be had."""
         try:
             self._acquire_free()
         except BindError:
             return  # another thread took the CPU over, and will spill when it frees a page
         try:
-            if not self.full() or (self._design.pull(self) and not self.full()):
+            if self._room() >= 0 or (self._depot.pull(self) and self._room() >= 0):
                 return
-            most = self._design.most(self.index)
-            units = self.chain(max(most // 2, self.kept() - most, 1))
-            npages, nzeros = sum(map(len, units)), _zeros(units)  # counted now: others will take them
+            units = self.chain(max((self._bound + 1) // 2, -self._room()))
+            npages, nzeros = sum(map(len, units)), zeros(units)  # counted now: others will take them
             self._fpageqlock.acquire()
             try:
                 for unit in units:
@@ -159,16 +144,14 @@ class DepotCpu(PercpuCpu):
             self._release_free()
         self._state.pageout.wake_waiters()
 
-    def full(self) -> bool:
-        """Whether the cache holds what it may; notes when to ask again; with the guard held."""
-        room = self._design.most(self.index) - self.kept()
-        at = self.frees + room - 1
-        self._spill_at = NEVER if at > NEVER > self.frees else at
-        return room <= 0
+    def allow(self, npages: int) -> int:
+        """Note how many pages it may keep from now on; return how many it has beyond; with the guard held."""
+        self._bound, self._spill_at = npages - 1, 0
+        return max(0, -self._room() - 1)
 
-    def kept(self) -> int:
-        """Return how many pages are in the cache, or being zeroed, by this CPU's own counters."""
-        return self.frees + self.filled - self.cpuhit - self.cpumiss - self.drained
+    def operations(self) -> int:
+        """Return how many it has done; also without a lock."""
+        return self.frees + self.cpuhit + self.cpumiss
 
     def chain(self, npages: int, freelists: Collection[int] | None = None) -> list[PageList]:
         """Chain so many of the coldest pages into units; with the guard held."""
@@ -178,97 +161,79 @@ class DepotCpu(PercpuCpu):
         """Chain all that is cached; with the guard held. O(pages)."""
         return self.chain(self.cached())
 
-    def leave(self, heir: DepotCpu) -> None:
-        """Leave all pages to the depot, all credits to the heir, from whom others pull them."""
+    def leave(self, heir: PercpuCpu) -> None:
+        """Leave all pages to the depot, and all credits to the heir, from whom others borrow them."""
         super().leave(heir)
-        credits = self._design.credits
-        credits[heir.index], credits[self.index] = credits[heir.index] + credits[self.index], 0
+        self._depot.credits.bequeath(self.index, heir.index)
+        self._depot.allow(heir.index)
 
 
 class Depot(Design[DepotCpu]):
     """The design of the depot.
 
-    => `credits[i]`: guarded by CPU i's lock. Who looks for some reads it without, and again with. Their `total` and
-       `fair`, a CPU's share, are immutable.
-    => `_hand`, `_seen`, `_since_ns`: stored by whoever looks at a CPU, without a lock. They only choose whom to ask
-       for credits and whose pages go back; a store that is lost makes a CPU look idle, or busy, a moment longer.
+    => `credits`, `store`: who guards them is said there. `_others`: a handle of each CPU's lock, to be tried for.
     """
 
     name = "depot"
-    summary = "our answer: units of pages by pointer over a shared stack, and a budget of credits that follows the load"
+    summary = (
+        "our answer: units of pages by pointer over a shared stack, and a budget of credits that follows the load"
+    )
     cpu_class = DepotCpu
     Tunables = DepotTunables
     CAUSES = ("timer", "pressure", "explicit")
-    uses = frozenset(("count_cached", "remote_drain", "redistribute_interval_s", "redistribute_min_gap_s"))
+    uses = Percpu.uses - {"drain_retry"}
     store: Units
+    tunables: DepotTunables
 
     def __init__(self, state: UvmState) -> None:
-        ncpus = state.param.ncpus
-        self.credits: list[int] = state.tunables.deal(ncpus)
-        self.total = sum(self.credits)
-        self.fair = self.total // ncpus
-        self._hand, self._seen, self._since_ns = 0, [-1] * ncpus, [0] * ncpus
+        """Deal out the credits, then put all pages into the store."""
+        own: DepotTunables = state.tunables
+        self.credits = Credits(own.credits(state.param.ncpus), state.param.ncpus, own.exchange, own.spare_s)
+        self.credits.watch(state.machine.clock_ns, lambda cpu: self.cpus[cpu].operations())
         super().__init__(state)
-        self._lenders = [mutex.handle("uvm_pull") for mutex in self.cpu_locks]
-        self._rescuers = self.all_locks("uvm_rescue")
+        self._others = [mutex.handle("uvm_pull") for mutex in self.cpu_locks]
+        self._everything = self.all_locks("uvm_rescue")
 
     def new_store(self) -> Units:
         """Have a stack of units for a store."""
         return Units(self.state.param.nfreelists, self.tunables.unit)
 
     def most(self, index: int) -> int:
-        """Return how many pages a CPU may keep; with its guard held."""
-        return 2 * self.tunables.unit * min(self.credits[index], self.tunables.exchange)
+        """Return how many pages a CPU's credits allow; with its guard held."""
+        return 2 * self.tunables.unit * min(self.credits.of[index], self.tunables.exchange)
+
+    def allow(self, index: int) -> int:
+        """Tell a CPU what its credits allow; with its guard held."""
+        return self.cpus[index].allow(self.most(index))
 
     def pull(self, cpu: DepotCpu) -> bool:
-        """Lend a CPU credits, and the pages that they covered, from the next one that can spare some; whether it did.
-
-        => With its guard held, and no shared lock. Looks at LOOKS CPUs; at all, for one that has less than its share.
-        """
-        mine, poor = self.credits[cpu.index], self.credits[cpu.index] < self.fair
-        for _ in range(0 if mine >= self.tunables.exchange else len(self.cpus) if poor else LOOKS):
-            self._hand = index = (self._hand + 1) % len(self.cpus)
-            if index == cpu.index or self.spare(index, mine) < 2 - poor or not self._lenders[index].try_acquire():
-                continue
-            try:
-                lender, lent = self.cpus[index], min(self.spare(index, mine), self.tunables.exchange - mine)
-                if lent > 0 and not lender.stopped:
-                    self.credits[index] -= lent
-                    self.credits[cpu.index] += lent
-                    lender._spill_at = 0
-                    self._move(lender, cpu, max(0, lender.kept() - self.most(index)))
-                    return True
-            finally:
-                self._lenders[index].release()
+        """Have a CPU borrow credits, with the pages that they covered; with its guard held, and no shared lock."""
+        for index in self.credits.lenders(cpu.index):
+            if self._others[index].try_acquire():
+                try:
+                    if self.credits.lend(index, cpu.index):
+                        self.allow(cpu.index)
+                        self._move(self.cpus[index], cpu, self.allow(index))
+                        return True
+                finally:
+                    self._others[index].release()
         return False
 
-    def spare(self, index: int, mine: int) -> int:
-        """Return how many credits a CPU can spare for one that has `mine`: all if it is idle, or half of the more."""
-        idle = self.idle_ns(index) >= self.tunables.spare_s * 1e9
-        return self.credits[index] if idle else (self.credits[index] - mine) // 2
-
-    def idle_ns(self, index: int) -> int:
-        """Return for how long a CPU has done nothing, as far as anybody looked."""
-        cpu, now_ns = self.cpus[index], self.state.machine.clock_ns()
-        if (ops := cpu.frees + cpu.cpuhit + cpu.cpumiss) != self._seen[index]:
-            self._since_ns[index], self._seen[index] = now_ns, ops
-        return now_ns - self._since_ns[index]
-
     def steal(self, cpu: DepotCpu, want: Want) -> bool:
-        """Move a unit from any CPU that has pages of the freelists; with the guard of `cpu` held, others' by trylock."""
+        """Move a unit from any CPU that has pages of the freelists; with the guard of `cpu` held."""
         for index in chain(range(cpu.index + 1, len(self.cpus)), range(cpu.index)):
-            if self.cached(index) and self._lenders[index].try_acquire():
+            if self.cached(index) and self._others[index].try_acquire():
                 try:
                     if self._move(self.cpus[index], cpu, self._handful(cpu), want.freelists):
                         return True
                 finally:
-                    self._lenders[index].release()
+                    self._others[index].release()
         return False
 
     def rescue(self, cpu: DepotCpu, want: Want) -> bool:
         """Do the same with everything stopped, no lock held before; False: no page that it may have is free."""
         with ExitStack() as held:
-            for handle in self._rescuers:
+            for handle in self._everything:
                 held.enter_context(handle)
             cpu.check_running()
             if any(self._move(lender, cpu, self._handful(cpu), want.freelists) for lender in self.cpus):
@@ -287,42 +252,25 @@ class Depot(Design[DepotCpu]):
         return moved
 
     def tick_s(self) -> float:
-        """Look often enough that no page is with an idle CPU for twice the time."""
+        """Look so often that no page is with an idle CPU for twice the time."""
         return min(self.state.param.redistribute_interval_s, self.tunables.idle_s / 2)
 
     def tick(self, index: int) -> None:
         """Have an idle CPU's pages handed back; one that works keeps its own."""
-        if self.idle_ns(index) >= self.tunables.idle_s * 1e9 and self.cached(index):
+        if self.credits.idle_ns(index) >= self.tunables.idle_s * 1e9 and self.cached(index):
             self.redistribute(index, "timer")
 
     def check(self) -> Iterator[str]:
         """Check that no credit was lost or made, and that no CPU keeps more than its credits allow."""
         yield from super().check()
-        if sum(self.credits) != self.total or min(self.credits) < 0:
-            yield f"the CPUs have credits {self.credits}, {self.total} were dealt out"
+        yield from self.credits.check()
         for cpu in self.cpus:
             if cpu.cached() > max(self.most(cpu.index), 1):
                 yield f"CPU {cpu.index} caches {cpu.cached()} pages, its credits allow {self.most(cpu.index)}"
 
     @classmethod
     def traits(cls, param: Param, tunables: DepotTunables) -> Traits:
-        """Bounded by its credits; an idle CPU keeps nothing; pages of the depot come in the order of units."""
-        most = min(tunables.exchange, sum(tunables.deal(param.ncpus))) * tunables.unit
-        return Traits(
-            colors="cache",
-            zeros=True,
-            lifo=True,
-            freed="cache",
-            bound=2 * most,
-            refill=most,
-            idle=0,
-            causes=frozenset({*cls.CAUSES, "pglistalloc"}),
-            free="store",
-            short="all" if param.count_cached else "store",
-            gate="store",
-            steals=True,
-        )
-
-
-def _zeros(units: list[PageList]) -> int:
-    return sum(len(unit) for unit in units if unit.queue == ZEROS)
+        """What percpu says, but for its bound, the units that it moves, and that it steals."""
+        most = min(tunables.exchange, tunables.credits(param.ncpus)) * tunables.unit
+        of_percpu = Percpu.traits(param, PercpuTunables(refill=1, hoard_max=2 * most))
+        return replace(of_percpu, refill=most, causes=of_percpu.causes - {"retry"}, steals=True)

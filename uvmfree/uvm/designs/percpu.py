@@ -171,14 +171,14 @@ class PercpuCpu(Cpu):
             pg.on = unknown
             unknown.append(pg)
             self.frees = frees = self.frees + 1
-            over = frees > self._spill_at
+            over = frees > self._spill_at and self._room() < 0
         except AttributeError:
             if isinstance(pg, VmPage):
                 raise
             raise self._refuse_free(pg) from None
         finally:
             self._release_free()
-        if over and self._room() < 0:
+        if over:
             self._spill()
 
     def _put(self, pg: VmPage, queue: int) -> None:
@@ -247,7 +247,10 @@ class PercpuCpu(Cpu):
         return *found, False
 
     def _room(self) -> int:
-        """Return how many pages more the cache may hold, by this CPU's own counters; note when to ask again."""
+        """Return how many pages more the cache may hold, by this CPU's own counters; note when to ask again.
+
+        => With the guard held.
+        """
         room = self._bound - (self.frees + self.filled - self.cpuhit - self.cpumiss - self.drained)
         at = self.frees + room
         self._spill_at = NEVER if at > NEVER > self.frees else at
