@@ -56,9 +56,12 @@ class Contender:
 LINUX_LIKE = Contender("tests.conformance.linux_like:LinuxLike", lockdebug=True)
 XNU_LIKE = Contender("tests.conformance.xnu_like:XnuLike", lockdebug=True)
 
+FEW: dict[str, dict[str, Any]] = {"depot": {"unit": 2, "exchange": 2}}
+"""Options with which a design that moves many pages at once moves few, so that its systems can be small."""
+
 CONTENDERS = [
-    *[Contender(design, lockdebug=checked) for design in uvmfree.DESIGNS for checked in (False, True)],
-    *[Contender(design, lockdebug=True, virtual=True) for design in uvmfree.DESIGNS],
+    *[Contender(design, FEW.get(design, {}), checked) for design in uvmfree.DESIGNS for checked in (False, True)],
+    *[Contender(design, FEW.get(design, {}), lockdebug=True, virtual=True) for design in uvmfree.DESIGNS],
     Contender("percpu", {"search": "colour", "count_cached": True}, lockdebug=True),
     Contender("percpu", {"refill": 4, "hoard_max": 8, "drain_retry": True}, lockdebug=True),
     LINUX_LIKE,

@@ -1,5 +1,6 @@
-"""What is different in the two designs, as models: where a free page stands, and what that costs in counters."""
+"""What is different in the designs, as models: where a free page stands, and what that costs in counters."""
 
+from tests.model.depot import DepotModel
 from tests.model.model import GLOBAL, Asked, Found, Model, Where
 from uvmfree.param import Param
 
@@ -203,4 +204,4 @@ class PercpuModel(Model):
         }
 
 
-MODELS: dict[str, type[Model]] = {"fpageqlock": FpageqlockModel, "percpu": PercpuModel}
+MODELS: dict[str, type[Model]] = {"fpageqlock": FpageqlockModel, "percpu": PercpuModel, "depot": DepotModel}

@@ -11,10 +11,23 @@ from tests.model.system_rules import SystemRules
 from tests.model.turns import TurnsMachine
 from tests.model.virtual import VirtualTurns
 
+FEW_CREDITS: dict[str, Any] = {
+    "design": "depot",
+    "unit": 2,
+    "exchange": 3,
+    "budget": 24,
+    "idle_s": 2.0,
+    "spare_s": 1.0,
+}
+"""The depot with so few credits that CPUs have to borrow; looked at as often as redistribute_interval_s says."""
+
 VARIANTS: dict[str, dict[str, Any]] = {
     **PLAIN,
     "fpageqlock, idle": {"design": "fpageqlock", "idlezero": True},
     "percpu, idle": {"design": "percpu", "idlezero": True},
+    "depot, few": FEW_CREDITS,
+    "depot, few, idle": FEW_CREDITS | {"idlezero": True},
+    "depot, counted, remote": FEW_CREDITS | {"count_cached": True, "remote_drain": True},
 }
 """Every design, and the proposal with its options."""
 

@@ -163,9 +163,9 @@ class DepotCpu(PercpuCpu):
 
     def leave(self, heir: PercpuCpu) -> None:
         """Leave all pages to the depot, and all credits to the heir, from whom others borrow them."""
-        super().leave(heir)
         self._depot.credits.bequeath(self.index, heir.index)
         self._depot.allow(heir.index)
+        super().leave(heir)
 
 
 class Depot(Design[DepotCpu]):
