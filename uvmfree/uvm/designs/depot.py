@@ -159,7 +159,7 @@ class DepotCpu(PercpuCpu):
 
     def chop(self) -> list[PageList]:
         """Chain all that is cached; with the guard held. O(pages)."""
-        return self.chain(self.cached())
+        return self.chain(npages) if (npages := self.cached()) else []
 
     def leave(self, heir: PercpuCpu) -> None:
         """Leave all pages to the depot, and all credits to the heir, from whom others borrow them."""
@@ -273,4 +273,4 @@ class Depot(Design[DepotCpu]):
         """What percpu says, but for its bound, the units that it moves, and that it steals."""
         most = min(tunables.exchange, tunables.credits(param.ncpus)) * tunables.unit
         of_percpu = Percpu.traits(param, PercpuTunables(refill=1, hoard_max=2 * most))
-        return replace(of_percpu, refill=most, causes=of_percpu.causes - {"retry"}, steals=True)
+        return replace(of_percpu, colors="units", refill=most, causes=of_percpu.causes - {"retry"}, steals=True)
