@@ -35,11 +35,7 @@ class DepotModel(Model):
     def in_units(self, zeroed: bool | None = None) -> list[int]:
         """Return the pages of all units, in the order in which they are walked."""
         return [
-            pfn
-            for key in sorted(self.units)
-            if zeroed in (None, key[0])
-            for unit in self.units[key]
-            for pfn in unit
+            pfn for key in sorted(self.units) if zeroed in (None, key[0]) for unit in self.units[key] for pfn in unit
         ]
 
     def free_count(self) -> int:
@@ -127,6 +123,9 @@ class DepotModel(Model):
         self.stats[lender]["drained"] += moved
         self.stats[cpu]["filled"] += moved
         return moved
+
+    def intervals(self) -> tuple[int, int | None]:
+        return super().intervals()[0] // 20, super().intervals()[1]
 
     # Credits.
 
@@ -238,7 +237,7 @@ class DepotModel(Model):
 
     def timer(self, cpu: int) -> None:
         """What an idle CPU has goes back."""
-        if self.idle_ns(cpu) >= self.own.idle_s * 1e9 and self.cached(cpu):
+        if self.idle_ns(cpu) >= self.param.redistribute_interval_s / 10 * 1e9 and self.cached(cpu):
             self.redistribute(cpu, "timer")
 
     def gather(self, cpus: set[int]) -> None:

@@ -16,10 +16,9 @@ FEW_CREDITS: dict[str, Any] = {
     "unit": 2,
     "exchange": 3,
     "budget": 24,
-    "idle_s": 2.0,
-    "spare_s": 1.0,
+    "spare_s": 0.2,
 }
-"""The depot with so few credits that CPUs have to borrow; looked at as often as redistribute_interval_s says."""
+"""The depot with so few credits that CPUs have to borrow."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
     **PLAIN,

@@ -27,6 +27,7 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Final
 
 from uvmfree.errors import BindError
 from uvmfree.param import PAGES_MAX, Param, seconds, tunable, whole
@@ -39,6 +40,9 @@ from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
 from uvmfree.uvm.units import Units, chained, unchain, zeros
 
+IDLE: Final = 0.1
+"""Of redistribute_interval_s: 100 ms without an operation, then a CPU's pages go back."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepotTunables:
@@ -47,7 +51,6 @@ class DepotTunables:
     unit: int = tunable(32, "pages", "in a unit; 16 of them are 512 pages, an exchange in 512 operations")
     exchange: int = tunable(16, "units", "in an exchange at most; so a CPU can use 16 credits, for 1,024 pages")
     budget: int | None = tunable(None, "pages", "in all caches together; None is 4,096, or 128 a CPU if that is more")
-    idle_s: float = tunable(0.1, "seconds", "without an operation before a CPU's pages go back")
     spare_s: float = tunable(0.02, "seconds", "without an operation before all its credits are lent: two ticks")
 
     def __post_init__(self) -> None:
@@ -55,7 +58,6 @@ class DepotTunables:
         whole("exchange", self.exchange, 1, 4096)
         if self.budget is not None:
             whole("budget", self.budget, 2 * self.unit, PAGES_MAX, " of pages, or None")
-        seconds("idle_s", self.idle_s)
         seconds("spare_s", self.spare_s)
 
     def credits(self, ncpus: int) -> int:
@@ -129,7 +131,7 @@ class DepotCpu(PercpuCpu):
         except BindError:
             return  # another thread took the CPU over, and will spill when it frees a page
         try:
-            if self._room() >= 0 or (self._depot.pull(self) and self._room() >= 0):
+            if self.stopped or self._room() >= 0 or (self._depot.pull(self) and self._room() >= 0):
                 return
             units = self.chain(max((self._bound + 1) // 2, -self._room()))
             npages, nzeros = sum(map(len, units)), zeros(units)  # counted now: others will take them
@@ -252,12 +254,14 @@ class Depot(Design[DepotCpu]):
         return moved
 
     def tick_s(self) -> float:
-        """Look so often that no page is with an idle CPU for twice the time."""
-        return min(self.state.param.redistribute_interval_s, self.tunables.idle_s / 2)
+        """Look twice in the time after which a CPU is idle."""
+        return IDLE / 2 * self.state.param.redistribute_interval_s
 
     def tick(self, index: int) -> None:
         """Have an idle CPU's pages handed back; one that works keeps its own."""
-        if self.credits.idle_ns(index) >= self.tunables.idle_s * 1e9 and self.cached(index):
+        if self.credits.idle_ns(index) >= IDLE * self.state.param.redistribute_interval_s * 1e9 and self.cached(
+            index
+        ):
             self.redistribute(index, "timer")
 
     def check(self) -> Iterator[str]:

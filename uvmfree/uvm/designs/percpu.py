@@ -263,6 +263,8 @@ class PercpuCpu(Cpu):
         except BindError:
             return  # another thread took the CPU over, and will spill when it frees a page
         try:
+            if self.stopped:
+                return  # it did so while we waited for the lock
             spilled = [_cut(pages) for pages in self._lists if pages]
             # Counted now: as soon as the global list is unlocked others take from these very lists.
             npages = sum(map(len, spilled))
