@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable
 
 from bench.harness import Claim, Record, main
-from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.boot import boot
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 

@@ -23,8 +23,8 @@ from timeit import Timer
 from bench.harness import REPETITIONS, Claim, Record, alternating, main, spread
 from uvmfree.kern.lockrank import UVM_CPU
 from uvmfree.machine.threads import ThreadsMachine
-from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.boot import boot
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.designs import REGISTRY
 from uvmfree.uvm.system import Uvm
 

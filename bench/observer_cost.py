@@ -28,8 +28,8 @@ from time import perf_counter, process_time, thread_time
 from bench.harness import REPETITIONS, Claim, Record, main, no_gc, spread
 from uvmfree.machine.words import CounterPage
 from uvmfree.measure.observer import watch
-from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.boot import boot
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.system import Uvm
 
 CLAIM = Claim(

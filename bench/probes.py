@@ -3,7 +3,7 @@
 Q7 (reserves beside full caches), Q8 (contiguous allocation: every lock, or drain first), Q9 (what colours cost a
 cache that has hardly a page, as after a redistribution), Q10 (what an idle machine pays for the timers), Q12 (how
 long the global lock is held for a splice), Q13 (recolouring, detaching and attaching a CPU with pages in its cache);
-docs/contract.md has them in words. bench/questions.py has those that want runs.
+docs/questions.md has them in words. bench/questions.py has those that want runs.
 
 How: one thread plays all CPUs, so that nobody else is in the way; each call several times, on freshly filled caches,
 the settings of a question in turn. Hold times are from a system all of whose holds are timed. Nothing is judged: a

@@ -2,7 +2,7 @@
 
 Q1 and Q4 (what strands, how far uvmexp.free is off), Q2 (a bound on caches), Q3 (whether cached pages count as free),
 Q5 (drain and retry), Q6 and Q14 (sleeping beside free pages; remote drain), Q9 (search order), Q10 (interval), Q11
-(rate limit), Q15 (refill); docs/contract.md has them in words. bench/probes.py has those that want a single call.
+(rate limit), Q15 (refill); docs/questions.md has them in words. bench/probes.py has those that want a single call.
 
 How: percpu with one tunable changed at a time, the settings of a question in turn (A B C A B C), each run on a
 freshly booted system with lockstat and the observer on, audited at its end. Nothing is judged: a question has no

@@ -26,8 +26,8 @@ from time import perf_counter, process_time
 from bench.floor import Floor
 from bench.harness import REPETITIONS, Claim, Record, driven, interleaved, main, no_gc, spread
 from uvmfree.measure.host import gil_enabled
-from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.boot import boot
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.workload.driver import Body, Lane
 from uvmfree.workload.synthetic import BURST_PAGES, pingpong
 

@@ -15,8 +15,8 @@ from time import process_time
 
 from bench.harness import Claim, Record, interleaved, main, no_gc
 from uvmfree.machine.virtual.machine import VirtualMachine
-from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.boot import boot
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.workload.driver import Body, Lane, drive
 
 SWITCH = Claim("virtual-switch", "a switch of strands of the virtual machine", "us", 1.0)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.threads.summary"]
+pytest_plugins = ["tests.threads.summary", "tests.timelimit", "tests.plain_run"]
 
 THREADS_END_S = 5.0
 
@@ -28,15 +28,6 @@ settings.register_profile(
 )
 settings.register_profile("search", settings.get_profile("default"), derandomize=False, max_examples=5000)
 settings.load_profile("default")
-
-
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Use two processes for the whole suite: most tests leave one processor idle. What is named runs in this one.
-
-    => Not more: tests of threads have threads of their own, as many as there are processors.
-    """
-    whole = config.args == config.getini("testpaths") and not config.option.keyword and not config.option.markexpr
-    return min(2, len(os.sched_getaffinity(0))) if whole else 0
 
 
 def pytest_configure() -> None:

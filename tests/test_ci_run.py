@@ -10,7 +10,11 @@ CI = Path(__file__).resolve().parents[1] / ".ci/run"
 BOUND_S = 60
 HOW = ("passed", "skipped", "failed")
 STRESS = "GIL: stress, 60 s"
+DOCS = "GIL: docs"
+NO_DOCS = "GIL: docs (the group docs cannot be installed here)"
 OLDER = "GIL 3.13: exploration and mutants (no such interpreter here)"
+NONE = "free-threaded (none here)"
+WRONG = "free-threaded (.ci/freethreaded went wrong)"
 
 Names = tuple[str, ...]
 
@@ -21,24 +25,37 @@ def script(path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tests", "found", "passed", "skipped", "failed"),
+    ("says", "found", "whole_s", "passed", "skipped", "failed"),
     [
-        ("exit 0", 3, ("GIL: tests", STRESS), (OLDER, "free-threaded (none here)"), ()),
-        ("exit 5", 3, (STRESS,), (OLDER, "free-threaded (none here)"), ("GIL: tests (exit 5)",)),
-        ("sleep 60", 3, (STRESS,), (OLDER, "free-threaded (none here)"), ("GIL: tests (over 3 s)",)),
-        ("exit 0", 1, ("GIL: tests", STRESS), (OLDER,), ("free-threaded (.ci/freethreaded went wrong)",)),
+        ("pytest) exit 0", 3, 60, ("GIL: tests", STRESS, DOCS), (OLDER, NONE), ()),
+        ("pytest) exit 5", 3, 60, (STRESS, DOCS), (OLDER, NONE), ("GIL: tests (exit 5)",)),
+        ("pytest) sleep 60", 3, 60, (STRESS, DOCS), (OLDER, NONE), ("GIL: tests (over 3 s)",)),
+        ("pytest) sleep 60", 3, 1, (STRESS, DOCS), (OLDER, NONE), ("GIL: tests (over 1 s)",)),
+        ("pytest) exit 0", 1, 60, ("GIL: tests", STRESS, DOCS), (OLDER,), (WRONG,)),
+        ("*import*) exit 1", 3, 60, ("GIL: tests", STRESS), (NO_DOCS, OLDER, NONE), ()),
+        ("*test_site*) exit 2", 3, 60, ("GIL: tests", STRESS), (OLDER, NONE), ("GIL: docs (exit 2)",)),
     ],
-    ids=["all well", "a part fails", "a part hangs", "the interpreter's script fails"],
+    ids=[
+        "all well",
+        "a part fails",
+        "a part hangs",
+        "no time is left for it",
+        "the interpreter's script fails",
+        "no sphinx",
+        "a warning",
+    ],
 )
 def test_only_what_passed_passes(
-    tmp_path: Path, tests: str, found: int, passed: Names, skipped: Names, failed: Names
+    tmp_path: Path, says: str, found: int, whole_s: int, passed: Names, skipped: Names, failed: Names
 ) -> None:
-    """On a machine with one interpreter, and a bound of 3 seconds for each part."""
+    """On a machine with one interpreter, and a bound of 3 seconds for each part, and one for all."""
     for name in (".ci", "bin"):
         (tmp_path / name).mkdir()
     copy = tmp_path / ".ci/run"
-    copy.write_text(re.sub(r"^(\w+_s)=\d+", r"\1=3", CI.read_text(), flags=re.MULTILINE))
-    script(tmp_path / "run", f'case "$*" in *pytest*) {tests} ;; esac')
+    bounded = re.sub(r"^(\w+_s)=\d+", r"\1=3", CI.read_text(), flags=re.MULTILINE)
+    assert "whole_s=3 " in bounded
+    copy.write_text(bounded.replace("whole_s=3 ", f"whole_s={whole_s} "))
+    script(tmp_path / "run", f'case "$*" in {says} ;; esac')
     script(tmp_path / ".ci/freethreaded", f"echo 'freethreaded: skipped: none here' >&2; exit {found}")
     for version, code in (("3.11", 0), ("3.12", 1), ("3.13", 1)):
         script(tmp_path / f"bin/python{version}", f"cat >/dev/null; echo /an/interpreter; exit {code}")

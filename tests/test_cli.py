@@ -61,6 +61,7 @@ def trace(tmp_path: Path) -> str:
 
 
 QUICK = ("--repetitions", "1")
+SMALL = (*QUICK, "--npages", "2048")
 
 
 def test_a_bench_prints_a_table_and_writes_its_raw_values(run: Run, trace: str, tmp_path: Path) -> None:
@@ -89,8 +90,8 @@ def test_every_workload_runs(run: Run, workload: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(workloads, "FORKEXIT_ROUNDS", 3)
     monkeypatch.setattr(workloads, "PINGPONG_PAGES", 500)
     monkeypatch.setattr(workloads, "HANDOFF_PAGES", 500)
-    seconds = ("--seconds", "0.2") if workload == "pressure" else ()
-    said = run("bench", "--workload", workload, "--cpus", "2", *seconds, *QUICK, "--json", "-")
+    size = ("--seconds", "0.2") if workload == "pressure" else ("--npages", "2048")
+    said = run("bench", "--workload", workload, "--cpus", "2", *size, *QUICK, "--json", "-")
     assert (said.status, said.err) == (0, "")
     document = json.loads(said.out)
     assert document["workload"]["ncpus"] == 2
@@ -115,7 +116,7 @@ def test_a_trace_in_half_of_its_memory(run: Run, trace: str) -> None:
 
 def test_tunables_reach_the_system(run: Run, trace: str) -> None:
     said = run(
-        "bench", "--trace", trace, "--set", "hoard_max=64", "--set", "drain_retry=yes", "--refill", "4", *QUICK,
+        "bench", "--trace", trace, "--set", "hoard_max=64", "--set", "drain_retry=yes", "--refill", "4", *SMALL,
         "--json", "-", "--design", "percpu",
     )  # fmt: skip
     param = json.loads(said.out)["param"]
@@ -193,7 +194,7 @@ def test_a_crash_of_a_cpu_stops_the_others_and_is_shown(run: Run, monkeypatch: p
         raise ZeroDivisionError("seeded")
 
     stand_in(monkeypatch, waits, crashes)
-    said = run("bench", "--workload", "pingpong", *QUICK)
+    said = run("bench", "--workload", "pingpong", *SMALL)
     assert said.status == 1
     assert "Traceback" in said.err
     assert ", in crashes" in said.err
@@ -209,7 +210,7 @@ def test_a_broken_invariant_is_listed(run: Run, monkeypatch: pytest.MonkeyPatch)
         cpu.frees += 1
 
     stand_in(monkeypatch, loses)
-    said = run("bench", "--workload", "pingpong", *QUICK)
+    said = run("bench", "--workload", "pingpong", *SMALL)
     assert said.status == 1
     assert "uvmfree: audit: " in said.err
     assert "Traceback" not in said.err
@@ -230,7 +231,7 @@ def test_ctrl_c_keeps_what_was_measured_and_says_so(
     stand_in(monkeypatch, body)
     file = tmp_path / "out.json"
     before = signal.getsignal(signal.SIGINT)
-    said = run("bench", "--workload", "pingpong", "--repetitions", "5", "--json", str(file))
+    said = run("bench", "--workload", "pingpong", *SMALL, "--repetitions", "5", "--json", str(file))
     assert said.status == 130
     assert "interrupted after 2 runs" in said.err
     assert "stand-in, 1 CPU\n" in said.out
@@ -283,7 +284,7 @@ def test_a_run_that_was_out_of_memory_while_there_was_some_is_a_failure(
 def test_two_records_are_compared(run: Run, trace: str, tmp_path: Path) -> None:
     """A record is no worse than itself; one whose counts went up is, by name, and the exit code says so."""
     file, worse = tmp_path / "a.json", tmp_path / "b.json"
-    assert run("bench", "--trace", trace, *QUICK, "--json", str(file)).status == 0
+    assert run("bench", "--trace", trace, *SMALL, "--json", str(file)).status == 0
     said = run("compare", str(file), str(file))
     assert (said.status, said.err) == (0, "")
     assert "shared_locks_per_op" in said.out
@@ -307,7 +308,7 @@ def test_two_records_are_compared(run: Run, trace: str, tmp_path: Path) -> None:
 )
 def test_what_is_no_record_is_not_compared(run: Run, trace: str, tmp_path: Path, second: str, says: str) -> None:
     file = tmp_path / "a.json"
-    assert run("bench", "--trace", trace, "--design", "percpu", *QUICK, "--json", str(file)).status == 0
+    assert run("bench", "--trace", trace, "--design", "percpu", *SMALL, "--json", str(file)).status == 0
     (tmp_path / "cut.json").write_text(file.read_text()[:500])
     (tmp_path / "other.json").write_text("{}")
     said = run("compare", str(file), str(tmp_path / second))

@@ -3,6 +3,13 @@
 => All derive from UvmError, so that one `except` separates what the allocator says from what is broken.
 => A message is one line: what was wrong, and what would be right.
 => Whoever raises one of these has changed nothing, unless the class says otherwise.
+
+>>> with uvmfree.boot(npages=64, ncpus=1) as uvm, uvm.run_on(0) as cpu:
+...     pg = cpu.pagealloc()
+...     cpu.pagefree(pg)
+...     cpu.pagefree(pg)
+Traceback (most recent call last):
+uvmfree.errors.DoubleFree: ...
 """
 
 
@@ -11,7 +18,12 @@ class UvmError(Exception):
 
 
 class ParamError(UvmError, ValueError):
-    """A tunable given to boot() is out of range; names the field, the value and the limit."""
+    """A tunable given to boot() is out of range; names the field, the value and the limit.
+
+    >>> uvmfree.boot(npages=-1)
+    Traceback (most recent call last):
+    uvmfree.errors.ParamError: ...
+    """
 
 
 class ArgumentError(UvmError, ValueError):
@@ -31,7 +43,7 @@ class BindError(UvmError):
 
 
 class DoubleFree(UvmError):
-    """A page that stands on a free list was freed again (R13); names the page."""
+    """A page that stands on a free list was freed again (R13); names the page. Nothing has changed."""
 
 
 class ForeignPage(UvmError):
@@ -39,7 +51,13 @@ class ForeignPage(UvmError):
 
 
 class OutOfPages(UvmError):
-    """A contiguous or ranged allocation cannot be met (R26, R27)."""
+    """A contiguous or ranged allocation cannot be met (R26, R27).
+
+    >>> with uvmfree.boot(npages=64, ncpus=1) as uvm:
+    ...     uvm.pglistalloc(65)
+    Traceback (most recent call last):
+    uvmfree.errors.OutOfPages: ...
+    """
 
 
 class DeadlockError(UvmError):
@@ -63,7 +81,11 @@ class HangError(UvmError):
 
 
 class AuditError(UvmError):
-    """The walked truth contradicts the counters or the rules; one line per finding in `findings`."""
+    """The walked truth contradicts the counters or the rules; a line for each finding in `findings`, a tuple.
+
+    >>> AuditError(["uvmexp.free is 3, pages on the list 2", "page 7 is in no place"])
+    AuditError('uvmexp.free is 3, pages on the list 2 (and 1 more)')
+    """
 
     def __init__(self, findings: list[str]) -> None:
         self.findings = tuple(findings)

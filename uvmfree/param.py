@@ -104,27 +104,33 @@ class Param:
         => A tunable that is called `NAME.field` is that design's alone; one without a dot is of whoever has it.
         => ParamError for one without a dot, or with this design's name, that the design does not have.
         """
-        has = [field.name for field in fields(cast("Any", of))]
-        values = {field: getattr(self, field) for field in has if field in self.__dataclass_fields__}
+        has = [each.name for each in fields(cast("Any", of))]
+        values = {each: getattr(self, each) for each in has if each in self.__dataclass_fields__}
         for said, value in self.own:
-            design, dot, field = said.rpartition(".")
+            design, dot, own = said.rpartition(".")
             if dot and design != name:
                 continue
-            if field not in has:
-                there = ", ".join([*has, *self.__dataclass_fields__])
-                raise ParamError(f"no tunable of {name} is called {field}; there are {there}")
-            values[field] = value
+            values[own] = value
+        unknown = ", ".join(sorted(set(values) - set(has)))
+        if unknown:
+            others = ", ".join(each for each in self.__dataclass_fields__ if each not in has and each != "own")
+            raise ParamError(f"no tunable is called {unknown}; there are {others}, and {', '.join(has)} of {name}")
         return of(**values)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type in (int, "int") and (type(value) is not int):
-                raise ParamError(f"{field.name}={value!r}: must be a whole number")
-            if field.type in (bool, "bool") and type(value) is not bool:
-                raise ParamError(f"{field.name}={value!r}: must be True or False")
-            if field.type in (str, "str") and type(value) is not str:
-                raise ParamError(f"{field.name}={value!r}: must be a name")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.type in (int, "int") and (type(value) is not int):
+                raise ParamError(f"{each.name}={value!r}: must be a whole number")
+            if each.type in (bool, "bool") and type(value) is not bool:
+                raise ParamError(f"{each.name}={value!r}: must be True or False")
+            if each.type in (str, "str") and type(value) is not str:
+                raise ParamError(f"{each.name}={value!r}: must be a name")
+        own: Any = self.own
+        if type(own) is not tuple or any(
+            type(pair) is not tuple or len(pair) != 2 or type(pair[0]) is not str for pair in own
+        ):
+            raise ParamError(f"own={own!r}: must be pairs of a name and a value")
         _in_range("ncpus", self.ncpus, 1, NCPUS_MAX)
         _in_range("nfreelists", self.nfreelists, 1, 8)
         _power_of_two("ncolors", self.ncolors, 1, SMALL_INTS // self.nfreelists)

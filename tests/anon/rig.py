@@ -14,9 +14,9 @@ import uvmfree
 from tests.kern.tasks import WAIT_S
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.machine.threads import ThreadsMachine
-from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonState
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.pdaemon import Pagedaemon

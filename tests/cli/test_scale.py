@@ -130,6 +130,7 @@ def test_the_band_has_points_with_each_group_of_costs_halved_and_doubled(run: Ru
     assert 0 < low < curve.points[0].per_s < high
 
 
+@pytest.mark.sampled(2, batons=1)
 @pytest.mark.parametrize(
     "args",
     [

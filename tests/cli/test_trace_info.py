@@ -125,7 +125,7 @@ def test_lost_events_are_said_and_kept(run: Run, tmp_path: Path) -> None:
     assert " events lost while recording" in run("trace", "info", str(tmp_path / "t")).out
     assert "1,234" in run("trace", "info", str(tmp_path / "t")).out
     assert json.loads(run("trace", "info", "--json", str(tmp_path / "t")).out)["lost_events"] == 1234
-    bench = ("bench", "--repetitions", "1", "--design", "percpu", "--trace")
+    bench = ("bench", "--npages", "256", "--repetitions", "1", "--design", "percpu", "--trace")
     assert "Recording the trace lost 1,234 events" in run(*bench, str(tmp_path / "t")).out.replace("\n", " ")
     assert json.loads(run(*bench, str(tmp_path / "t"), "--json", "-").out)["workload"]["lost_events"] == 1234
     assert "lost" not in run(*bench, str(tmp_path / "whole")).out
@@ -134,7 +134,8 @@ def test_lost_events_are_said_and_kept(run: Run, tmp_path: Path) -> None:
 def test_a_record_from_before_lost_events_were_counted(run: Run, tmp_path: Path) -> None:
     (tmp_path / "t").write_text(ONE)
     record = tmp_path / "record"
-    assert run("bench", "--repetitions", "1", "--trace", str(tmp_path / "t"), "--json", str(record)).status == 0
+    small = ("--npages", "256", "--repetitions", "1")
+    assert run("bench", *small, "--trace", str(tmp_path / "t"), "--json", str(record)).status == 0
     document = json.loads(record.read_text())
     del document["workload"]["lost_events"]
     record.write_text(json.dumps(document))
@@ -149,7 +150,7 @@ def test_sparse_cpus_are_counted_and_named(run: Run, tmp_path: Path) -> None:
     assert said[2].split() == ["...", "recorded", "as", "CPUs", "0,", "1000"]
     document = json.loads(run("trace", "info", "--json", str(file)).out)
     assert (document["ncpus"], document["recorded_cpus"]) == (2, [0, 1000])
-    said = run("bench", "--repetitions", "1", "--trace", str(file), "--json", "-")
+    said = run("bench", "--npages", "256", "--repetitions", "1", "--trace", str(file), "--json", "-")
     assert json.loads(said.out)["workload"]["ncpus"] == 2
     file.write_text("".join(line("alloc", hex(cpu + 1), cpu=2 * cpu) for cpu in range(9)))
     assert "0, 2, 4, 6, ..., 16" in run("trace", "info", str(file)).out

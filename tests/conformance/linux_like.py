@@ -119,7 +119,6 @@ class LinuxLike(Design[LinuxLikeCpu]):
     summary = "for tests: caches like those of Linux"
     cpu_class = LinuxLikeCpu
     CAUSES = ("decay", "pressure", "explicit")
-    uses = frozenset(("count_cached", "remote_drain", "redistribute_interval_s", "redistribute_min_gap_s"))
 
     @classmethod
     def traits(cls, param: Param, tunables: Any) -> Traits:

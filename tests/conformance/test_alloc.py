@@ -6,7 +6,12 @@ import pytest
 
 import uvmfree
 from tests.conformance.conftest import Boot
-from tests.conformance.steps import all_free, cached, counted, dirty, flags, free_all, is_zero, take, take_all
+from tests.conformance.steps import all_free, cached, counted, counts, dirty, flags, free_all, is_zero, take, take_all
+
+
+def beyond(uvm: uvmfree.Uvm) -> int:
+    """Return how many pages a fill may take of the reserve: a part of the store is asked once, before the first."""
+    return uvm.traits.refill - 1 if uvm.traits.gate == "part" else 0
 
 
 def test_the_reserve_is_kept_from_ordinary_threads(boot: Boot) -> None:
@@ -14,7 +19,8 @@ def test_the_reserve_is_kept_from_ordinary_threads(boot: Boot) -> None:
     uvm = boot(ncpus=3)
     cpu = uvm.cpus[0]
     taken = take_all(cpu)
-    assert uvm.uvmexp.free == uvm.uvmexp.reserve_kernel == 15
+    assert uvm.uvmexp.reserve_kernel == 15
+    assert 15 - beyond(uvm) <= uvm.uvmexp.free <= 15
     taken += take_all(cpu, use_reserve=True)
     assert uvm.uvmexp.free == uvm.uvmexp.reserve_pagedaemon == 1
     assert cpu.pagealloc() is None
@@ -33,7 +39,8 @@ def test_kernel_threads_have_the_reserve_implied_and_the_pagedaemon_has_all(boot
             assert cpu.pagealloc(zero=True, strat="only") is None
             assert (cpu.pagealloc(use_reserve=True) is None) == (lwp != "user")
         del pages
-    assert left == [10, 1, 0]
+    assert 10 - beyond(uvm) <= left[0] <= 10
+    assert left[1:] == [1, 0]
 
 
 def test_the_kind_of_a_thread_ends_with_its_part(boot: Boot) -> None:
@@ -69,10 +76,11 @@ def test_strategies(boot: Boot) -> None:
     assert take(cpu, free_list=99).free_list == 0
     assert [take(cpu, strat="only", free_list=f).free_list for f in (2, 1, 0)] == [2, 1, 0]
     assert [take(cpu, strat="fallback", free_list=f).free_list for f in (2, 1, 0)] == [2, 1, 0]
-    assert len(take_all(cpu, strat="only", free_list=1)) == each - 2
-    assert cpu.pagealloc(strat="only", free_list=1, use_reserve=True) is None
+    kept = uvm.uvmexp.reserve_kernel if uvm.traits.gate == "part" else 0
+    assert len(take_all(cpu, strat="only", free_list=1)) == each - 2 - kept
+    assert (cpu.pagealloc(strat="only", free_list=1, use_reserve=True) is None) == (kept == 0)
     assert take(cpu, strat="fallback", free_list=1).free_list == 0
-    assert len(take_all(cpu, strat="only", free_list=0)) == each - 5
+    assert len(take_all(cpu, strat="only", free_list=0)) == each - 5 - kept
     assert take(cpu, strat="fallback", free_list=1).free_list == 2
     assert {pg.free_list for pg in take_all(cpu)} == {2}
 
@@ -107,9 +115,9 @@ def test_a_failure_counts_nothing(boot: Boot) -> None:
     """R11: hits and misses are those of successful searches."""
     uvm = boot()
     take_all(uvm.cpus[0])
-    before = uvm.cpu_stats()
+    before = counts(uvm)
     assert uvm.cpus[0].pagealloc(zero=True, color=1) is None
-    assert uvm.cpu_stats() == before
+    assert counts(uvm) == before
 
 
 def test_a_page_comes_out_busy_clean_and_fake(boot: Boot) -> None:
@@ -185,7 +193,7 @@ def test_where_the_reserves_are_asked(boot: Boot) -> None:
     free, mine = uvm.uvmexp.free, uvm.cached_pages()[0]
     assert free == 1 + (3 - mine if traits.free == "store" else 3)
     before = uvm.cpu_stats()
-    if traits.gate == "store":
+    if traits.gate != "system":
         assert len(take_all(cpu)) == mine
     else:
         assert cpu.pagealloc() is None

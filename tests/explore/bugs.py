@@ -13,17 +13,16 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 from unittest import mock
 
+
 from uvmfree.kern.mutex import Condvar
 from uvmfree.kern.xcall import Xcall
 from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs.fpageqlock import FpageqlockCpu
-from uvmfree.uvm.designs.percpu import Percpu
-from uvmfree.uvm.designs.percpu_bounded import BoundedCpu
-from uvmfree.uvm.designs.percpu_rest import PercpuAtRest
+from uvmfree.uvm.designs.percpu import PercpuCpu
 from uvmfree.uvm.hotplug import Hotplug
 from uvmfree.uvm.idlezero import IdleZero
 from uvmfree.uvm.pageout import Pageout
-from uvmfree.uvm.pglist import PgList
 
 Bug = Callable[[], AbstractContextManager[None]]
 
@@ -53,26 +52,26 @@ def changed(owner: type, name: str, *edits: tuple[str, str]) -> Bug:
     return seed
 
 
-redistribution_without_the_cpu_lock = changed(Percpu, "redistribute", ("with self._cpu_handles[index]:", "if True:"))
-splice_without_the_global_lock = changed(Percpu, "redistribute", ("with self._fpageqlock:", "if True:"))
+redistribution_without_the_cpu_lock = changed(
+    Design, "redistribute", ("with self.guarding(index) as cpu:", "for cpu in self.cpus[index : index + 1]:")
+)
+splice_without_the_global_lock = changed(Design, "redistribute", ("with _all(self._redistribute[1]):", "if True:"))
 redistribution_counted_without_the_cpu_lock = changed(
-    Percpu, "redistribute", ("        cpu.put_back(pages, zeropages)", "    cpu.put_back(pages, zeropages)")
+    Design, "redistribute", ("        cpu.gave(pages, zeropages)", "    cpu.gave(pages, zeropages)")
 )
 spill_without_the_global_lock = changed(
-    BoundedCpu, "_spill", ("self._fpageqlock.acquire()", "pass"), ("self._fpageqlock.release()", "pass")
+    PercpuCpu, "_spill", ("self._fpageqlock.acquire()", "pass"), ("self._fpageqlock.release()", "pass")
 )
 spill_counted_after_others_can_take = changed(
-    BoundedCpu, "_spill", ("self.put_back(pages_spilled,", "self.put_back(sum(map(len, spilled)),")
+    PercpuCpu, "_spill", ("self.gave(npages,", "self.gave(sum(map(len, spilled)),")
 )
-run_taken_without_the_cpu_locks = changed(PgList, "_take", ("in cpu_locks:", "in ():"))
-locks_of_cpus_in_descending_order = changed(
-    PercpuAtRest, "all_locks", ("self._state.cpu_mutexes,", "self._state.cpu_mutexes[::-1],")
-)
+run_taken_without_the_cpu_locks = changed(Design, "stopped", ("with _all(outer):", "if True:"))
+locks_of_cpus_in_descending_order = changed(Design, "all_locks", ("*self.cpu_locks,", "*self.cpu_locks[::-1],"))
 global_lock_before_the_cpu_lock = changed(
-    PercpuAtRest,
+    Design,
     "pagefree_global",
-    ("with self._free_fpageqlock:", "with self._free_handles[index]:"),
-    ("with self._free_handles[index]:\n            cpu", "with self._free_fpageqlock:\n            cpu"),
+    ("with _all(inner):", "with outer[index]:"),
+    ("with outer[index]:\n            cpu", "with _all(inner):\n            cpu"),
 )
 waiter_counted_before_the_lock = changed(
     Pageout,
@@ -122,14 +121,14 @@ xc_thread_looks_before_it_locks = changed(
         "self._work[index].wait(handle, left_s); empty = not self._queues[index]",
     ),
 )
-detach_without_the_locks = changed(Hotplug, "detach", ("with self._all_stopped():", "if True:"))
+detach_without_the_locks = changed(Hotplug, "detach", ('with self._design.stopped("uvm_cpu_attach"):', "if True:"))
 detached_cpu_that_answers_again = changed(
     Hotplug, "detach", ("detached(index))", "lambda: self.check_attached(index))")
 )
 zeroed_page_given_to_whoever_played_before = changed(
     IdleZero, "_zeroed", ("if pg.on is cpu._zeroing and not cpu.stopped:", "if True:")
 )
-run_taken_from_a_closed_system = changed(PgList, "_take", ("self._state.check_open()", "pass"))
+run_taken_from_a_closed_system = changed(Design, "stopped", ("self.state.check_open()", "pass"))
 busy_page_reclaimed = changed(
     AnonMemory, "_is_victim", ("if anon.state in BUSY:", "if anon.state is AnonState.PAGEIN:")
 )

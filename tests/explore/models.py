@@ -37,7 +37,7 @@ HOTPLUG: Final = (
 
 COMINGS: Final = ((), ("alloc", "free", "bind"), ("detach", "attach"), ())
 COMES: Final = ("/alloc.alloc/detach.attach/", "/free.alloc/detach.attach/", "/bind.alloc/detach.attach.detach/")
-COMING: Final = ("uvmfree/uvm/hotplug.py", "uvmfree/uvm/refuse.py", "uvmfree/uvm/allocator.py")
+COMING: Final = ("uvmfree/uvm/hotplug.py", "uvmfree/uvm/refuse.py", "uvmfree/uvm/binding.py", "uvmfree/uvm/design.py")
 
 IDLE: Final = (
     "alloc.free/idle_one/run.redistribute",

@@ -32,7 +32,7 @@ class Reserves(Pages):
 
     def do(self, thread: int, word: str) -> None:
         super().do(thread, word)
-        on_list, reserve = self.uvm.design.global_free(), self.uvm.uvmexp.reserve_kernel
+        on_list, reserve = sum(self.uvm.design.stock()), self.uvm.uvmexp.reserve_kernel
         assert on_list >= reserve, f"{on_list} pages are on the global list, {reserve} are the kernel's"
 
 

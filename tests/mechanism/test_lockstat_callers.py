@@ -20,7 +20,7 @@ LISTS = {"uvm_pagealloc", "uvm_pagefree", "uvm_pglistalloc", "uvm_cpu_attach"}
 OWN = {*LISTS, "uvm_pageidlezero"}
 SPLIT = {"uvm_redistribute", "uvm_close"}
 CALLERS = {
-    "fpageqlock": LEAF | {("uvm_fpageqlock", caller) for caller in OWN},
+    "fpageqlock": LEAF | {("uvm_fpageqlock", caller) for caller in {*OWN, "uvm_close"}},
     "percpu": LEAF
     | {(lock, caller) for lock in ("uvm_cpu[0]", "uvm_cpu[1]") for caller in OWN | SPLIT}
     | {("uvm_fpageqlock", caller) for caller in LISTS | SPLIT},

@@ -35,7 +35,7 @@ def test_a_player_that_has_gone_leaves_its_counts_and_nothing_else() -> None:
     for design in uvmfree.DESIGNS:
         machine = MutexMachine(lockstat=True)
         with uvmfree.boot(machine, **SMALL | {"design": design, "lockstat": True}) as uvm:
-            mutexes = [machine.made[name] for name in ("uvm_fpageqlock", "uvm_cpu[0]", "uvm_cpu[1]")]
+            mutexes = [*uvm.design.shared_locks, *uvm.design.cpu_locks]
             before = [len(mutex._counting) for mutex in mutexes]
             for _ in range(7):
                 with uvm.run_on(1) as cpu:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import uvmfree
 from uvmfree.kern.xcall import Ticket
-from uvmfree.uvm.cpu import Cpu, Lwp
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonState
+from uvmfree.uvm.cpu import Cpu, Lwp
 from uvmfree.uvm.page import VmPage
 
 STAMPS = 250

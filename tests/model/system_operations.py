@@ -195,7 +195,7 @@ class PageoutDone(Op):
 
 def _timers(hands: Hands) -> None:
     for index in range(hands.uvm.param.ncpus):
-        hands.uvm.design.on_timer(index)
+        hands.uvm.design.tick(index)
         hands.uvm.pageout.wake_waiters()
 
 

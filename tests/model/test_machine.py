@@ -18,11 +18,14 @@ SHRINK_S = 400
 
 
 ON_VIRTUAL = 2
-"""On the virtual machine, half of the examples: all in some 15 s."""
+"""On the virtual machine, half of the examples."""
 
 RUNS = [
     *(pytest.param(name, TurnsMachine, 1, id=name) for name in VARIANTS),
-    *(pytest.param(name, VirtualTurns, ON_VIRTUAL, id=f"{name}, virtual") for name in VARIANTS),
+    *(
+        pytest.param(name, VirtualTurns, ON_VIRTUAL, id=f"{name}, virtual", marks=pytest.mark.sampled(4, batons=2))
+        for name in VARIANTS
+    ),
 ]
 
 

@@ -5,9 +5,9 @@ from typing import Final
 from tests.mutants.mutation import Mutant, after, become, before, forget
 from tests.mutants.suites import machine, programs, schedules
 
-_FREELIST, _ALLOCATOR = "uvmfree.uvm.freelist", "uvmfree.uvm.cpu"
-_PERCPU, _REST = "uvmfree.uvm.designs.percpu", "uvmfree.uvm.designs.percpu_rest"
-_BOUNDED, _TODAY = "uvmfree.uvm.designs.percpu_bounded", "uvmfree.uvm.designs.fpageqlock"
+_FREELIST, _PAGE, _CPU = "uvmfree.uvm.freelist", "uvmfree.uvm.page", "uvmfree.uvm.cpu"
+_BINDING, _DESIGN = "uvmfree.uvm.binding", "uvmfree.uvm.design"
+_PERCPU, _TODAY = "uvmfree.uvm.designs.percpu", "uvmfree.uvm.designs.fpageqlock"
 
 BUGS: Final = (
     Mutant(
@@ -36,8 +36,8 @@ BUGS: Final = (
     ),
     Mutant(
         "ghost not counted",
-        f"{_FREELIST}:Bucket.unlink",
-        (forget("chunk.ghosts += 1"),),
+        f"{_PAGE}:PageList.unlink",
+        (forget("self.ghosts += 1"),),
         "a page that leaves from the middle of a list is not counted as an entry left behind",
         "the list is never swept, and grows for as long as the system runs",
         "uvm/test_freelist.py::test_any_order_of_operations_gives_what_plain_lists_give",
@@ -52,7 +52,7 @@ BUGS: Final = (
     ),
     Mutant(
         "stale nextcolor",
-        f"{_ALLOCATOR}:Cpu._count",
+        f"{_CPU}:Cpu._search",
         (become("(pg.color + 1)", "(start + 1)"),),
         "the next search starts beside the colour that was asked for, not the one that was found",
         "pages of one colour are used up while others stand idle (R7)",
@@ -60,8 +60,8 @@ BUGS: Final = (
     ),
     Mutant(
         "nextcolor moves on failure",
-        f"{_PERCPU}:PercpuCpu._search",
-        (before("return None, False, asked", "self.nextcolor = (start + 1) & mask"),),
+        f"{_PERCPU}:PercpuCpu._get",
+        (before("return None", "self.nextcolor = (start + 1) & mask"),),
         "an allocation that found nothing moves the colour on",
         "failures scatter the colours of a process (R7: on success only)",
         machine("percpu"),
@@ -69,7 +69,7 @@ BUGS: Final = (
     Mutant(
         "zero flag kept on a dirty page",
         f"{_PERCPU}:PercpuCpu.pagefree",
-        (become("self._unknown_lists[pg.free_list]", "self.lists[pg.zeroed][pg.free_list]"),),
+        (become("self._unknown_lists[pg.free_list]", "self.grid[pg.zeroed][pg.free_list]"),),
         "a page that came out zeroed goes back on the ZEROS queue, whatever its holder wrote to it",
         "the next process reads what the last one wrote",
         machine("percpu"),
@@ -77,7 +77,7 @@ BUGS: Final = (
     Mutant(
         "zeroing forgotten",
         f"{_PERCPU}:PercpuCpu.pagealloc",
-        (become("dirty = zero", "dirty = False"),),
+        (forget("self._pagezero(pg)"),),
         "a page of unknown contents is handed out as zeroed",
         "the next process reads what the last one wrote (R12)",
         schedules("idle"),
@@ -85,7 +85,7 @@ BUGS: Final = (
     Mutant(
         "zeropages not decremented",
         f"{_PERCPU}:PercpuCpu._fetch",
-        (become("-taken[ZEROS])", "0)"),),
+        (become("sum(taken), taken[ZEROS])", "sum(taken))"),),
         "a zeroed page that leaves the global list still counts in uvmexp.zeropages",
         "the counter rises for ever (R3)",
         programs("percpu, idle"),
@@ -93,7 +93,7 @@ BUGS: Final = (
     Mutant(
         "refill counted twice",
         f"{_PERCPU}:PercpuCpu._fetch",
-        (become("taken[queue] += got", "taken[queue] += 2 * got"),),
+        (become("taken[other] += got", "taken[other] += 2 * got"),),
         "the pages of a batch are taken off uvmexp.free twice",
         "free sinks below the truth until the daemon runs without end",
         machine("percpu, refill"),
@@ -102,8 +102,8 @@ BUGS: Final = (
         "free read inside the wrong lock",
         f"{_PERCPU}:PercpuCpu._fetch",
         (
-            forget("asked = stock.free"),
-            before("self._fpageqlock.acquire()", "asked = self._global.free"),
+            forget("free = stock.free"),
+            before("self._fpageqlock.acquire()", "free = self._store.free"),
         ),
         "the reserve check reads the count under the CPU's lock, before it has the list's",
         "two CPUs that see the last page above the reserve both take one (R6)",
@@ -112,22 +112,22 @@ BUGS: Final = (
     Mutant(
         "kick under a lock",
         f"{_PERCPU}:PercpuCpu._fetch",
-        (before("return found, asked", "self._kick_if_short(asked)"),),
+        (before("return pg, queue, False", "self._kick_if_short(free)"),),
         "the daemon is woken while the CPU's lock is held",
         "uvm_pageout_lock gets a place inside the page locks: a deadlock waits for its day (R4)",
         machine("percpu"),
     ),
     Mutant(
         "reserve ignored",
-        f"{_ALLOCATOR}:Cpu._may_take",
-        (become('if not use_reserve and lwp == "user":', "if free == 0:"),),
+        f"{_CPU}:Cpu.may_take",
+        (become('if not want.use_reserve and lwp == "user":', "if free == 0:"),),
         "ordinary threads may use the kernel reserve",
         "the kernel has no page left when it needs one to free others (R6)",
         machine("fpageqlock"),
     ),
     Mutant(
         "reserve off by one",
-        f"{_ALLOCATOR}:Cpu._may_take",
+        f"{_CPU}:Cpu.may_take",
         (become("free > marks.reserve_pagedaemon", "free >= marks.reserve_pagedaemon"),),
         "the page that is kept for the pagedaemon goes to a kernel thread",
         "the daemon cannot allocate, and nothing is ever freed again (R6)",
@@ -136,27 +136,28 @@ BUGS: Final = (
     Mutant(
         "refill eats the reserve",
         f"{_PERCPU}:PercpuCpu._fetch",
-        (become("min(self._refill - 1, above)", "self._refill - 1"),),
+        (become("min(refill, free - self._state.uvmexp.reserve_kernel) - 1", "refill - 1"),),
         "a batch takes what the kernel reserve should keep into a cache",
         "kernel threads on other CPUs find nothing (R6, Q7)",
         machine("percpu, refill"),
     ),
     Mutant(
         "FALLBACK behaves as ONLY",
-        f"{_ALLOCATOR}:Cpu._freelists",
-        (become('(free_list,) if strat == "only" else (free_list, *normal)', "(free_list,)"),),
+        f"{_CPU}:Cpu._freelists",
+        (become('(free_list,) if strat == "only" else (free_list, *range(self._nfreelists))', "(free_list,)"),),
         "a request that may fall back on other freelists fails when its own is empty",
         "false out-of-memory (R10)",
         machine("percpu"),
     ),
     Mutant(
         "zeroedness beats freelist",
-        f"{_TODAY}:FpageqlockCpu._search",
+        f"{_TODAY}:FpageqlockCpu._get",
         (
             become(
-                "for free_list in freelists:",
-                "for free_list, queues in [(f, (q,)) for q in queues for f in freelists]:",
+                "for free_list in want.freelists:",
+                "for free_list, queues in [(f, (q,)) for q in want.queues for f in want.freelists]:",
             ),
+            become("for queue in want.queues:", "for queue in queues:"),
         ),
         "a zeroed page of a worse freelist is taken before a page of a better one",
         "memory that few devices can use otherwise is wasted on those who could have any (R10)",
@@ -172,7 +173,7 @@ BUGS: Final = (
     ),
     Mutant(
         "forgotten spill",
-        f"{_BOUNDED}:BoundedCpu.pagefree",
+        f"{_PERCPU}:PercpuCpu.pagefree",
         (become("self._spill()", "pass"),),
         "a cache that is full keeps what is freed to it",
         "one exiting process puts all memory on one CPU (Q2)",
@@ -180,7 +181,7 @@ BUGS: Final = (
     ),
     Mutant(
         "hoard_max off by one",
-        f"{_BOUNDED}:BoundedCpu.pagefree",
+        f"{_PERCPU}:PercpuCpu.pagefree",
         (become("< 0", "< -1"),),
         "a cache holds one page more than its bound",
         "harmless alone; the bound is what every other figure is derived from (Q2)",
@@ -188,7 +189,7 @@ BUGS: Final = (
     ),
     Mutant(
         "spilled page stays cached",
-        f"{_BOUNDED}:BoundedCpu._spill",
+        f"{_PERCPU}:_cut",
         (forget("del pages[: len(cold)]"),),
         "pages that spill stand on the global list and in the cache",
         "each of them gets two holders",
@@ -196,10 +197,10 @@ BUGS: Final = (
     ),
     Mutant(
         "spill counted too late",
-        f"{_BOUNDED}:BoundedCpu._spill",
+        f"{_PERCPU}:PercpuCpu._spill",
         (
-            forget("pages_spilled = sum(map(len, spilled))"),
-            before("self.put_back(pages_spilled, zeropages)", "pages_spilled = sum(map(len, spilled))"),
+            forget("npages = sum(map(len, spilled))"),
+            before("self.gave(npages, zeropages)", "npages = sum(map(len, spilled))"),
         ),
         "spilled pages are counted when others may have taken some from these very lists",
         "uvmexp.free loses pages for ever",
@@ -207,10 +208,10 @@ BUGS: Final = (
     ),
     Mutant(
         "count before publish",
-        f"{_PERCPU}:Percpu.redistribute",
+        f"{_DESIGN}:Design.redistribute",
         (
-            forget("cpu.put_back(pages, zeropages)"),
-            before("with self._fpageqlock:", "cpu.put_back(pages, zeropages)"),
+            forget("cpu.gave(pages, zeropages)"),
+            before("with _all(self._redistribute[1]):", "cpu.gave(pages, zeropages)"),
         ),
         "pages that are handed back count as free before they stand on the global list",
         "a reader sees more pages than there are, by as much as a whole cache (P1)",
@@ -218,7 +219,7 @@ BUGS: Final = (
     ),
     Mutant(
         "counter updated without atomics",
-        f"{_PERCPU}:PercpuCpu.publish",
+        f"{_BINDING}:Bound.publish",
         (become("self._free.add(pages)", "self._state.counters.view()[self._state.counters.slot('free')] += pages"),),
         "uvmexp.free is read, added to and written back by plain loads and stores",
         "updates by two CPUs at once are lost, for ever (P1)",
@@ -226,15 +227,15 @@ BUGS: Final = (
     ),
     Mutant(
         "redistribution without the CPU's lock",
-        f"{_PERCPU}:Percpu.redistribute",
-        (become("with self._cpu_handles[index]:", "if self._cpu_handles[index]:"),),
+        f"{_DESIGN}:Design.redistribute",
+        (become("with self.guarding(index) as cpu:", "for cpu in self.cpus[index : index + 1]:"),),
         "a cache is chopped off while its CPU is at work on it",
         "a page is freed to a list that is no longer the cache's, or taken from one that is global by now",
         schedules("redistribute"),
     ),
     Mutant(
         "handed-back pages not counted as drained",
-        f"{_PERCPU}:PercpuCpu.put_back",
+        f"{_BINDING}:Bound.gave",
         (forget("self.drained += pages"),),
         "a CPU still counts pages as cached that it has handed back",
         "hoard_max spills an empty cache; count_cached counts pages twice",
@@ -242,31 +243,31 @@ BUGS: Final = (
     ),
     Mutant(
         "lost page at detach",
-        f"{_REST}:PercpuAtRest.detach",
-        (forget("self.gather({index})"),),
+        f"{_BINDING}:Bound.leave",
+        (forget("self._design.gather({self.index})"),),
         "the cache of a CPU that leaves goes with it",
         "memory shrinks with every hotplug (Q13)",
         machine("percpu"),
     ),
     Mutant(
         "page in zeroing lost at detach",
-        f"{_REST}:PercpuAtRest.detach",
-        (forget("self._state.cpus[index].bequeath(self._state.cpus[heir])"),),
+        f"{_DESIGN}:Design.detach",
+        (forget("leaving.bequeath(taking)"),),
         "a page that a departing CPU is zeroing has no heir",
         "the page is never put back, and its idle thread looks for it without end (R16, Q13)",
         schedules("hotplug"),
     ),
     Mutant(
         "pages taken at rest not published",
-        f"{_REST}:PercpuAtRest.settle",
-        (forget("cpu.publish(sum(self._unsettled), self._unsettled[ZEROS])"),),
+        f"{_DESIGN}:Design.stopped",
+        (become("    if self.cpu_locks:", "    if not self.publishes:"),),
         "contiguous allocation and detach change the global list and leave uvmexp.free as it was",
         "free says pages that are gone; the daemon sleeps through a shortage (R3)",
         programs("percpu"),
     ),
     Mutant(
         "object left behind still works",
-        f"{_PERCPU}:Percpu.bind",
+        f"{_DESIGN}:Design.bind",
         (forget("before.stop(left_behind(index))"),),
         "who played a CPU before can go on using its object",
         "pages freed to it stand on lists that nobody looks at",

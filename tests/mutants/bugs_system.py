@@ -7,7 +7,7 @@ from tests.mutants.suites import machine, requests, schedules
 
 _PAGEOUT, _DRAINER, _PDAEMON = "uvmfree.uvm.pageout", "uvmfree.uvm.drainer", "uvmfree.uvm.pdaemon"
 _SYSTEM, _HOTPLUG, _IDLE = "uvmfree.uvm.system", "uvmfree.uvm.hotplug", "uvmfree.uvm.idlezero"
-_PGLIST, _ALLOCATOR, _PERCPU = "uvmfree.uvm.pglist", "uvmfree.uvm.cpu", "uvmfree.uvm.designs.percpu"
+_PGLIST, _BINDING, _DESIGN = "uvmfree.uvm.pglist", "uvmfree.uvm.binding", "uvmfree.uvm.design"
 
 BUGS: Final = (
     Mutant(
@@ -119,7 +119,7 @@ BUGS: Final = (
     ),
     Mutant(
         "timer that never drains",
-        f"{_PERCPU}:Percpu.on_timer",
+        f"{_DESIGN}:Design.tick",
         (become("if not recently or ", "if "),),
         "the xc thread hands pages back only when memory is short",
         "pages strand on an idle CPU (P9, Q1)",
@@ -127,7 +127,7 @@ BUGS: Final = (
     ),
     Mutant(
         "timer drains what was just drained",
-        f"{_PERCPU}:Percpu.redistribute",
+        f"{_DESIGN}:Design.redistribute",
         (become("self._redistributed_ns[index] = began_ns", "began_ns"),),
         "when a cache was last handed back is not noted",
         "the timer throws away caches that are warm (P9, Q10)",
@@ -170,15 +170,15 @@ BUGS: Final = (
     ),
     Mutant(
         "colour mask stale after recolour",
-        f"{_ALLOCATOR}:Cpu.__init__",
-        (become("state.uvmexp.ncolors - 1", "state.param.ncolors - 1"),),
+        f"{_BINDING}:Bound.take_over",
+        (become("self._state.uvmexp.ncolors - 1", "self._state.param.ncolors - 1"),),
         "a thread that takes a CPU over uses the number of colours of the boot",
         "it looks for pages where none stand (R1, Q13)",
         machine("percpu"),
     ),
     Mutant(
         "colours not given anew",
-        f"{_HOTPLUG}:Hotplug.recolor",
+        f"{_DESIGN}:Design.recolor",
         (become("pg.color = pg.pfn & (ncolors - 1)", "pg.color = pg.color & (ncolors - 1)"),),
         "pages keep their old colour, cut down to the new number",
         "with more colours than before the new ones stay empty (R1, Q13)",
@@ -186,8 +186,8 @@ BUGS: Final = (
     ),
     Mutant(
         "trylock ignored in idle zeroing",
-        f"{_ALLOCATOR}:Cpu.__init__",
-        (become("handles.idle.try_acquire, handles", "lambda: handles.idle.acquire() is None, handles"),),
+        f"{_BINDING}:Bound.__init__",
+        (become("idle.try_acquire, idle", "lambda: idle.acquire() is None, idle"),),
         "an idle CPU waits for the lock instead of giving up",
         "idle work makes the busy one wait (R15)",
         "mechanism/test_idlezero.py::test_it_gives_up_if_the_lock_is_taken",
@@ -271,8 +271,8 @@ BUGS: Final = (
     ),
     Mutant(
         "CPU locks in the wrong order",
-        f"{_PGLIST}:PgList._take",
-        (become("for handle in cpu_locks:", "for handle in reversed(cpu_locks):"),),
+        f"{_DESIGN}:Design.stopped",
+        (become("with _all(outer):", "with _all(reversed(outer)):"),),
         "contiguous allocation takes the CPU locks from the last to the first",
         "a deadlock with recolouring, detach and the audit, which take them in order",
         machine("percpu"),

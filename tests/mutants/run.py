@@ -75,7 +75,12 @@ def run(test: str, mutant: str | None, record: Path) -> Ended:
     """Run a test of tests/, with the mutant of that name in it; bounded. `record` is a file to write to."""
     command = [sys.executable, "-m", "pytest", "-p", "tests.mutants.plugin", "-p", "no:cacheprovider", "-q", "-x"]
     command += ["--tb=short", "-W", "ignore::pytest.PytestUnhandledThreadExceptionWarning"]
-    command += [f"--timeout={TEST_BOUND_S}", f"--mutant-record={record}", str(ROOT / "tests" / test)]
+    command += [
+        f"--timeout={TEST_BOUND_S}",
+        "--timeout-method=thread",
+        f"--mutant-record={record}",
+        str(ROOT / "tests" / test),
+    ]
     command += ["-m", "explore"] if test.startswith("explore/") else []  # all of its schedules
     command += [] if mutant is None else [f"--mutant={mutant}"]
     # The profile with more examples is for the suites themselves; here each has to be quick.

@@ -30,10 +30,10 @@ def lost_in_the_spill(patch: pytest.MonkeyPatch) -> None:
     """A splice that drops a page of what is handed over, when there are many."""
     splice = GlobalFreelist.splice
 
-    def dropping(self: GlobalFreelist, chunk: PageList, free_list: int, color: int) -> None:
+    def dropping(self: GlobalFreelist, chunk: PageList) -> None:
         if len(chunk) > 3:
             chunk.pop()
-        splice(self, chunk, free_list, color)
+        splice(self, chunk)
 
     patch.setattr(GlobalFreelist, "splice", dropping)
 
@@ -46,9 +46,9 @@ def dirty_page_among_the_zeroed(patch: pytest.MonkeyPatch) -> None:
         pagefree(self, pg)
         self._acquire_free()
         try:
-            freed = self.lists[UNKNOWN][pg.free_list][pg.color]
+            freed = self.grid[UNKNOWN][pg.free_list][pg.color]
             if freed and freed[-1] is pg:
-                zeros = self.lists[ZEROS][pg.free_list][pg.color]
+                zeros = self.grid[ZEROS][pg.free_list][pg.color]
                 zeros.append(freed.pop())
                 pg.on = zeros
         finally:

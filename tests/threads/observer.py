@@ -169,7 +169,7 @@ class Observer:
         self._design = uvm.design
         self._spies = machine.spies if isinstance(machine, SpyMachine) else []
         for spy in self._spies:
-            spy.cached = lambda index=spy.index: uvm.cpus[index].cached_pages()  # type: ignore[misc]
+            spy.cached = lambda index=spy.index: uvm.cpus[index].cached()  # type: ignore[misc]
         self._machine = machine
         self._fpageqlock = machine.fpageqlock.handle(OBSERVER)
         self._cpu_locks = [mutex.handle(OBSERVER) for mutex in machine.cpu_locks]
@@ -269,6 +269,6 @@ class Observer:
                 break  # caches come last, and are not locked
             if walked.owner is None:
                 npages[walked.queue] += len(walked.pages) - walked.pages.ghosts
-        standing, counted = sum(npages), self._design.global_free()
+        standing, counted = sum(npages), sum(self._design.stock())
         assert standing == counted, f"{counted} counted, {standing} stand there"
         return standing, npages[ZEROS]

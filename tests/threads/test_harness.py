@@ -42,11 +42,11 @@ def _shrink_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_counter_updated_twice_is_caught_shortened_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """R3: each redistribution adds one too many; the line that is printed fails again."""
 
-    def put_back(cpu: PercpuCpu, pages: int, zeropages: int) -> None:
+    def gave(cpu: PercpuCpu, pages: int, zeropages: int = 0) -> None:
         cpu.drained += pages
         cpu.publish(pages + 1, zeropages)
 
-    monkeypatch.setattr(PercpuCpu, "put_back", put_back)
+    monkeypatch.setattr(PercpuCpu, "gave", gave)
     said = failure("percpu", 20)
     line = re.search(r'python -c "(.*)"$', said, re.MULTILINE)
     assert line is not None

@@ -51,9 +51,9 @@ class Sick:
     def global_head(self, pg: VmPage, queue: int = UNKNOWN) -> PageList:
         """Return the list at the head of the global bucket for pages like this one."""
         if self.name == "fpageqlock":
-            bucket: PageList = self.design._global[queue][pg.free_list][pg.color]
+            bucket: PageList = self.design.every[queue][pg.free_list][pg.color]
             return bucket
-        chunk: PageList = self.design._global.buckets[queue][pg.free_list][pg.color].chunks[-1]
+        chunk: PageList = self.design.store.buckets[queue][pg.free_list][pg.color].chunks[-1]
         return chunk
 
     def bump(self, counter: str) -> None:
@@ -65,7 +65,7 @@ def twice_on_its_list(sick: Sick) -> None:
 
 
 def on_two_lists(sick: Sick) -> None:
-    sick.other.lists[UNKNOWN][sick.own.free_list][sick.own.color].append(sick.own)
+    sick.other.grid[UNKNOWN][sick.own.free_list][sick.own.color].append(sick.own)
 
 
 def cached_and_global(sick: Sick) -> None:
@@ -104,22 +104,22 @@ def free_on_no_list(sick: Sick) -> None:
 
 def names_another_list(sick: Sick) -> None:
     """A page stands on CPU 0's list and says that it stands on CPU 1's."""
-    sick.own.on = sick.other.lists[UNKNOWN][sick.own.free_list][sick.own.color]
+    sick.own.on = sick.other.grid[UNKNOWN][sick.own.free_list][sick.own.color]
 
 
 def in_the_bucket_of_another_colour(sick: Sick) -> None:
     pages = sick.on(sick.own)
     pages.remove(sick.own)
-    into = sick.cpu.lists[UNKNOWN][sick.own.free_list][1 - sick.own.color]
+    into = sick.cpu.grid[UNKNOWN][sick.own.free_list][1 - sick.own.color]
     into.append(sick.own)
     sick.own.on = into
     if sick.name == "fpageqlock":
         sick.global_head(sick.own).remove(sick.own)
-        sick.design._global[UNKNOWN][sick.own.free_list][1 - sick.own.color].append(sick.own)
+        sick.design.every[UNKNOWN][sick.own.free_list][1 - sick.own.color].append(sick.own)
 
 
 def in_the_global_bucket_of_another_colour(sick: Sick) -> None:
-    row = sick.design._global if sick.name == "fpageqlock" else sick.design._global.buckets
+    row = sick.design.every if sick.name == "fpageqlock" else sick.design.store.buckets
     wrong = row[UNKNOWN][sick.stock.free_list][1 - sick.stock.color]
     if sick.name == "fpageqlock":
         sick.global_head(sick.stock).remove(sick.stock)
@@ -131,7 +131,7 @@ def in_the_global_bucket_of_another_colour(sick: Sick) -> None:
 
 def in_the_bucket_of_another_freelist(sick: Sick) -> None:
     sick.on(sick.own).remove(sick.own)
-    into = sick.cpu.lists[UNKNOWN][1 - sick.own.free_list][sick.own.color]
+    into = sick.cpu.grid[UNKNOWN][1 - sick.own.free_list][sick.own.color]
     into.append(sick.own)
     sick.own.on = into
 
@@ -205,11 +205,11 @@ def a_wrong_count_of_the_lists(sick: Sick) -> None:
     if sick.name == "fpageqlock":
         sick.cpu.npages[UNKNOWN] += 1
     else:
-        sick.design._global.npages[UNKNOWN] -= 1
+        sick.design.store.npages[UNKNOWN] -= 1
 
 
 def pages_counted_on_the_wrong_queue(sick: Sick) -> None:
-    npages = sick.cpu.npages if sick.name == "fpageqlock" else sick.design._global.npages
+    npages = sick.cpu.npages if sick.name == "fpageqlock" else sick.design.store.npages
     npages[UNKNOWN] -= 1
     npages[ZEROS] += 1
 

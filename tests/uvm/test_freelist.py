@@ -9,8 +9,8 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uvmfree.uvm.freelist import SWEEP_MIN, Bucket, GlobalFreelist, cpu_lists, real_entries
-from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
+from uvmfree.uvm.freelist import Bucket, GlobalFreelist, grid
+from uvmfree.uvm.page import NQUEUES, SWEEP_MIN, UNKNOWN, ZEROS, PageList, Place, VmPage
 
 NCOLORS = 2
 NFREELISTS = 2
@@ -20,8 +20,8 @@ def page(pfn: int) -> VmPage:
     return VmPage(pfn, pfn % 5 // 4, pfn % 7 // 6, "test")  # mostly colour 0 of freelist 0: one bucket has much to do
 
 
-def spliceable(pages: list[VmPage], queue: int) -> PageList:
-    made = PageList(Place.CACHED, 3, queue)
+def spliceable(pages: list[VmPage], queue: int, free_list: int | None = None, color: int | None = None) -> PageList:
+    made = PageList(Place.CACHED, 3, queue, free_list, color)
     for pg in pages:
         pg.on = made
     made += pages
@@ -76,7 +76,7 @@ class Beside:
         pages = [pg for pg in self.out if (pg.free_list, pg.color) == (free_list, color)][:n]
         if pages:
             self.out = [pg for pg in self.out if pg not in pages]
-            self.real.splice(spliceable(pages, queue), free_list, color)
+            self.real.splice(spliceable(pages, queue, free_list, color))
             self.model[queue, free_list, color] += pages
 
     def unlink(self, which: int) -> None:
@@ -94,10 +94,12 @@ class Beside:
         for queue, rows in enumerate(self.real.buckets):
             for free_list, row in enumerate(rows):
                 for color, bucket in enumerate(row):
-                    assert list(bucket.pages()) == self.model[queue, free_list, color]
+                    standing = [pg for chunk in bucket.chunks for pg in chunk.pages()]
+                    assert standing == self.model[queue, free_list, color]
                     for chunk in bucket.chunks:
-                        assert (chunk.place, chunk.owner, chunk.queue) == (Place.GLOBAL, None, queue)
-                        assert chunk.ghosts == len(chunk) - len(real_entries(chunk))
+                        assert (chunk.place, chunk.owner) == (Place.GLOBAL, None)
+                        assert (chunk.queue, chunk.free_list, chunk.color) == (queue, free_list, color)
+                        assert chunk.ghosts == len(chunk) - len(chunk.pages())
         counted = [sum(len(b) for (q, _, _), b in self.model.items() if q == queue) for queue in range(NQUEUES)]
         assert self.real.npages == counted
         assert self.real.free == sum(counted)
@@ -187,12 +189,12 @@ def test_ghosts_never_outnumber_pages_for_long() -> None:
             bucket.push(pg)
         (chunk,) = bucket.chunks
         assert chunk.ghosts <= max(SWEEP_MIN, len(chunk) // 2)
-        assert len(real_entries(chunk)) == 400
+        assert len(chunk.pages()) == 400
     for pg in pages[:-1]:
         bucket.unlink(pg)
     (chunk,) = bucket.chunks
     assert chunk.ghosts <= SWEEP_MIN
-    assert list(bucket.pages()) == [pages[-1]]
+    assert [pg for chunk in bucket.chunks for pg in chunk.pages()] == [pages[-1]]
 
 
 def test_a_batch_is_spread_over_the_colours() -> None:
@@ -206,10 +208,26 @@ def test_a_batch_is_spread_over_the_colours() -> None:
 
 def test_a_cpu_has_its_own_list_for_each_queue_freelist_and_colour() -> None:
     """R1: a list for every queue, freelist and colour."""
-    lists = cpu_lists(3, 4, lambda queue: PageList(Place.CACHED, 1, queue))
+    lists = grid(3, 4, Place.CACHED, 1)
     flat = [pages for queue in lists for row in queue for pages in row]
     assert len({id(pages) for pages in flat}) == len(flat) == NQUEUES * 3 * 4
-    assert [queue[2][3].queue for queue in lists] == [UNKNOWN, ZEROS]
+    assert [(pages.queue, pages.free_list, pages.color) for pages in (queue[2][3] for queue in lists)] == [
+        (UNKNOWN, 2, 3),
+        (ZEROS, 2, 3),
+    ]
+
+
+def test_a_list_of_mixed_pages_is_spliced_page_by_page() -> None:
+    """P8: each goes to the bucket of its own freelist and colour, in the order in which they stood."""
+    stock = GlobalFreelist(NFREELISTS, NCOLORS)
+    pages = [page(pfn) for pfn in range(20)]
+    stock.splice(spliceable(pages, UNKNOWN))
+    assert stock.npages == [20, 0]
+    for free_list in range(NFREELISTS):
+        for color in range(NCOLORS):
+            there = [pg for pg in pages if (pg.free_list, pg.color) == (free_list, color)]
+            out = [stock.pop(free_list, color, (UNKNOWN,), 1) for _ in range(len(there) + 1)]
+            assert out == [*((pg, UNKNOWN) for pg in reversed(there)), None]
 
 
 def test_clearing_lets_go_of_all_pages() -> None:

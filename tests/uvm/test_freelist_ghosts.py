@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from uvmfree.uvm.designs.fpageqlock_rest import left
-from uvmfree.uvm.freelist import SWEEP_MIN, Bucket
-from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
+from uvmfree.uvm.designs.fpageqlock import EveryList
+from uvmfree.uvm.freelist import Bucket
+from uvmfree.uvm.page import SWEEP_MIN, UNKNOWN, PageList, Place, VmPage
 
 Unlink = Callable[[VmPage], None]
 
@@ -39,19 +39,19 @@ def a_cpu_list(npages: int) -> tuple[PageList, list[VmPage], Unlink]:
     def unlink(pg: VmPage) -> None:
         pg.on = others  # free again, and no page of this CPU's
         others.append(pg)
-        left(pages, pg)
+        pages.unlink(pg)
 
     return pages, made, unlink
 
 
 def a_global_list(npages: int) -> tuple[PageList, list[VmPage], Unlink]:
     made = stand(PageList(Place.GLOBAL, 0, UNKNOWN), npages)  # what the pages name is a list of some CPU
-    pages = PageList(Place.GLOBAL, None, UNKNOWN)
+    pages = EveryList(Place.GLOBAL, None, UNKNOWN)
     pages += made
 
     def unlink(pg: VmPage) -> None:
         pg.on = None
-        left(pages, pg)
+        pages.unlink(pg)
 
     return pages, made, unlink
 

@@ -50,6 +50,8 @@ OUT_OF_RANGE: list[tuple[str, object, dict[str, object], str]] = [
 NOT_OF_THE_TYPE = {int: (1.0, "8", None, True, [8]), bool: (1, 0, "yes", None), float: ("1", None, [1.0], True, 1j)}
 NOT_OF_THE_TYPE[str] = (None, 1, ["percpu"], True, b"percpu")
 NOT_OF_THE_TYPE[int | None] = (1.0, "8", True, [8])  # type: ignore[index]
+PAIRS = (None, "refill", [("refill", 1)], (("refill",),), ((1, 1),), ("ab",))
+"""What is no pairs of a name and a value."""
 
 
 @pytest.mark.parametrize(
@@ -67,12 +69,12 @@ def test_out_of_range(field: str, value: object, others: dict[str, object], limi
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [(field.name, value) for field in fields(Param) for value in NOT_OF_THE_TYPE[field.type]],  # type: ignore[index]
+    [(field.name, value) for field in fields(Param) for value in NOT_OF_THE_TYPE.get(field.type, PAIRS)],  # type: ignore[call-overload]
     ids=str,
 )
 def test_wrong_type(field: str, value: object) -> None:
     with pytest.raises(uvmfree.ParamError) as refusal:
-        uvmfree.boot(**{field: value})
+        Param(**{field: value})  # type: ignore[arg-type]
     assert str(refusal.value).startswith(f"{field}={value!r}:")
     assert "must be" in str(refusal.value)
 

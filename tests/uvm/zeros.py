@@ -19,22 +19,22 @@ def zero_free_page(uvm: uvmfree.Uvm, pg: VmPage) -> None:
     counters = uvm._state.counters
     if uvm.param.design == "fpageqlock":
         cpu: Any = uvm.cpus[cast("int", pg.owner)]
-        for lists in (cpu.lists, design._global):
+        for lists in (cpu.grid, design.every):
             _leave(lists[UNKNOWN][pg.free_list][pg.color], pg)
-        into = cpu.lists[ZEROS][pg.free_list][pg.color]
+        into = cpu.grid[ZEROS][pg.free_list][pg.color]
         _put_on(into, pg)
-        design._global[ZEROS][pg.free_list][pg.color].append(pg)
+        design.every[ZEROS][pg.free_list][pg.color].append(pg)
         cpu.npages[UNKNOWN] -= 1
         cpu.npages[ZEROS] += 1
         counters.view()[counters.slot("zeropages")] += 1
     elif pg.place is Place.GLOBAL:
-        design._global.unlink(pg)
-        design._global.push(pg, ZEROS)
+        design.store.unlink(pg)
+        design.store.push(pg, ZEROS)
         counters.adder("zeropages").add(1)
     else:
         cpu = uvm.cpus[cast("int", pg.owner)]
-        _take_out(cpu.lists[UNKNOWN][pg.free_list][pg.color], pg)
-        _put_on(cpu.lists[ZEROS][pg.free_list][pg.color], pg)
+        _take_out(cpu.grid[UNKNOWN][pg.free_list][pg.color], pg)
+        _put_on(cpu.grid[ZEROS][pg.free_list][pg.color], pg)
 
 
 def zero_free_pages(uvm: uvmfree.Uvm, *pfns: int) -> None:

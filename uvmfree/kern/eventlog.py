@@ -32,7 +32,18 @@ class Event:
 
 
 class EventLog:
-    """The events of one system; `_entries` and `dropped` are guarded by `_lock`, a leaf."""
+    """The events of one system, `uvm.events`.
+
+    => `dropped`: events beyond the first LIMIT, which are not kept.
+    => `_entries` and `dropped` are guarded by `_lock`, a leaf.
+
+    >>> with uvmfree.boot(npages=64, ncpus=1) as uvm, uvm.run_on(0) as cpu:
+    ...     cpu.pagefree(cpu.pagealloc())
+    ...     uvm.redistribute()
+    ...     [(event.what, event.cause, event.cpu, event.pages) for event in uvm.events.snapshot()]
+    1
+    [('redistribute', 'explicit', 0, 1)]
+    """
 
     def __init__(self, raw_lock: Callable[[], RawLock], clock_ns: Callable[[], int]) -> None:
         self._lock = raw_lock()
@@ -50,6 +61,6 @@ class EventLog:
                 self.dropped += 1
 
     def snapshot(self) -> tuple[Event, ...]:
-        """Return the entries so far, in the order in which they ended."""
+        """Return the entries so far, in the order in which they ended; a copy, O(entries)."""
         with self._lock:
             return tuple(self._entries)

@@ -28,7 +28,13 @@ class LockStat:
     => `acquired` counts every acquisition, `contended` those that found the lock held; times in nanoseconds.
     => `hold_ns_total` is scaled up from `hold_samples` samples; `hold_ns_min`, `hold_ns_max` are those of samples.
     => `wait_ns_min`: of the acquisitions that waited. A minimum is 0 where there was nothing to measure.
-    => `wait_hist[b]` counts waits w with w.bit_length() == b, the last bucket all longer ones.
+    => `wait_hist[b]` counts waits w with w.bit_length() == b, the last bucket all longer ones; WAIT_BUCKETS of them.
+
+    >>> with uvmfree.boot(npages=64, ncpus=1, design="fpageqlock", lockstat=True) as uvm, uvm.run_on(0) as cpu:
+    ...     cpu.pagefree(cpu.pagealloc())
+    ...     locks = {(lock.name, lock.caller): lock for lock in uvm.lockstat(by_caller=True)}
+    >>> locks["uvm_fpageqlock", "uvm_pagefree"].acquired
+    1
     """
 
     name: str

@@ -29,9 +29,11 @@ CLOSE_TIMEOUT_S = 5.0
 
 
 class Ticket:
-    """One cross-call in flight: the CPUs on which it has still to run, and the first error.
+    """One cross-call in flight, for `Xcall.wait`.
 
-    => Fields are guarded by the xcall lock. Wait for it with `Xcall.wait`.
+    => `ncpus`: on how many CPUs it runs. `pending`: those on which it has still to. `error`, `error_cpu`: the first
+       error and where, or None.
+    => Fields are guarded by the xcall lock.
     """
 
     __slots__ = ("error", "error_cpu", "ncpus", "pending")
@@ -44,8 +46,16 @@ class Ticket:
 
 
 class Xcall(Generic[C]):
-    """The xc threads of a system, one bound to each CPU.
+    """The xc threads of a system, one bound to each CPU: `uvm.xcall`.
 
+    >>> with uvmfree.boot(npages=64, ncpus=2) as uvm:
+    ...     ran = set()
+    ...     ticket = uvm.xcall.broadcast(lambda cpu: ran.add(cpu.index))
+    ...     uvm.xcall.wait(ticket, timeout_s=60)
+    ...     sorted(ran)
+    [0, 1]
+
+    => Calls of one CPU run in the order in which they were queued (R30).
     => `cpu_of(i)` gives the object that a function called on CPU i receives.
     => `on_start()` runs first on each thread.
     => `on_timer(i)`, if given, runs on CPU i's thread every `interval_s` seconds, between calls.
@@ -88,11 +98,17 @@ class Xcall(Generic[C]):
         ]
 
     def broadcast(self, function: Callable[[C], object]) -> Ticket:
-        """Queue `function(cpu)` on every CPU that is online; return the ticket (xc_broadcast)."""
+        """Queue `function(cpu)` on every CPU that is online; return the ticket (xc_broadcast).
+
+        => Waits for nothing. ClosedError if the system was closed. Takes the xcall lock. O(ncpus).
+        """
         return self._send(function, None)
 
     def unicast(self, function: Callable[[C], object], cpu_index: int) -> Ticket:
-        """Queue `function(cpu)` on one CPU; return the ticket (xc_unicast)."""
+        """Queue `function(cpu)` on one CPU; return the ticket (xc_unicast).
+
+        => ArgumentError if there is no such CPU; else as broadcast().
+        """
         if not 0 <= cpu_index < len(self._queues):
             raise ArgumentError(f"cpu_index={cpu_index}: there are CPUs 0 to {len(self._queues) - 1}")
         return self._send(function, cpu_index)

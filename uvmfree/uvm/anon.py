@@ -19,8 +19,8 @@ from collections.abc import Callable
 from uvmfree.errors import ArgumentError, AuditError, BindError, ClosedError, HangError, OutOfPages
 from uvmfree.kern.lockrank import UVM_PAGEQLOCK
 from uvmfree.machine.face import Machine
-from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.anonpage import BUSY, Anon, AnonState, AnonStats, Counts, SwapReadError, findings
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import PG_CLEAN, VmPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.physmem import PhysMem

@@ -17,7 +17,7 @@ from uvmfree.kern.mutex import Mutex
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.freelist import Walked, named
 from uvmfree.uvm.leftheld import check, take
-from uvmfree.uvm.page import NQUEUES, ZEROS
+from uvmfree.uvm.page import ZEROS
 from uvmfree.uvm.state import UvmState
 
 FINDINGS_MAX = 20
@@ -101,10 +101,6 @@ def findings(design: Design[Any]) -> Iterator[str]:
     yield from design.check()
     if not design.publishes:
         return
-    standing = [0] * NQUEUES
-    for walked in design.walk():
-        if walked.owner is None:
-            standing[walked.queue] += len(walked.real)
     stock, counters = design.stock(), design.state.counters
     for name, truth in (("free", sum(stock)), ("zeropages", stock[ZEROS])):
         if counters.load(name) != truth:

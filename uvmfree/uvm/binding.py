@@ -1,13 +1,13 @@
 """One CPU as one thread plays it: its locks, its counts, and how it goes out of use.
 
-A Cpu is built by the thread that is going to play the CPU, holds direct references to all that its hot path needs, and
-takes over what the CPU's last player left. Its predecessor must not be used any more; nor may any Cpu of a system that
-was closed. To check that in each call would cost each call. So a Cpu that is stopped loses what it needs instead:
+A Cpu is built by the thread that plays the CPU, holds direct references to all that its hot path needs, and takes over
+what the CPU's last player left. Its predecessor must not be used any more; nor may any Cpu of a system that was
+closed. To check that in each call would cost each call. So a Cpu that is stopped loses what it needs instead:
 
     its class    becomes one whose `__getattr__` refuses, and which has no lists
     its slots    those that the design's classes declare, and the ways to take a lock, are deleted
 
-=> A new call finds no `_acquire`, a call that was waiting for the lock finds nothing of its own: both are refused, by
+=> A new call finds no `_acquire`, a call that was waiting for the lock finds nothing of its own: both are refused by
    the error that says why, and have changed nothing. So the one rule for a design: *load what is yours before you
    change a page*.
 => Counters and the ways to release a lock stay: `finally` works, and stats() reads on.
@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from uvmfree.errors import BindError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.mutex import Mutex
 from uvmfree.uvm.page import NO_QUEUE, PageList, Place, Stand, VmPage
@@ -77,6 +76,8 @@ class Bound:
     )
 
     stopped: ClassVar[bool] = False
+    caches: ClassVar[bool] = True
+    """Whether the pages on its lists stand on no other."""
     _own: ClassVar[tuple[str, ...]] = ()
     _stopped_class: ClassVar[type[Bound]]
 
@@ -154,11 +155,11 @@ class Bound:
 
     def cached(self) -> int:
         """Count the pages that stand on this CPU's lists and on no other; also without a lock, for observers."""
-        return sum(map(len, self.lists()))
+        return sum(map(len, self.lists())) if self.caches else 0
 
     def chop(self) -> list[Any]:
         """Take all that is cached, leaving empty lists (P8); with the guard held. O(lists)."""
-        chopped = [stand for stand in self.lists() if len(stand)]
+        chopped = [stand for stand in self.lists() if self.caches and len(stand)]
         if chopped:
             self.empty()
         return chopped
@@ -281,24 +282,3 @@ _STOPPED = {
     "lists": lambda self: (),
     "cached": lambda self: 0,
 }
-
-
-def left_behind(index: int) -> Callable[[], object]:
-    """Return what refuses the calls of a Cpu that another thread has taken over."""
-
-    def refuse() -> object:
-        raise BindError(f"this object of CPU {index} was left behind by a later run_on({index}); use that one's")
-
-    return refuse
-
-
-def detached(index: int) -> Callable[[], object]:
-    """Return what refuses the calls of a Cpu whose CPU was detached.
-
-    => It refuses for good. A call may have looked before the CPU comes back, and go on after.
-    """
-
-    def refuse() -> object:
-        raise BindError(f"CPU {index} is detached; attach({index}) brings it back")
-
-    return refuse

@@ -59,12 +59,14 @@ class Counted:
         """Return uvmexp.free and the pages in the store, both of one moment under the design's shared locks.
 
         => Counted as an acquisition of each by the caller `observer`.
+        => The same twice where nothing is counted that could lag: where uvmexp.free is summed up by who asks.
         """
         with ExitStack() as held:
             for handle in self._observer:
                 held.enter_context(handle)
             self._check_open()
-            return self.uvmexp.free, sum(self._design.stock())
+            free = self.uvmexp.free
+            return free, sum(self._design.stock()) if self._design.publishes else free
 
     def lockstat(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
         """Return what the locks counted since boot, one record per lock, or per lock and caller that took it.

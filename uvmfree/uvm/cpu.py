@@ -26,8 +26,6 @@ from typing import Any, Final
 
 from uvmfree.errors import ArgumentError, DoubleFree, ForeignPage
 from uvmfree.kern.mutex import Mutex
-from uvmfree.uvm.binding import detached as detached
-from uvmfree.uvm.binding import left_behind as left_behind
 from uvmfree.uvm.idlezero import IdleZero
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, ZEROS, VmPage
 from uvmfree.uvm.state import Lwp as Lwp
@@ -129,7 +127,7 @@ class Cpu(IdleZero, base=True):
     # For a design to call.
 
     def may_take(self, free: int, want: Want) -> bool:
-        """Return whether the reserves let the caller have one of `free` pages (R5, R6); the kick goes by that, too (R4).
+        """Return whether the reserves let the caller have one of `free` pages (R5, R6); the kick goes by it, too (R4).
 
         => With the guard held, and the lock that makes `free` exact.
         """

@@ -17,20 +17,28 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from uvmfree.errors import ClosedError, UvmError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK, LockRank
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
-from uvmfree.uvm.cpu import Cpu, left_behind
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.freelist import GlobalFreelist, Walked
 from uvmfree.uvm.page import UNKNOWN, ZEROS, PageList, Place, Stand, VmPage
+from uvmfree.uvm.refuse import left_behind
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
 
 C = TypeVar("C", bound=Cpu)
+
+USED_FOR: Final = {
+    "timer": ("redistribute_interval_s",),
+    "pressure": ("count_cached", "remote_drain", "redistribute_min_gap_s"),
+    "retry": ("drain_retry", "redistribute_min_gap_s"),
+}
+"""The tunables of a system that decide what a cause does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class Design(Generic[C]):
     => To be declared: `name`, `summary`, the design in a line, and `cpu_class`.
     => `LOCKS`: its ranks, in the order in which they are taken; at most one of kind `cpu` or `off`.
     => `Tunables`: a frozen dataclass of its own tunables, which checks itself. `uses`: those of the system that decide
-       what it does, beside those that every system has.
+       what it does, beside those that every system has, and those that go with its CAUSES.
     => `CAUSES`: why redistribute() hands a cache back here; for any other cause it does nothing.
     => `publishes`: whether uvmexp.free and .zeropages are kept on the counter page, and follow the store.
     => `cpu_place`: where the pages on a CPU's lists count as being.
@@ -64,7 +72,8 @@ class Design(Generic[C]):
     @classmethod
     def used(cls) -> frozenset[str]:
         """Return the names of all tunables that decide what it does, beside those that every system has."""
-        return cls.uses | {field.name for field in fields(cls.Tunables)}
+        of_causes = (tunables for cause, tunables in USED_FOR.items() if cause in cls.CAUSES)
+        return cls.uses.union(*of_causes, (field.name for field in fields(cls.Tunables)))
 
     @classmethod
     def traits(cls, param: Param, tunables: Any) -> Traits:
@@ -77,7 +86,7 @@ class Design(Generic[C]):
         self.locks = {rank: self._mutexes(rank) for rank in self.LOCKS}
         self.cpu_locks = tuple(mutex for rank in self.LOCKS if rank.kind != "shared" for mutex in self.locks[rank])
         self.shared_locks = tuple(mutex for rank in self.LOCKS if rank.kind == "shared" for mutex in self.locks[rank])
-        self.store = self.new_store()
+        self.store = self.make_store()
         # Made before they are used: any thread may come. They count under the locks, like all others.
         self._free, self._redistribute, self._attach = (
             self._outer_and_inner(caller) for caller in ("uvm_pagefree", "uvm_redistribute", "uvm_cpu_attach")
@@ -102,11 +111,10 @@ class Design(Generic[C]):
         elif self.publishes:
             state.counters.adder("free").add(sum(self.stock()))  # which no CPU did
 
-    # The store: overridden together, by a design that has another one; one that looks like a GlobalFreelist is made
-    # by new_store(), and the rest is as it is.
+    # The store: made here, if it has the members of a GlobalFreelist; else the six below are overridden together.
 
-    def new_store(self) -> GlobalFreelist:
-        """Make the store, empty."""
+    def make_store(self) -> Any:
+        """Make the store, empty; called before the CPUs are made."""
         return GlobalFreelist(self.state.param.nfreelists, self.state.param.ncolors)
 
     def empty(self) -> None:
@@ -116,7 +124,8 @@ class Design(Generic[C]):
 
     def lists(self) -> Iterable[Stand]:
         """Walk all stands that are no CPU's."""
-        return self.store.lists()
+        stands: Iterable[Stand] = self.store.lists()
+        return stands
 
     def push(self, pg: VmPage, queue: int, owner: int | None = None) -> None:
         """Put a page there; `owner`, for a store that keeps it: the CPU that freed it."""
@@ -133,7 +142,8 @@ class Design(Generic[C]):
 
     def stock(self) -> tuple[int, int]:
         """Return how many pages are there on the UNKNOWN and the ZEROS queues; exact under the shared locks."""
-        return self.store.stock
+        unknown, zeros = self.store.stock
+        return unknown, zeros
 
     # May be overridden.
 
@@ -196,7 +206,7 @@ class Design(Generic[C]):
 
     def check(self) -> Iterator[str]:
         """Check what only this design promises, with everything stopped; one line for each finding."""
-        return self.store.check("the global list")
+        yield from self.store.check("the global list")
 
     # For a design to call.
 
@@ -230,12 +240,13 @@ class Design(Generic[C]):
         with _all(outer):
             with last:
                 self.state.check_open()
+                before = self.lag()  # nothing, or a count went astray: that is for the audit to find
                 yield
-                lag = self.lag()
+                pages, zeropages = (now - then for now, then in zip(self.lag(), before, strict=True))
                 if not self.cpu_locks:
-                    self.cpus[0].publish(*lag)
+                    self.cpus[0].publish(pages, zeropages)
             if self.cpu_locks:
-                self.cpus[0].publish(*lag)  # any CPU's updaters will do: all guards are held
+                self.cpus[0].publish(pages, zeropages)  # any CPU's updaters will do: all guards are held
 
     def lag(self) -> tuple[int, int]:
         """Return by how much uvmexp.free and .zeropages are behind the store; under its locks."""

@@ -13,9 +13,10 @@ from typing import Any
 
 from uvmfree.errors import ArgumentError, BindError, ParamError
 from uvmfree.kern.xcall import Xcall
-from uvmfree.uvm.cpu import Cpu, detached
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.page import VmPage
+from uvmfree.uvm.refuse import detached
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.uvmexp import tune
 

@@ -109,7 +109,11 @@ class IdleZero(Bound, base=True):
         """
         if not self.idle_zeroing:
             return None
-        lists = [pages for pages in self.lists() if isinstance(pages, PageList) and pages]
+        lists = [pages for pages in self.lists() if isinstance(pages, PageList)]
+        for pages in lists:
+            if pages.ghosts:
+                pages.sweep()
+        lists = [pages for pages in lists if pages]
         unknown = [pages for pages in lists if pages.queue == UNKNOWN]
         if not self._armed(sum(map(len, unknown)), sum(map(len, lists)) - sum(map(len, unknown))):
             return None

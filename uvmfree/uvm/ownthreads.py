@@ -6,8 +6,8 @@
 from uvmfree.errors import DeadlockError, HangError, UvmError
 from uvmfree.kern.xcall import CLOSE_TIMEOUT_S, Xcall
 from uvmfree.machine.face import Machine, Task
-from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.anonmaps import AnonMaps
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.idle import IdleThreads
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.pdaemon import Pagedaemon

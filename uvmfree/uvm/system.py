@@ -65,11 +65,11 @@ class Uvm(Counted):
             self._counters,
             tune(param.npages, param.ncpus, param.pagesize),
             lambda: self._design.cpus,
-            lambda: self._design.free(),
             self._daemon_stats,
             npages=param.npages,
             ncolors=param.ncolors,
             pagesize=param.pagesize,
+            free=lambda: self._design.free(),
         )
         self.pageout = Pageout(
             machine,
@@ -173,6 +173,7 @@ class Uvm(Counted):
                         f"{', '.join(left)}: not released by who took it; the system is closed all the same"
                     )
         finally:
+            self.uvmexp.freeze()
             self._design.stop(self._check_open)
             self._counters.close()
             for cpu in self._design.cpus:

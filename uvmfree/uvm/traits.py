@@ -35,7 +35,8 @@ class Traits:
         free: what uvmexp.free counts (R3). "store": what is cached is not free. "all": it is.
         short: what is counted when it is decided to wake the daemon or a waiter (R17, Q3); the same two.
         gate: where the reserves are asked (R6). "system": before any page is taken. "store": at a miss; what a cache
-            holds is its CPU's, whatever is left elsewhere (Q7).
+            holds is its CPU's, whatever is left elsewhere (Q7). "part": so, too, and kept in each part of the store:
+            each freelist, or each bucket of one, keeps as much as elsewhere the whole system does.
         steals: whether an allocation takes what other CPUs have cached before it fails (Q5).
     """
 
@@ -49,5 +50,5 @@ class Traits:
     causes: frozenset[str]
     free: Literal["store", "all"]
     short: Literal["store", "all"]
-    gate: Literal["system", "store"]
+    gate: Literal["system", "store", "part"]
     steals: bool = False

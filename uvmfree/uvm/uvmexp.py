@@ -141,16 +141,17 @@ class UvmExp:
         counters: CounterPage,
         marks: Watermarks,
         cpus: Callable[[], Iterable[CountsForItself]],
-        free: Callable[[], int],
         daemon: Callable[[], DaemonStats],
         *,
         npages: int,
         ncolors: int,
         pagesize: int,
+        free: Callable[[], int] | None = None,
     ) -> None:
+        """Make them; `free` tells what counts as free in a design that keeps no counter of it."""
         self._counters = counters
         self._cpus = cpus
-        self._free = free
+        self._free = free or (lambda: counters.load("free"))
         self._daemon = daemon
         self.marks = marks
         self.npages = npages
@@ -196,6 +197,11 @@ class UvmExp:
     def zeropages(self) -> int:
         """Those of them on a ZEROS queue (R3), read without a lock."""
         return self._counters.load("zeropages")
+
+    def freeze(self) -> None:
+        """Say from now on what counts as free at this moment; for the end of a system."""
+        free = self.free
+        self._free = lambda: free
 
     def daemon_stats(self) -> DaemonStats:
         """Return what the pagedaemon and those who wait for it have counted, without a lock."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from uvmfree.errors import HangError
-from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import STILL_S, Body, Lane, StoppedError

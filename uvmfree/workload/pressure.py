@@ -14,8 +14,8 @@ from typing import Final
 
 from uvmfree.errors import ArgumentError, OutOfPages
 from uvmfree.machine.face import Event
-from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane, StoppedError

@@ -15,8 +15,8 @@ from typing import Final
 
 from uvmfree.errors import OutOfPages
 from uvmfree.machine.face import Event
-from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane
 from uvmfree.workload.load import WAIT_S, Load

@@ -12,8 +12,8 @@ from typing import Final, Protocol
 
 from uvmfree.errors import BindError, UvmError
 from uvmfree.kern.lockwatch import LockWatch
-from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.stress_pages import LOOSE, XCALL, Held, Stamper
 

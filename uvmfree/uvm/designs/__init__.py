@@ -11,10 +11,14 @@ from uvmfree.param import Param
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs.depot import Depot
 from uvmfree.uvm.designs.fpageqlock import Fpageqlock
+from uvmfree.uvm.designs.magazines import Magazines
+from uvmfree.uvm.designs.openbsd_magazine import OpenbsdMagazine
 from uvmfree.uvm.designs.percpu import Percpu
 from uvmfree.uvm.traits import Traits
 
-REGISTRY: Final[dict[str, type[Design[Any]]]] = {each.name: each for each in (Fpageqlock, Percpu, Depot)}
+REGISTRY: Final[dict[str, type[Design[Any]]]] = {
+    each.name: each for each in (Fpageqlock, Percpu, Depot, Magazines, OpenbsdMagazine)
+}
 """Every design that boot() knows; never changed after import."""
 
 

@@ -183,7 +183,6 @@ class Depot(Design[DepotCpu]):
     cpu_class = DepotCpu
     Tunables = DepotTunables
     CAUSES = ("timer", "pressure", "explicit")
-    uses = Percpu.uses - {"drain_retry"}
     store: Units
     tunables: DepotTunables
 
@@ -196,7 +195,7 @@ class Depot(Design[DepotCpu]):
         self._others = [mutex.handle("uvm_pull") for mutex in self.cpu_locks]
         self._everything = self.all_locks("uvm_rescue")
 
-    def new_store(self) -> Units:
+    def make_store(self) -> Units:
         """Have a stack of units for a store."""
         return Units(self.state.param.nfreelists, self.tunables.unit)
 

@@ -72,6 +72,7 @@ class FpageqlockCpu(Cpu):
         "npages",
     )
 
+    caches = False
     _design: Fpageqlock
     grid: Grid
     npages: list[int]
@@ -108,14 +109,6 @@ class FpageqlockCpu(Cpu):
                 pg.on = into
         for queue in range(NQUEUES):
             heir.npages[queue] += self.npages[queue]
-
-    def cached(self) -> int:
-        """None: every free page is on the global list."""
-        return 0
-
-    def chop(self) -> list[Any]:
-        """Nothing."""
-        return []
 
     def flow(self) -> tuple[int, int]:
         """Every page comes from the global list and goes there."""
@@ -173,7 +166,7 @@ class FpageqlockCpu(Cpu):
                 else:
                     pg.flags = FRESH
             else:
-                want = self._want(zero, use_reserve, strat, free_list)
+                want = self._usual[2 * zero + use_reserve]
                 found, asked = self._search(want, start)
         finally:
             self._release()
@@ -270,23 +263,13 @@ class FpageqlockCpu(Cpu):
 
     def _idle_take(self) -> VmPage | None:
         """Take an UNKNOWN page off the own list and the global one (R15)."""
-        if self._armed(*self.npages):
-            for step in range(self._colormask + 1):
-                color = (self.nextcolor + step) & self._colormask
-                for row in self.grid[UNKNOWN]:
-                    own = row[color]
-                    while own:
-                        pg = own[-1]
-                        if pg.on is own:
-                            self.unlink(pg)
-                            self.publish(-1, 0)
-                            self.filled += 1
-                            pg.on = self._zeroing
-                            self._zeroing.append(pg)
-                            return pg
-                        own.pop()
-                        own.ghosts -= 1
-        return None
+        pg = super()._idle_take()
+        if pg is not None:
+            self._every[UNKNOWN][pg.free_list][pg.color].unlink(pg)
+            self.npages[UNKNOWN] -= 1
+            self.filled += 1
+            self.publish(-1, 0)
+        return pg
 
 
 class Fpageqlock(Design[FpageqlockCpu]):
@@ -339,9 +322,6 @@ class Fpageqlock(Design[FpageqlockCpu]):
     def push(self, pg: VmPage, queue: int, owner: int | None = None) -> None:
         """Put a page on a CPU's list and on the global one."""
         self.cpus[owner or 0].insert(pg, queue)
-
-    def splice(self, part: PageList) -> None:
-        """Never called: nothing is chopped off a CPU."""
 
     def remove(self, pages: Sequence[VmPage]) -> None:
         """Take pages off both their lists."""

@@ -43,11 +43,9 @@ class PercpuTunables:
     """The tunables of the proposal."""
 
     refill: int = tunable(1, "pages", "fetched by a miss; 1 is the proposal's letter, more is question Q15")
-    hoard_max: int | None = tunable(
-        None, "pages", "a cache may hold before half of them spill; None is the proposal, which has no bound (Q2)"
-    )
+    hoard_max: int | None = tunable(None, "pages", "in a cache, before half of them spill; None is as proposed (Q2)")
     search: str = tunable(
-        "local", "order", "local: all of the cache before the global list, as proposed; colour: colour by colour (Q9)"
+        "local", "order", "local: cache, then global list, as proposed; colour: in each colour (Q9)"
     )
 
     def __post_init__(self) -> None:
@@ -88,23 +86,19 @@ class PercpuCpu(Cpu):
 
     def setup(self) -> None:
         """Take a handle of the global list's lock."""
-        tunables: PercpuTunables = self._design.tunables
         self._fpageqlock = self.handle(self._design.shared_locks[0], "uvm_pagealloc")
         self._store = self._design.store
+        tunables: PercpuTunables = self._design.tunables
         self._refill, self._by_color = tunables.refill, tunables.search == "colour"
-        self._bound = NEVER if tunables.hoard_max is None else tunables.hoard_max
+        self._bound = tunables.hoard_max or NEVER
 
     def empty(self) -> None:
         """Have an empty cache."""
         self._use(grid(self._nfreelists, self._colormask + 1, Place.CACHED, self.index))
 
     def _use(self, lists: Grid) -> None:
-        self.grid = lists
-        self._lists = tuple(each(lists))
-        self._unknown_lists = lists[UNKNOWN]
-        self._unknown = lists[UNKNOWN][0]
-        self._zeros = lists[ZEROS][0]
-        self._spill_at = 0
+        self.grid, self._lists, self._spill_at = lists, tuple(each(lists)), 0
+        self._unknown_lists, self._unknown, self._zeros = lists[UNKNOWN], lists[UNKNOWN][0], lists[ZEROS][0]
 
     def lists(self) -> Iterable[PageList]:
         """Return the lists of the cache."""
@@ -114,8 +108,8 @@ class PercpuCpu(Cpu):
         """Take the cache over; empty lists are made anew, to belong to the thread that is going to use them."""
         if before.cached():
             self._use(before.grid)
-        else:
-            self.empty()
+            return
+        self.empty()
 
     def leave(self, heir: PercpuCpu) -> None:
         """Leave all pages to the global list; one that is being zeroed comes to the heir."""
@@ -140,29 +134,29 @@ class PercpuCpu(Cpu):
             if unknown and not (zero and self._zeros[start]):
                 # The short way, taken by nearly every local hit: a page of the start colour from the first queue
                 # to try, or from the second if the first is empty there. _search() would come to the same.
-                want = None
                 pg = unknown.pop()
                 pg.on = None
                 self.nextcolor = (start + 1) & self._colormask
                 self.cpuhit += 1
-                if zero:
-                    self.zeromiss += 1
-                    pg.flags = FRESH_ZERO
-                else:
+                if not zero:
                     pg.flags = FRESH
+                    return pg
+                self.zeromiss += 1
+                pg.flags = FRESH_ZERO
+                want = None
             else:
-                want = self._want(zero, use_reserve, strat, free_list)
+                want = self._usual[2 * zero + use_reserve]
                 found, asked = self._search(want, start)
         finally:
             self._release()
         if want is not None:
             return self._finish(want, found, asked, None)
-        if zero:
-            self._pagezero(pg)
+        self._pagezero(pg)
         return pg
 
     def pagefree(self, pg: VmPage) -> None:
         """Free one page to this CPU's cache (P5)."""
+        full = False
         self._acquire_free()
         try:
             if pg.on is not None or pg.system is not self._system:
@@ -171,14 +165,15 @@ class PercpuCpu(Cpu):
             pg.on = unknown
             unknown.append(pg)
             self.frees = frees = self.frees + 1
-            over = frees > self._spill_at and self._room() < 0
+            if frees > self._spill_at:
+                full = self._room() < 0
         except AttributeError:
             if isinstance(pg, VmPage):
                 raise
             raise self._refuse_free(pg) from None
         finally:
             self._release_free()
-        if over:
+        if full:
             self._spill()
 
     def _put(self, pg: VmPage, queue: int) -> None:
@@ -188,13 +183,14 @@ class PercpuCpu(Cpu):
         into.append(pg)
 
     def _get(self, want: Want, start: int) -> Found | None:
-        """Find a page: the whole cache before the global list, or with `search="colour"` its part of the same colour."""
+        """Find a page: all of the cache before the global list, or with `search="colour"` its part of the colour."""
         mask = self._colormask
         turns = [((start + step) & mask, 1) for step in range(mask + 1)] if self._by_color else []
         turns.append((start, mask + 1))  # by colour too: a page that moved between two looks is found in one hold
+        first_queue, second_queue = want.queues
         for free_list in want.freelists:
             for first, span in turns:
-                try1, try2 = (self.grid[queue][free_list] for queue in want.queues)
+                try1, try2 = self.grid[first_queue][free_list], self.grid[second_queue][free_list]
                 for step in range(first, first + span):
                     pages = try1[step & mask] or try2[step & mask]
                     if pages:
@@ -213,38 +209,44 @@ class PercpuCpu(Cpu):
            only of what lies above the kernel reserve: a cache must not hoard what the reserve should keep.
         => With a bound no more than there is room for: the cache may be full of other colours.
         """
-        refill = self._refill if self._bound == NEVER else min(self._refill, 1 + max(0, self._room()))
+        refill = 1 if self._refill == 1 else self._batch()
         spare: list[tuple[int, list[list[VmPage]]]] = []
         taken = [0] * NQUEUES
         self._fpageqlock.acquire()
         try:
             stock = self._store
-            if not self.may_take(stock.free, want):
+            free = stock.free
+            if not self.may_take(free, want):
                 return None
             found = stock.pop(free_list, start, want.queues, span)
             if found is None:
                 return None
-            taken[found[1]] = 1
-            above = stock.free - self._state.uvmexp.reserve_kernel
-            wanted = min(refill - 1, above)
-            for queue in want.queues:
+            pg, queue = found
+            taken[queue] = 1
+            wanted = min(refill, free - self._state.uvmexp.reserve_kernel) - 1
+            for other in want.queues:
                 if wanted > 0:
-                    spare.append((queue, stock.take(free_list, start + 1, wanted, queue)))
-                    got = sum(map(len, spare[-1][1]))
-                    taken[queue] += got
+                    batches = stock.take(free_list, start + 1, wanted, other)
+                    got = sum(map(len, batches))
+                    spare.append((other, batches))
+                    taken[other] += got
                     wanted -= got
         finally:
             self._fpageqlock.release()
-        for queue, batches in spare:
+        for other, batches in spare:
             for batch in batches:
-                into = self.grid[queue][free_list][batch[0].color]
-                for pg in batch:
-                    pg.on = into
+                into = self.grid[other][free_list][batch[0].color]
+                for each_pg in batch:
+                    each_pg.on = into
                 into += batch
         self.took(sum(taken), taken[ZEROS])
         if self._bound != NEVER:
             self._spill_at = 0
-        return *found, False
+        return pg, queue, False
+
+    def _batch(self) -> int:
+        """Return how many pages a miss may take."""
+        return self._refill if self._bound == NEVER else min(self._refill, 1 + max(0, self._room()))
 
     def _room(self) -> int:
         """Return how many pages more the cache may hold, by this CPU's own counters; note when to ask again.
@@ -299,9 +301,6 @@ class Percpu(Design[PercpuCpu]):
     cpu_class = PercpuCpu
     Tunables = PercpuTunables
     CAUSES = ("timer", "pressure", "explicit", "retry")
-    uses = frozenset(
-        ("drain_retry", "count_cached", "remote_drain", "redistribute_interval_s", "redistribute_min_gap_s")
-    )
 
     @classmethod
     def traits(cls, param: Param, tunables: PercpuTunables) -> Traits:

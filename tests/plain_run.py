@@ -1,0 +1,83 @@
+"""A pytest plugin: a plain run of the whole suite uses two processes, and does some cases of `sampled` tests.
+
+=> `@pytest.mark.sampled(5, batons=2)` on a parametrised test: five of its cases; two where the strands of the virtual
+   machine are threads that pass a baton, since those take many times as long.
+=> The day (UTC) draws them, `--sample=WORD` draws as that word does, `--sample=all` takes all. The header names it.
+=> What is asked for by name, by -k or by -m is done whole; `-m long` finds them all.
+"""
+
+import os
+import random
+from collections import defaultdict
+from datetime import UTC, datetime
+
+import pytest
+
+from uvmfree.machine.virtual.strands import greenlets_work
+
+ALL = "all"
+
+
+def whole(config: pytest.Config) -> bool:
+    """Whether the whole suite is asked for."""
+    return config.args == config.getini("testpaths") and not config.option.keyword and not config.option.markexpr
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Use two processes for the whole suite: most tests leave one processor idle. What is named runs in this one.
+
+    => Not more: tests of threads have threads of their own, as many as there are processors.
+    """
+    return min(2, len(os.sched_getaffinity(0))) if whole(config) else 0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take `--sample`."""
+    parser.addoption("--sample", metavar="WORD", help="what draws the sampled cases: a day, any word, or all")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle what draws; the processes of pytest-xdist are given it, so that all collect the same.
+
+    => Where bytecode is not to be written beside the source it goes to pytest's cache: many tests start processes,
+       and for each of them to compile what it imports takes five times as long as to import it.
+    """
+    if config.option.sample is None:
+        config.option.sample = f"{datetime.now(UTC):%Y-%m-%d}" if whole(config) else ALL
+    if config.pluginmanager.hasplugin("cacheprovider") and os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        assert config.cache is not None
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.cache.mkdir("bytecode")))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say how to get the same cases again."""
+    return f"sampled cases: --sample={config.option.sample}"
+
+
+def drawn(cases: list[pytest.Item], count: int, word: str) -> list[pytest.Item]:
+    """Return so many of the cases of one test, drawn by the word and the test's name."""
+    name = cases[0].nodeid.partition("[")[0]
+    return random.Random(f"{word} {name}").sample(cases, min(count, len(cases)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not drawn."""
+    tests: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("sampled") is not None:
+            item.add_marker(pytest.mark.long)
+            tests[item.nodeid.partition("[")[0]].append(item)
+    if config.option.sample == ALL:
+        return
+    left_out: set[pytest.Item] = set()
+    for cases in tests.values():
+        mark = cases[0].get_closest_marker("sampled")
+        assert mark is not None
+        (count,) = mark.args
+        if not greenlets_work():
+            count = mark.kwargs.get("batons", count)
+        left_out |= set(cases) - set(drawn(cases, count, config.option.sample))
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]

@@ -1,0 +1,321 @@
+"""NetBSD 10: seven pages of each colour a CPU, a lock for each bucket of the global lists.
+
+    allocate   from the array of the wanted colour, of that one only; it is empty: one page from the CPU's own bucket,
+               the next colour that has one, and the array of its colour is filled up to 6 under the same lock; or one
+               page from another bucket
+    free       into the array of the page's colour; it is full: all 7 go to the head of the bucket's list. A page of
+               another bucket goes there at once
+    hand back  nothing does, but for what stops everything (uvm_pgflcache_pause)
+
+What the proposal became in the tree that it was made for. A machine has a bucket for each CPU package or NUMA node, so
+most have one, and one lock.
+
+=> Locks: none for the arrays, interrupts are off (splvm); one lock for each bucket, whatever the freelist.
+=> Bounds: 7 pages of each colour and freelist a CPU; they stay until the CPU wants them.
+=> Counts as free: all pages, cached ones too, summed up by who asks. Differs from the contract: a hit asks no reserve,
+   a miss compares the reserves with what its bucket and freelist have (R5, R6), and the pagedaemon is woken only when
+   all buckets have refused (R4).
+=> Off where there is one CPU, or a bucket for each: then every page goes by the bucket's lock.
+=> Not in it: pages known to be zero (R8): idle zeroing was dropped.
+
+Source: sys/uvm/uvm_pgflcache.c; uvm_pagealloc_pgb, uvm_pagefree, uvm_page_rebucket in sys/uvm/uvm_page.c; uvm_pglist.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from uvmfree.errors import ParamError
+from uvmfree.kern.lock import LockHandle
+from uvmfree.kern.lockrank import CPU_OFF, LockRank, shared_lock
+from uvmfree.kern.mutex import Mutex
+from uvmfree.param import Param, tunable, whole
+from uvmfree.uvm.cpu import Cpu, Found, Want
+from uvmfree.uvm.design import Design
+from uvmfree.uvm.freelist import Bucket
+from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
+from uvmfree.uvm.traits import Traits
+
+MAXPGS: Final = 7
+"""Pages in an array: what fits a cache line beside a count (PGFLCACHE, MAXPGS)."""
+
+FILLPGS: Final = 6
+"""Pages up to which a miss fills an array (FILLPGS)."""
+
+MAX_BUCKETS: Final = 8
+"""PGFL_MAX_BUCKETS."""
+
+RUN: Final = 8
+"""Neighbouring pages of each colour that are in one bucket, where that does not go by NUMA node."""
+
+UVM_FREELIST_LOCK: Final = shared_lock(
+    "uvm_freelist_lock", "the free lists of one bucket", "two only in ascending number of the bucket"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Netbsd10Tunables:
+    """The tunable of the buckets."""
+
+    nbuckets: int = tunable(1, "buckets", "one for each CPU package or NUMA node")
+
+    def __post_init__(self) -> None:
+        whole("nbuckets", self.nbuckets, 1, MAX_BUCKETS)
+
+
+class PgflBucket:
+    """The free pages of one bucket; guarded by its lock.
+
+    => `rows[free_list][color]`: a list. `nfree[free_list]`: how many pages; read without the lock, too, to pass an
+       empty one by: what is missed comes a moment later.
+    => `pages_touched`, `items_touched`, `taken`: as in GlobalFreelist.
+    """
+
+    def __init__(self, nfreelists: int, ncolors: int) -> None:
+        self.rows = [[Bucket(UNKNOWN, row, color) for color in range(ncolors)] for row in range(nfreelists)]
+        self.nfree = [0] * nfreelists
+        self.pages_touched = self.items_touched = 0
+        self.taken: Sequence[Sequence[VmPage]] = ()
+
+    def push(self, pg: VmPage) -> None:
+        """Put a page at the head of its list."""
+        self.rows[pg.free_list][pg.color].push(pg)
+        self.nfree[pg.free_list] += 1
+        self.pages_touched += 1
+
+    def pop(self, free_list: int, start: int) -> VmPage | None:
+        """Take a page: colours in rotation from `start` on."""
+        row = self.rows[free_list]
+        for color in (*range(start, len(row)), *range(start)):
+            pg = row[color].pop()
+            if pg is not None:
+                self.nfree[free_list] -= 1
+                self.pages_touched += 1
+                return pg
+        return None
+
+    def take(self, free_list: int, color: int, most: int) -> list[VmPage]:
+        """Take up to `most` pages of one colour, the head last."""
+        part = self.rows[free_list][color].take(most)
+        self.nfree[free_list] -= len(part)
+        self.pages_touched += len(part)
+        self.taken = (part,)
+        return part
+
+    def unlink(self, pg: VmPage) -> None:
+        """Take a page out of the middle."""
+        self.rows[pg.free_list][pg.color].unlink(pg)
+        self.nfree[pg.free_list] -= 1
+        self.pages_touched += 1
+
+
+class Buckets:
+    """The store: all buckets."""
+
+    def __init__(self, nbuckets: int, nfreelists: int, ncolors: int) -> None:
+        self._nfreelists = nfreelists
+        self.buckets = [PgflBucket(nfreelists, ncolors) for _ in range(nbuckets)]
+        self._ncolors = ncolors
+
+    def number_of(self, pg: VmPage) -> int:
+        """Return which bucket a page belongs to."""
+        return pg.pfn // self._ncolors // RUN % len(self.buckets)
+
+    def recolor(self, ncolors: int) -> None:
+        """Have empty buckets for other colours."""
+        self._ncolors = ncolors
+        for bucket in self.buckets:
+            bucket.__init__(self._nfreelists, ncolors)  # type: ignore[misc]
+
+    def clear(self) -> None:
+        """Let go of all pages."""
+        self.recolor(self._ncolors)
+
+    def push(self, pg: VmPage, queue: int) -> None:
+        """Put a page into its bucket."""
+        self.buckets[self.number_of(pg)].push(pg)
+
+    def splice(self, part: PageList) -> None:
+        """Put an array's pages into their bucket, the last one first."""
+        for pg in reversed(part):
+            self.push(pg, UNKNOWN)
+
+    def unlink(self, pg: VmPage) -> None:
+        """Take a page out of the middle."""
+        self.buckets[self.number_of(pg)].unlink(pg)
+
+    def lists(self) -> Iterator[PageList]:
+        """Walk all lists."""
+        for bucket in self.buckets:
+            yield from (chunk for row in bucket.rows for colour in row for chunk in colour.chunks)
+
+    @property
+    def stock(self) -> tuple[int, int]:
+        """Pages there; none is known to be zero."""
+        return sum(sum(bucket.nfree) for bucket in self.buckets), 0
+
+    def check(self, where: str) -> Iterator[str]:
+        """Check the counts, and that each page is in its bucket."""
+        for number, bucket in enumerate(self.buckets):
+            for free_list, row in enumerate(bucket.rows):
+                pages = [pg for colour in row for chunk in colour.chunks for pg in chunk.pages()]
+                if len(pages) != bucket.nfree[free_list]:
+                    yield f"bucket {number} counts {bucket.nfree[free_list]} of freelist {free_list}, has {len(pages)}"
+                if any(self.number_of(pg) != number for pg in pages):
+                    yield f"bucket {number} has pages of another one"
+
+
+class Netbsd10Cpu(Cpu):
+    """A CPU with an array for each freelist and colour; guarded by "interrupts off"."""
+
+    __slots__ = ("_bucket", "_buckets", "_locks", "_number", "_off", "arrays")
+
+    _design: Netbsd10
+    arrays: list[list[PageList]]
+    idle_zeroing = False
+
+    def setup(self) -> None:
+        """Take handles of the buckets' locks, the own one first."""
+        ncpus, self._buckets = self._state.param.ncpus, self._design.store
+        nbuckets = len(self._buckets.buckets)
+        self._number = self.index * nbuckets // ncpus
+        self._off = nbuckets == ncpus
+        numbers = [(self._number + step) % nbuckets for step in range(nbuckets)]
+        self._locks = [(each, self.handle(self._design.shared_locks[each], "uvm_pagealloc")) for each in numbers]
+
+    def empty(self) -> None:
+        """Have empty arrays."""
+        self.arrays = [
+            [PageList(Place.CACHED, self.index, UNKNOWN, row, color) for color in range(self._colormask + 1)]
+            for row in range(self._nfreelists)
+        ]
+
+    def lists(self) -> Iterable[PageList]:
+        """Return the arrays."""
+        return [array for row in self.arrays for array in row]
+
+    def inherit(self, before: Netbsd10Cpu) -> None:
+        """Take the arrays over."""
+        self.arrays = before.arrays
+
+    def publish(self, pages: int, zeropages: int) -> None:
+        """Count nothing: whoever asks sums up."""
+
+    def _get(self, want: Want, start: int) -> Found | None:
+        """Find a page: of each freelist the array of the very colour, then one bucket after the other."""
+        arrays = self.arrays
+        for free_list in want.freelists:
+            if array := arrays[free_list][start]:
+                pg = array.pop()
+                pg.on = None
+                return pg, UNKNOWN, True
+            for number, lock in self._locks:
+                found = self._take(want, free_list, start, number, lock)
+                if found is not None:
+                    self._asked = None  # nobody is woken
+                    return found, UNKNOWN, False
+        self._asked = self._design.free()
+        return None
+
+    def _take(self, want: Want, free_list: int, start: int, number: int, lock: LockHandle) -> VmPage | None:
+        """Take a page from a bucket; from the own one, above the reserve, also fill the array of its colour."""
+        bucket = self._buckets.buckets[number]
+        if not bucket.nfree[free_list]:
+            return None
+        part: list[VmPage] = []
+        lock.acquire()
+        try:
+            if not self.may_take(bucket.nfree[free_list], want):
+                return None
+            pg = bucket.pop(free_list, start)
+            if pg is None:
+                return None
+            array = self.arrays[free_list][pg.color]
+            above = bucket.nfree[free_list] > self._state.uvmexp.reserve_kernel
+            if number == self._number and above and not want.use_reserve and not self._off:
+                part = bucket.take(free_list, pg.color, FILLPGS - len(array))
+        finally:
+            lock.release()
+        for filled in reversed(part):
+            filled.on = array
+            array.append(filled)
+        self.took(1 + len(part))
+        return pg
+
+    def _put(self, pg: VmPage, queue: int) -> None:
+        """Put a page into the array of its colour, or into its bucket if that is another CPU's.
+
+        => The seven pages of a full array go to the bucket first, the last one first.
+        """
+        array, number = self.arrays[pg.free_list][pg.color], self._buckets.number_of(pg)
+        cached = number == self._number and not self._off
+        if not cached:
+            self._give([pg], number)
+            return
+        if len(array) == MAXPGS:
+            spilled = array[::-1]
+            array.clear()
+            self._give(spilled, number)
+        pg.on = array
+        array.append(pg)
+
+    def _give(self, pages: list[VmPage], number: int) -> None:
+        """Put pages into a bucket, in one hold."""
+        lock = self._locks[(number - self._number) % len(self._locks)][1]
+        lock.acquire()
+        try:
+            for pg in pages:
+                self._buckets.buckets[number].push(pg)
+        finally:
+            lock.release()
+        self.gave(len(pages))
+
+
+class Netbsd10(Design[Netbsd10Cpu]):
+    """Buckets, and arrays for each CPU."""
+
+    name = "netbsd10"
+    summary = "NetBSD 10: seven pages of each colour a CPU, a lock for each bucket of the global lists"
+    cpu_class = Netbsd10Cpu
+    LOCKS = (CPU_OFF, UVM_FREELIST_LOCK)
+    Tunables = Netbsd10Tunables
+    CAUSES = ("explicit",)
+    publishes = False
+
+    def how_many(self, rank: LockRank) -> int:
+        """Return the number of buckets; ParamError if there are fewer CPUs."""
+        buckets, ncpus = self.tunables.nbuckets, self.state.param.ncpus
+        if buckets > ncpus:
+            raise ParamError(f"nbuckets={buckets}: must be from 1 to {min(ncpus, MAX_BUCKETS)}, a CPU for each")
+        return int(buckets)
+
+    def make_store(self) -> Buckets:
+        """Make the buckets."""
+        return Buckets(self.tunables.nbuckets, self.state.param.nfreelists, self.state.param.ncolors)
+
+    @classmethod
+    def traits(cls, param: Param, tunables: Netbsd10Tunables) -> Traits:
+        """The very colour or the store; bounded; all that is not in use is free."""
+        return Traits(
+            colors="system",
+            zeros=False,
+            lifo=True,
+            freed="cache",
+            bound=MAXPGS * param.ncolors * param.nfreelists,
+            refill=1 + FILLPGS,
+            idle=None,
+            causes=frozenset((*cls.CAUSES, "pglistalloc")),
+            free="all",
+            short="all",
+            gate="part",
+        )
+
+    def guarded(self) -> Iterable[tuple[Mutex, object]]:
+        """Name each bucket."""
+        return zip(self.shared_locks, self.store.buckets, strict=True)
+
+    def free(self) -> int:
+        """Sum up all free pages, cached ones too (uvm_availmem); without a lock. O(CPUs x colours)."""
+        return self.stock()[0] + sum(self.cached(index) for index in range(len(self.cpus)))
