@@ -1,13 +1,12 @@
 """Our answer: the per-CPU lists of the proposal over a depot of units, within a budget that CPUs lend each other.
 
-A hit is percpu's: the CPU's own lock, its own lists by colour, nothing that another CPU touches. Only miss and
-overflow differ. The store is a stack of *units*, lists of 32 pages that change hands by pointer (uvm/units.py), under
-uvm_fpageqlock. How many pages a CPU may keep is a matter of *credits* (uvm/credits.py): one allows two units.
+A hit is percpu's, and touches nothing that another CPU touches. Miss and overflow differ. The store is a stack of
+*units*, lists of 32 pages that change hands by pointer (uvm/units.py), under uvm_fpageqlock. How much a CPU may keep
+is a matter of *credits* (uvm/credits.py): one allows two units.
 
     miss       take as many units as there are credits, then unlink their pages into the lists, own lock only
     overflow   chain as many units off the cold ends, own lock only, then push them
-    pull       before either, while it has fewer credits than it can use: all that an idle CPU has, or half of what
-               another has more, by trylock, with the pages that these credits covered
+    pull       before either, if short of credits: an idle CPU's, or half of what another has more, pages included
     idle       a CPU without an operation for 100 ms gives its pages back; one that works is never flushed
     steal      if the store has none: a unit of any CPU's, by trylock; then with everything stopped; then fail
 
@@ -17,17 +16,14 @@ uvm_fpageqlock. How many pages a CPU may keep is a matter of *credits* (uvm/cred
 => No allocation fails while a page that it may have is free anywhere.
 => uvmexp.free counts the pages in the store, by one atomic update per exchange. What is cached is in no counter.
 
-The argument for each: docs/designs/depot.md.
 Source: counting over recorded traffic; the depot of Bonwick and Adams, "Magazines and Vmem" (USENIX 2001).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Final
 
 from uvmfree.errors import BindError
 from uvmfree.param import PAGES_MAX, Param, seconds, tunable, whole
@@ -39,9 +35,6 @@ from uvmfree.uvm.page import PageList, VmPage
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
 from uvmfree.uvm.units import Units, chained, unchain, zeros
-
-IDLE: Final = 0.1
-"""Of redistribute_interval_s: 100 ms without an operation, then a CPU's pages go back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +49,7 @@ class DepotTunables:
     def __post_init__(self) -> None:
         whole("unit", self.unit, 1, 4096)
         whole("exchange", self.exchange, 1, 4096)
-        if self.budget is not None:
-            whole("budget", self.budget, 2 * self.unit, PAGES_MAX, " of pages, or None")
+        whole("budget", PAGES_MAX if self.budget is None else self.budget, 2 * self.unit, PAGES_MAX, " of pages")
         seconds("spare_s", self.spare_s)
 
     def credits(self, ncpus: int) -> int:
@@ -66,32 +58,28 @@ class DepotTunables:
 
 
 class DepotCpu(PercpuCpu):
-    """A CPU of the proposal but for miss and overflow; guarded by the CPU's own lock.
+    """A CPU of the proposal but for miss and overflow. `_bound`: a page less than its credits allow."""
 
-    => `_bound`: one page less than its credits allow: at that many the cache is full.
-    """
+    __slots__ = ()
 
-    __slots__ = ("_depot", "_units")
-
-    _depot: Depot
+    _design: Depot  # type: ignore[assignment]  # it is no Percpu, and nothing here takes it for one
 
     def setup(self) -> None:
         """Take a handle of the depot's lock."""
-        self._depot = self._design  # type: ignore[assignment]  # which is no Percpu
-        self._fpageqlock = self.handle(self._depot.shared_locks[0], "uvm_pagealloc")
-        self._units, self._by_color = self._depot.store, False
-        self._bound = self._depot.most(self.index) - 1
+        self._fpageqlock = self.handle(self._design.shared_locks[0], "uvm_pagealloc")
+        self._store, self._by_color = self._design.store, False
+        self._bound = self._design.most(self.index) - 1
 
     def _get(self, want: Want, start: int) -> Found | None:
         """Find a page: of each freelist the whole cache, then the depot; of all of them, what other CPUs have."""
         found = super()._get(want, start)
-        if found is None and self._depot.steal(self, want):
+        if found is None and self._design.steal(self, want):
             found = super()._get(want, start)
         return found
 
     def _finish(self, want: Want, found: Found | None, asked: int | None, color: int | None) -> VmPage | None:
         """Look once more with everything stopped before it fails, and again where others were faster."""
-        while found is None and self._depot.rescue(self, want):
+        while found is None and self._design.rescue(self, want):
             self._acquire()
             try:
                 found, _ = self._search(want, self._start_color(color))
@@ -101,17 +89,17 @@ class DepotCpu(PercpuCpu):
 
     def _fetch(self, want: Want, free_list: int, start: int, span: int) -> Found | None:
         """Take as many units from the depot as there are credits; what the reserve keeps stays there (R6)."""
-        if self._depot.pull(self) and self.cached():
+        if self._design.pull(self) and self.cached():
             found = super()._get(replace(want, freelists=(free_list,)), start)  # what came with the credits, first
             return found and (*found[:2], False)
         npages = min((self._bound + 1) // 2, self._room() + 1)
         self._fpageqlock.acquire()
         try:
-            free = self._units.free
+            free = self._store.free
             if not self.may_take(free, want):
                 return None
             npages = min(npages, free - self._state.uvmexp.reserve_kernel)
-            units = self._units.units(free_list, want.queues, npages, 2 * self._depot.tunables.exchange)
+            units = self._store.units(free_list, want.queues, npages, 2 * self._design.tunables.exchange)
         finally:
             self._fpageqlock.release()
         if not units:
@@ -131,14 +119,14 @@ class DepotCpu(PercpuCpu):
         except BindError:
             return  # another thread took the CPU over, and will spill when it frees a page
         try:
-            if self.stopped or self._room() >= 0 or (self._depot.pull(self) and self._room() >= 0):
+            if self.stopped or self._room() >= 0 or (self._design.pull(self) and self._room() >= 0):
                 return
             units = self.chain(max((self._bound + 1) // 2, -self._room()))
             npages, nzeros = sum(map(len, units)), zeros(units)  # counted now: others will take them
             self._fpageqlock.acquire()
             try:
                 for unit in units:
-                    self._units.splice(unit)
+                    self._store.splice(unit)
             finally:
                 self._fpageqlock.release()
             self.gave(npages, nzeros)
@@ -151,35 +139,26 @@ class DepotCpu(PercpuCpu):
         self._bound, self._spill_at = npages - 1, 0
         return max(0, -self._room() - 1)
 
-    def operations(self) -> int:
-        """Return how many it has done; also without a lock."""
-        return self.frees + self.cpuhit + self.cpumiss
-
     def chain(self, npages: int, freelists: Collection[int] | None = None) -> list[PageList]:
         """Chain so many of the coldest pages into units; with the guard held."""
-        return chained(self.grid, npages, self._units.unit, freelists)
+        return chained(self.grid, npages, self._store.unit, freelists)
 
     def chop(self) -> list[PageList]:
         """Chain all that is cached; with the guard held. O(pages)."""
         return self.chain(npages) if (npages := self.cached()) else []
 
-    def leave(self, heir: PercpuCpu) -> None:
+    def leave(self, heir: DepotCpu) -> None:  # type: ignore[override]
         """Leave all pages to the depot, and all credits to the heir, from whom others borrow them."""
-        self._depot.credits.bequeath(self.index, heir.index)
-        self._depot.allow(heir.index)
+        self._design.credits.bequeath(self.index, heir.index)
+        heir.allow(self._design.most(heir.index))
         super().leave(heir)
 
 
 class Depot(Design[DepotCpu]):
-    """The design of the depot.
-
-    => `credits`, `store`: who guards them is said there. `_others`: a handle of each CPU's lock, to be tried for.
-    """
+    """The design. `credits`, `store`: who guards them is said there. `_others`: the CPUs' locks, to be tried for."""
 
     name = "depot"
-    summary = (
-        "our answer: units of pages by pointer over a shared stack, and a budget of credits that follows the load"
-    )
+    summary = "our answer: units of pages by pointer over a shared stack, a budget of credits that follows the load"
     cpu_class = DepotCpu
     Tunables = DepotTunables
     CAUSES = ("timer", "pressure", "explicit")
@@ -190,10 +169,10 @@ class Depot(Design[DepotCpu]):
         """Deal out the credits, then put all pages into the store."""
         own: DepotTunables = state.tunables
         self.credits = Credits(own.credits(state.param.ncpus), state.param.ncpus, own.exchange, own.spare_s)
-        self.credits.watch(state.machine.clock_ns, lambda cpu: self.cpus[cpu].operations())
+        self.credits.watch(state.machine.clock_ns, lambda i: (cpu := self.cpus[i]).frees + cpu.cpuhit + cpu.cpumiss)
         super().__init__(state)
         self._others = [mutex.handle("uvm_pull") for mutex in self.cpu_locks]
-        self._everything = self.all_locks("uvm_rescue")
+        self._stoppers["uvm_rescue"] = self.all_locks("uvm_rescue")
 
     def make_store(self) -> Units:
         """Have a stack of units for a store."""
@@ -203,18 +182,14 @@ class Depot(Design[DepotCpu]):
         """Return how many pages a CPU's credits allow; with its guard held."""
         return 2 * self.tunables.unit * min(self.credits.of[index], self.tunables.exchange)
 
-    def allow(self, index: int) -> int:
-        """Tell a CPU what its credits allow; with its guard held."""
-        return self.cpus[index].allow(self.most(index))
-
     def pull(self, cpu: DepotCpu) -> bool:
         """Have a CPU borrow credits, with the pages that they covered; with its guard held, and no shared lock."""
         for index in self.credits.lenders(cpu.index):
             if self._others[index].try_acquire():
                 try:
                     if self.credits.lend(index, cpu.index):
-                        self.allow(cpu.index)
-                        self._move(self.cpus[index], cpu, self.allow(index))
+                        cpu.allow(self.most(cpu.index))
+                        self._move(self.cpus[index], cpu, self.cpus[index].allow(self.most(index)))
                         return True
                 finally:
                     self._others[index].release()
@@ -225,7 +200,7 @@ class Depot(Design[DepotCpu]):
         for index in chain(range(cpu.index + 1, len(self.cpus)), range(cpu.index)):
             if self.cached(index) and self._others[index].try_acquire():
                 try:
-                    if self._move(self.cpus[index], cpu, self._handful(cpu), want.freelists):
+                    if self._rob(self.cpus[index], cpu, want):
                         return True
                 finally:
                     self._others[index].release()
@@ -233,16 +208,14 @@ class Depot(Design[DepotCpu]):
 
     def rescue(self, cpu: DepotCpu, want: Want) -> bool:
         """Do the same with everything stopped, no lock held before; False: no page that it may have is free."""
-        with ExitStack() as held:
-            for handle in self._everything:
-                held.enter_context(handle)
+        with self.stopped("uvm_rescue"):
             cpu.check_running()
-            if any(self._move(lender, cpu, self._handful(cpu), want.freelists) for lender in self.cpus):
+            if any(self._rob(lender, cpu, want) for lender in self.cpus):
                 return True
             return any(map(self.store.has, want.freelists)) and cpu.may_take(self.store.free, want)
 
-    def _handful(self, cpu: DepotCpu) -> int:
-        return min(self.tunables.unit, max(1, self.most(cpu.index)))
+    def _rob(self, lender: DepotCpu, cpu: DepotCpu, want: Want) -> int:
+        return self._move(lender, cpu, min(self.tunables.unit, max(1, self.most(cpu.index))), want.freelists)
 
     def _move(self, lender: DepotCpu, cpu: DepotCpu, npages: int, freelists: Collection[int] | None = None) -> int:
         """Move the coldest pages of a CPU to another, with both guards held; return how many."""
@@ -253,14 +226,12 @@ class Depot(Design[DepotCpu]):
         return moved
 
     def tick_s(self) -> float:
-        """Look twice in the time after which a CPU is idle."""
-        return IDLE / 2 * self.state.param.redistribute_interval_s
+        """Look every 50 ms, by default: twice in the time after which a CPU is idle."""
+        return self.state.param.redistribute_interval_s / 20
 
     def tick(self, index: int) -> None:
         """Have an idle CPU's pages handed back; one that works keeps its own."""
-        if self.credits.idle_ns(index) >= IDLE * self.state.param.redistribute_interval_s * 1e9 and self.cached(
-            index
-        ):
+        if self.credits.idle_ns(index) >= 2e9 * self.tick_s() and self.cached(index):
             self.redistribute(index, "timer")
 
     def check(self) -> Iterator[str]:
