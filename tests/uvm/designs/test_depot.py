@@ -6,7 +6,7 @@ import pytest
 
 import uvmfree
 from tests.conformance.steps import free_all, take, take_all
-from tests.uvm.machines import ClockMachine
+from tests.uvm.machines import ClockMachine, InterposingMachine
 from uvmfree.errors import AuditError, ParamError
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.designs.depot import Depot
@@ -301,3 +301,25 @@ def test_the_audit_finds_a_credit_that_was_made_and_a_cpu_that_keeps_too_much() 
 def test_a_tunable_that_cannot_be_is_refused(name: str, value: object) -> None:
     with pytest.raises(ParamError, match=name):
         boot(**{name: value})
+
+
+def test_a_free_that_spills_as_its_cpu_is_taken_over_is_no_failure() -> None:
+    """The page is free: to be told that it is not, its holder would free it again."""
+    machine = InterposingMachine()
+    with boot(machine, unit=2, exchange=2) as uvm:
+        cpu = uvm.cpus[0]
+        pages = [take(cpu) for _ in range(20)]
+        while uvm.cached_pages()[0] < 7:
+            cpu.pagefree(pages.pop())
+
+        def before_the_spill() -> None:
+            """Free takes the lock; the one after it is the spill's."""
+            machine.at, machine.then = "uvm_cpu[0]", take_over
+
+        def take_over() -> None:
+            uvm.design.bind(0)
+
+        machine.at, machine.then = "uvm_cpu[0]", before_the_spill
+        cpu.pagefree(pages[-1])
+        assert pages[-1].owner == 0
+        uvm.audit()

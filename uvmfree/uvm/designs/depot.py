@@ -136,7 +136,7 @@ class DepotCpu(PercpuCpu):
 
     def allow(self, npages: int) -> int:
         """Note how many pages it may keep from now on; return how many it has beyond; with the guard held."""
-        self._bound, self._spill_at = npages - 1, 0
+        self._bound = npages - 1
         return max(0, -self._room() - 1)
 
     def chain(self, npages: int, freelists: Collection[int] | None = None) -> list[PageList]:
