@@ -69,9 +69,9 @@ BUGS: Final = (
         "borrower never told",
         f"{_DEPOT}:Depot._move",
         (forget("cpu._spill_at = 0"),),
-        "a CPU whose cache grew by another one's pages looks whether it is full at the count of frees that held before",
+        "a CPU that got another one's pages asks whether it is full at the count of frees that held before",
         "it keeps more than its credits allow",
-        machine("depot, few"),
+        f"{_OF_DEPOT}::test_pages_that_came_with_credits_count_against_them",
     ),
     Mutant(
         "pull waits for the lock",

@@ -1,4 +1,4 @@
-"""The depot: how often it takes the shared lock, what it keeps, who lends, and that nothing fails beside free pages."""
+"""The depot: how often it takes the shared lock, what it keeps, who lends; nothing fails beside free pages."""
 
 from typing import Any
 
@@ -170,6 +170,20 @@ def test_a_cpu_that_works_borrows_from_those_that_are_idle() -> None:
         assert uvm.cached_pages()[1:] == (0, 0, 0), "the pages came with the credits"
         free_all(uvm.cpus[0], held)
         uvm.audit()
+
+
+def test_pages_that_came_with_credits_count_against_them() -> None:
+    machine = ClockMachine()
+    with boot(machine, ncpus=2, budget=64 * 8, npages=2048) as uvm:
+        works, idle = uvm.cpus
+        free_all(idle, [take(idle) for _ in range(250)])
+        depot_of(uvm).credits.idle_ns(1)
+        machine.now_s += 0.03
+        held = [take(works), *uvm.pglistalloc(500, nsegs=500)]
+        assert uvm.cached_pages() == (249, 0)
+        for pg in held:
+            works.pagefree(pg)
+            assert uvm.cached_pages()[0] <= 8 * 64
 
 
 def test_who_holds_its_lock_is_not_waited_for() -> None:
