@@ -2,17 +2,21 @@
 
 => `@pytest.mark.sampled(5, batons=2)` on a parametrised test: five of its cases; two where the strands of the virtual
    machine are threads that pass a baton, since those take many times as long.
+=> A test that is made for every design is made for the first two, and for one more that is drawn for that test: over
+   all tests each design is asked nearly all there is in a few days.
 => The day (UTC) draws them, `--sample=WORD` draws as that word does, `--sample=all` takes all. The header names it.
 => What is asked for by name, by -k or by -m is done whole; `-m long` finds them all.
 """
 
 import os
 import random
+import re
 from collections import defaultdict
 from datetime import UTC, datetime
 
 import pytest
 
+import uvmfree
 from uvmfree.machine.virtual.strands import greenlets_work
 
 ALL = "all"
@@ -60,6 +64,14 @@ def drawn(cases: list[pytest.Item], count: int, word: str) -> list[pytest.Item]:
     return random.Random(f"{word} {name}").sample(cases, min(count, len(cases)))
 
 
+def asked(item: pytest.Item, word: str) -> bool:
+    """Whether a test's case is for none of the designs, for one of the first two, or for the one that is drawn."""
+    test, _, case = item.nodeid.partition("[")
+    others = list(uvmfree.DESIGNS)[2:]
+    named = set(re.split(r"[^\w]+", case)) & set(others)
+    return not named or random.Random(f"{word} {test}").choice(others) in named
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not drawn."""
@@ -70,7 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             tests[item.nodeid.partition("[")[0]].append(item)
     if config.option.sample == ALL:
         return
-    left_out: set[pytest.Item] = set()
+    left_out = {item for item in items if not asked(item, config.option.sample)}
     for cases in tests.values():
         mark = cases[0].get_closest_marker("sampled")
         assert mark is not None

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import uvmfree
+
 ROOT = Path(__file__).resolve().parents[1]
 
 CASES = """
@@ -17,9 +19,21 @@ def test_plain():
 """
 
 
-def collected(folder: Path, *args: str) -> list[str]:
-    """Return the ids of what is run of a suite with one sampled test and a plain one."""
-    (folder / "test_cases.py").write_text(CASES)
+DESIGNS = """
+import pytest, uvmfree
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.parametrize("number", range(2))
+def test_one(design, number):
+    pass
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+def test_two(design):
+    pass
+"""
+
+
+def collected(folder: Path, *args: str, cases: str = CASES) -> list[str]:
+    """Return the ids of what is run of a suite, by default one with one sampled test and a plain one."""
+    (folder / "test_cases.py").write_text(cases)
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "-p", "tests.timelimit"]
     command += ["-p", "tests.plain_run", "-n0", "-q", "--collect-only", *args, str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
@@ -37,3 +51,16 @@ def test_a_word_draws_the_same_cases_again_and_another_word_others(tmp_path: Pat
 def test_what_is_asked_for_by_name_or_by_mark_is_run_whole(tmp_path: Path) -> None:
     assert len(collected(tmp_path)) == 20 + 1
     assert len(collected(tmp_path, "-mlong")) == 20
+
+
+def test_a_test_of_every_design_is_asked_of_two_and_of_one_that_is_drawn(tmp_path: Path) -> None:
+    others = set()
+    for word in ("one", "two", "three"):
+        ids = collected(tmp_path, f"--sample={word}", cases=DESIGNS)
+        one = [each for each in ids if each.startswith("test_one")]
+        assert len(one) == 2 * 3
+        assert len(ids) - len(one) == 3
+        assert sum("fpageqlock" in each or "percpu" in each for each in one) == 2 * 2
+        others |= {each.rpartition("-")[2].rpartition("[")[2] for each in ids} - {"fpageqlock]", "percpu]"}
+    assert others
+    assert len(collected(tmp_path, cases=DESIGNS)) == 3 * len(uvmfree.DESIGNS)

@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from uvmfree.kern.xcall import Ticket, Xcall
     from uvmfree.machine.virtual.machine import VirtualMachine
     from uvmfree.param import Param
-    from uvmfree.uvm.cpu import Cpu
     from uvmfree.uvm.anon import AnonMemory
     from uvmfree.uvm.anonpage import AnonState, AnonStats
     from uvmfree.uvm.boot import boot
-    from uvmfree.uvm.page import Place, VmPage
+    from uvmfree.uvm.cpu import Cpu
+    from uvmfree.uvm.page import Place, Stand, VmPage
     from uvmfree.uvm.pageout import Pageout
     from uvmfree.uvm.pdaemon import Pagedaemon
     from uvmfree.uvm.physmem import PhysMem, PhysSeg
@@ -94,6 +94,7 @@ __all__ = [
     "PhysSeg",
     "Place",
     "RecordError",
+    "Stand",
     "Ticket",
     "TraceError",
     "Traits",
@@ -127,6 +128,7 @@ _HOMES = {
     "PhysMem": "uvmfree.uvm.physmem",
     "PhysSeg": "uvmfree.uvm.physmem",
     "Place": "uvmfree.uvm.page",
+    "Stand": "uvmfree.uvm.page",
     "Ticket": "uvmfree.kern.xcall",
     "Traits": "uvmfree.uvm.traits",
     "Uvm": "uvmfree.uvm.system",

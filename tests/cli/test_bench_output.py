@@ -87,4 +87,4 @@ def test_the_bar_names_the_timeline_only_where_one_is_written(
     args = ("--perfetto", str(tmp_path / "t.pftrace")) if timeline else ()
     small = ("--npages", "1024", "--repetitions", "1", "--design", "percpu")
     assert run("bench", "--trace", trace, *small, *args).status == 0
-    assert ticks == ["percpu, 1 of 1", "percpu, 1 of 1", *(["timeline"] if timeline else [])]
+    assert ticks == ["percpu, tally", "percpu, 1 of 1", "percpu, 1 of 1", *(["timeline"] if timeline else [])]

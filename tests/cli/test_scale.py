@@ -33,7 +33,7 @@ QUICK = ("scale", "--cpus", "1,2")
         (("--cpus", "513"), "--cpus 513: must be from 1 to 512"),
         (("--cpus", "2,3", "--workload", "handoff"), "--cpus 3: must be from 1 to 512, a multiple of 2"),
         (("--cpus", "1", "--workload", "trace"), "--cpus 1: must be from 1 to 512, a multiple of 2"),
-        (("--design", "best"), "--design best: must be one of fpageqlock, percpu"),
+        (("--design", "best"), "design='best': must be one of fpageqlock, percpu"),
         (("--design", "percpu", "--design", "percpu"), "--design percpu: is given twice"),
         (("--design", "percpu,refill"), "--design percpu, refill: must be NAME=VALUE"),
         (("--design", "percpu,ncpus=3"), "--design percpu, ncpus=3: ncpus is set by --cpus"),

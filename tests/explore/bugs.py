@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 from unittest import mock
 
-
 from uvmfree.kern.mutex import Condvar
 from uvmfree.kern.xcall import Xcall
 from uvmfree.uvm.anon import AnonMemory
@@ -55,7 +54,7 @@ def changed(owner: type, name: str, *edits: tuple[str, str]) -> Bug:
 redistribution_without_the_cpu_lock = changed(
     Design, "redistribute", ("with self.guarding(index) as cpu:", "for cpu in self.cpus[index : index + 1]:")
 )
-splice_without_the_global_lock = changed(Design, "redistribute", ("with _all(self._redistribute[1]):", "if True:"))
+splice_without_the_global_lock = changed(Design, "redistribute", ("with held(self._redistribute[1]):", "if True:"))
 redistribution_counted_without_the_cpu_lock = changed(
     Design, "redistribute", ("        cpu.gave(pages, zeropages)", "    cpu.gave(pages, zeropages)")
 )
@@ -65,13 +64,13 @@ spill_without_the_global_lock = changed(
 spill_counted_after_others_can_take = changed(
     PercpuCpu, "_spill", ("self.gave(npages,", "self.gave(sum(map(len, spilled)),")
 )
-run_taken_without_the_cpu_locks = changed(Design, "stopped", ("with _all(outer):", "if True:"))
+run_taken_without_the_cpu_locks = changed(Design, "stopped", ("with held(outer):", "if True:"))
 locks_of_cpus_in_descending_order = changed(Design, "all_locks", ("*self.cpu_locks,", "*self.cpu_locks[::-1],"))
 global_lock_before_the_cpu_lock = changed(
     Design,
     "pagefree_global",
-    ("with _all(inner):", "with outer[index]:"),
-    ("with outer[index]:\n            cpu", "with _all(inner):\n            cpu"),
+    ("with held(inner):", "with outer[index]:"),
+    ("with outer[index]:\n            cpu", "with held(inner):\n            cpu"),
 )
 waiter_counted_before_the_lock = changed(
     Pageout,

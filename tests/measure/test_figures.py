@@ -24,7 +24,9 @@ def cpu(index: int, **counted: int) -> CpuStats:
 
 
 def lock(name: str, caller: str, acquired: int, contended: int, wait_ns: int, longest_ns: int) -> LockStat:
-    return LockStat(name, caller, acquired, contended, wait_ns, longest_ns, 5_555, 555, 55, (0,) * WAIT_BUCKETS)
+    kind = {"uvm_fpageqlock": "shared", "uvm_cpu": "cpu"}.get(name.partition("[")[0], "other")
+    hist = (0,) * WAIT_BUCKETS
+    return LockStat(name, caller, acquired, contended, wait_ns, longest_ns, 5_555, 555, 55, hist, kind=kind)
 
 
 def exp(**counted: int) -> UvmExpSnapshot:
@@ -136,6 +138,15 @@ def test_a_design_with_one_lock_has_its_waits_alone() -> None:
     one = replace(RUN, design="fpageqlock", locks=LOCKS[:2] + LOCKS[4:])
     changed = replace(EXPECTED, wait_share_percent=100 * 48 / 260, contended_percent=10.25, longest_wait_us=9_000.0)
     assert differing(figures(one), changed) == {}
+
+
+def test_locks_are_known_by_their_kind_and_not_by_their_names() -> None:
+    """A design has shared locks of its own; what stands for interrupts that are off is no lock."""
+    names = {"uvm_fpageqlock": "bucket[3]", "uvm_cpu[0]": "pcp[0]", "uvm_cpu[1]": "pcp[1]"}
+    other = replace(RUN, locks=tuple(replace(each, name=names.get(each.name, each.name)) for each in LOCKS))
+    assert differing(figures(other), EXPECTED) == {}
+    off = replace(RUN, locks=(*LOCKS, replace(LOCKS[-1], name="splvm[0]", kind="off")))
+    assert differing(figures(off), EXPECTED) == {}
 
 
 def test_what_is_missing_does_not_make_rates_better() -> None:

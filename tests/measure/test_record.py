@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from uvmfree.measure.bench import measure, new_record
 from uvmfree.measure.record import THREAD_TIMES, Record, load, of_document
 from uvmfree.measure.run import figures
 from uvmfree.measure.stress_run import StressRun
+from uvmfree.measure.tally import TallyFigures
 from uvmfree.param import Param
-from uvmfree.uvm.designs import REGISTRY
 from uvmfree.workload.trace import read_trace
 
 OLD = Path(__file__).parent / "record-version-1.json"
@@ -33,7 +33,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Record:
     events = [line("alloc", hex(100 + page), cpu=page % 2, us=page) for page in range(60)]
     trace.write_text("".join([*events, *(line("free", hex(100 + page), cpu=1, us=400 + page) for page in range(60))]))
     workload = workloads.from_trace(read_trace(str(trace)))
-    record = new_record(workload, Param(npages=1024, ncpus=workload.ncpus), tuple(REGISTRY), ("uvmfree", "bench"))
+    param, designs = Param(npages=1024, ncpus=workload.ncpus), ("fpageqlock", "percpu")
+    record = new_record(workload, param, designs, ("uvmfree", "bench"))
     for _ in measure(record, workload, 2, lambda what: None):
         pass
     return record
@@ -91,6 +92,32 @@ def test_version_2_is_read(plain: dict[str, Any], measured: Record) -> None:
         assert figures(run).runs_asked is None
 
 
+def test_version_3_is_read(plain: dict[str, Any], measured: Record) -> None:
+    """It had no tallies: their figures are missing, and all others as they were."""
+    plain["version"] = 3
+    for run in plain["runs"]:
+        del run["tally"]
+        for lock in run["locks"]:
+            del lock["kind"]
+    old = of_document(plain, "plain")
+    assert all(run.tally is None and figures(run).parked_pages_max is None for run in old.runs)
+    for design in old.designs:
+        now, then = measured.values(design), old.values(design)
+        assert now.keys() - then.keys() == {name for name in asdict(TallyFigures()) if name in now}
+        assert all(then[name] == now[name] for name in then)
+
+
+def test_each_run_with_lockstat_has_the_tally_of_its_design(measured: Record) -> None:
+    """It is the same for all repetitions: of the same work, in virtual time."""
+    for design, parked in (("fpageqlock", 0), ("percpu", 60)):
+        tallies = [run.tally for run in measured.runs if run.design == design]
+        assert tallies[0::2] == [tallies[0]] * 2
+        assert tallies[1::2] == [None] * 2
+        assert tallies[0] is not None
+        assert (tallies[0].operations, tallies[0].parked_pages_max) == (120, parked)
+        assert measured.values(design)["parked_pages_max"] == [parked] * 2
+
+
 @pytest.mark.parametrize("gil", [True, False])
 def test_what_is_not_measurable_with_the_gil_is_kept_and_marked(measured: Record, gil: bool) -> None:
     """The figures of how threads ran beside each other; other programs find their names in the file."""
@@ -117,7 +144,7 @@ def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
     [
         (lambda d: d.pop("schema"), "has no schema"),
         (put("schema", value="other"), "schema 'other'"),
-        (put("version", value=4), "is of version 4; this uvmfree reads up to 3, use a newer one"),
+        (put("version", value=5), "is of version 5; this uvmfree reads up to 4, use a newer one"),
         (put("version", value="3"), "version '3'"),
         (put("version", value=True), "version True"),
         (put("kind", value="tale"), "kind: must be bench or stress, is 'tale'"),
@@ -142,8 +169,8 @@ def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("runs", 0, "samples", "lag", value=[]), r"samples.lag: must have \d+ entries, has 0"),
         (put("runs", 0, "samples", "cached", 1, value=[]), r"samples.cached\[1\]: must have \d+ entries, has 0"),
         (lambda d: d["runs"][0]["redistributions"].pop("timer"), r"runs\[0\].redistributions: has no 'timer'"),
-        (put("runs", 0, "design", value="x"), r"runs\[0\].design: must be one of fpageqlock, percpu, is 'x'"),
-        (put("version", value=10**5000), "is of version a larger one; this uvmfree reads up to 3"),
+        (put("runs", 0, "design", value="x"), r"runs\[0\].design: must be one of fpageqlock, percpu, .*is 'x'"),
+        (put("version", value=10**5000), "is of version a larger one; this uvmfree reads up to 4"),
         (put("runs", 0, "drive", "wall_ns", value=1 << 63), "wall_ns: must be a whole number within 64 bits"),
         (put("runs", 0, "drive", "wall_ns", value=10**5000), "wall_ns: must be a whole number within 64 bits"),
         (put("runs", 0, "drive", "wall_ns", value=0), "wall_ns: must be 1 or more, is 0"),
@@ -155,6 +182,20 @@ def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("host", "kernel", value="\ud800"), r"kernel: must be a text, has half a character: '.ud800'"),
         (put("runs", 0, "counts", "a\x1b[2J", value=""), r"counts\.a.x1b\[2J: must be a whole number"),
         (put("runs", 0, "counts", "\udfff", value=1), "counts: must be a text, has half a character"),
+        (put("runs", 0, "tally", "stranded_pages", value=[1]), "tally.stranded_pages: must have 3 entries, has 1"),
+        (put("runs", 0, "tally", "reuse_pages", value=[[1]]), r"reuse_pages\[0\]: must have 2 entries, has 1"),
+        (put("runs", 0, "tally", "reuse_pages", value=[[1, 0]]), r"reuse_pages\[0\]: must count 1 or more, counts 0"),
+        (put("runs", 0, "tally", "reuse_pages", value=[[4, 1], [4, 1]]), "reuse_pages: its values must ascend"),
+        (
+            put("runs", 0, "tally", "held", 0, "items", value=[[1, 1, 1]]),
+            r"held\[0\].items\[0\]: must have 2 entries",
+        ),
+        (
+            put("runs", 0, "tally", "held", 0, "pages", value=[[1, -1]]),
+            r"pages\[0\]: must count 1 or more, counts -1",
+        ),
+        (put("runs", 0, "tally", "parked_every", value=0), "tally.parked_every: must be 1 or more, is 0"),
+        (put("runs", 0, "tally", "operations", value=None), "tally.operations: must be a whole number, is None"),
         (put("designs", value=["\x1b[2J"]), r"design: must be one of .x1b\[2J, is "),
     ],
 )
@@ -245,7 +286,7 @@ def test_whatever_stands_anywhere_it_is_a_record_or_one_clean_error(path: tuple[
 
 
 def test_the_schema_of_today_is_the_one_that_is_written(plain: dict[str, Any]) -> None:
-    assert (plain["schema"], plain["version"]) == (records.SCHEMA, records.VERSION) == ("uvmfree.record", 3)
+    assert (plain["schema"], plain["version"]) == (records.SCHEMA, records.VERSION) == ("uvmfree.record", 4)
 
 
 @pytest.mark.parametrize("gone", ["injected", "survived"])

@@ -52,7 +52,7 @@ def test_a_grid_is_every_combination_in_order() -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"designs": ("best",)}, ArgumentError, "--design best: must be one of fpageqlock, percpu"),
+        ({"designs": ("best",)}, ParamError, "design='best': must be one of fpageqlock, percpu"),
         ({"ncpus": (0,)}, ArgumentError, "--cpus 0: must be from 1 to 128"),
         ({"settings": (("refill", ("1", "x")),)}, ParamError, "refill=x: must be a whole number"),
         ({"settings": (("npages", ("20",)),)}, ArgumentError, "npages=20: .*give at least"),

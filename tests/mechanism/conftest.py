@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import uvmfree
-from tests.mechanism.rig import SMALL, VARIANTS, Boot
+from tests.mechanism.rig import BOTH, SMALL, VARIANTS, Boot
 
 
-@pytest.fixture(params=list(uvmfree.DESIGNS))
+@pytest.fixture(params=BOTH)
 def design(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

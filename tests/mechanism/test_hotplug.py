@@ -5,6 +5,7 @@ import random
 import pytest
 
 import uvmfree
+from tests.mechanism.rig import BOTH
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.workload.driver import Body, Lane, drive
 
@@ -20,7 +21,7 @@ def filled(uvm: uvmfree.Uvm, index: int, pages: int) -> None:
         cpu.pagefree(pg)
 
 
-@pytest.fixture(params=uvmfree.DESIGNS)
+@pytest.fixture(params=BOTH)
 def uvm(request: pytest.FixtureRequest) -> uvmfree.Uvm:
     return uvmfree.boot(npages=256, ncpus=3, design=request.param, lockdebug=True)
 
@@ -134,7 +135,7 @@ def test_a_page_that_is_being_zeroed_is_finished_by_the_heir(uvm: uvmfree.Uvm) -
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.parametrize("design", BOTH)
 def test_cpus_come_and_go_while_others_work(design: str, seed: int) -> None:
     """Q13: real threads allocate and free all the while; in the end every page is free and accounted for."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import uvmfree
+from tests.mechanism.rig import BOTH
 from uvmfree.uvm.cpu import Cpu
 
 
@@ -12,7 +13,7 @@ class BrokenOffError(Exception):
     """What `runnable()` raises."""
 
 
-@pytest.fixture(params=list(uvmfree.DESIGNS))
+@pytest.fixture(params=BOTH)
 def uvm(request: pytest.FixtureRequest) -> Iterator[uvmfree.Uvm]:
     """A system whose CPU 0 has pages of its own to zero."""
     made = uvmfree.boot(npages=64, ncpus=2, ncolors=2, design=request.param)

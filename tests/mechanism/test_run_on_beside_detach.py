@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 import uvmfree
-from tests.mechanism.rig import SMALL, MutexMachine, own_lock, settle
+from tests.mechanism.rig import BOTH, SMALL, MutexMachine, own_lock, settle
 from tests.uvm.machines import InterposingMachine
 from uvmfree.uvm.page import UNKNOWN, ZEROS
 
@@ -32,7 +32,7 @@ def test_whoever_takes_over_a_cpu_the_moment_it_stops_is_told(design: str, end: 
 
 def test_a_player_that_has_gone_leaves_its_counts_and_nothing_else() -> None:
     """R11: what was counted stays, however often a CPU is taken over; the handles of those who left are let go."""
-    for design in uvmfree.DESIGNS:
+    for design in BOTH:
         machine = MutexMachine(lockstat=True)
         with uvmfree.boot(machine, **SMALL | {"design": design, "lockstat": True}) as uvm:
             mutexes = [*uvm.design.shared_locks, *uvm.design.cpu_locks]

@@ -211,7 +211,7 @@ BUGS: Final = (
         f"{_DESIGN}:Design.redistribute",
         (
             forget("cpu.gave(pages, zeropages)"),
-            before("with _all(self._redistribute[1]):", "cpu.gave(pages, zeropages)"),
+            before("with held(self._redistribute[1]):", "cpu.gave(pages, zeropages)"),
         ),
         "pages that are handed back count as free before they stand on the global list",
         "a reader sees more pages than there are, by as much as a whole cache (P1)",

@@ -272,7 +272,7 @@ BUGS: Final = (
     Mutant(
         "CPU locks in the wrong order",
         f"{_DESIGN}:Design.stopped",
-        (become("with _all(outer):", "with _all(reversed(outer)):"),),
+        (become("with held(outer):", "with held(reversed(outer)):"),),
         "contiguous allocation takes the CPU locks from the last to the first",
         "a deadlock with recolouring, detach and the audit, which take them in order",
         machine("percpu"),

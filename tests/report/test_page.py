@@ -22,7 +22,7 @@ from uvmfree.report.page.page import build
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
 
 Page = Callable[..., Element]
-SECTIONS = ("measured", "locks", "scaling", "waits", "timeline", "stranded", "redistribution")
+SECTIONS = ("measured", "locks", "scaling", "waits", "timeline", "stranded", "parked", "redistribution")
 
 
 @pytest.fixture(autouse=True)

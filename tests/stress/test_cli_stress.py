@@ -25,6 +25,7 @@ from uvmfree.machine.words import Adder, CounterPage
 from uvmfree.measure import stress as measure
 from uvmfree.measure.counterfile import CounterReader
 from uvmfree.measure.host import gil_enabled
+from uvmfree.uvm.designs import SHOWN
 from uvmfree.workload.faults import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +73,7 @@ def test_both_designs_one_document_and_nothing_else(run: Run) -> None:
     assert (document["seed"], document["seconds"], document["faults"]) == (5, 0.3, ["xcall", "storm"])
     assert document["interrupted"] is False
     assert document["param"]["lockstat"] is False
-    assert [one["design"] for one in document["stress"]] == list(uvmfree.DESIGNS)
+    assert [one["design"] for one in document["stress"]] == list(SHOWN)
     for one in document["stress"]:
         assert one["errors"] == []
         assert one["figures"]["operations_per_s"] > 0
@@ -108,7 +109,7 @@ def test_a_table_and_the_counters(run: Run) -> None:
         (("--seed", str(1 << 63)), "must be less than 2**63, so that a record can keep it"),
         (("--cpus", "0"), "--cpus 0: must be from 1 to 128"),
         (("--npages", "3"), "npages=3: must be from 22"),
-        (("--design", "nosuch"), "--design nosuch: must be one of fpageqlock, percpu"),
+        (("--design", "nosuch"), "design='nosuch': must be one of fpageqlock, percpu"),
         (("--design", "percpu", "--design", "percpu"), "--design percpu: is given twice"),
         (("--set", "ncpus=2"), "ncpus is set by --cpus"),
         (("--set", "lockstat=true"), "lockstat is set by --format"),
@@ -167,7 +168,7 @@ def test_a_hang_ends_the_process_with_its_report(run: Run, monkeypatch: pytest.M
     monkeypatch.setattr(measure, "stress", hanging)
     said = run("--seed", "4", *SMALL, "--faults", "none")
     assert said.status == 1
-    assert begun == [next(iter(uvmfree.DESIGNS))]
+    assert begun == [SHOWN[0]]
     first, again, file, *rest = said.err.splitlines()
     assert first == f"uvmfree: {begun[0]}: no progress for 5 s"
     assert again.startswith(f"uvmfree: again: uvmfree stress --design {begun[0]} --seed 4 --seconds 10 ")
@@ -247,6 +248,6 @@ def test_a_timeline_and_a_counter_page_of_both_designs(run: Run, tmp_path: Path)
     assert kinds[pb.TrackEvent.TYPE_SLICE_BEGIN] == kinds[pb.TrackEvent.TYPE_SLICE_END] > 0
     described = [packet.track_descriptor for packet in trace.packet if packet.HasField("track_descriptor")]
     processes = [each.process.process_name.split()[0] for each in described if each.HasField("process")]
-    assert processes == list(uvmfree.DESIGNS)
+    assert processes == list(SHOWN)
     last = CounterReader(str(counters)).read()
     assert (last.design, last.ended, last.npages) == ("percpu", True, 256)

@@ -254,7 +254,7 @@ CORRUPTIONS: dict[Callable[[Sick], None], str] = {
 }
 
 
-@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.parametrize("design", BOTH)
 @pytest.mark.parametrize("corrupt", CORRUPTIONS, ids=lambda corrupt: corrupt.__name__)
 def test_a_corruption_is_found(design: str, corrupt: Callable[[Sick], None]) -> None:
     """R1 and R3: the walked truth contradicts what was seeded, and the finding says what."""
@@ -271,7 +271,7 @@ def test_a_corruption_is_found(design: str, corrupt: Callable[[Sick], None]) -> 
         sick.uvm.close()
 
 
-@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.parametrize("design", BOTH)
 def test_a_finding_names_the_page_and_the_error_says_how_many_more(design: str) -> None:
     sick = Sick(design)
     for pg in sick.uvm.physmem:
@@ -282,7 +282,7 @@ def test_a_finding_names_the_page_and_the_error_says_how_many_more(design: str) 
     sick.uvm.close()
 
 
-@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.parametrize("design", BOTH)
 def test_an_audit_leaves_all_locks_free_and_changes_nothing(design: str) -> None:
     sick = Sick(design)
     places = [(pg.place, pg.owner, pg.flags) for pg in sick.uvm.physmem]

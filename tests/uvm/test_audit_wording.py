@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-import uvmfree
-from tests.uvm.test_audit import Sick, free_too_high, lost, lost_from_the_global_list, zeropages_too_high
+from tests.uvm.test_audit import BOTH, Sick, free_too_high, lost, lost_from_the_global_list, zeropages_too_high
 from uvmfree.uvm.audit import findings
 from uvmfree.uvm.page import UNKNOWN, ZEROS
 
@@ -16,7 +15,7 @@ def found(sick: Sick, corrupt: Callable[[Sick], object]) -> list[str]:
     return list(findings(sick.uvm.design))
 
 
-@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.parametrize("design", BOTH)
 def test_a_counter_that_lies_is_named_with_both_figures(design: str) -> None:
     """R3: free and zeropages follow the global list."""
     for corrupt, name in ((free_too_high, "free"), (zeropages_too_high, "zeropages")):

@@ -12,7 +12,6 @@ from tests.uvm.machines import InterposingMachine
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.page import VmPage
 
-LOCK = {"fpageqlock": "uvm_fpageqlock", "percpu": "uvm_cpu[0]"}
 CALLS: dict[str, Callable[[Cpu, VmPage], object]] = {
     "pagefree": lambda cpu, pg: cpu.pagefree(pg),
     "pagealloc": lambda cpu, pg: cpu.pagealloc(),
@@ -38,8 +37,8 @@ class Late:
 
     def __init__(self, design: str, cached: bool) -> None:
         self.machine = InterposingMachine()
-        self.lock = LOCK[design]
         self.uvm = uvmfree.boot(self.machine, npages=64, ncpus=2, ncolors=2, design=design)
+        self.lock = self.uvm.design.guard(0).name
         self.cpu = self.uvm.cpus[0]
         pages = [pg for pg in (self.cpu.pagealloc() for _ in range(6)) if pg is not None]
         self.held = pages.pop()
@@ -103,8 +102,8 @@ def test_a_call_of_the_whole_system_that_its_end_overtakes_is_refused(design: st
     uvm = uvmfree.boot(machine, npages=64, ncpus=2, ncolors=2, design=design)
     if call == "attach":
         uvm.detach(1)
-    first = {"attach": "uvm_cpu[1]", "counter_lag": "uvm_fpageqlock"}.get(call, "uvm_cpu[0]")
-    machine.at = first if design == "percpu" else "uvm_fpageqlock"
+    first = {"attach": uvm.design.guard(1), "counter_lag": uvm.design.shared_locks[0]}
+    machine.at = first.get(call, uvm.design.guard(0)).name
     machine.then = uvm.close
     with pytest.raises(uvmfree.ClosedError):
         SYSTEM_CALLS[call](uvm)

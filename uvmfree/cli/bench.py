@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -101,10 +100,10 @@ def bench(
     from uvmfree.measure.settings import parse_settings
     from uvmfree.measure.workloads import by_name, check_fits, check_watermarks
     from uvmfree.param import Param
-    from uvmfree.uvm.designs import REGISTRY
+    from uvmfree.uvm.designs import SHOWN
     from uvmfree.workload.trace import read_trace
 
-    check_designs(designs, REGISTRY)
+    check_designs(designs)
     check_one_document(exports.json_file, lock_format)
     tunables = parse_settings(settings, given=_GIVEN | ({"refill": "--refill"} if refill is not None else {}))
     if refill is not None:
@@ -126,7 +125,7 @@ def bench(
         check_watermarks(ready, param.npages, param.pagesize)
     selection.check(param.ncpus)
     exports.check_fits(ready, on)
-    result = new_record(ready, param, designs or tuple(REGISTRY), ("uvmfree", *sys.argv[1:]), on, seed)
+    result = new_record(ready, param, designs or SHOWN, ("uvmfree", *sys.argv[1:]), on, seed)
     if on.virtual:
         strands()
     with (
@@ -187,11 +186,12 @@ def _counted_locks(result: Record) -> dict[str, tuple[list[LockStat], float]]:
     }
 
 
-def check_designs(designs: tuple[str, ...], known: Mapping[str, object]) -> None:
-    """Refuse a design that there is not, or that is named twice: ArgumentError."""
+def check_designs(designs: tuple[str, ...]) -> None:
+    """Refuse a design that there is not, ParamError, or that is named twice: ArgumentError."""
+    from uvmfree.uvm.designs import find
+
     for at, name in enumerate(designs):
-        if name not in known:
-            raise ArgumentError(f"--design {name}: must be one of {', '.join(known)}")
+        find(name)
         if name in designs[:at]:
             raise ArgumentError(f"--design {name}: is given twice")
 

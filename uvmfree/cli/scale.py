@@ -164,16 +164,15 @@ def _cases(
     """Return all runs; ArgumentError, ParamError for the first that cannot be."""
     from uvmfree.machine.virtual.policies import POLICIES
     from uvmfree.measure.scale import Case, band
-    from uvmfree.uvm.designs import REGISTRY
+    from uvmfree.uvm.designs import SHOWN, find
 
     if lock not in POLICIES:
         raise ArgumentError(f"--lock {lock}: must be one of {', '.join(POLICIES)}")
     found: list[Case] = []
     name, changed = changed_figures(costs, changes)
-    for at, spec in enumerate(designs or tuple(REGISTRY)):
+    for at, spec in enumerate(designs or SHOWN):
         design, *settings = spec.split(",")
-        if design not in REGISTRY:
-            raise ArgumentError(f"--design {spec}: must be one of {', '.join(REGISTRY)}")
+        find(design)
         if spec in designs[:at]:
             raise ArgumentError(f"--design {spec}: is given twice")
         for ncpus in counts:

@@ -88,10 +88,10 @@ def stress(
     # Heard from here on, and honoured where a run looks: no exception in the middle of an import, or of output.
     with first_signal_asks() as asked:
         from uvmfree.measure.stress import Options
-        from uvmfree.uvm.designs import REGISTRY
+        from uvmfree.uvm.designs import SHOWN
         from uvmfree.workload.faults import parse_faults
 
-        check_designs(designs, REGISTRY)
+        check_designs(designs)
         check_one_document(exports.json_file, lock_format)
         machine = machine_of(kind, costs, changes, lock, busy)
         options = Options(
@@ -110,7 +110,7 @@ def stress(
             raise ArgumentError("--scheduler: goes with --seeds")
         if seeds is None:
             show = Show(vmstat, lock_format, selection)
-            status = _stress(options, designs or tuple(REGISTRY), exports, show, asked)
+            status = _stress(options, designs or SHOWN, exports, show, asked)
         else:
             if (
                 seed is not None
@@ -119,7 +119,7 @@ def stress(
                 or any((exports.json_file, exports.perfetto_file, exports.counter_file))
             ):
                 raise ArgumentError("--seeds: keeps no record; give one --seed for that")
-            status = stress_seeds(options, designs or tuple(REGISTRY), seeds, scheduler, asked)
+            status = stress_seeds(options, designs or SHOWN, seeds, scheduler, asked)
     if status:
         sys.exit(status)
 

@@ -65,7 +65,7 @@ def sweep(
     """Measure every combination, one at a time on each machine; for `uvmfree report` and `uvmfree usl`."""
     from uvmfree.measure.executors import local, scheduled
     from uvmfree.measure.sweep import Grid, resume, run_sweep
-    from uvmfree.uvm.designs import REGISTRY
+    from uvmfree.uvm.designs import SHOWN
 
     if file == "-":
         raise ArgumentError("-o -: must be a file, so that a sweep can be gone on with")
@@ -73,7 +73,7 @@ def sweep(
     grid = Grid(
         workloads=workloads or ("trace",),
         ncpus=_counts(cpus),
-        designs=designs or tuple(REGISTRY),
+        designs=designs or SHOWN,
         settings=_choices(settings),
         repetitions=repetitions,
         trace=trace_file,

@@ -19,6 +19,9 @@ Kind = Literal["cpu", "off", "shared", "other"]
 => shared: of a design, taken by every CPU. other: no page list is behind it.
 """
 
+PAGE_LOCKS: Final = ("cpu", "shared")
+"""The kinds of locks that guard free pages and are locks in a kernel, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class LockRank:

@@ -25,6 +25,7 @@ WAIT_BUCKETS: Final = 40
 class LockStat:
     """What one lock saw since boot, from one caller or from all.
 
+    => `kind`: what kind of lock it is (kern/lockrank.py), "" where only its handle is asked.
     => `acquired` counts every acquisition, `contended` those that found the lock held; times in nanoseconds.
     => `hold_ns_total` is scaled up from `hold_samples` samples; `hold_ns_min`, `hold_ns_max` are those of samples.
     => `wait_ns_min`: of the acquisitions that waited. A minimum is 0 where there was nothing to measure.
@@ -49,6 +50,7 @@ class LockStat:
     wait_hist: tuple[int, ...]
     wait_ns_min: int = 0
     hold_ns_min: int = 0
+    kind: str = ""
 
 
 class Times:
@@ -203,4 +205,5 @@ def _sum(name: str, caller: str, group: list[LockStat]) -> LockStat:
         wait_hist=tuple(map(sum, zip(*(record.wait_hist for record in group), strict=True))),
         wait_ns_min=min((record.wait_ns_min for record in group if record.contended), default=0),
         hold_ns_min=min((record.hold_ns_min for record in group if record.hold_samples), default=0),
+        kind=group[0].kind,
     )

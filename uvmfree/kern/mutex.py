@@ -12,11 +12,13 @@ methods of the raw lock, and costs what the raw lock costs.
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from uvmfree.kern.lock import LockHandle, RawLock
 from uvmfree.kern.lockdebug import CheckingHandle, LockDebug
+from uvmfree.kern.lockholds import LockHolds, Touched
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.lockstat import CountingHandle, LockStat, summed
 from uvmfree.kern.locktrace import LockTrace, TracingHandle
@@ -30,7 +32,8 @@ class Mutex:
     """A named lock with a place in the lock order.
 
     => `raw_lock()` makes the lock itself; `clock_ns` times waits (lockstat), `debug` checks use (lockdebug), `watch`
-       knows holder and waiters (lockwatch), `trace` keeps what lockstat counts (locktrace).
+       knows holder and waiters (lockwatch), `trace` keeps what lockstat counts (locktrace), `holds` counts what was
+       touched (lockholds).
     => Source: mutex(9); lockstat(8) for what is counted.
     """
 
@@ -45,6 +48,7 @@ class Mutex:
         debug: LockDebug | None,
         watch: LockWatch | None = None,
         trace: LockTrace | None = None,
+        holds: LockHolds | None = None,
     ) -> None:
         self.rank = rank
         self.index = index
@@ -55,6 +59,8 @@ class Mutex:
         self._debug = debug
         self._watch = watch
         self._trace = trace
+        self._holds = holds
+        self._guarded: Touched | None = None  # set before the mutex is first taken
         self._watched = None if watch is None else watch.add(self.name)
         # Handles are made and retired while others count: a lock of its own, held for a list operation.
         self._registry = raw_lock()
@@ -71,6 +77,8 @@ class Mutex:
             new = CountingHandle if self._trace is None else self._trace.handle
             counting = new(raw, self.name, caller, self._clock_ns, self.freed_ns_of(raw))
             handle = LockHandle(counting.acquire, counting.try_acquire, counting.release, self)
+        if self._holds is not None:
+            handle = self._holds.handle(self.rank, self.index, caller, lambda: self._guarded, handle)
         if self._watch is not None and self._watched is not None:
             wait = handle.acquire if counting is None else counting.wait
             watching = WatchingHandle(self._watched, self._watch, handle, wait, caller)
@@ -92,7 +100,10 @@ class Mutex:
         return None
 
     def guards(self, touched: object) -> None:
-        """Note which list the mutex guards, for a Machine that charges what is touched under it (uvm/freelist.py)."""
+        """Note which list the mutex guards, for who counts or charges what is touched under it (uvm/freelist.py)."""
+        self._guarded = guarded = cast("Touched", touched)
+        guarded.pages_touched = guarded.items_touched = 0
+        guarded.taken = ()
 
     def retire(self, handle: LockHandle) -> None:
         """Fold the counts of a handle that is no longer used into the mutex's own."""
@@ -132,7 +143,7 @@ class Mutex:
             return ()
         with self._registry:
             records = [*self._retired, *(handle.snapshot() for handle in self._counting.values())]
-        return summed(records, by_caller=by_caller)
+        return tuple(replace(one, kind=self.rank.kind) for one in summed(records, by_caller=by_caller))
 
 
 class Condvar:

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from uvmfree.kern.interrupt import interrupts_held_back
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
+from uvmfree.kern.lockholds import LockHolds
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
@@ -41,7 +42,8 @@ class ThreadsMachine:
 
     => `lockstat`: mutexes count (kern/lockstat.py). `lockdebug`: mutexes check (kern/lockdebug.py). `lockwatch`: they
        say who holds and who waits for them (kern/lockwatch.py), and the attribute is where to ask. `locktrace`: what
-       lockstat counts is kept too, with its times (kern/locktrace.py), and the attribute is where it is.
+       lockstat counts is kept too, with its times (kern/locktrace.py), and the attribute is where it is. `lockholds`:
+       what holds of shared locks touch is counted (kern/lockholds.py), likewise.
     """
 
     name = "threads"
@@ -53,11 +55,13 @@ class ThreadsMachine:
         lockdebug: bool = False,
         lockwatch: bool = False,
         locktrace: bool = False,
+        lockholds: bool = False,
     ) -> None:
         self.lockstat = lockstat
         self.lockdebug = lockdebug
         self.lockwatch = LockWatch(threading.Lock, threading.get_ident) if lockwatch else None
         self.locktrace = LockTrace(threading.Lock, _thread_name) if locktrace else None
+        self.lockholds = LockHolds(threading.Lock, virtual=False) if lockholds else None
         self._debug = LockDebug(threading.Lock, threading.get_ident) if lockdebug else None
 
     def raw_lock(self) -> RawLock:
@@ -75,6 +79,7 @@ class ThreadsMachine:
             debug=self._debug,
             watch=self.lockwatch,
             trace=self.locktrace,
+            holds=self.lockholds,
         )
 
     def condvar(self) -> Condvar:

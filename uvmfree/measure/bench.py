@@ -2,6 +2,8 @@
 
 => A B A B: what drifts on the host drifts for all designs alike.
 => In virtual time repetitions differ by their seeds.
+=> Page operations are tallied in virtual time: those of a run there, or those of the same work, once for each design.
+   A workload that lasts some seconds on real threads is not tallied for them: virtual time takes minutes for those.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from uvmfree.measure.host import host
 from uvmfree.measure.machine_facts import MachineFacts
 from uvmfree.measure.record import Record
 from uvmfree.measure.run import Run, run
+from uvmfree.measure.tally import Tally
 from uvmfree.measure.workloads import Workload
 from uvmfree.param import Param
 
@@ -45,7 +48,7 @@ def modes(record: Record) -> tuple[bool, ...]:
 
 
 def machine_for(
-    record: Record, repetition: int, *, lockstat: bool, locktrace: bool = False
+    record: Record, repetition: int, *, lockstat: bool, locktrace: bool = False, lockholds: bool = False
 ) -> ThreadsMachine | VirtualMachine:
     """Make what a repetition runs on; ParamError."""
     facts, param = record.machine, record.param
@@ -59,7 +62,28 @@ def machine_for(
         lockstat=lockstat,
         lockdebug=param.lockdebug,
         locktrace=locktrace,
+        lockholds=lockholds,
     )
+
+
+def tallied(
+    workload: Workload,
+    param: Param,
+    design: str,
+    *,
+    machine: VirtualMachine | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    repetition: int = 0,
+) -> Run | None:
+    """Run a workload once in virtual time, with every page operation tallied; the same each time.
+
+    => `machine`: one that was made with lockstat and lockholds; the default costs, locks and seed without.
+    => None if `stop()` became true on the way. As of run().
+    """
+    if machine is None:
+        machine = VirtualMachine(ncpus=workload.ncpus, lockstat=True, lockholds=True)
+    paced = replace(workload, load=workload.paced or workload.load)
+    return run(paced, param, design, repetition, lockstat=True, stop=stop, machine=machine, holds=machine.lockholds)
 
 
 def measure(
@@ -76,14 +100,21 @@ def measure(
        `record.interrupted` is set, and what was measured before is kept.
     => `counters`: where runs with lockstat can be watched; the caller closes it.
     """
+    tallies: dict[str, Tally | None] = {}
     for repetition in range(repetitions):
         for design in record.designs:
+            if design not in tallies and workload.paced is not None and not record.machine.virtual:
+                tick(f"{design}, tally")
+                if (once := tallied(workload, record.param, design, stop=stop)) is None:
+                    record.interrupted = True
+                    return
+                tallies[design] = once.tally
             for lockstat in modes(record):
                 tick(f"{design}, {repetition + 1} of {repetitions}")
                 view = counters if lockstat else None
                 if view is not None:
                     view.begin(replace(record.param, design=design))
-                machine = machine_for(record, repetition, lockstat=lockstat)
+                machine = machine_for(record, repetition, lockstat=lockstat, lockholds=record.machine.virtual)
                 done = run(
                     workload,
                     record.param,
@@ -93,12 +124,15 @@ def measure(
                     stop=stop,
                     machine=machine,
                     counterfile=view,
+                    holds=machine.lockholds,
                 )
                 if view is not None:
                     view.end()
                 if done is None or stop():
                     record.interrupted = True
                     return
+                if lockstat and design in tallies:
+                    done = replace(done, tally=tallies[design])
                 record.runs.append(done)
                 yield done
 

@@ -57,6 +57,12 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     assert origin in (tuple, list), f"no rule for {kind}"
     if type(value) is not list:
         raise RecordError(f"{where}: must be a list, is {shown(value)}")
+    if origin is tuple and Ellipsis not in args:  # of a fixed length
+        if len(value) != len(args):
+            raise RecordError(f"{where}: must have {len(args)} entries, has {len(value)}")
+        return tuple(
+            _decode(each, item, f"{where}[{at}]") for at, (each, item) in enumerate(zip(args, value, strict=True))
+        )
     # Most of a record are long lists of whole numbers.
     if args[0] is int and all(type(item) is int and _in_bounds(item) for item in value):
         return origin(value)

@@ -5,7 +5,7 @@
    (measure/shape.py).
 => Raw values per repetition are the record; medians and figures are made from them by whoever reads it. `figures`
    and `not_measurable` in the file are for other programs, and are not read back.
-=> Versions 1 and 2 are read too; a newer version is refused.
+=> Versions 1 to 3 are read too; a newer version is refused.
 """
 
 import json
@@ -27,7 +27,7 @@ from uvmfree.measure.stress_run import StressRun
 from uvmfree.param import NCPUS_MAX, Param
 
 SCHEMA: Final = "uvmfree.record"
-VERSION: Final = 3
+VERSION: Final = 4
 
 THREAD_TIMES: Final = frozenset(
     {
@@ -198,19 +198,39 @@ def of_document(document: Any, where: str) -> Record:
     return record
 
 
+_RUNS: Final = ("runs", "stress")
+_KINDS: Final = {"uvm_fpageqlock": "shared", "uvm_cpu": "cpu"}
+
+
+def _version_4(document: dict[str, Any]) -> dict[str, Any]:
+    left_out = ("schema", "version", "not_measurable")
+    plain = {name: value for name, value in document.items() if name not in left_out}
+    for name in _RUNS:
+        if isinstance(plain.get(name), list):
+            plain[name] = [_without_figures(run) for run in plain[name]]
+    return plain
+
+
 def _version_3(document: dict[str, Any]) -> dict[str, Any]:
-    plain = dict(document)
-    plain.pop("not_measurable", None)
-    return _version_2(plain)
+    """Read what had no tallies in its runs, and did not tell of which kind a lock is: its name tells."""
+    plain = _version_4(document)
+    for name in _RUNS:
+        for run in plain[name] if isinstance(plain.get(name), list) else ():
+            if isinstance(run, dict) and isinstance(run.get("locks"), list):
+                run["locks"] = [_with_kind(lock) for lock in run["locks"]]
+    return plain
+
+
+def _with_kind(lock: Any) -> Any:
+    if not isinstance(lock, dict) or not isinstance(lock.get("name"), str):
+        return lock
+    return {"kind": _KINDS.get(lock["name"].partition("[")[0], "other")} | lock
 
 
 def _version_2(document: dict[str, Any]) -> dict[str, Any]:
     """Read what had no field for what is not measurable, and took failed runs for failed allocations."""
-    plain = {name: value for name, value in document.items() if name not in ("schema", "version")}
-    for name in ("runs", "stress"):
-        if isinstance(plain.get(name), list):
-            plain[name] = [_without_figures(run) for run in plain[name]]
-    return plain
+    unknown = {name: value for name, value in document.items() if name == "not_measurable"}
+    return _version_3(document) | unknown
 
 
 def _version_1(document: dict[str, Any]) -> dict[str, Any]:
@@ -227,7 +247,8 @@ def _without_figures(run: Any) -> Any:
 
 
 _READERS: Final[dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]] = {
-    (SCHEMA, VERSION): _version_3,
+    (SCHEMA, VERSION): _version_4,
+    (SCHEMA, 3): _version_3,
     (SCHEMA, 2): _version_2,
     ("uvmfree.bench", 1): _version_1,
 }

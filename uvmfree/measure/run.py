@@ -1,8 +1,9 @@
 """One measured run: a workload on a freshly booted system, its raw records, and the figures derived from them.
 
 On real threads each repetition runs twice: with lockstat, for everything that is counted, and without, for the wall
-time; RAM is populated before the clock starts. In virtual time a run has both, since counting takes none. The system
-is audited after the clock has stopped: a run that broke an invariant gives no figures.
+time; RAM is populated before the clock starts. In virtual time a run has both, since counting takes none, and its
+page operations are tallied too (measure/counting.py). The system is audited after the clock has stopped: a run that
+broke an invariant gives no figures.
 """
 
 from __future__ import annotations
@@ -11,24 +12,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 from uvmfree.kern.eventlog import Event
-from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
+from uvmfree.kern.lockholds import LockHolds
+from uvmfree.kern.lockrank import PAGE_LOCKS
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.machine.face import Machine
 from uvmfree.measure.counterfile import CounterFile
+from uvmfree.measure.counting import NOT_THE_RUN, Counts, counted_boot
 from uvmfree.measure.machine_facts import VIRTUAL
 from uvmfree.measure.observer import Seen, watch
 from uvmfree.measure.samples import Samples
+from uvmfree.measure.tally import Tally, TallyFigures, figures_of
 from uvmfree.measure.workloads import Workload, check_fits
 from uvmfree.param import Param
 from uvmfree.uvm.anonpage import AnonStats
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.pageout import Pageout
-from uvmfree.uvm.system import OBSERVER, Uvm
+from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import CpuStats, UvmExpSnapshot
 from uvmfree.workload.driver import Drive, drive
-
-_NOT_THE_RUN = frozenset({OBSERVER, "uvm_audit", "uvm_cpu_attach"})
-"""Callers whose acquisitions are not the workload's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Run:
     => `samples`: counters over time, with lockstat. `events`: redistributions and the daemon's passes, as many as
        were kept (kern/eventlog.py); times on the clock of `samples.began_ns`.
     => `locks`: one record per lock and caller, without those that only watch; empty if lockstat was off.
+    => `tally`: what was counted of each page operation, of this run in virtual time. On real threads it is that of
+       the same work in virtual time, the same for all repetitions: counting there would be what is measured.
     """
 
     design: str
@@ -59,6 +62,7 @@ class Run:
     samples: Samples | None = None
     events: tuple[Event, ...] = ()
     events_dropped: int = 0
+    tally: Tally | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,8 @@ class Waits:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures(TallyFigures):
     """What a run with lockstat says about a design; times in the unit that ends the name.
 
     => `page_operations`: pages that the workload asked to allocate and to free, each page of a contiguous request
@@ -101,14 +105,15 @@ class Figures:
     => `failed_allocs`: allocations of a page that found none; one that is tried again and fails counts again.
     => `runs_asked`, `runs_met`, `runs_failed`: requests of order > 0; `runs_pages`: pages of those met. None where
        the workload has no such requests, or its record does not tell.
-    => `shared_locks_per_op`: acquisitions of uvm_fpageqlock. `atomics_per_op`: atomic updates of shared counters.
+    => `shared_locks_per_op`: acquisitions of locks that all CPUs share. `atomics_per_op`: atomic updates of shared
+       counters.
     => `moved_per_op`: pages put on or taken off the global list.
     => `wait_share_percent`: time spent waiting for page locks, of the time that the threads were not stalled.
     => `contended_percent`: acquisitions of page locks that found the lock held.
     => From `redistributed_timer` on: what happened when pages were short. `wait_longest_ms`: the longest sleep in
        uvm_wait. `beside_free_longest_ms`: the longest that somebody was seen to wait while pages were free.
     => From `faults` on: of an anon map, None where there was none.
-    => The rest as in measure/observer.py.
+    => `stranded_pages_max` and others as in measure/observer.py; what is of the tally as in measure/tally.py.
     """
 
     page_operations: int
@@ -158,17 +163,23 @@ def run(
     stop: Callable[[], bool],
     machine: Machine | None = None,
     counterfile: CounterFile | None = None,
+    holds: LockHolds | None = None,
 ) -> Run | None:
     """Boot a system, run the workload once, audit, and return the records.
 
     => `machine`: what it runs on, with lockstat as asked for; real threads by default. `counterfile`: with lockstat,
-       where others can see what is observed; the caller closes it.
+       where others can see what is observed; the caller closes it. `holds`: of that machine, if the run's page
+       operations are to be tallied; it must run one strand at a time.
     => ArgumentError if the workload does not fit; DriveError, AuditError if something broke.
     => None if `stop()` became true on the way; all threads are joined.
     """
     check_fits(workload, param.npages, param.pagesize)
     tunables = asdict(param) | {"design": design, "ncpus": workload.ncpus, "lockstat": lockstat}
-    uvm = boot(machine, **tunables)
+    counts = None if holds is None else Counts(holds)
+    if machine is None or counts is None:
+        uvm = boot(machine, **tunables)
+    else:
+        uvm = counted_boot(machine, Param.of(tunables), counts)
     load = workload.load(uvm)
     with uvm:
         if uvm.machine.name != VIRTUAL:  # whose clock does not see page faults of the host
@@ -186,10 +197,11 @@ def run(
         waits, cpus = Waits.of(uvm.pageout), uvm.cpu_stats()
         anons = load.anons.stats() if load.anons is not None else None
         locks = uvm.lockstat(by_caller=True) if lockstat else ()
-        counts, events = workload.asked() | load.counts(), uvm.events.snapshot()
+        asked, events = workload.asked() | load.counts(), uvm.events.snapshot()
+        tally = None if counts is None else counts.end(uvm)
         false_oom = load.settle()
         if load.anons is not None:
-            counts["false_oom"] = counts.get("out_of_pages", 0) + false_oom
+            asked["false_oom"] = asked.get("out_of_pages", 0) + false_oom
         load.release()
         uvm.audit()
         return Run(
@@ -198,23 +210,25 @@ def run(
             lockstat=lockstat,
             drive=drove,
             cpus=cpus,
-            locks=tuple(record for record in locks if record.caller not in _NOT_THE_RUN and record.name != "xcall"),
+            locks=tuple(record for record in locks if record.caller not in NOT_THE_RUN and record.name != "xcall"),
             seen=seen,
             uvmexp=snapshot,
             ranged_pages=_ranged_pages(uvm),
             redistributions=redistributions,
             waits=waits,
             anons=anons,
-            counts=counts,
+            counts=asked,
             samples=samples,
             events=events,
             events_dropped=uvm.events.dropped,
+            tally=tally,
         )
 
 
 def _ranged_pages(uvm: Uvm) -> int:
     """Return how many pages pglistalloc handed out: pages that are in use, or were freed, and no CPU allocated."""
-    in_use = uvm.param.npages - uvm.uvmexp.free - sum(uvm.cached_pages())
+    design = uvm.design
+    in_use = uvm.param.npages - sum(design.stock()) - sum(uvm.cached_pages()) - design.parked()
     return in_use - sum(cpu.allocs - cpu.frees for cpu in uvm.cpu_stats())
 
 
@@ -225,11 +239,12 @@ def figures(record: Run) -> Figures:
     done = allocs + record.ranged_pages + sum(cpu.frees for cpu in cpus)
     redistributed, anons, counts = record.redistributions, record.anons, record.counts
     operations = counts.get("page_operations", done)
-    shared = sum(lock.acquired for lock in locks if lock.name == UVM_FPAGEQLOCK.name)
-    pagelocks = [lock for lock in locks if lock.name.startswith((UVM_FPAGEQLOCK.name, UVM_CPU.name))]
+    shared = sum(lock.acquired for lock in locks if lock.kind == "shared")
+    pagelocks = [lock for lock in locks if lock.kind in PAGE_LOCKS]
     acquired = sum(lock.acquired for lock in pagelocks)
     thread_ns = drove.wall_ns * len(drove.stall_ns)
     return Figures(
+        **asdict(figures_of(record.tally)),
         page_operations=operations,
         page_operations_done=done,
         local_hit_percent=_percent(sum(cpu.cpuhit for cpu in cpus), counts.get("allocations", allocs)),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from uvmfree.errors import ArgumentError
+from uvmfree.kern.lockrank import PAGE_LOCKS
 from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.cell import Worker
@@ -227,8 +228,8 @@ class _Reading:
     @classmethod
     def of(cls, uvm: Uvm, load: Load) -> _Reading:
         locks = [lock for lock in uvm.lockstat(by_caller=True) if lock.caller != OBSERVER]
-        pages = [lock for lock in locks if lock.name.startswith(("uvm_fpageqlock", "uvm_cpu"))]
-        shared = [lock for lock in pages if not lock.name.startswith("uvm_cpu")]
+        pages = [lock for lock in locks if lock.kind in PAGE_LOCKS]
+        shared = [lock for lock in pages if lock.kind == "shared"]
         return cls(
             now_ns=uvm.machine.clock_ns(),
             operations=sum(cpu.allocs + cpu.frees for cpu in uvm.cpu_stats()),

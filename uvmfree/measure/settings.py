@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from uvmfree.errors import ParamError
 from uvmfree.param import Param
+from uvmfree.uvm.designs import REGISTRY
 
 _BOOLS: Final = {
     "true": True,
@@ -22,6 +23,7 @@ _BOOLS: Final = {
 def parse_settings(settings: Iterable[str], *, given: Mapping[str, str], option: str = "--set") -> dict[str, Any]:
     """Return the fields of Param that the settings name, with values of the fields' types.
 
+    => A tunable of a design's own is called TUNABLE or DESIGN.TUNABLE, and comes as a pair of `own`.
     => `option`: how they were given, for an error to say.
     => `given`: fields that cannot be set here, and the option that sets them, or why none does.
     => ParamError names a setting without `=`, an unknown name, one that was set before, or a value of a wrong type.
@@ -37,12 +39,29 @@ def parse_settings(settings: Iterable[str], *, given: Mapping[str, str], option:
             by = given[name]
             raise ParamError(f"{option} {setting}: " + (f"{name} is set by {by}" if by.startswith("-") else by))
         if name not in types:
-            known = ", ".join(sorted(types.keys() - given.keys()))
-            raise ParamError(f"{option} {setting}: no tunable is called {name}; there are {known}")
+            owners = _owners(name)
+            if not owners:
+                known = ", ".join([*sorted(types.keys() - given.keys() - {"own"}), *_all_owned()])
+                raise ParamError(f"{option} {setting}: no tunable is called {name}; there are {known}")
+            for said, kind in owners.items():
+                if said in dict(found.get("own", ())):
+                    raise ParamError(f"{option} {setting}: {said} was set before")
+                found["own"] = (*found.get("own", ()), (said, _value(name, kind, text)))
+            continue
         if name in found:
             raise ParamError(f"{option} {setting}: {name} was set to {found[name]} before")
         found[name] = _value(name, types[name], text)
     return found
+
+
+def _all_owned() -> dict[str, str]:
+    """Return the types of all tunables of designs, by DESIGN.TUNABLE."""
+    return {f"{each.name}.{own.name}": str(own.type) for each in REGISTRY.values() for own in fields(each.Tunables)}
+
+
+def _owners(name: str) -> dict[str, str]:
+    """Return the tunables of designs that are called so, with or without the design, and their types."""
+    return {said: kind for said, kind in _all_owned().items() if name in (said, said.rpartition(".")[2])}
 
 
 def _value(name: str, kind: str, text: str) -> Any:

@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from uvmfree.errors import RecordError
@@ -16,6 +17,7 @@ from uvmfree.measure.printable import printable
 from uvmfree.measure.run import Run
 from uvmfree.measure.samples import Samples
 from uvmfree.measure.stress_run import StressRun
+from uvmfree.measure.tally import STRANDED_AFTER_S, Tally
 from uvmfree.uvm import pageout
 
 if TYPE_CHECKING:
@@ -54,6 +56,28 @@ def _run(run: Run, where: str) -> None:
     for cause in CAUSES:
         if cause not in run.redistributions:
             raise RecordError(f"{where}.redistributions: has no {cause!r}")
+    if run.tally is not None:
+        _tally(run.tally, f"{where}.tally")
+
+
+def _tally(tally: Tally, where: str) -> None:
+    _length(tally.stranded_pages, len(STRANDED_AFTER_S), f"{where}.stranded_pages")
+    if tally.parked_every < 1:
+        raise RecordError(f"{where}.parked_every: must be 1 or more, is {tally.parked_every}")
+    _histogram(tally.reuse_pages, f"{where}.reuse_pages")
+    for number, held in enumerate(tally.held):
+        _histogram(held.items, f"{where}.held[{number}].items")
+        _histogram(held.pages, f"{where}.held[{number}].pages")
+
+
+def _histogram(rows: Sequence[Sequence[int]], where: str) -> None:
+    for number, row in enumerate(rows):
+        _length(row, 2, f"{where}[{number}]")
+        if row[1] < 1:
+            raise RecordError(f"{where}[{number}]: must count 1 or more, counts {row[1]}")
+    values = [row[0] for row in rows]
+    if any(one >= other for one, other in pairwise(values)):
+        raise RecordError(f"{where}: its values must ascend")
 
 
 def _stressed(run: StressRun, where: str) -> None:

@@ -17,7 +17,7 @@ from uvmfree.errors import ArgumentError, ParamError, RecordError
 from uvmfree.measure.cell import Cell, measure_cell
 from uvmfree.measure.decode import decode, shown
 from uvmfree.measure.record import Record, of_document, read_document
-from uvmfree.uvm.designs import REGISTRY
+from uvmfree.uvm.designs import REGISTRY, find
 from uvmfree.workload.plural import plural
 
 SCHEMA: Final = "uvmfree.sweep"
@@ -47,8 +47,7 @@ class Grid:
     def cells(self) -> list[Cell]:
         """Return every cell; ArgumentError or ParamError for the first that cannot be measured."""
         for design in self.designs:
-            if design not in REGISTRY:
-                raise ArgumentError(f"--design {design}: must be one of {', '.join(REGISTRY)}")
+            find(design)
         choices = [[f"{name}={value}" for value in values] for name, values in self.settings]
         count = math.prod(map(len, (self.workloads, self.ncpus, self.designs, *choices)))
         if count > CELLS_MAX:
@@ -71,7 +70,7 @@ class Grid:
 
     def unused(self, design: str) -> list[str]:
         """The tunables of the grid that a design does not use."""
-        others = frozenset[str]().union(*(each.used() for each in REGISTRY.values())) - REGISTRY[design].used()
+        others = frozenset[str]().union(*(each.used() for each in REGISTRY.values())) - find(design).used()
         return [name for name, _ in self.settings if name in others]
 
     def _cell(self, workload: str, ncpus: int | None, design: str, settings: tuple[str, ...]) -> Cell:

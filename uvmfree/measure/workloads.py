@@ -15,7 +15,7 @@ from uvmfree.workload import pressure as _pressure
 from uvmfree.workload import replay, shortage, synthetic
 from uvmfree.workload.load import Load
 from uvmfree.workload.plural import plural
-from uvmfree.workload.thinking import thinking
+from uvmfree.workload.thinking import THINK_NS, thinking
 from uvmfree.workload.trace import Trace, bundled_trace, read_trace
 
 PINGPONG_PAGES = 100_000
@@ -53,7 +53,8 @@ class Workload:
     => `load(uvm)` makes what one run needs, before the system starts.
     => `allocations`: of a single page, that a run asks for; None like `page_operations`.
     => `live_pages`: the most pages that it holds at once, so far as that is known.
-    => `npages`: the size of RAM that it asks for, where that matters. The rest: measure/facts.py.
+    => `npages`: the size of RAM that it asks for, where that matters. `paced(uvm)`: of a load for real threads the
+       same in virtual time, with time between its operations; None where there is none. The rest: measure/facts.py.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Workload:
     lost_events: int = 0
     note: str = ""
     allocations: int | None = None
+    paced: Callable[[Uvm], Load] | None = None
 
     @property
     def facts(self) -> WorkloadFacts:
@@ -129,6 +131,7 @@ def from_trace(
         skipped=skipped,
         lost_events=counts.lost_events,
         note=_CUT if trace.name == bundled_trace().name else "",
+        paced=lambda uvm: replay.replay(uvm, plan, copies=copies, gaps=True),
     )
     if memory is not None:
         if not 0.01 <= memory <= 1:
@@ -137,6 +140,7 @@ def from_trace(
             made,
             name=f"{name}, in {memory:g} of the memory that it needs",
             load=lambda uvm: shortage.shortage(uvm, plan, gaps=gaps),
+            paced=lambda uvm: shortage.shortage(uvm, plan, gaps=True),
             live_pages=plan.run_live_peak,
             linux_moved_per_op=None,
             npages=int(plan.live_peak * memory),
@@ -158,10 +162,16 @@ def pingpong(ncpus: int, think_ns: int | None = None) -> Workload:
     => `think_ns`: work outside of the allocator after each operation, in virtual time; None on real threads.
     """
     pages = _part(PINGPONG_PAGES, think_ns)
+
+    def load(uvm: Uvm, pages: int = pages, think_ns: int = think_ns or 0) -> Load:
+        return Load(uvm, thinking(synthetic.pingpong(ncpus, pages), uvm.machine.charge, think_ns))
+
     return Workload(
         name=_named("pingpong", think_ns),
         ncpus=ncpus,
-        load=lambda uvm: Load(uvm, thinking(synthetic.pingpong(ncpus, pages), uvm.machine.charge, think_ns or 0)),
+        load=load,
+        # One burst is as the other: a tenth of them says as much.
+        paced=lambda uvm: load(uvm, _part(PINGPONG_PAGES, THINK_NS), THINK_NS),
         page_operations=2 * pages * ncpus,
         allocations=pages * ncpus,
         live_pages=synthetic.BURST_PAGES * ncpus,
@@ -175,14 +185,15 @@ def handoff(ncpus: int, think_ns: int | None = None) -> Workload:
     """
     pages = _part(HANDOFF_PAGES, think_ns)
 
-    def load(uvm: Uvm) -> Load:
+    def load(uvm: Uvm, think_ns: int = think_ns or 0) -> Load:
         bodies = synthetic.handoff(ncpus, pages, uvm.machine.event)
-        return Load(uvm, thinking(bodies, uvm.machine.charge, think_ns or 0))
+        return Load(uvm, thinking(bodies, uvm.machine.charge, think_ns))
 
     return Workload(
         name=_named("handoff", think_ns),
         ncpus=ncpus,
         load=load,
+        paced=lambda uvm: load(uvm, THINK_NS),
         page_operations=2 * pages * (ncpus // 2),
         allocations=pages * (ncpus // 2),
         live_pages=synthetic.PARCEL_PAGES * (synthetic.PARCELS_MAX + 2) * (ncpus // 2),
@@ -199,6 +210,7 @@ def forkexit(ncpus: int, think_ns: int | None = None) -> Workload:
         name=_named("forkexit", think_ns),
         ncpus=ncpus,
         load=lambda uvm: _pressure.forkexit(uvm, rounds, think_ns or 0),
+        paced=lambda uvm: _pressure.forkexit(uvm, rounds, THINK_NS),
         page_operations=2 * rounds * _pressure.BURST_PAGES * ncpus,
         allocations=rounds * _pressure.BURST_PAGES * ncpus,
         live_pages=(2 * ncpus + 1) * _pressure.BURST_PAGES,

@@ -5,6 +5,7 @@ from typing import Final
 
 from uvmfree.measure.observer import interval_s
 from uvmfree.measure.record import THREAD_TIMES, Record, Spread
+from uvmfree.measure.tally import WARM_PAGES
 from uvmfree.report.page.settings import changed
 from uvmfree.report.text import Cell, Row
 from uvmfree.report.text import table as text_table
@@ -23,12 +24,27 @@ ROWS: Final = (
     ("pages written to swap", "pageouts", "{:,.0f}"),
     ("local hit %", "local_hit_percent", "{:.2f}"),
     ("shared lock taken per op", "shared_locks_per_op", "{:.4f}"),
+    ("... items in a hold, median", "held_items_p50", "{:,.0f}"),
+    ("... items in a hold, 99 %", "held_items_p99", "{:,.0f}"),
+    ("... items in a hold, most", "held_items_max", "{:,.0f}"),
+    ("... pages moved singly, most", "held_pages_max", "{:,.0f}"),
     ("atomic updates per op", "atomics_per_op", "{:.4f}"),
     ("pages on or off the list per op", "moved_per_op", "{:.4f}"),
     ("wait share %", "wait_share_percent", "{:.2f}"),
     ("contended %", "contended_percent", "{:.3f}"),
     ("longest wait, us", "longest_wait_us", "{:,.0f}"),
+    ("pages parked in caches, peak", "parked_pages_max", "{:,.0f}"),
+    ("... mean", "parked_pages_mean", "{:,.0f}"),
     ("pages parked out of reach, peak", "stranded_pages_max", "{:,.0f}"),
+    ("... 1 s after the end", "stranded_1s_pages", "{:,.0f}"),
+    ("... 5 s after the end", "stranded_5s_pages", "{:,.0f}"),
+    ("... 20 s after the end", "stranded_20s_pages", "{:,.0f}"),
+    ("failed beside cached pages", "failed_while_free_elsewhere", "{:,.0f}"),
+    ("warm pages %", "warm_percent", "{:.2f}"),
+    ("pages until reuse, median", "reuse_pages_median", "{:,.0f}"),
+    ("colour right %", "color_right_percent", "{:.2f}"),
+    ("512-page blocks free at the end", "free_512_blocks", "{:,.0f}"),
+    ("... with none of it cached", "store_512_blocks", "{:,.0f}"),
     ("uvmexp.free off the list, peak", "lag_pages_max", "{:,.0f}"),
     ("uvmexp.free off all free, peak", "gap_pages_max", "{:,.0f}"),
     ("redistributed: by the timer", "redistributed_timer", "{:,.0f}"),
@@ -59,8 +75,19 @@ IF_ANY: Final = {
     "daemon_wakeups": "daemon_wakeups",
     **dict.fromkeys(("waits", "wait_timeouts", "wait_total_ms", "wait_longest_ms"), "waits"),
     "beside_free_longest_ms": "beside_free_longest_ms",
+    "failed_while_free_elsewhere": "failed_while_free_elsewhere",
+    **dict.fromkeys(("stranded_1s_pages", "stranded_5s_pages", "stranded_20s_pages"), "stranded_1s_pages"),
 }
 """Rows that are left out where all designs have 0 of a figure: most workloads never run short of pages."""
+
+IF_OTHER: Final = {
+    "page_operations_done": "page_operations",
+    "held_items_p99": "held_items_p50",
+    "held_items_max": "held_items_p99",
+    "held_pages_max": "held_items_max",
+    "store_512_blocks": "free_512_blocks",
+}
+"""Rows that are left out where all designs have the same of another figure."""
 
 
 def setting(record: Record, workload: str) -> Iterator[tuple[str, str]]:
@@ -101,8 +128,8 @@ def _shown(record: Record, name: str, summaries: Sequence[dict[str, Spread]]) ->
     found = [summary for summary in summaries if name in summary]
     if not found or (name in THREAD_TIMES and not record.threads_run_at_once):
         return False
-    if name == "page_operations_done":
-        return any(summary[name] != summary["page_operations"] for summary in found)
+    if name in IF_OTHER:
+        return any(summary[name] != summary[IF_OTHER[name]] for summary in found)
     return name not in IF_ANY or any(summary[IF_ANY[name]].high for summary in found)
 
 
@@ -122,6 +149,12 @@ def notes(record: Record) -> Iterator[str]:
     if facts.lost_events:
         lost = plural(facts.lost_events, "event")
         yield f"Recording the trace lost {lost}: it lacks allocations and frees."
+    if any(run.tally is not None for run in record.runs) and not record.machine.virtual:
+        yield (
+            "Items in a hold, pages in caches, warm pages, colours and blocks are of one more run of each design, in "
+            "virtual time, and counted at each operation. A page is warm if the CPU that gets it freed it, and has "
+            f"handed out at most {WARM_PAGES} since."
+        )
     each = "asked for" if facts.timed else "done"
     if record.machine.virtual:
         every_ms = 1e3 * interval_s(gil=False, virtual=True)

@@ -117,7 +117,10 @@ def _stand_findings(state: UvmState, walked: Walked) -> Iterator[str]:
         )
     ghosts = len(stand) - len(walked.real)
     if ghosts != stand.ghosts:
-        yield f"{where}: {ghosts} entries of pages that are not there, {stand.ghosts} counted as ghosts{_astray(walked)}"
+        yield (
+            f"{where}: {ghosts} entries of pages that are not there, {stand.ghosts} counted as ghosts"
+            f"{_astray(walked)}"
+        )
     zero_page = bytes(state.param.pagesize)
     for pg in walked.real:
         if walked.free_list not in (None, pg.free_list) or walked.color not in (None, pg.color):

@@ -1,7 +1,7 @@
 """One CPU as one thread plays it: its locks, its counts, and how it goes out of use.
 
-A Cpu is built by the thread that plays the CPU, holds direct references to all that its hot path needs, and takes over
-what the CPU's last player left. Its predecessor must not be used any more; nor may any Cpu of a system that was
+A Cpu is built by the thread that plays the CPU, holds direct references to all that its hot path needs, and takes
+over what the CPU's last player left. Its predecessor must not be used any more; nor may any Cpu of a system that was
 closed. To check that in each call would cost each call. So a Cpu that is stopped loses what it needs instead:
 
     its class    becomes one whose `__getattr__` refuses, and which has no lists
@@ -281,4 +281,5 @@ _STOPPED = {
     "stopped": True,
     "lists": lambda self: (),
     "cached": lambda self: 0,
+    "chop": lambda self: [],
 }

@@ -127,7 +127,7 @@ class Cpu(IdleZero, base=True):
     # For a design to call.
 
     def may_take(self, free: int, want: Want) -> bool:
-        """Return whether the reserves let the caller have one of `free` pages (R5, R6); the kick goes by it, too (R4).
+        """Return whether the reserves let the caller have one of `free` pages (R5, R6); the kick goes by it (R4).
 
         => With the guard held, and the lock that makes `free` exact.
         """

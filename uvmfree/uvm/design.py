@@ -1,12 +1,11 @@
 """A design of the allocator: its locks, its store, and what is done to a system as a whole, whatever the design.
 
 A design is two classes. Its Cpu (uvm/cpu.py) has the hot path. The Design declares locks, tunables and causes, and
-keeps the *store*: what is nobody's, by default one GlobalFreelist under the last shared lock, uvm_fpageqlock. One that
-keeps free pages otherwise writes the six members of the store together.
+keeps the *store*: what is nobody's, by default one GlobalFreelist under the last shared lock, uvm_fpageqlock. One
+that keeps free pages otherwise writes the six members of the store together.
 
-=> Every CPU has a *guard*: its own lock, of kind `cpu` or `off`, or, in a design without those, the first shared lock.
-   It guards the CPU's lists and counts, and which Cpu plays the CPU.
-=> Everything is *stopped* while all locks are held, the guards ascending, then the shared locks in the order of LOCKS:
+=> Every CPU has a *guard* (uvm/locked.py): it guards the CPU's lists and counts, and which Cpu plays the CPU.
+=> All is *stopped* while all locks are held, the guards ascending, then the shared locks in the order of LOCKS:
    no page is between two stands, nobody is in a call. The store's six members are called so, or at boot, or with all
    shared locks held; where a counter follows the store it is settled by the difference on the way out.
 """
@@ -15,17 +14,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from uvmfree.errors import ClosedError, UvmError
-from uvmfree.kern.lock import LockHandle
-from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK, LockRank
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.freelist import GlobalFreelist, Walked
+from uvmfree.uvm.locked import Locked, held
 from uvmfree.uvm.page import UNKNOWN, ZEROS, PageList, Place, Stand, VmPage
 from uvmfree.uvm.refuse import left_behind
 from uvmfree.uvm.state import UvmState
@@ -46,12 +44,12 @@ class NoTunables:
     """The tunables of a design that has none of its own."""
 
 
-class Design(Generic[C]):
+class Design(Locked, Generic[C]):
     """An allocator design: `fpageqlock`, `percpu`, and what comes after them.
 
     => To be declared: `name`, `summary`, the design in a line, and `cpu_class`.
     => `LOCKS`: its ranks, in the order in which they are taken; at most one of kind `cpu` or `off`.
-    => `Tunables`: a frozen dataclass of its own tunables, which checks itself. `uses`: those of the system that decide
+    => `Tunables`: a frozen dataclass of its own tunables, which checks itself. `uses`: those of the system that say
        what it does, beside those that every system has, and those that go with its CAUSES.
     => `CAUSES`: why redistribute() hands a cache back here; for any other cause it does nothing.
     => `publishes`: whether uvmexp.free and .zeropages are kept on the counter page, and follow the store.
@@ -62,7 +60,6 @@ class Design(Generic[C]):
     name: ClassVar[str]
     summary: ClassVar[str]
     cpu_class: type[C]
-    LOCKS: ClassVar[tuple[LockRank, ...]] = (UVM_CPU, UVM_FPAGEQLOCK)
     Tunables: ClassVar[type[Any]] = NoTunables
     uses: ClassVar[frozenset[str]] = frozenset()
     CAUSES: ClassVar[tuple[str, ...]] = ()
@@ -82,14 +79,12 @@ class Design(Generic[C]):
 
     def __init__(self, state: UvmState) -> None:
         """Make locks and CPUs, and put all pages into the store."""
-        self.state, self.tunables, ncpus = state, state.tunables, state.param.ncpus
-        self.locks = {rank: self._mutexes(rank) for rank in self.LOCKS}
-        self.cpu_locks = tuple(mutex for rank in self.LOCKS if rank.kind != "shared" for mutex in self.locks[rank])
-        self.shared_locks = tuple(mutex for rank in self.LOCKS if rank.kind == "shared" for mutex in self.locks[rank])
+        self.tunables, ncpus = state.tunables, state.param.ncpus
+        super().__init__(state)
         self.store = self.make_store()
         # Made before they are used: any thread may come. They count under the locks, like all others.
         self._free, self._redistribute, self._attach = (
-            self._outer_and_inner(caller) for caller in ("uvm_pagefree", "uvm_redistribute", "uvm_cpu_attach")
+            self.outer_and_inner(caller) for caller in ("uvm_pagefree", "uvm_redistribute", "uvm_cpu_attach")
         )
         stoppers = ("uvm_cpu_attach", "uvm_pglistalloc", "uvm_close")
         self._stoppers = {caller: self.all_locks(caller) for caller in stoppers}
@@ -147,10 +142,6 @@ class Design(Generic[C]):
 
     # May be overridden.
 
-    def how_many(self, rank: LockRank) -> int:
-        """Return how many locks there are of a shared rank of the design's own; one has no number."""
-        return 1
-
     def guarded(self) -> Iterable[tuple[Mutex, object]]:
         """Return what each shared lock guards that counts what is touched under it, as GlobalFreelist does.
 
@@ -180,7 +171,7 @@ class Design(Generic[C]):
             self.count(index, cause)
             pages = sum(map(len, chopped))
             zeropages = sum(len(part) for part in chopped if part.queue == ZEROS)
-            with _all(self._redistribute[1]):
+            with held(self._redistribute[1]):
                 for part in chopped:
                     self.splice(part)
             cpu.gave(pages, zeropages)
@@ -212,7 +203,7 @@ class Design(Generic[C]):
 
     @contextmanager
     def guarding(self, index: int) -> Iterator[C]:
-        """Hold a CPU's guard, as whoever redistributes does, and yield its Cpu; one that was stopped caches nothing."""
+        """Hold a CPU's guard, as whoever redistributes does, and yield its Cpu; a stopped one caches nothing."""
         with self._redistribute[0][index]:
             yield self.cpus[index]
 
@@ -222,14 +213,6 @@ class Design(Generic[C]):
 
     # What the system calls.
 
-    def guard(self, index: int) -> Mutex:
-        """Return the lock that guards a CPU's part."""
-        return self.cpu_locks[index] if self.cpu_locks else self.shared_locks[0]
-
-    def all_locks(self, caller: str) -> list[LockHandle]:
-        """Make handles of all locks that stop everything, in lock order."""
-        return [mutex.handle(caller) for mutex in (*self.cpu_locks, *self.shared_locks)]
-
     @contextmanager
     def stopped(self, caller: str) -> Iterator[None]:
         """Hold every lock; on the way out the shared counters follow what was done to the store.
@@ -237,7 +220,7 @@ class Design(Generic[C]):
         => ClosedError if the system was closed. After an error nothing is settled: nothing may have changed.
         """
         *outer, last = self._stoppers[caller]
-        with _all(outer):
+        with held(outer):
             with last:
                 self.state.check_open()
                 before = self.lag()  # nothing, or a count went astray: that is for the audit to find
@@ -287,7 +270,7 @@ class Design(Generic[C]):
                     continue
                 if pg.on is not None or pg.system is not self.state.physmem.system:
                     raise cpu._refuse_free(pg)
-                with _all(inner):
+                with held(inner):
                     self.push(pg, UNKNOWN, index)
                 cpu.frees += 1
                 cpu.gave(1)
@@ -350,7 +333,7 @@ class Design(Generic[C]):
 
     def stop(self, refuse: Callable[[], object]) -> None:
         """Make every Cpu refuse, and let go of all pages; at the end of the system."""
-        with _all(self._stoppers["uvm_close"]):
+        with held(self._stoppers["uvm_close"]):
             for cpu in self.cpus:
                 for stand in cpu.lists():
                     stand.clear()
@@ -358,25 +341,3 @@ class Design(Generic[C]):
             for stand in self.lists():
                 stand.clear()
             self.empty()
-
-    def _mutexes(self, rank: LockRank) -> tuple[Mutex, ...]:
-        """Make the locks of a rank: one for each CPU, or as many as the design wants."""
-        make, count = self.state.machine.mutex, self.how_many(rank)
-        if rank.kind != "shared":
-            return tuple(make(rank, index) for index in range(self.state.param.ncpus))
-        return (make(rank),) if count == 1 else tuple(make(rank, index) for index in range(count))
-
-    def _outer_and_inner(self, caller: str) -> tuple[list[LockHandle], list[LockHandle]]:
-        """Make handles of each CPU's guard, and of the shared locks that are taken after it."""
-        guards, shared = [mutex.handle(caller) for mutex in self.cpu_locks], self.shared_locks
-        if guards:
-            return guards, [mutex.handle(caller) for mutex in shared]
-        return [shared[0].handle(caller)] * self.state.param.ncpus, [mutex.handle(caller) for mutex in shared[1:]]
-
-
-@contextmanager
-def _all(handles: Iterable[LockHandle]) -> Iterator[None]:
-    with ExitStack() as held:
-        for handle in handles:
-            held.enter_context(handle)
-        yield

@@ -52,7 +52,7 @@ class Stand(Protocol):
     """Whatever a free page is on: a list, an array, a bucket, a unit of lists, a tree with a bitmap.
 
     => Moving it by pointer relabels it (`place`, `owner`) and touches none of its pages.
-    => `place`, `owner`: where its pages are, and the CPU whose they are, or None. `queue`: UNKNOWN, ZEROS or NO_QUEUE.
+    => `place`, `owner`: where its pages are, and the CPU whose they are, or None. `queue`: UNKNOWN, ZEROS, NO_QUEUE.
     => `free_list`, `color`: of all pages that may be on it; None where that may be any.
     => `ghosts`: entries that are no pages on it any more. `home`: whether its pages name it.
     => Guarded by the lock of whoever it belongs to: that CPU's guard, or a shared lock of the design.
@@ -92,7 +92,7 @@ class PageList(list["VmPage"]):
     """A stack of free pages; its end is the head of the list (R2). The Stand of nearly every design.
 
     => A page that is being zeroed is on such a list too, of place ZEROING, and on no free list (R16).
-    => An entry is real if `pg.on is` this list and no entry nearer the head names the page too. The others are ghosts,
+    => An entry is real if `pg.on is` this list and no entry nearer the head names the page. The others are ghosts,
        left behind by pages that were unlinked from the middle.
     => Immutable: `queue`, `free_list`, `color`. The rest is guarded as a Stand is.
     """

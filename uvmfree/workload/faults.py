@@ -93,7 +93,9 @@ class StallFault(Fault):
         watch = shared.watch
         index, how = self._bits(8) % len(shared.players), self._bits(8) % 3
         player = shared.players[index]
-        names = ("uvm_fpageqlock",) if how == 2 else (f"uvm_cpu[{index}]", "uvm_fpageqlock")
+        design = shared.uvm.design
+        taken = design.shared_locks if how == 2 else (design.guard(index), *design.shared_locks)
+        names = dict.fromkeys(mutex.name for mutex in taken)
         mutexes = [mutex for name in names for mutex in watch.named(name)]
         hook = "on_taken" if how == 0 else "on_dropped"
         struck = shared.machine.raw_lock()  # whoever gets it is stalled, once

@@ -16,13 +16,13 @@ def test_a_design_from_elsewhere_is_booted_by_its_name() -> None:
         assert uvm.param.design == name
         assert uvm.traits.refill == 63
         uvm.audit()
-    assert set(uvmfree.DESIGNS) == {"fpageqlock", "percpu"}
+    assert name not in uvmfree.DESIGNS
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("linux_like", "must be one of fpageqlock, percpu, or module:Class"),
+        ("linux_like", "must be one of fpageqlock, percpu, "),
         ("no.such:Design", "No module named 'no'"),
         ("tests.conformance.linux_like:Nothing", "has no attribute 'Nothing'"),
         ("tests.conformance.linux_like:BATCH", "BATCH is no design"),

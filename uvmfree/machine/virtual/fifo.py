@@ -9,8 +9,8 @@ from collections import deque
 from typing import Final
 
 from uvmfree.errors import DeadlockError
+from uvmfree.kern.lockholds import Touched
 from uvmfree.machine.costs import Costs
-from uvmfree.machine.virtual.lines import Touched
 from uvmfree.machine.virtual.scheduler import Scheduler
 from uvmfree.machine.virtual.strands import Strand
 

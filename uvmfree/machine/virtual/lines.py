@@ -12,9 +12,9 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
+from uvmfree.kern.lockholds import Touched
 from uvmfree.machine.virtual.scheduler import Scheduler
 
 T = TypeVar("T")
@@ -24,18 +24,6 @@ PAGE_BYTES: Final = 4096
 
 STORES_A_PAGE: Final = 2
 """How often a page is stored to while it is allocated and freed once."""
-
-
-class Touched(Protocol):
-    """A list that tells what was touched under the lock that guards it, since who holds the lock last asked.
-
-    => `pages_touched`: pages moved singly. `items_touched`: runs of pages moved by pointer. `taken`: those of the
-       pages whose own lines nothing else has touched yet.
-    """
-
-    pages_touched: int
-    items_touched: int
-    taken: Sequence[Sequence[Any]]
 
 
 class Lines:

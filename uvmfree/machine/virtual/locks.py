@@ -88,7 +88,7 @@ class Prices:
 def _from_elsewhere(
     scheduler: Scheduler, home: int | None, acquire_any: Callable[..., bool], rendezvous_ns: int
 ) -> Callable[..., bool]:
-    """What is a lock here is none in a kernel: who comes from another CPU has that one stand still, by a cross-call."""
+    """A lock here, and none in a kernel: who comes from another CPU has that one stand still, by a cross-call."""
 
     def acquire(blocking: bool = True, timeout: float = -1) -> bool:
         if scheduler.cpu != home:

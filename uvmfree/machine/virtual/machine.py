@@ -11,11 +11,12 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from uvmfree.errors import HangError, ParamError
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockdebug import LockDebug
+from uvmfree.kern.lockholds import LockHolds
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
@@ -26,7 +27,7 @@ from uvmfree.machine.virtual.checked import Journal
 from uvmfree.machine.virtual.events import NS, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.fifo import Fifo
 from uvmfree.machine.virtual.jitter import Jitter
-from uvmfree.machine.virtual.lines import Lines, Touched, VirtualRam, VirtualWords
+from uvmfree.machine.virtual.lines import Lines, VirtualRam, VirtualWords
 from uvmfree.machine.virtual.locks import Prices, Taken
 from uvmfree.machine.virtual.policies import POLICIES
 from uvmfree.machine.virtual.scheduler import Scheduler
@@ -60,7 +61,7 @@ class VirtualMachine:
     => `quantum_ns`: how far a CPU may run ahead on its own lock; 0 is strict. `strands`: "greenlet" or "baton".
     => `hang_s`: how long, by the host's clock, a strand may run without a shared step.
     => `check`: assert the invariants of the scheduler, and keep a `journal` (virtual/checked.py); slow.
-    => `lockstat`, `lockdebug`, `lockwatch`, `locktrace`: as on threads. ParamError names what is wrong.
+    => `lockstat`, `lockdebug`, `lockwatch`, `locktrace`, `lockholds`: as on threads. ParamError names what is wrong.
     """
 
     name = "virtual"
@@ -80,6 +81,7 @@ class VirtualMachine:
         lockdebug: bool = False,
         lockwatch: bool = False,
         locktrace: bool = False,
+        lockholds: bool = False,
     ) -> None:
         for field, value, least, most in (
             ("ncpus", ncpus, 1, NCPUS_MAX),
@@ -110,6 +112,7 @@ class VirtualMachine:
         self.lockstat, self.lockdebug = lockstat, lockdebug
         self.lockwatch = LockWatch(self.raw_lock, self.me) if lockwatch else None
         self.locktrace = LockTrace(self.raw_lock, lambda: self.scheduler.current.name) if locktrace else None
+        self.lockholds = LockHolds(self.raw_lock, virtual=True) if lockholds else None
         self._debug = LockDebug(self.raw_lock, self.me) if lockdebug else None
 
     def raw_lock(self) -> RawLock:
@@ -128,6 +131,7 @@ class VirtualMachine:
             debug=self._debug,
             watch=self.lockwatch,
             trace=self.locktrace,
+            holds=self.lockholds,
         )
 
     def condvar(self) -> Condvar:
@@ -286,6 +290,5 @@ class VirtualMutex(Mutex):
 
     def guards(self, touched: object) -> None:
         """Let a hold cost what the list says was touched from now on."""
-        guarded = cast("Touched", touched)
-        guarded.pages_touched = guarded.items_touched = 0
-        self._lock.guarded = guarded
+        super().guards(touched)
+        self._lock.guarded = self._guarded

@@ -1,4 +1,4 @@
-"""Section 6: redistribution interval x rate limit, where the records form a grid of them (Q10, Q11)."""
+"""Section 7: redistribution interval x rate limit, where the records form a grid of them (Q10, Q11)."""
 
 from __future__ import annotations
 

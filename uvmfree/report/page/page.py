@@ -15,6 +15,7 @@ from uvmfree.report.page.facts import caveats, measured
 from uvmfree.report.page.heatmap import heatmap
 from uvmfree.report.page.locks import locks
 from uvmfree.report.page.markup import Html, joined, tag
+from uvmfree.report.page.parked import parked
 from uvmfree.report.page.plot import library
 from uvmfree.report.page.render import Renderer
 from uvmfree.report.page.scaling import scaling
@@ -104,6 +105,7 @@ def _of_records(sources: Sequence[Source]) -> list[Section]:
         waits(points, designs),
         over_time(sources, designs),
         stranded(sources, designs),
+        parked(sources, designs),
         heatmap(points, designs),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
+from uvmfree.kern.lockrank import PAGE_LOCKS
 from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.histogram import quantile_bound, summed
 from uvmfree.report.page.numbers import duration
@@ -38,12 +38,7 @@ class Waits(NamedTuple):
 
 def lock_waits(point: Point, design: str) -> Waits:
     """Collect the waits for page locks."""
-    locks = [
-        lock
-        for run in point.counted(design)
-        for lock in run.locks
-        if lock.name.startswith((UVM_FPAGEQLOCK.name, UVM_CPU.name))
-    ]
+    locks = [lock for run in point.counted(design) for lock in run.locks if lock.kind in PAGE_LOCKS]
     return Waits(summed(lock.wait_hist for lock in locks), max((lock.wait_ns_max for lock in locks), default=0))
 
 

@@ -1,9 +1,10 @@
 """The designs of the allocator, by name.
 
-A design that is not of this package is named by where it stands, `module:Class`.
+One that is not of this package is named by where it stands, `module:Class`, or by the name that its package gives it.
 """
 
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any, Final
 
 from uvmfree.errors import ParamError
@@ -22,13 +23,32 @@ REGISTRY: Final[dict[str, type[Design[Any]]]] = {
 """Every design that boot() knows; never changed after import."""
 
 
+SHOWN: Final = ("fpageqlock", "percpu")
+"""What is compared if nobody says what: today's design and the proposal."""
+
+GROUP: Final = "uvmfree.designs"
+"""The entry points by which another package brings designs: a name, and the module:Class that it stands for."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all designs: those of this package, then those that other packages bring."""
+    return tuple(dict.fromkeys((*REGISTRY, *sorted(point.name for point in entry_points(group=GROUP)))))
+
+
+def find(name: str) -> type[Design[Any]]:
+    """Return a design by its name, or by where it stands, module:Class; ParamError if there is none."""
+    if name in REGISTRY:
+        return REGISTRY[name]
+    if ":" in name:
+        return _imported(name, name)
+    for point in entry_points(group=GROUP, name=name):
+        return _imported(name, point.value)
+    raise ParamError(f"design={name!r}: must be one of {', '.join(names())}, or module:Class")
+
+
 def design_for(param: Param) -> type[Design[Any]]:
     """Return the design that was asked for; ParamError if there is none."""
-    if ":" in param.design:
-        return _imported(param.design)
-    if param.design not in REGISTRY:
-        raise ParamError(f"design={param.design!r}: must be one of {', '.join(REGISTRY)}, or module:Class")
-    return REGISTRY[param.design]
+    return find(param.design)
 
 
 def traits_of(param: Param) -> Traits:
@@ -37,9 +57,9 @@ def traits_of(param: Param) -> Traits:
     return design.traits(param, param.tunables_of(design.name, design.Tunables))
 
 
-def _imported(name: str) -> type[Design[Any]]:
-    """Import a design by the module and the class that it is called."""
-    module, _, attribute = name.partition(":")
+def _imported(name: str, where: str) -> type[Design[Any]]:
+    """Import a design from where it stands; ParamError names it as it was asked for."""
+    module, _, attribute = where.partition(":")
     try:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:

@@ -1,0 +1,56 @@
+"""`uvmfree designs`, and the tunables of designs on the command line."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import uvmfree
+from uvmfree.cli import cli
+from uvmfree.measure.settings import parse_settings
+from uvmfree.param import Param
+from uvmfree.uvm.designs import REGISTRY
+from uvmfree.uvm.designs.percpu import Percpu
+
+
+def test_every_design_is_listed_with_its_locks_and_tunables() -> None:
+    """In the order in which the locks are taken."""
+    listed = json.loads(CliRunner().invoke(cli, ["designs", "--json"], catch_exceptions=False).output)["designs"]
+    assert [each["name"] for each in listed] == list(REGISTRY)
+    percpu = next(each for each in listed if each["name"] == "percpu")
+    assert [(lock["name"], lock["kind"]) for lock in percpu["locks"]] == [
+        ("uvm_cpu", "cpu"),
+        ("uvm_fpageqlock", "shared"),
+    ]
+    assert [(each["name"], each["default"]) for each in percpu["tunables"]] == [
+        ("refill", 1),
+        ("hoard_max", None),
+        ("search", "local"),
+    ]
+    assert set(percpu["traits"]) == set(uvmfree.Traits.__dataclass_fields__)
+
+
+def test_a_design_of_another_package_is_described_by_where_it_stands() -> None:
+    said = (
+        CliRunner().invoke(cli, ["designs", "tests.conformance.linux_like:LinuxLike"], catch_exceptions=False).output
+    )
+    assert said.startswith("linux_like: for tests")
+
+
+def test_a_tunable_of_a_design_is_set_by_its_full_name() -> None:
+    """And is of no other design: a run over several designs may name it."""
+    param = Param(**parse_settings(["percpu.refill=8", "npages=64"], given={}))
+    assert (param.npages, param.own) == (64, (("percpu.refill", 8),))
+    assert param.tunables_of("percpu", Percpu.Tunables).refill == 8
+    assert param.tunables_of("another", Percpu.Tunables).refill == 1
+
+
+@pytest.mark.parametrize("setting", ["nosuch=1", "percpu.nosuch=1", "nosuch.refill=1"])
+def test_an_unknown_tunable_is_refused_beside_those_that_there_are(setting: str) -> None:
+    with pytest.raises(uvmfree.ParamError, match=r"no tunable is called .*; there are .*npages.*percpu\.refill"):
+        parse_settings([setting], given={})
+
+
+def test_boot_names_what_the_chosen_design_has() -> None:
+    with pytest.raises(uvmfree.ParamError, match=r"no tunable is called budget; there are .* and refill, hoard_max"):
+        uvmfree.boot(npages=64, ncpus=1, design="percpu", budget=4)

@@ -1,0 +1,89 @@
+"""`uvmfree check-design`: the contract's tests, run against any design; what fails is told by its rule.
+
+=> The tests are those of tests/conformance: of the checkout, or the copy that an installed package brings.
+=> Exit 1 if a test fails. Run in this process, so that a design which stands in the current folder is found.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from uvmfree.cli.status import BROKEN
+
+PACKAGE: Final = Path(__file__).resolve().parents[1]
+
+
+@click.command("check-design")
+@click.argument("name")
+def check_design(name: str) -> int:
+    """Ask a design, a NAME or module:Class, what the contract asks of every design, and print what fails."""
+    from uvmfree.measure.extras import needs
+    from uvmfree.uvm.designs import find
+
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    find(name)
+    pytest = needs("pytest", "check", "check-design")
+    root = next(each for each in (PACKAGE / "contract", PACKAGE.parent) if (each / "tests/conformance").is_dir())
+    judge = Judge()
+    settings = ["-o", "addopts=", "-o", f"pythonpath={root}", "--import-mode=importlib", "-p", "no:terminal"]
+    where = ["--rootdir", str(root), "-p", "no:cacheprovider", str(root / "tests/conformance")]
+    status = pytest.main([*settings, "--design", name, *where], plugins=[judge])
+    for line in judge.lines(name):
+        click.echo(line)
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not judge.held:
+        click.echo(f"the tests did not run to their end: {judge.broken or status!r}", err=True)
+        return BROKEN
+    return BROKEN if judge.failed else 0
+
+
+@dataclass(eq=False)  # hashable, as pytest wants its plugins
+class Judge:
+    """A pytest plugin that keeps how each test ended."""
+
+    held: int = 0
+    unclaimed: int = 0
+    failed: list[tuple[str, str, str]] = field(default_factory=list)
+    broken: str = ""
+    _asked: dict[str, str] = field(default_factory=dict)
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Note what each test says that it asks."""
+        for item in items:
+            self._asked[item.nodeid] = (inspect.getdoc(getattr(item, "obj", None)) or "").partition("\n")[0]
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """Keep why tests could not be collected."""
+        if report.failed:
+            self.broken = str(report.longrepr).strip().splitlines()[-1]
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Count a test."""
+        if report.failed:
+            said = str(
+                report.longrepr.reprcrash.message if hasattr(report.longrepr, "reprcrash") else report.longrepr
+            )
+            test = report.nodeid.rpartition("/")[2].partition("[")[0]
+            self.failed.append((test, self._asked.get(report.nodeid, ""), said.strip().splitlines()[0]))
+        elif report.skipped:
+            self.unclaimed += 1
+        elif report.when == "call":
+            self.held += 1
+
+    def lines(self, name: str) -> list[str]:
+        """Return what to print: what failed, with the rule that asks for it, and the sum."""
+        lines = []
+        for test, asked, said in self.failed:
+            lines += [f"fails  {test}", *[f"       {asked}"] * bool(asked), f"       {said[:200]}"]
+        lines.append(
+            f"{name}: {self.held} tests of the contract hold, {len(self.failed)} fail, "
+            f"{self.unclaimed} ask for what its traits do not claim"
+        )
+        return lines

@@ -1,0 +1,60 @@
+"""`uvmfree designs`: what designs there are, and of each its locks, its tunables and its traits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one document.")
+def designs(names: tuple[str, ...], as_json: bool) -> None:
+    """List the designs, with the locks that each takes, in that order, its own tunables, and what it claims.
+
+    NAME: a design, or the module:Class of one; all by default. A tunable is set by --set DESIGN.TUNABLE=VALUE.
+    """
+    from uvmfree.param import Param
+    from uvmfree.uvm.designs import REGISTRY
+
+    chosen = [_described(Param(design=name)) for name in names or REGISTRY]
+    if as_json:
+        click.echo(json.dumps({"designs": chosen}, indent=1))
+        return
+    for number, each in enumerate(chosen):
+        if number:
+            click.echo("")
+        click.echo(f"{each['name']}: {each['summary']}")
+        for lock in each["locks"]:
+            click.echo(f"  lock     {lock['name']} ({lock['kind']}): {lock['guards']}")
+        for one in each["tunables"]:
+            click.echo(f"  tunable  {each['name']}.{one['name']}={one['default']} {one['unit']}: {one['why']}")
+        claims = ", ".join(f"{claim} {value}" for claim, value in each["traits"].items())
+        click.echo(f"  traits   {claims}")
+
+
+def _described(param: Any) -> dict[str, Any]:
+    """Return what there is to say of a design, by its docstrings, declarations and traits; ParamError."""
+    from dataclasses import asdict, fields
+
+    from uvmfree.uvm.designs import design_for, traits_of
+
+    design = design_for(param)
+    traits = asdict(traits_of(param))
+    return {
+        "name": design.name,
+        "summary": design.summary,
+        "locks": [
+            {"name": rank.name, "kind": rank.kind, "guards": rank.guards, "rule": rank.rule} for rank in design.LOCKS
+        ],
+        "tunables": [
+            {"name": each.name, "default": each.default, **{key: each.metadata[key] for key in ("unit", "why")}}
+            for each in fields(design.Tunables)
+        ],
+        "traits": {
+            claim: " ".join(sorted(value)) if isinstance(value, frozenset) else value
+            for claim, value in traits.items()
+        },
+    }
