@@ -1,7 +1,7 @@
 """The depot as a model: units in a stack, credits that are lent, and what that costs in counters.
 
-=> `units` is by whether of the ZEROS queue, and freelist: lists of frame numbers, the top last. The CPUs' lists are in
-   `lists`, as in all models.
+=> `units` is by whether of the ZEROS queue, and freelist: lists of frame numbers, the top last. The CPUs' lists are
+   in `lists`, as in all models.
 """
 
 from collections import defaultdict
@@ -22,7 +22,8 @@ class DepotModel(Model):
         super().__init__(param)
         self.own = param.tunables_of("depot", DepotTunables)
         ncpus = param.ncpus
-        self.total = min(self.own.credits(ncpus), ncpus * self.own.exchange)
+        budget = max(4096, 128 * ncpus) if self.own.budget is None else self.own.budget
+        self.total = min(budget // (2 * self.own.unit), ncpus * self.own.exchange)
         self.credits = [self.total // ncpus + (cpu < self.total % ncpus) for cpu in range(ncpus)]
         self.hand, self.seen, self.since_ns = 0, [-1] * ncpus, [0] * ncpus
         self.units: defaultdict[tuple[bool, int], list[list[int]]] = defaultdict(list)

@@ -52,10 +52,6 @@ class DepotTunables:
         whole("budget", PAGES_MAX if self.budget is None else self.budget, 2 * self.unit, PAGES_MAX, " of pages")
         seconds("spare_s", self.spare_s)
 
-    def credits(self, ncpus: int) -> int:
-        """Return how many credits the budget is worth."""
-        return (max(4096, 128 * ncpus) if self.budget is None else self.budget) // (2 * self.unit)
-
 
 class DepotCpu(PercpuCpu):
     """A CPU of the proposal but for miss and overflow. `_bound`: a page less than its credits allow."""
@@ -167,8 +163,8 @@ class Depot(Design[DepotCpu]):
 
     def __init__(self, state: UvmState) -> None:
         """Deal out the credits, then put all pages into the store."""
-        own: DepotTunables = state.tunables
-        self.credits = Credits(own.credits(state.param.ncpus), state.param.ncpus, own.exchange, own.spare_s)
+        tunables, ncpus = state.tunables, state.param.ncpus
+        self.credits = Credits(_credits(state.param, tunables), ncpus, tunables.exchange, tunables.spare_s)
         self.credits.watch(state.machine.clock_ns, lambda i: (cpu := self.cpus[i]).frees + cpu.cpuhit + cpu.cpumiss)
         super().__init__(state)
         self._others = [mutex.handle("uvm_pull") for mutex in self.cpu_locks]
@@ -245,6 +241,10 @@ class Depot(Design[DepotCpu]):
     @classmethod
     def traits(cls, param: Param, tunables: DepotTunables) -> Traits:
         """What percpu says, but for its bound, the units that it moves, and that it steals."""
-        most = min(tunables.exchange, tunables.credits(param.ncpus)) * tunables.unit
+        most = min(tunables.exchange, _credits(param, tunables)) * tunables.unit
         of_percpu = Percpu.traits(param, PercpuTunables(refill=1, hoard_max=2 * most))
         return replace(of_percpu, colors="units", refill=most, causes=of_percpu.causes - {"retry"}, steals=True)
+
+
+def _credits(param: Param, tunables: DepotTunables) -> int:
+    return (max(4096, 128 * param.ncpus) if tunables.budget is None else tunables.budget) // (2 * tunables.unit)
