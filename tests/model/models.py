@@ -1,5 +1,6 @@
 """The model of each design, by name."""
 
+from tests.model.depot import DepotModel
 from tests.model.designs import FpageqlockModel, PercpuModel
 from tests.model.linux import LinuxModel
 from tests.model.llfree import LlfreeModel
@@ -10,4 +11,5 @@ MODELS: dict[str, type[Model]] = {
     "percpu": PercpuModel,
     "linux_pcp": LinuxModel,
     "llfree": LlfreeModel,
+    "depot": DepotModel,
 }
