@@ -50,7 +50,7 @@ def bench(smoke: bool) -> list[Record]:
         dearest = max(dearest, found["swaps"])
         rest = ", ".join(f"{1000 * count:.2f} {name}" for name, count in found.items() if name != "swaps")
         print(f"  {load.name}, {load.ncpus} CPUs: {found['swaps']:.2f} swaps an operation; in 1,000: {rest}")
-    return [CLAIM.record([dearest], judged=True)]
+    return [CLAIM.record([dearest], judged=not smoke)]
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class Reserved:
 
     def __init__(self, machine: Machine, ncpus: int, nfreelists: int, trees: Trees) -> None:
         self.ncpus, self.trees = ncpus, trees
+        self._npages = sum(len(tree.frames) for tree in trees.stands)
         self._first, self._end = HANDS + ncpus, HANDS + (1 + nfreelists) * ncpus
         self.words = machine.words(self._end, apart=True)
         self.view = self.words.view()
@@ -48,8 +49,11 @@ class Reserved:
         return self.words.read(HANDS, self._first)
 
     def free(self) -> int:
-        """Add up all words, of trees, too: exact while no CPU is in a call, else never too few."""
-        return self.trees.free() + (sum(self.words.read(HANDS, self._end)) & FREE)
+        """Add up all words, of trees, too: exact while no CPU is in a call, else never too few.
+
+        => What is on its way may be met twice; there are no more than all pages.
+        """
+        return min(self.trees.free() + (sum(self.words.read(HANDS, self._end)) & FREE), self._npages)
 
     def by_tree(self) -> list[tuple[int, int]]:
         """Return each reserved tree, and where the word of its CPU is."""

@@ -94,7 +94,8 @@ class StallFault(Fault):
         index, how = self._bits(8) % len(shared.players), self._bits(8) % 3
         player = shared.players[index]
         design = shared.uvm.design
-        taken = design.shared_locks if how == 2 else (design.guard(index), *design.shared_locks)
+        shared_locks = design.shared_locks if how == 2 else ()
+        taken = shared_locks or (design.guard(index), *design.shared_locks)
         names = dict.fromkeys(mutex.name for mutex in taken)
         mutexes = [mutex for name in names for mutex in watch.named(name)]
         hook = "on_taken" if how == 0 else "on_dropped"

@@ -15,7 +15,9 @@ from tests.designs.patterns import PATTERNS, counted
 from tests.designs.played import Played
 from tests.designs.reference_llfree import Llfree as Reference
 from tests.kern.tasks import WAIT_S
+from uvmfree.param import Param
 from uvmfree.uvm.cpu import Cpu
+from uvmfree.uvm.designs.llfree import tree_size
 from uvmfree.uvm.page import VmPage
 
 SMALL: dict[str, Any] = {"design": "llfree", "npages": 512, "ncpus": 2, "pagesize": 1 << 12, "tree_pages": 64}
@@ -70,13 +72,12 @@ def test_a_tree_that_is_no_power_of_two_in_range_is_refused_in_a_line(size: Any)
         uvmfree.boot(design="percpu", tree_pages=64)
 
 
-@pytest.mark.parametrize(
-    ("npages", "ncpus", "size"),
-    [(1 << 18, 2, 2048), (1 << 16, 1, 1024), (1 << 16, 2, 512), (4096, 4, 512)],
-)
-def test_how_large_a_tree_is_follows_from_memory_and_cpus(npages: int, ncpus: int, size: int) -> None:
-    with booted(npages=npages, ncpus=ncpus, tree_pages=None) as uvm:
-        assert uvm.design.trees.size == size
+def test_how_large_a_tree_is_follows_from_memory_and_cpus() -> None:
+    shapes = {(1 << 18, 2): 2048, (1 << 16, 1): 1024, (1 << 16, 2): 512, (1 << 16, 32): 512, (4096, 4): 512}
+    for (npages, ncpus), size in shapes.items():
+        assert tree_size(Param(npages=npages, ncpus=ncpus), None) == size
+    with booted(npages=1 << 16, tree_pages=None) as uvm:
+        assert uvm.design.trees.size == 512
 
 
 @pytest.mark.parametrize("pattern", ["walk", "burst 1000", "producer and consumer", "crowd", "exit elsewhere"])
@@ -186,13 +187,15 @@ def test_no_allocation_fails_while_a_page_is_free(seed: int) -> None:
 
     => When an allocation finds nothing, the pages that are left have been counted off by others in a call.
     """
-    for npages in (64, 100, 600):
+    for npages in (*range(44, 65), 100, 600):
         with booted(virtual(seed), npages=npages, ncpus=CPUS, nfreelists=1 + seed % 2) as uvm:
             pages: list[VmPage] = []
             left: list[int] = []
 
             def body(cpu: Cpu, index: int) -> None:
-                pages.extend(take_all(cpu))  # noqa: B023 (called at once)
+                uvm.machine.charge(random.Random(f"{seed} {npages} {index}").randrange(300))  # noqa: B023
+                while (pg := cpu.pagealloc()) is not None:
+                    pages.append(pg)  # noqa: B023 (called at once)
                 left.append(sum(map(len, uvm.design.lists())))  # noqa: B023
 
             on_every_cpu(uvm, body)

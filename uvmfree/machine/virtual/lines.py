@@ -180,7 +180,7 @@ class VirtualAdder:
 class VirtualSharedWords:
     """Words in lines: the face of `SharedWords`. A load costs nothing, a swap what an atomic operation costs.
 
-    => Who has the line, and is within the quantum, swaps without a look at the heap, as a CPU takes its own lock.
+    => No swap is ahead of its time, unlike a CPU's own lock: others look at words whose line a CPU has.
     """
 
     def __init__(self, count: int, apart: bool, scheduler: Scheduler, lines: Lines, atomic_ns: int) -> None:
@@ -205,7 +205,7 @@ class VirtualSharedWords:
 
         def swap(index: int, was: int, becomes: int) -> bool:
             line, cpu = index // per_line, scheduler.cpu
-            if scheduler.now > (scheduler.limit if at[line] == cpu else scheduler.head):
+            if scheduler.now > scheduler.head:
                 scheduler.sync()
             now = max(scheduler.now, free_at[line])
             scheduler.now = free_at[line] = now + (moves[at[line]][cpu] or atomic_ns)
