@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from uvmfree.errors import ArgumentError, ParamError
 from uvmfree.measure.host import gil_enabled
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Drive, drive
@@ -173,6 +174,8 @@ def main(doc: str, bench: Callable[[bool], list[Record]]) -> int:
     print(host())
     try:
         records = bench(args.smoke)
+    except (ArgumentError, ParamError) as error:
+        parser.error(str(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -146,9 +146,9 @@ class Param:
             _in_range("hoard_max", self.hoard_max, self.refill, PAGES_MAX)
         if self.search not in ("local", "colour"):
             raise ParamError(f"search={self.search!r}: must be 'local' or 'colour'")
-        _seconds("redistribute_interval_s", self.redistribute_interval_s)
-        _seconds("redistribute_min_gap_s", self.redistribute_min_gap_s)
-        _seconds("idle_interval_s", self.idle_interval_s)
+        seconds("redistribute_interval_s", self.redistribute_interval_s)
+        seconds("redistribute_min_gap_s", self.redistribute_min_gap_s)
+        seconds("idle_interval_s", self.idle_interval_s)
 
 
 def _in_range(field: str, value: int, low: int, high: int) -> None:
@@ -156,7 +156,8 @@ def _in_range(field: str, value: int, low: int, high: int) -> None:
         raise ParamError(f"{field}={value}: must be from {low} to {high}")
 
 
-def _seconds(field: str, value: float) -> None:
+def seconds(field: str, value: float) -> None:
+    """Check that a tunable is a number of seconds; ParamError."""
     if type(value) not in (int, float) or not 0.001 <= value <= 3600:
         raise ParamError(f"{field}={value!r}: must be a number of seconds from 0.001 to 3600")
 

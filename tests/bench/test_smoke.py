@@ -31,12 +31,17 @@ IDS = {
         "virtual-copies-224-rate",
         "virtual-copies-224-memory",
     ],
+    "designs.py": ["designs-table-minutes", "designs-over-limit"],
+    "curve.py": ["curve-minutes", "curve-linear-2-cpus"],
+    "linux.py": ["linux-outside-per-op"],
+    "llfree.py": ["llfree-swaps-per-op"],
     "local_hit.py": ["local-hit-shared-locks", "local-hit-atomics"],
     "scaling.py": ["scaling-2cpu", "percpu-over-fpageqlock-2cpu"],
     "contention.py": ["global-lock-per-op-ratio"] * 4,  # refill 1 and 32, each as booted and paced
     "splice.py": ["splice-100k-over-1k"],
     "boot.py": ["boot-1m-seconds", "boot-bytes-per-page"],
     "replay.py": ["replay-events-per-s"],
+    "depot.py": ["depot-locks", "depot-parked", "depot-local-hits", "depot-colours"],
     "pglist.py": ["pglist-16-of-262144-ms"],
     "lockstat_cost.py": ["lockstat-cost-percent"],
     "observer_cost.py": ["observer-cost-percent"],
@@ -50,6 +55,7 @@ IDS = {
         "predict-ticket-128-over-8",
         "predict-half-of-linear-off-percent",
     ],
+    "published.py": ["published-one-lock-grows"],
     "startup.py": ["startup-import-ms", "startup-help-ms"],
     "pressure.py": [
         "pressure-longest-sleep-beside-free-ms",
@@ -71,6 +77,7 @@ IDS = {
         *["q13-ms"] * 6,
     ],
 }
+SLOW_WITHOUT_GREENLETS = {"curve.py", "designs.py", "linux.py", "predict.py", "published.py"}
 # Judged in a smoke run, too: no timing.
 COUNTS = {"local-hit-shared-locks", "local-hit-atomics", "pressure-false-oom", "seeds-failures"}
 PARALLEL = {"scaling-2cpu", "percpu-over-fpageqlock-2cpu", "counter-over-lock-2cpu"}
@@ -78,6 +85,7 @@ BETWEEN = {
     "boot-bytes-per-page": (100, 400),
     "global-lock-per-op-ratio": (0.001, 0.6),
     # A cost in time, of a run so short that a thread which is held up once may make any of it: 100 is for ever.
+    "linux-outside-per-op": (-1, 1),
     "lockstat-cost-percent": (-10_000, 100),
     "observer-cost-percent": (-10_000, 100),
     "pressure-longest-sleep-beside-free-ms": (-1, 10_000),
@@ -118,7 +126,7 @@ def test_every_script_is_listed() -> None:
 @pytest.mark.parametrize("script", IDS)
 def test_smoke(script: str, tmp_path: Path) -> None:
     """A smoke run ends with 0, prints a table, and writes records of the agreed shape."""
-    if script == "predict.py" and not greenlets_work():
+    if script in SLOW_WITHOUT_GREENLETS and not greenlets_work():
         pytest.skip("minutes of virtual time where strands are threads that pass a baton")
     file = tmp_path / "records.json"
     done = run(script, "--smoke", "--json", str(file))

@@ -56,7 +56,7 @@ class Contender:
 LINUX_LIKE = Contender("tests.conformance.linux_like:LinuxLike", lockdebug=True)
 XNU_LIKE = Contender("tests.conformance.xnu_like:XnuLike", lockdebug=True)
 
-FEW: dict[str, dict[str, Any]] = {"xnu": {"refill_limit": 8, "free_batch": 4}}
+FEW: dict[str, dict[str, Any]] = {"xnu": {"refill_limit": 8, "free_batch": 4}, "depot": {"unit": 2, "exchange": 2}}
 """Options with which a design that moves many pages at once moves few, so that its systems can be small."""
 
 CONTENDERS = [

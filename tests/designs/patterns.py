@@ -21,13 +21,15 @@ class Counts:
     """What a pattern came to.
 
     => `store`: acquisitions of the locks that guard the pages in the store. `depot`: of other locks that CPUs share.
-    => `moved`: pages put on or taken off the store. `most_cached`: the most that stood elsewhere and were not in use.
+    => `moved`: pages put on or taken off the store. `passed`: between a CPU and what CPUs share beside it; a system
+       counts them among those moved. `most_cached`: the most that stood outside of the store and were not in use.
     => `atomics`: read-modify-writes of words that CPUs share.
     """
 
     store: int
     depot: int
     moved: int
+    passed: int
     most_cached: int
     atomics: int
 

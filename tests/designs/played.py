@@ -24,7 +24,7 @@ class Played:
         sizes = {"ncpus": ncpus, "npages": npages, "ncolors": NCOLORS}
         self.uvm: Uvm = uvmfree.boot(machine=machine, design=design, lockstat=True, **sizes, **tunables)
         self._cpus = self.uvm.cpus
-        self._before = Counts(0, 0, 0, 0, 0)
+        self._before = Counts(0, 0, 0, 0, 0, 0)
 
     def __enter__(self) -> Played:
         self.uvm.__enter__()
@@ -74,6 +74,7 @@ class Played:
             sum(times for of_store, times in taken if of_store) - before.store,
             sum(times for of_store, times in taken if not of_store) - before.depot,
             moved - before.moved,
+            0,
             most_cached,
             atomics - before.atomics,
         )

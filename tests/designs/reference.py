@@ -27,7 +27,7 @@ class Reference:
 
     def __init__(self, ncpus: int = NCPUS, npages: int = NPAGES) -> None:
         self.ncpus, self.free_pages = ncpus, npages
-        self.store = self.depot = self.moved = self.atomics = 0
+        self.store = self.depot = self.moved = self.passed = self.atomics = 0
 
     def alloc(self, cpu: int, color: int | None = None) -> Any:
         """Allocate."""
@@ -46,7 +46,7 @@ class Reference:
 
     def counts(self, most_cached: int) -> Counts:
         """Return what has been counted."""
-        return Counts(self.store, self.depot, self.moved, most_cached, self.atomics)
+        return Counts(self.store, self.depot, self.moved, self.passed, most_cached, self.atomics)
 
     def take(self, pages: int) -> int:
         """Take pages from the store in one hold, as far as it has some; return how many."""
@@ -143,7 +143,8 @@ class Netbsd10(Reference):
 class Openbsd(Reference):
     """Two magazines of eight a CPU; the one that is not in use is refilled, or emptied.
 
-    => `counters`: two counters that CPUs share change at each allocation, one at each free; one more with a batch.
+    => `counters`: two counters that CPUs share change at each allocation, one at each free, one more with a batch.
+       The count of free pages changes with a batch in any case.
     """
 
     def __init__(self, magazine: int = 8, *, counters: bool = True, **sizes: int) -> None:
@@ -160,6 +161,7 @@ class Openbsd(Reference):
                 counted = 1
             else:
                 pair[self.active[cpu]] = self.take(self.magazine)
+                self.atomics += 1
                 counted = 3
         pair[self.active[cpu]] -= 1
         self.atomics += counted * self.counters
@@ -171,7 +173,7 @@ class Openbsd(Reference):
             if pair[self.active[cpu]]:
                 self.give(pair[self.active[cpu]])
                 pair[self.active[cpu]] = 0
-                self.atomics += self.counters
+                self.atomics += 1 + self.counters
         pair[self.active[cpu]] += 1
         self.atomics += self.counters
 
@@ -204,6 +206,7 @@ class Freebsd(Reference):
             elif self.stack:
                 self.depot += 1
                 pair[0] = self.stack.pop()
+                self.passed += pair[0]
             else:
                 pair[0] = self.take(self.size)
                 self.atomics += 1
@@ -216,6 +219,7 @@ class Freebsd(Reference):
                 self.depot += 1
                 if sum(self.stack) < self.stack_max:
                     self.stack.append(pair[1])
+                    self.passed += pair[1]
                 else:
                     self.give(pair[1])
                     self.atomics += 1
@@ -253,15 +257,11 @@ class Xnu(Reference):
 
 
 class Magazines(Reference):
-    """Two magazines a CPU, of which the second is full or empty, over a depot of full ones, exchanged by pointer.
-
-    => A depot that has none is filled from the store, in the same hold: where the exchange is locked apart from
-       that, only the sum of the two can be compared.
-    """
+    """Two magazines a CPU, of which the second is full or empty, over a store of full ones, exchanged by pointer."""
 
     def __init__(self, magazine: int = 256, **sizes: int) -> None:
         super().__init__(**sizes)
-        self.magazine, self.full = magazine, 0
+        self.magazine = magazine
         self.pairs = [[0, 0] for _ in range(self.ncpus)]  # loaded, previous
 
     def alloc(self, cpu: int, color: int | None = None) -> Any:
@@ -269,13 +269,8 @@ class Magazines(Reference):
         if not pair[0]:
             pair.reverse()
         if not pair[0]:
-            if self.full:
-                self.depot += 1
-                self.full -= 1
-                pair[0] = self.magazine
-            else:
-                pair[0] = self.take(self.magazine)
-                self.atomics += 1
+            pair[0] = self.take(self.magazine)
+            self.atomics += 1
         pair[0] -= 1
 
     def free(self, cpu: int, page: Any) -> None:
@@ -283,10 +278,10 @@ class Magazines(Reference):
         if pair[0] == self.magazine:
             pair.reverse()
         if pair[0] == self.magazine:
-            self.depot += 1
-            self.full += 1
+            self.give(self.magazine)
+            self.atomics += 1
             pair[0] = 0
         pair[0] += 1
 
     def cached(self) -> int:
-        return sum(map(sum, self.pairs)) + self.full * self.magazine
+        return sum(map(sum, self.pairs))

@@ -145,6 +145,37 @@ class SteppedAdder:
         self.operations += 1
 
 
+class SteppedWords:
+    """Words of which every load, store and swap is a step; the face of `SharedWords`."""
+
+    def __init__(self, count: int, step: Callable[[], None]) -> None:
+        self._words, self._step = [0] * count, step
+
+    def view(self) -> "SteppedWords":
+        return self
+
+    def read(self, first: int, end: int) -> list[int]:
+        return [self[index] for index in range(first, end)]
+
+    def swapper(self) -> Callable[[int, int, int], bool]:
+        def swap(index: int, was: int, becomes: int) -> bool:
+            self._step()
+            if self._words[index] != was:
+                return False
+            self._words[index] = becomes
+            return True
+
+        return swap
+
+    def __getitem__(self, index: int) -> int:
+        self._step()
+        return self._words[index]
+
+    def __setitem__(self, index: int, value: int) -> None:
+        self._step()
+        self._words[index] = value
+
+
 class SteppedEvent:
     """An event whose sleepers look at every step that they get."""
 
@@ -191,6 +222,9 @@ class ExploreMachine:
 
     def counters(self, names: tuple[str, ...]) -> Any:
         return SteppedPage(names, self.step)
+
+    def words(self, count: int, *, apart: bool = False) -> SteppedWords:
+        return SteppedWords(count, self.step)
 
     def spawn(self, name: str, body: Callable[[], None], cpu: int | None = None) -> OsThread:
         return OsThread(name, body)

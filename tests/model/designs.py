@@ -1,4 +1,4 @@
-"""What is different in the two designs, as models: where a free page stands, and what that costs in counters."""
+"""What is different in the designs, as models: where a free page stands, and what that costs in counters."""
 
 from tests.model.model import GLOBAL, Asked, Found, Model, Where
 from uvmfree.param import Param

@@ -13,6 +13,14 @@ from tests.model.virtual import VirtualTurns
 
 LINUX: dict[str, Any] = {"design": "linux_pcp", "npages": 256, "pagesize": 1 << 16}
 """So many pages to a CPU that a set may grow: from 5 to 8; freemin is 21, freetarg 28."""
+FEW_CREDITS: dict[str, Any] = {
+    "design": "depot",
+    "unit": 2,
+    "exchange": 3,
+    "budget": 24,
+    "spare_s": 0.2,
+}
+"""The depot with so few credits that CPUs have to borrow."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
     **PLAIN,
@@ -20,6 +28,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "percpu, idle": {"design": "percpu", "idlezero": True},
     "linux_pcp": LINUX,
     "linux_pcp, before": LINUX | {"autotune": False, "spill_chunk": 0},
+    "llfree, small trees": {"design": "llfree", "tree_pages": 64},
+    "depot, few": FEW_CREDITS,
+    "depot, few, idle": FEW_CREDITS | {"idlezero": True},
+    "depot, counted, remote": FEW_CREDITS | {"count_cached": True, "remote_drain": True},
 }
 """Every design, and the proposal with its options."""
 

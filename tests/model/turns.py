@@ -18,7 +18,7 @@ from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.threads import MappedRam
-from uvmfree.machine.words import CounterPage
+from uvmfree.machine.words import CounterPage, SharedWords
 
 T = TypeVar("T")
 
@@ -149,6 +149,9 @@ class TurnsMachine:
 
     def interrupts_held_back(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def words(self, count: int, *, apart: bool = False) -> SharedWords:
+        return SharedWords(count, apart=apart)
 
     def ram(self, nbytes: int) -> MappedRam:
         return MappedRam(nbytes)

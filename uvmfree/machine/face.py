@@ -17,7 +17,7 @@ from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.tasks import Task as Task
 from uvmfree.kern.tasks import Threads
-from uvmfree.machine.words import CounterPage
+from uvmfree.machine.words import CounterPage, Loaded, Swap
 
 T = TypeVar("T")
 
@@ -34,6 +34,19 @@ class Event(Protocol):
 
     def sleep_until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
         """Sleep until `ready()`; return False if `timeout_s` ran out before."""
+
+
+class Words(Protocol):
+    """An array of 64-bit words that is changed by compare-and-swap, which costs what it costs on the machine."""
+
+    def view(self) -> Loaded:
+        """Return a private view: `view[index]` is an unlocked load, or a store by who has the words to himself."""
+
+    def read(self, first: int, end: int) -> list[int]:
+        """Load the words from `first` to before `end`, in ascending order."""
+
+    def swapper(self) -> Swap:
+        """Return a compare-and-swap for one thread of control at a time."""
 
 
 class Ram(Protocol):
@@ -61,6 +74,9 @@ class Machine(Threads, Protocol):
 
     def counters(self, names: tuple[str, ...]) -> CounterPage:
         """Make a page of zeroed 64-bit counters, one to a cache line."""
+
+    def words(self, count: int, *, apart: bool = False) -> Words:
+        """Make an array of zeroed 64-bit words, eight to a cache line; `apart`: one to a line."""
 
     def ram(self, nbytes: int) -> Ram:
         """Make RAM."""

@@ -22,7 +22,7 @@ from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.face import Stack, Task
-from uvmfree.machine.words import CounterPage
+from uvmfree.machine.words import CounterPage, SharedWords
 
 T = TypeVar("T")
 
@@ -93,6 +93,10 @@ class ThreadsMachine:
     def counters(self, names: tuple[str, ...]) -> CounterPage:
         """Make a page of zeroed counters."""
         return CounterPage(names)
+
+    def words(self, count: int, *, apart: bool = False) -> SharedWords:
+        """Make an array of zeroed words."""
+        return SharedWords(count, apart=apart)
 
     def ram(self, nbytes: int) -> "MappedRam":
         """Map memory of this process's own."""

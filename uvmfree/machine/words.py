@@ -9,6 +9,8 @@ The public `atomics` call takes microseconds, most of them in Python, and gives 
 would pass for a cost of the design. So an Adder calls the same machine code through the library's own
 function pointer (about a third of a microsecond, GIL kept). The pointer is a private attribute of the
 library: its version is pinned, the first use checks that it adds, and if not, the public call is used.
+
+A design without locks keeps all that CPUs share in words: SharedWords is an array of them, for compare-and-swap.
 """
 
 import ctypes
@@ -16,7 +18,7 @@ import mmap
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import atomics
 
@@ -24,10 +26,17 @@ LINE: Final = 8
 """Words of eight bytes to a cache line of 64: counters stand a line apart."""
 
 _RELAXED: Final = int(atomics.MemoryOrder.RELAXED)
+_ORDERED: Final = int(atomics.MemoryOrder.SEQ_CST)
 
 # PYFUNCTYPE keeps the GIL: the call is a single locked instruction, shorter than giving the GIL up. Made once, since
 # each is a class of its own, and the free-threaded 3.13 never lets go of a class that was made while threads run.
 _MachineAdd: Final = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+_MachineSwap: Final = ctypes.PYFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int
+)
+
+Swap = Callable[[int, int, int], bool]
+"""Compare-and-swap of one thread of control: (index, expected, new), and whether the word was what was expected."""
 
 
 class CounterPage:
@@ -104,6 +113,78 @@ class Adder:
         """Add `n`, which may be negative."""
         self._add(n)
         self.operations += 1
+
+
+class Loaded(Protocol):
+    """Words as one thread of control loads them: `view[index]`; a plain store is for who has them to himself."""
+
+    def __getitem__(self, index: int, /) -> int:
+        """Load a word; it cannot be torn, and may be stale."""
+
+    def __setitem__(self, index: int, value: int, /) -> None:
+        """Store a word plainly."""
+
+
+class SharedWords:
+    """Zeroed unsigned 64-bit words that any thread of control changes by compare-and-swap.
+
+    => Eight words share a cache line; `apart`: each has one of its own.
+    => Who knows that nobody swaps meanwhile, as with every CPU stopped, may store plainly.
+    """
+
+    def __init__(self, count: int, *, apart: bool = False, public_calls: bool = False) -> None:
+        """Map the words; with `public_calls` every swap goes through the documented call of `atomics`."""
+        self._step = LINE if apart else 1
+        # Private: what a child process of fork() writes to it, the parent does not see.
+        self._map = mmap.mmap(-1, max(count, 1) * self._step * 8, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._machine_swap = None if public_calls else _direct_swap()
+
+    def view(self) -> Loaded:
+        """Return a private view of the words."""
+        return memoryview(self._map).cast("Q")[:: self._step]
+
+    def read(self, first: int, end: int) -> list[int]:
+        """Load the words from `first` to before `end`, in ascending order."""
+        words = memoryview(self._map).cast("Q")
+        return words[first * self._step : end * self._step : self._step].tolist()
+
+    def swapper(self) -> Swap:
+        """Return a compare-and-swap for one thread of control at a time."""
+        machine_swap, stride = self._machine_swap, self._step * 8
+        if machine_swap is None:
+            return self._public_swap
+        expected, new = ctypes.c_uint64(), ctypes.c_uint64()
+        of_expected, of_new = (ctypes.c_void_p(ctypes.addressof(each)) for each in (expected, new))
+        mapped = ctypes.c_char.from_buffer(self._map)  # as long as `swap` lives, the words stay mapped
+        base = ctypes.addressof(mapped)
+
+        def swap(index: int, was: int, becomes: int, mapped: object = mapped) -> bool:
+            expected.value, new.value = was, becomes
+            return bool(machine_swap(base + index * stride, of_expected, of_new, _ORDERED, _ORDERED))
+
+        return swap
+
+    def _public_swap(self, index: int, was: int, becomes: int) -> bool:
+        start = index * self._step * 8
+        with atomics.atomicview(memoryview(self._map)[start : start + 8], atype=atomics.UINT) as word:
+            return bool(word.cmpxchg_strong(was, becomes).success)
+
+
+def _direct_swap() -> Any:
+    """Return the library's own compare-and-swap for eight bytes; None if it is not there, or does not swap."""
+    cell = bytearray(8)
+    with atomics.atomicview(cell, atype=atomics.UINT) as view:
+        try:
+            pointer = ctypes.cast(view._core._ops.xchg_ops.fp_cmpxchg_strong, ctypes.c_void_p).value
+            address = view._core.address
+        except AttributeError:
+            return None
+        if pointer is None:
+            return None
+        swap, operands = _MachineSwap(pointer), (ctypes.c_uint64 * 2)(0, 1 << 63)
+        of_operands = ctypes.addressof(operands)
+        swapped = [swap(address, of_operands, of_operands + 8, _ORDERED, _ORDERED) for _ in range(2)]
+        return swap if [bool(each) for each in swapped] == [True, False] and view.load() == 1 << 63 else None
 
 
 def _direct_add(view: Any) -> Callable[[int], None]:

@@ -178,6 +178,10 @@ class Design(Locked, Generic[C]):
         self.state.events.add("redistribute", cause, index, began_ns, pages)
         return pages
 
+    def tick_s(self) -> float:
+        """Return how often tick() is to be called for each CPU, in seconds."""
+        return self.state.param.redistribute_interval_s
+
     def tick(self, index: int) -> None:
         """Do what a CPU's xc thread does once an interval: hand its pages back if that was not done recently (P9).
 

@@ -99,7 +99,7 @@ class Uvm(Counted):
             param.ncpus,
             self._design.cpus.__getitem__,
             on_timer=self._on_timer,
-            interval_s=param.redistribute_interval_s,
+            interval_s=self._design.tick_s(),
             on_start=lambda: self._players.set_lwp("kernel", own=True),
         )
         self._drainer = Drainer(self._state, self._design, self.xcall)

@@ -19,6 +19,7 @@ class Traits:
     Order
         colors: where a search looks for its start colour (R7, R9). "system": in the CPU's list and in the store,
             before the next colour. "cache": all of the CPU's list, then the store; colours rotate in each (Q9).
+            "units": all of the CPU's list, then whole units of the store, of the colours that they happen to have.
             None: pages of all colours are one; the wish for a colour is heard, counted (R11) and not granted.
         zeros: whether pages that are known to be zero are kept apart (R8) and made ahead of time (R14 to R16).
         lifo: whether a CPU gets back first what it freed last (R2), as far as that is with it still.
@@ -37,9 +38,10 @@ class Traits:
         gate: where the reserves are asked (R6). "system": before any page is taken. "store": at a miss; what a cache
             holds is its CPU's, whatever is left elsewhere (Q7). "part": so, too, and kept in each part of the store:
             each freelist, or each bucket of one, keeps as much as elsewhere the whole system does.
+        steals: whether an allocation takes what other CPUs have cached before it fails (Q5).
     """
 
-    colors: Literal["system", "cache"] | None
+    colors: Literal["system", "cache", "units"] | None
     zeros: bool
     lifo: bool
     freed: Literal["both", "cache", "batch", "store"]
@@ -50,3 +52,4 @@ class Traits:
     free: Literal["store", "all"]
     short: Literal["store", "all"]
     gate: Literal["system", "store", "part"]
+    steals: bool = False

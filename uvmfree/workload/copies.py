@@ -11,7 +11,7 @@ the recorded gaps between the events, and from its beginning again when it has c
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from uvmfree.errors import ArgumentError, OutOfPages
@@ -22,7 +22,6 @@ from uvmfree.workload.replay import (
     DO_ALLOC_ZERO,
     DO_FREE,
     DO_FREE_RUN,
-    DO_GET,
     DO_GIVE_ZERO,
     DO_RUN,
     Copy,
@@ -46,7 +45,8 @@ def copies(uvm: Uvm, plan: Plan, number: int, seed: int) -> Load:
         )
     phases = _phases(plan, number, seed)
     begun = [Copy(plan, uvm, gaps=True, loops=True, epoch=epoch) for epoch, _ in phases]
-    live = [_live(copy) for copy in begun]
+    before = _live_before(plan, {epoch for epoch, _ in phases})
+    live = [before[epoch].places(copy) for copy, (epoch, _) in zip(begun, phases, strict=True)]
     wanted = sum(map(len, live))
     try:
         pages = iter(uvm.pglistalloc(wanted, nsegs=wanted) if wanted else ())
@@ -57,13 +57,37 @@ def copies(uvm: Uvm, plan: Plan, number: int, seed: int) -> Load:
     for places in live:
         for holder, page in places:
             holder[page] = next(pages)
-    for copy in begun:
-        for run in _live_runs(copy):
-            copy.runs.begin_with(run)
+    _begin_runs(
+        uvm, [(copy, run) for copy, (epoch, _) in zip(begun, phases, strict=True) for run in before[epoch].runs]
+    )
     bodies = [
         late(uvm, body, late_ns) for copy, (_, late_ns) in zip(begun, phases, strict=True) for body in copy.bodies()
     ]
     return Load(uvm, bodies, outside_ns=lambda: sum(sum(copy.outside_ns) for copy in begun))
+
+
+def _begin_runs(uvm: Uvm, wanted: list[tuple[Copy, int]]) -> None:
+    """Let runs be there that are live when copies begin.
+
+    => Those of a length are cut from one run, if that can be had: each allocation of a run stops all CPUs, which for
+       hundreds of runs in each of a hundred copies would be most of the work.
+    """
+    by_length: dict[int, list[tuple[Copy, int]]] = {}
+    for copy, run in wanted:
+        by_length.setdefault(copy.plan.run_pages[run], []).append((copy, run))
+    for length, runs in by_length.items():
+        pages = _contiguous(uvm, length, len(runs))
+        for number, (copy, run) in enumerate(runs):
+            part = pages[number * length : (number + 1) * length] or _contiguous(uvm, length, 1)
+            copy.runs.begin_with(run, part)
+
+
+def _contiguous(uvm: Uvm, length: int, number: int) -> list[VmPage]:
+    """Allocate so many runs of a length, one after the other; none if they are not to be had so."""
+    try:
+        return uvm.pglistalloc(length * number, alignment=length)
+    except OutOfPages:
+        return []
 
 
 def _phases(plan: Plan, number: int, seed: int) -> list[tuple[int, int]]:
@@ -73,34 +97,54 @@ def _phases(plan: Plan, number: int, seed: int) -> list[tuple[int, int]]:
     return [(rng.randrange(nepochs), rng.randrange(1 + plan.epoch_ns)) for rng in draws]
 
 
-def _before(copy: Copy) -> Iterator[tuple[int, int, int]]:
-    """Yield CPU, step and page of all that comes before the epoch with which a copy begins."""
-    for at, (program, epoch) in enumerate(zip(copy.plan.programs, copy.finished, strict=True)):
-        end = program.epochs[epoch - 1] if epoch else 0
-        for step, page in zip(program.steps[:end], program.pages[:end], strict=True):
-            yield at, step, page
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """What is live before an epoch: each CPU's own pages, pages given and not got yet, runs; ascending."""
+
+    own: tuple[list[int], ...]
+    given: list[int]
+    runs: list[int]
+
+    def places(self, copy: Copy) -> list[tuple[list[VmPage | None], int]]:
+        """Return where the pages stand when a copy begins there: a holder, and its entry."""
+        places = [(holder, page) for holder, pages in zip(copy.own, self.own, strict=True) for page in pages]
+        return [*places, *((copy.mailbox, page) for page in self.given)]
 
 
-def _live(copy: Copy) -> list[tuple[list[VmPage | None], int]]:
-    """Return where the pages stand that are live when a copy begins: a holder, and its entry."""
-    own: list[set[int]] = [set() for _ in copy.own]
-    given: set[int] = set()
-    got: set[int] = set()
-    for at, step, page in _before(copy):
-        if step <= DO_ALLOC_ZERO:
-            own[at].add(page)
-        elif step == DO_FREE:
-            own[at].remove(page)
-        elif step <= DO_GIVE_ZERO:
-            given.add(page)
-        elif step == DO_GET:
-            got.add(page)
-    places = [(holder, page) for holder, pages in zip(copy.own, own, strict=True) for page in sorted(pages)]
-    return [*places, *((copy.mailbox, page) for page in sorted(given - got))]
+def _live_before(plan: Plan, wanted: set[int]) -> dict[int, _Live]:
+    """Walk a plan once; return what is live before each of these epochs."""
+    own: list[set[int]] = [set() for _ in plan.programs]
+    given, runs = _Between(), _Between()
+    found: dict[int, _Live] = {}
+    for epoch in range(max(wanted) + 1):
+        if epoch in wanted:
+            found[epoch] = _Live(tuple(map(sorted, own)), sorted(given.live), sorted(runs.live))
+        for pages, program in zip(own, plan.programs, strict=True):
+            part = slice(program.epochs[epoch - 1] if epoch else 0, program.epochs[epoch])
+            for step, page in zip(program.steps[part], program.pages[part], strict=True):
+                if step <= DO_ALLOC_ZERO:
+                    pages.add(page)
+                elif step == DO_FREE:
+                    pages.remove(page)
+                elif step < DO_RUN:
+                    (given.begun if step <= DO_GIVE_ZERO else given.ended).add(page)
+                else:
+                    (runs.ended if step == DO_FREE_RUN else runs.begun).add(page)
+        given.end_epoch()
+        runs.end_epoch()
+    return found
 
 
-def _live_runs(copy: Copy) -> list[int]:
-    """Return the runs that are live when a copy begins."""
-    runs = [(step, run) for _, step, run in _before(copy) if step >= DO_RUN]
-    freed = {run for step, run in runs if step == DO_FREE_RUN}
-    return sorted({run for step, run in runs if step != DO_FREE_RUN} - freed)
+class _Between:
+    """What one CPU begins and another may end: which comes first in an epoch is known when that is over."""
+
+    def __init__(self) -> None:
+        self.live: set[int] = set()
+        self.begun: set[int] = set()
+        self.ended: set[int] = set()
+
+    def end_epoch(self) -> None:
+        """Take down what is left."""
+        self.live = (self.live | self.begun) - self.ended
+        self.begun.clear()
+        self.ended.clear()

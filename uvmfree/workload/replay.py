@@ -360,9 +360,9 @@ class Runs:
         except OutOfPages:
             return []
 
-    def begin_with(self, run: int) -> None:
-        """Let a run be there, if it can be had, before any CPU works."""
-        self._pages[run] = self._try(run)
+    def begin_with(self, run: int, pages: list[VmPage]) -> None:
+        """Let a run be there before any CPU works; no pages: it could not be had."""
+        self._pages[run] = pages
 
     def free(self, run: int, lane: Lane) -> None:
         """Free a run, when it has been allocated."""

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
 from uvmfree.kern.lockholds import Touched
@@ -21,6 +22,9 @@ T = TypeVar("T")
 
 PAGE_BYTES: Final = 4096
 """What `zero_page` is the cost of."""
+
+WORDS_A_LINE: Final = 8
+"""Words of eight bytes to a cache line of 64."""
 
 STORES_A_PAGE: Final = 2
 """How often a page is stored to while it is allocated and freed once."""
@@ -171,6 +175,48 @@ class VirtualAdder:
         self._words.update(self._slot)
         self._words.view()[self._slot] += n
         self.operations += 1
+
+
+class VirtualSharedWords:
+    """Words in lines: the face of `SharedWords`. A load costs nothing, a swap what an atomic operation costs.
+
+    => Who has the line, and is within the quantum, swaps without a look at the heap, as a CPU takes its own lock.
+    """
+
+    def __init__(self, count: int, apart: bool, scheduler: Scheduler, lines: Lines, atomic_ns: int) -> None:
+        self._words, self._per_line = [0] * count, 1 if apart else WORDS_A_LINE
+        # Of each line: the CPU that wrote to it last, and when the last swap is over.
+        self._at = [-1] * (count // self._per_line + 1)
+        self._free_at = [0] * len(self._at)
+        self._scheduler, self._moves, self._atomic_ns = scheduler, lines.moves, atomic_ns
+
+    def view(self) -> list[int]:
+        """Return the words."""
+        return self._words
+
+    def read(self, first: int, end: int) -> list[int]:
+        """Load some of the words."""
+        return self._words[first:end]
+
+    def swapper(self) -> Callable[[int, int, int], bool]:
+        """Return a compare-and-swap: a closure, because each operation comes this way several times."""
+        words, at, free_at, per_line = self._words, self._at, self._free_at, self._per_line
+        scheduler, moves, atomic_ns = self._scheduler, self._moves, self._atomic_ns
+
+        def swap(index: int, was: int, becomes: int) -> bool:
+            line, cpu = index // per_line, scheduler.cpu
+            if scheduler.now > (scheduler.limit if at[line] == cpu else scheduler.head):
+                scheduler.sync()
+            now = max(scheduler.now, free_at[line])
+            scheduler.now = free_at[line] = now + (moves[at[line]][cpu] or atomic_ns)
+            if cpu >= 0:
+                at[line] = cpu
+            if words[index] != was:
+                return False
+            words[index] = becomes
+            return True
+
+        return swap
 
 
 class VirtualRam:

@@ -28,7 +28,7 @@ from uvmfree.machine.virtual.checked import Journal
 from uvmfree.machine.virtual.events import NS, VirtualDisk, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.fifo import Fifo
 from uvmfree.machine.virtual.jitter import Jitter
-from uvmfree.machine.virtual.lines import Lines, VirtualRam, VirtualWords
+from uvmfree.machine.virtual.lines import Lines, VirtualRam, VirtualSharedWords, VirtualWords
 from uvmfree.machine.virtual.locks import Prices, Taken
 from uvmfree.machine.virtual.policies import POLICIES
 from uvmfree.machine.virtual.scheduler import Scheduler
@@ -143,6 +143,10 @@ class VirtualMachine:
     def counters(self, names: tuple[str, ...]) -> Any:
         """Make zeroed words, one to a line."""
         return VirtualWords(names, self.scheduler, self._lines, self.costs.ns("atomic"))
+
+    def words(self, count: int, *, apart: bool = False) -> VirtualSharedWords:
+        """Make an array of zeroed words; changing one takes an atomic operation, or what fetching its line takes."""
+        return VirtualSharedWords(count, apart, self.scheduler, self._lines, self.costs.ns("atomic"))
 
     def event(self) -> VirtualEvent:
         """Make an event, for those who wait without a lock."""

@@ -10,17 +10,32 @@ from typing import Any, Final
 from uvmfree.errors import ParamError
 from uvmfree.param import Param
 from uvmfree.uvm.design import Design
+from uvmfree.uvm.designs.depot import Depot
 from uvmfree.uvm.designs.fpageqlock import Fpageqlock
 from uvmfree.uvm.designs.freebsd_pgcache import FreebsdPgcache
 from uvmfree.uvm.designs.linux_pcp import LinuxPcp
+from uvmfree.uvm.designs.llfree import Llfree
 from uvmfree.uvm.designs.magazines import Magazines
+from uvmfree.uvm.designs.netbsd10 import Netbsd10
 from uvmfree.uvm.designs.openbsd_magazine import OpenbsdMagazine
 from uvmfree.uvm.designs.percpu import Percpu
 from uvmfree.uvm.designs.xnu import Xnu
 from uvmfree.uvm.traits import Traits
 
 REGISTRY: Final[dict[str, type[Design[Any]]]] = {
-    each.name: each for each in (Fpageqlock, Percpu, Magazines, LinuxPcp, FreebsdPgcache, OpenbsdMagazine, Xnu)
+    each.name: each
+    for each in (
+        Fpageqlock,
+        Percpu,
+        Magazines,
+        LinuxPcp,
+        Netbsd10,
+        FreebsdPgcache,
+        OpenbsdMagazine,
+        Xnu,
+        Llfree,
+        Depot,
+    )
 }
 """Every design that boot() knows; never changed after import."""
 

@@ -7,23 +7,23 @@
                another bucket goes there at once
     hand back  nothing does, but for what stops everything (uvm_pgflcache_pause)
 
-What the proposal became in the tree that it was made for. A machine has a bucket for each CPU package or NUMA node, so
-most have one, and one lock.
+What the proposal became in the tree that it was made for. A machine has a bucket for each CPU package or NUMA node,
+so most have one, and one lock.
 
 => Locks: none for the arrays, interrupts are off (splvm); one lock for each bucket, whatever the freelist.
 => Bounds: 7 pages of each colour and freelist a CPU; they stay until the CPU wants them.
-=> Counts as free: all pages, cached ones too, summed up by who asks. Differs from the contract: a hit asks no reserve,
-   a miss compares the reserves with what its bucket and freelist have (R5, R6), and the pagedaemon is woken only when
-   all buckets have refused (R4).
+=> Counts as free: all pages, cached ones too, summed up by who asks. A hit asks no reserve, a miss compares the
+   reserves with what its bucket and freelist have (R5, R6). The pagedaemon is woken only when all buckets have
+   refused (R4).
 => Off where there is one CPU, or a bucket for each: then every page goes by the bucket's lock.
 => Not in it: pages known to be zero (R8): idle zeroing was dropped.
 
-Source: sys/uvm/uvm_pgflcache.c; uvm_pagealloc_pgb, uvm_pagefree, uvm_page_rebucket in sys/uvm/uvm_page.c; uvm_pglist.h.
+Source: sys/uvm/uvm_pgflcache.c, uvm_pglist.h; uvm_pagealloc_pgb, uvm_pagefree, uvm_page_rebucket in uvm_page.c.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,8 +34,8 @@ from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param, tunable, whole
 from uvmfree.uvm.cpu import Cpu, Found, Want
 from uvmfree.uvm.design import Design
-from uvmfree.uvm.freelist import Bucket
 from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
+from uvmfree.uvm.pgflbuckets import Buckets
 from uvmfree.uvm.traits import Traits
 
 MAXPGS: Final = 7
@@ -46,9 +46,6 @@ FILLPGS: Final = 6
 
 MAX_BUCKETS: Final = 8
 """PGFL_MAX_BUCKETS."""
-
-RUN: Final = 8
-"""Neighbouring pages of each colour that are in one bucket, where that does not go by NUMA node."""
 
 UVM_FREELIST_LOCK: Final = shared_lock(
     "uvm_freelist_lock", "the free lists of one bucket", "two only in ascending number of the bucket"
@@ -63,108 +60,6 @@ class Netbsd10Tunables:
 
     def __post_init__(self) -> None:
         whole("nbuckets", self.nbuckets, 1, MAX_BUCKETS)
-
-
-class PgflBucket:
-    """The free pages of one bucket; guarded by its lock.
-
-    => `rows[free_list][color]`: a list. `nfree[free_list]`: how many pages; read without the lock, too, to pass an
-       empty one by: what is missed comes a moment later.
-    => `pages_touched`, `items_touched`, `taken`: as in GlobalFreelist.
-    """
-
-    def __init__(self, nfreelists: int, ncolors: int) -> None:
-        self.rows = [[Bucket(UNKNOWN, row, color) for color in range(ncolors)] for row in range(nfreelists)]
-        self.nfree = [0] * nfreelists
-        self.pages_touched = self.items_touched = 0
-        self.taken: Sequence[Sequence[VmPage]] = ()
-
-    def push(self, pg: VmPage) -> None:
-        """Put a page at the head of its list."""
-        self.rows[pg.free_list][pg.color].push(pg)
-        self.nfree[pg.free_list] += 1
-        self.pages_touched += 1
-
-    def pop(self, free_list: int, start: int) -> VmPage | None:
-        """Take a page: colours in rotation from `start` on."""
-        row = self.rows[free_list]
-        for color in (*range(start, len(row)), *range(start)):
-            pg = row[color].pop()
-            if pg is not None:
-                self.nfree[free_list] -= 1
-                self.pages_touched += 1
-                return pg
-        return None
-
-    def take(self, free_list: int, color: int, most: int) -> list[VmPage]:
-        """Take up to `most` pages of one colour, the head last."""
-        part = self.rows[free_list][color].take(most)
-        self.nfree[free_list] -= len(part)
-        self.pages_touched += len(part)
-        self.taken = (part,)
-        return part
-
-    def unlink(self, pg: VmPage) -> None:
-        """Take a page out of the middle."""
-        self.rows[pg.free_list][pg.color].unlink(pg)
-        self.nfree[pg.free_list] -= 1
-        self.pages_touched += 1
-
-
-class Buckets:
-    """The store: all buckets."""
-
-    def __init__(self, nbuckets: int, nfreelists: int, ncolors: int) -> None:
-        self._nfreelists = nfreelists
-        self.buckets = [PgflBucket(nfreelists, ncolors) for _ in range(nbuckets)]
-        self._ncolors = ncolors
-
-    def number_of(self, pg: VmPage) -> int:
-        """Return which bucket a page belongs to."""
-        return pg.pfn // self._ncolors // RUN % len(self.buckets)
-
-    def recolor(self, ncolors: int) -> None:
-        """Have empty buckets for other colours."""
-        self._ncolors = ncolors
-        for bucket in self.buckets:
-            bucket.__init__(self._nfreelists, ncolors)  # type: ignore[misc]
-
-    def clear(self) -> None:
-        """Let go of all pages."""
-        self.recolor(self._ncolors)
-
-    def push(self, pg: VmPage, queue: int) -> None:
-        """Put a page into its bucket."""
-        self.buckets[self.number_of(pg)].push(pg)
-
-    def splice(self, part: PageList) -> None:
-        """Put an array's pages into their bucket, the last one first."""
-        for pg in reversed(part):
-            self.push(pg, UNKNOWN)
-
-    def unlink(self, pg: VmPage) -> None:
-        """Take a page out of the middle."""
-        self.buckets[self.number_of(pg)].unlink(pg)
-
-    def lists(self) -> Iterator[PageList]:
-        """Walk all lists."""
-        for bucket in self.buckets:
-            yield from (chunk for row in bucket.rows for colour in row for chunk in colour.chunks)
-
-    @property
-    def stock(self) -> tuple[int, int]:
-        """Pages there; none is known to be zero."""
-        return sum(sum(bucket.nfree) for bucket in self.buckets), 0
-
-    def check(self, where: str) -> Iterator[str]:
-        """Check the counts, and that each page is in its bucket."""
-        for number, bucket in enumerate(self.buckets):
-            for free_list, row in enumerate(bucket.rows):
-                pages = [pg for colour in row for chunk in colour.chunks for pg in chunk.pages()]
-                if len(pages) != bucket.nfree[free_list]:
-                    yield f"bucket {number} counts {bucket.nfree[free_list]} of freelist {free_list}, has {len(pages)}"
-                if any(self.number_of(pg) != number for pg in pages):
-                    yield f"bucket {number} has pages of another one"
 
 
 class Netbsd10Cpu(Cpu):

@@ -249,7 +249,10 @@ class PercpuCpu(Cpu):
         return self._refill if self._bound == NEVER else min(self._refill, 1 + max(0, self._room()))
 
     def _room(self) -> int:
-        """Return how many pages more the cache may hold, by this CPU's own counters; note when to ask again."""
+        """Return how many pages more the cache may hold, by this CPU's own counters; note when to ask again.
+
+        => With the guard held.
+        """
         room = self._bound - (self.frees + self.filled - self.cpuhit - self.cpumiss - self.drained)
         at = self.frees + room
         self._spill_at = NEVER if at > NEVER > self.frees else at
@@ -262,6 +265,8 @@ class PercpuCpu(Cpu):
         except BindError:
             return  # another thread took the CPU over, and will spill when it frees a page
         try:
+            if self.stopped:
+                return  # it did so while we waited for the lock
             spilled = [_cut(pages) for pages in self._lists if pages]
             # Counted now: as soon as the global list is unlocked others take from these very lists.
             npages = sum(map(len, spilled))

@@ -1,0 +1,157 @@
+"""Claims: how often `depot` takes shared locks, how much it parks, and what each of its parts is worth.
+
+How: each trace in bench/traces, on its own two CPUs and dealt out by task over 8 and 32, on real threads and in virtual
+time. Counted: acquisitions of uvm_fpageqlock, and of other CPUs' locks to borrow credits, without those of
+pglistalloc, for each page operation; the most pages in all caches, at every exchange; the least local hits and right
+colours. Then, in virtual time, the same without one part of the design at a time.
+
+What could fool it: a trace keeps as many CPUs busy as it was recorded on, however many it is dealt out over (`uvmfree
+scale` plays copies instead); on real threads of a host that has fewer processors, a thread that waits for its turn is
+a CPU that is idle, so that figures of 32 CPUs are judged in virtual time alone; recorded gaps, played on CPUs that
+wait for each other's pages, last ten times as long as they were recorded, so that only a trace on its own CPUs has
+them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from bench.harness import TRACES, Claim, Record, driven, main
+from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.uvm.boot import boot
+from uvmfree.uvm.designs.depot import Depot, DepotCpu
+from uvmfree.workload.replay import bodies, plan
+from uvmfree.workload.trace import Trace, bundled_trace, read_trace
+
+LIMITS: Final = {
+    "cc-j4": (0.0025, 0.0035, 0.0050),
+    "fork-exec": (0.0003, 0.0020, 0.0070),
+    "untar-scan": (0.0020, 0.0026, 0.0030),
+    "java-build": (0.0025, 0.0040, 0.0050),
+    "chromium-page": (0.0025, 0.0040, 0.0050),
+}
+"""Shared locks an operation, on 2, 8 and 32 CPUs."""
+
+CPUS: Final = (2, 8, 32)
+PARKED: Final = (2048, 4096, 4096)
+
+CLAIMS: Final = {
+    "locks": Claim("depot-locks", "locks an operation of the limit, the worst trace and size", "ratio", 1.0),
+    "parked": Claim("depot-parked", "pages in all caches, of the limit, at every exchange", "ratio", 1.0),
+    "hits": Claim("depot-local-hits", "local hits, the least", "% of allocations", 99.0, at_least=True),
+    "colors": Claim("depot-colours", "right colours, the least on 2 and 8 CPUs", "%", 97.0, at_least=True),
+}
+
+
+class WatchedCpu(DepotCpu):
+    """A CPU that looks how much is cached whenever a cache grows by an exchange, or is full."""
+
+    __slots__ = ()
+
+    def _fetch(self, *how: Any) -> Any:
+        found = super()._fetch(*how)
+        self._watch()
+        return found
+
+    def _spill(self) -> None:
+        self._watch()
+        super()._spill()
+
+    def _watch(self) -> None:
+        design: Any = self._design
+        design.parked_max = max(design.parked_max, sum(map(design.cached, range(len(design.cpus)))))
+
+
+class Watched(Depot):
+    """The design as it is, watched. `parked_max`: stored without a lock; what is lost is one look."""
+
+    cpu_class = WatchedCpu
+    parked_max = 0
+
+
+class NoLending(Watched):
+    """Equal shares for ever."""
+
+    def pull(self, cpu: DepotCpu) -> bool:
+        """Lend nothing."""
+        return False
+
+
+class NoIdleReturn(Watched):
+    """An idle CPU keeps its pages."""
+
+    def tick(self, index: int) -> None:
+        """Look at nothing."""
+
+
+VARIANTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "as it is": ("Watched", {}),
+    "equal shares, no lending": ("NoLending", {}),
+    "no budget: 16 credits a CPU": ("Watched", {"budget": 1024 * 32}),
+    "lends only after 1 s idle": ("Watched", {"spare_s": 1.0}),
+    "keeps an idle CPU's pages": ("NoIdleReturn", {}),
+    "exchanges of 8 units": ("Watched", {"exchange": 8}),
+    "units of 8 pages": ("Watched", {"unit": 8}),
+}
+
+
+def counted(trace: Trace, ncpus: int, *, virtual: bool, variant: str, **tunables: Any) -> tuple[float, ...]:
+    """Replay a trace; return locks an operation, the most parked, % of local hits and of right colours."""
+    planned = plan(trace) if ncpus == 2 else plan(trace, ncpus=ncpus, by="task")
+    machine = (VirtualMachine(ncpus=ncpus, lockstat=True),) if virtual else ()
+    with boot(*machine, ncpus=ncpus, design=f"{__name__}:{variant}", lockstat=True, **tunables) as uvm:
+        driven(uvm, bodies(planned, uvm, gaps=virtual and ncpus == 2))
+        stats = uvm.cpu_stats()
+        allocs = sum(cpu.allocs for cpu in stats)
+        taken = sum(
+            record.acquired
+            for record in uvm.lockstat(by_caller=True)
+            if record.caller in ("uvm_pull", "uvm_rescue")
+            or (record.name == "uvm_fpageqlock" and record.caller in ("uvm_pagealloc", "uvm_redistribute"))
+        )
+        design: Any = uvm.design
+        return (
+            taken / (allocs + sum(cpu.frees for cpu in stats)),
+            design.parked_max,
+            100 * sum(cpu.cpuhit for cpu in stats) / allocs,
+            100 * sum(cpu.colorhit for cpu in stats) / allocs,
+        )
+
+
+def bench(smoke: bool) -> list[Record]:
+    """Count on every trace; a smoke run takes the short one of the package, on 2 CPUs."""
+    files = [Path(bundled_trace())] if smoke else sorted(TRACES.glob("*.perf.xz"))
+    found: dict[str, list[float]] = {name: [] for name in CLAIMS}
+    print(f"  {'trace':<20} {'CPUs':>4} {'on':<8} {'locks/op':>9} {'parked':>7} {'hits %':>7} {'colours %':>9}")
+    traces = [(file.name.partition(".")[0], read_trace(file)) for file in files]
+    for name, trace in traces:
+        for at, ncpus in enumerate(CPUS[:1] if smoke else CPUS):
+            for virtual in (False, True):
+                locks, parked, hits, colors = counted(trace, ncpus, virtual=virtual, variant="Watched")
+                on = "virtual" if virtual else "threads"
+                print(f"  {name:<20} {ncpus:>4} {on:<8} {locks:>9.5f} {parked:>7} {hits:>7.2f} {colors:>9.2f}")
+                if virtual or ncpus < 32:
+                    found["locks"].append(locks / LIMITS.get(name, (0.0050,))[at])
+                    found["hits"].append(hits)
+                    found["colors"] += [colors] if ncpus < 32 else []
+                found["parked"].append(parked / PARKED[at])
+    if not smoke:
+        ablation(traces)
+    worst = {name: (min if CLAIMS[name].at_least else max)(values) for name, values in found.items()}
+    return [CLAIMS[name].record([value], judged=not smoke) for name, value in worst.items()]
+
+
+def ablation(traces: list[tuple[str, Trace]]) -> None:
+    """Print what the design does without one part at a time."""
+    print("\n  locks for 1,000 operations / most parked: " + ", ".join(name for name, _ in traces))
+    for what, (variant, tunables) in VARIANTS.items():
+        for ncpus in CPUS:
+            rows = [counted(trace, ncpus, virtual=True, variant=variant, **tunables) for _, trace in traces]
+            figures = "  ".join(f"{1000 * locks:5.2f} / {parked:<6}" for locks, parked, *_ in rows)
+            print(f"  {what:<28} {ncpus:>3}  {figures}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(__doc__, bench))

@@ -1,0 +1,182 @@
+"""Cells that are measured once, wherever, and kept in a file: a run that was broken off goes on where it was.
+
+=> A cell is a frozen dataclass of plain values, and its text is its name. What measures it is a function of a module,
+   given those values, so that any process or machine can; it returns plain values for JSON, or None if it was told to
+   give up.
+=> The file says by which code its cells were measured. With other code it is begun anew: figures of two versions
+   never stand in one table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any, Final
+
+from bench.harness import write_json
+from uvmfree.cli.running import first_signal_asks
+from uvmfree.errors import ArgumentError
+from uvmfree.measure.executors import local, scheduled
+from uvmfree.measure.host import host as host_facts
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+RESULTS: Final = ROOT / "docs" / "results"
+
+PAGE: Final = ROOT / "docs" / "designs" / "index.md"
+"""The page that shows the tables, where it has a place for them."""
+
+SOURCES: Final = ("uvmfree", "bench/grid")
+"""Folders whose Python files are the code of a cell."""
+
+Measure = Callable[[dict[str, Any]], "dict[str, Any] | None"]
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as a file would have them."""
+    found: dict[str, Any] = json.loads(json.dumps(values))
+    return found
+
+
+def code_version() -> str:
+    """Return a few characters that change whenever the code does."""
+    digest = hashlib.sha256()
+    for folder in SOURCES:
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(f"{file.relative_to(ROOT)}\n".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@dataclass(slots=True)
+class Kept:
+    """What was measured so far, by the cells' names, as JSON has it.
+
+    => `file`: where it is kept, whole, after each cell; None keeps nothing. `code`, `host`: what measured.
+    """
+
+    file: Path | None
+    command: str
+    code: str = field(default_factory=code_version)
+    host: dict[str, Any] = field(default_factory=lambda: plain(asdict(host_facts())))
+    cells: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, file: Path | None, command: str, *, as_it_is: bool = False) -> Kept:
+        """Go on with a file, if there is one of this code; `as_it_is`: or of any, since only the page is written."""
+        kept = cls(file, command)
+        found = json.loads(file.read_text()) if file is not None and file.exists() else {}
+        if as_it_is and not found:
+            raise ArgumentError(f"--write: nothing was measured: {file} is not there")
+        if found and (as_it_is or found["code"] == kept.code):
+            kept.code, kept.host, kept.cells = found["code"], found["host"], found["cells"]
+            kept.command = found["command"] if as_it_is else command
+        return kept
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it."""
+        about = {"command": self.command, "code": self.code, "host": self.host}
+        return {**about, "cells": dict(sorted(self.cells.items()))}
+
+    def add(self, name: str, values: Mapping[str, Any]) -> None:
+        """Keep a cell that was measured now."""
+        self.cells[name] = plain(values)
+        self.host = plain(asdict(host_facts()))
+        if self.file is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.file, self.document())
+
+    def host_s(self) -> float:
+        """Return the seconds of one processor that all cells took."""
+        return sum(float(values["host_s"]) for values in self.cells.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where cells are measured: by so many processes here, or by the workers of a scheduler."""
+
+    processes: int = len(os.sched_getaffinity(0))
+    scheduler: str | None = None
+
+
+def fill(kept: Kept, cells: Sequence[Any], measure: Measure, where: Where) -> bool:
+    """Measure the cells that are not kept yet; whether all are there in the end, and it was not broken off.
+
+    => What a cell raised is raised here, with those before it kept.
+    """
+    left = [cell for cell in cells if str(cell) not in kept.cells]
+    if not left:
+        return True
+    with ExitStack() as held:
+        stop = held.enter_context(first_signal_asks())
+        source = local(min(where.processes, len(left))) if where.scheduler is None else scheduled(where.scheduler)
+        executor, at_once = held.enter_context(source)
+        under_way: dict[Future[dict[str, Any] | None], Any] = {}
+        waiting = iter(left)
+        began_s, done = perf_counter(), 0
+        while not stop():
+            for cell in _some(waiting, at_once - len(under_way)):
+                under_way[executor.submit(timed, measure, asdict(cell))] = cell
+            if not under_way:
+                return True
+            ended, _ = wait(under_way, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in ended:
+                cell = under_way.pop(future)
+                values = future.result()
+                if values is None:
+                    return False
+                kept.add(str(cell), values)
+                done += 1
+                print(f"{done} of {len(left)}, {perf_counter() - began_s:.0f} s: {cell}", file=sys.stderr, flush=True)
+    return False
+
+
+def _some(waiting: Iterator[Any], number: int) -> Iterator[Any]:
+    for _ in range(number):
+        try:
+            yield next(waiting)
+        except StopIteration:
+            return
+
+
+def timed(measure: Measure, plain: dict[str, Any]) -> dict[str, Any] | None:
+    """Measure a cell, and how long a processor of the host worked at it."""
+    began_s = process_time()
+    values = measure(plain)
+    return None if values is None else {**values, "host_s": round(process_time() - began_s, 3)}
+
+
+def source(kept: Mapping[str, Any]) -> str:
+    """Say in a sentence where figures are from: command, day, host, interpreter, code."""
+    host = kept["host"]
+    gil = "with the GIL" if host["gil"] else "free-threaded"
+    return (
+        f"`{kept['command']}`, {host['date'][:10]}; {len(host['affinity'])} processors, {host['kernel']}; "
+        f"{host['implementation']} {host['python']}, {gil}; code {kept['code']}."
+    )
+
+
+END: Final = "<!-- end -->"
+
+
+def into_page(file: Path, script: str, text: str) -> bool:
+    """Put generated text into a page, between `<!-- bench/SCRIPT -->` and END; whether the page has the place.
+
+    => Headings go down a level, since the page has a title of its own; what is linked stands in docs/results.
+    """
+    begin = f"<!-- bench/{script} -->"
+    if not file.exists() or begin not in (page := file.read_text()):
+        return False
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(END)
+    lines = [f"#{line}" if line.startswith("##") else line for line in text.splitlines()[2:]]
+    body = "\n".join(lines).replace("](designs.svg)", "](../results/designs.svg)")
+    file.write_text(f"{before}{begin}\n{body}\n{END}{after}")
+    return True

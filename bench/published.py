@@ -1,0 +1,280 @@
+"""What others published, played on the designs here: predictions, and illustrations, kept apart.
+
+    predicted    the same traffic, costs as documented, nothing fitted to the answer: what auto-tuning moves (Huang
+                 Ying, 2023), what Linux 6.18 moved on cc-j4, bulk allocation of Linux and LLFree (USENIX ATC 2023),
+                 frees in chunks (Hahn, 2025)
+    illustrated  what depends on a page rate and a hold that nobody published: ranges over both, never judged: waiting
+                 on 224 CPUs (Huang Ying), OpenBSD's kernel build (2024), frees in chunks on 36 and 316 CPUs (Hahn)
+
+How: in virtual time (docs/virtual.md). A figure that needs a design which is not registered is left out, with a word.
+
+What could fool it: a ratio of two figures that are both off. So the figures are printed beside their ratio.
+`--section NAME` runs one of them, `--full FILE` keeps everything as JSON, `--traces DIR` is as of bench/designs.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from bench.designs import found_traces
+from bench.grid.bulk import Bulk, bulk
+from bench.grid.cell import GridCell, measure
+from bench.grid.kept import Kept, Where, fill
+from bench.harness import TRACES as SHIPPED
+from bench.harness import Claim, Record, main, write_json
+from bench.linux import NPAGES, WARM_UP, moved
+from tests.designs.patterns import burst, counted, producer_consumer
+from tests.designs.played import Played
+from uvmfree.measure.scale import Case, Traffic, measured
+from uvmfree.uvm.designs import REGISTRY
+from uvmfree.workload.trace import read_trace
+
+TUNED = Claim(
+    "published-autotune-on-over-off",
+    "pages under the zone lock with auto-tuning, of 100 without, warm cc-j4; 20 published",
+    "of 100",
+    35.0,
+)
+TUNED_LEAST = Claim(TUNED.id, "the same, from below", "of 100", 15.0, True)
+COLD = Claim(
+    "published-cc-j4-moved-off-percent",
+    "pages that linux_pcp moves per operation on cc-j4 from cold, against the recorded kernel",
+    "percent",
+    20.0,
+)
+BULK = Claim(
+    "published-bulk-ratios-off-percent",
+    "bulk allocation, Linux before auto-tuning: 16 and 26 cores over 8, against 2.01 and 3.30",
+    "percent",
+    5.0,
+)
+FLAT = Claim("published-llfree-26-over-8", "bulk allocation, LLFree: 26 cores over 8; 1.37 published", "ratio", 1.5)
+CHUNKED = Claim(
+    "published-chunked-acquisitions",
+    "frees in chunks of a batch: acquisitions over those of one hold each; 13 to 16 by the rules",
+    "ratio",
+    16.5,
+)
+CHUNKED_LEAST = Claim(CHUNKED.id, "the same, from below", "ratio", 12.5, True)
+GROWS = Claim("published-one-lock-grows", "bulk allocation under one lock: 4 CPUs over 1", "ratio", None)
+
+BULK_CPUS: Final = (1, 8, 16, 26)
+BULK_LINUX: Final[Mapping[str, tuple[int, ...]]] = {"alloc": (94, 298, 599, 984), "free": (90, 354, 731, 1241)}
+BULK_LLFREE: Final[Mapping[str, tuple[int, ...]]] = {"alloc": (83, 86, 95, 118), "free": (92, 94, 93, 95)}
+"""LLFree's evaluation, ns an operation on 1, 8, 16, 26 cores of one socket."""
+
+BEFORE: Final[Mapping[str, Any]] = {"autotune": False, "spill_chunk": 0}
+"""Linux before 6.7."""
+
+CHUNKED_FREES: Final[Mapping[str, Any]] = {}
+"""Linux 6.19, and 6.18 from early 2026 on: the default."""
+
+BEFORE_SETTINGS: Final = ("autotune=false", "spill_chunk=0")
+
+UNCHUNKED: Final[Mapping[str, Any]] = {"spill_chunk": 0}
+"""Linux before 6.19: what is freed at once goes in one hold."""
+
+Full = dict[str, Any]
+
+
+def there(what: str, *designs: str) -> bool:
+    """Say what comes next, and whether it can: all these designs have to be registered."""
+    missing = [name for name in designs if name not in REGISTRY]
+    verb = "is" if len(missing) == 1 else "are"
+    print(f"\n{what}" + (f": left out, {' and '.join(missing)} {verb} not registered" if missing else ""))
+    return not missing
+
+
+def predicted(smoke: bool, full: Full, folders: Sequence[Path] = ()) -> list[Record]:
+    """Run what has no parameter to fit."""
+    if smoke:
+        one, four = bulk("fpageqlock", 1, pages=600), bulk("fpageqlock", 4, pages=600)
+        return [GROWS.record([four.alloc_ns / one.alloc_ns], judged=False)]
+    found: Full = {}
+    full["predicted"] = found
+    records: list[Record] = []
+    for part in (_tuning, _bulk, _chunks):
+        records += part(found, folders)
+    return records
+
+
+def _tuning(found: Full, folders: Sequence[Path]) -> list[Record]:
+    """Play cc-j4 on Linux' sets, tuned and not."""
+    if not there("auto-tuning, cc-j4", "linux_pcp"):
+        return []
+    (trace, *_), _ = found_traces([SHIPPED, *folders], ("cc-j4",))
+    counts = read_trace(trace).counts
+    kept, tuned, before = Kept(None, ""), (), BEFORE_SETTINGS
+    cells = {
+        (settings, passes): GridCell("linux_pcp", "trace", trace, passes, settings, NPAGES)
+        for settings in (tuned, before)
+        for passes in (1, WARM_UP, WARM_UP + 1)
+    }
+    if not fill(kept, list(cells.values()), measure, Where()):
+        raise KeyboardInterrupt
+    pages = {key: moved(kept, cell) for key, cell in cells.items()}
+    on, off = (pages[settings, WARM_UP + 1] - pages[settings, WARM_UP] for settings in (tuned, before))
+    cold, recorded = pages[tuned, 1] / (counts.allocs + counts.frees), counts.linux_moved_per_op or 0.0
+    print(f"  warm: {on:,.0f} pages moved with auto-tuning, {off:,.0f} without: {100 * on / off:.1f} of 100")
+    print(f"  cold: {cold:.3f} pages moved per operation, recorded {recorded:.3f}")
+    found["auto-tuning"] = {"on": on, "off": off, "cold_per_op": cold, "recorded_per_op": recorded}
+    return [
+        TUNED.record([100 * on / off], judged=True),
+        TUNED_LEAST.record([100 * on / off], judged=True),
+        COLD.record([100 * abs(cold / recorded - 1)], judged=True),
+    ]
+
+
+def _bulk(found: Full, folders: Sequence[Path]) -> list[Record]:
+    """Allocate and free in bulk, as LLFree's evaluation does."""
+    if not there("bulk allocation, 1 to 26 cores of one socket, MCS", "linux_pcp", "llfree"):
+        return []
+    linux = {ncpus: bulk("linux_pcp", ncpus, **BEFORE) for ncpus in BULK_CPUS}
+    llfree = {ncpus: bulk("llfree", ncpus) for ncpus in BULK_CPUS}
+    _print_bulk("Linux before auto-tuning", linux, BULK_LINUX)
+    _print_bulk("LLFree", llfree, BULK_LLFREE)
+    found["bulk_ns"] = {
+        name: {ncpus: [one.alloc_ns, one.free_ns] for ncpus, one in each.items()}
+        for name, each in (("linux", linux), ("llfree", llfree))
+    }
+    off = [
+        100 * abs(linux[ncpus].alloc_ns / linux[8].alloc_ns / (said / BULK_LINUX["alloc"][1]) - 1)
+        for ncpus, said in zip(BULK_CPUS[2:], BULK_LINUX["alloc"][2:], strict=True)
+    ]
+    return [
+        BULK.record([max(off)], judged=True),
+        FLAT.record([llfree[26].alloc_ns / llfree[8].alloc_ns], judged=True),
+    ]
+
+
+def _print_bulk(name: str, seen: dict[int, Bulk], said: Mapping[str, tuple[int, ...]]) -> None:
+    for kind in ("alloc", "free"):
+        ns = [getattr(seen[ncpus], f"{kind}_ns") for ncpus in BULK_CPUS]
+        print(f"  {name}, {kind}: " + ", ".join(f"{one:.0f}" for one in ns) + f" ns; published {said[kind]}")
+
+
+def _chunks(found: Full, folders: Sequence[Path]) -> list[Record]:
+    """Count holds with frees in chunks, and in one hold each: the patterns of the counting models."""
+    if not there("frees in chunks of a batch", "linux_pcp"):
+        return []
+    ratios = {}
+    for name, pattern in (
+        ("bursts of 8192", lambda player: burst(player, 8192, 4)),
+        ("producer and consumer", lambda player: producer_consumer(player, 20_000, look_every=512)),
+    ):
+        counts = []
+        for tunables in (CHUNKED_FREES, UNCHUNKED):
+            with Played("linux_pcp", **tunables) as played:
+                counts.append(counted(played, pattern))
+        chunked, whole = counts
+        ratios[name] = chunked.store / whole.store
+        print(f"  {name}: {chunked.store:,} holds of {chunked.moved / chunked.store:.1f} pages on average,")
+        print(f"    or {whole.store:,} of {whole.moved / whole.store:.1f}: {ratios[name]:.1f} times")
+    found["chunks"] = ratios
+    return [
+        CHUNKED.record([max(ratios.values())], judged=True),
+        CHUNKED_LEAST.record([min(ratios.values())], judged=True),
+    ]
+
+
+THINKS_NS: Final = (5_000, 20_000, 80_000)
+"""Time outside between two operations: 200,000 to 12,000 page operations a second and CPU; cc-j4 has 82,000."""
+
+LARGE: Final = {"socket_cores": 80, "complex_cores": 80}
+"""Two sockets with places for 320 CPUs."""
+
+HOLDS_NS: Final = (20, 80, 320)
+"""A page under the lock: its struct in a cache, in another's, in memory."""
+
+
+def illustrated(smoke: bool, full: Full, folders: Sequence[Path] = ()) -> list[Record]:
+    """Show ranges over page rate and hold; nothing is judged."""
+    if not smoke:
+        found: Full = {}
+        full["illustrated"] = found
+        _waiting(found)
+        _builds(found)
+        _chunks_on_many(found)
+    return []
+
+
+def _share(design: str, ncpus: int, traffic: Traffic, hold_ns: float, settings: tuple[str, ...] = ()) -> Any:
+    point = measured(Case(design, ncpus, traffic, changed={"page_moved": hold_ns}, settings=settings))
+    assert point is not None
+    return point
+
+
+def _waiting(found: Full) -> None:
+    """Show what 224 CPUs wait for when each page crosses from one to another."""
+    if not there(
+        "waiting on 224 CPUs, published 14.0 % without auto-tuning, 1.0 % with (43.6 on one socket)", "linux_pcp"
+    ):
+        return
+    for think_ns in THINKS_NS:
+        for hold_ns in HOLDS_NS:
+            traffic = Traffic("handoff", think_ns=think_ns)
+            off, on = (
+                _share("linux_pcp", 224, traffic, hold_ns, settings).wait_share_percent
+                for settings in (BEFORE_SETTINGS, ())
+            )
+            print(f"  {think_ns / 1000:g} us outside, {hold_ns} ns a page: {off:.2f} % without, {on:.2f} % with")
+            found.setdefault("waiting", []).append([think_ns, hold_ns, off, on])
+
+
+def _builds(found: Full) -> None:
+    """Show how much sooner as much is done with two magazines of eight pages over the same lock."""
+    said = {16: 1.20, 32: 1.47, 64: 1.46}
+    if not there(f"OpenBSD's kernel build, published {said}", "openbsd_magazine"):
+        return
+    for think_ns in THINKS_NS:
+        for hold_ns in HOLDS_NS:
+            traffic = Traffic("pingpong", think_ns=think_ns)
+            sooner = {
+                ncpus: _share("openbsd_magazine", ncpus, traffic, hold_ns).per_s
+                / _share("fpageqlock", ncpus, traffic, hold_ns).per_s
+                for ncpus in said
+            }
+            text = ", ".join(f"{ratio:.2f} on {ncpus}" for ncpus, ratio in sooner.items())
+            print(f"  {think_ns / 1000:g} us outside, {hold_ns} ns a page: {text}")
+            found.setdefault("builds", []).append([think_ns, hold_ns, sooner])
+
+
+def _chunks_on_many(found: Full) -> None:
+    """Show what frees in chunks change when every CPU ends a process."""
+    if not there("frees in chunks, published -3.2 % of system time on 36 CPUs, -11.9 % on 316", "linux_pcp"):
+        return
+    for ncpus in (36, 316):
+        for hold_ns in HOLDS_NS:
+            changed = {"page_moved": hold_ns, **LARGE}
+            how: Full = {"pages": 2048, "costs": "xeon-2s", "think_ns": 1000, "changed": changed}
+            chunked, whole = (bulk("linux_pcp", ncpus, **how, **tunables) for tunables in (CHUNKED_FREES, UNCHUNKED))
+            change = 100 * (sum((chunked.alloc_ns, chunked.free_ns)) / sum((whole.alloc_ns, whole.free_ns)) - 1)
+            print(f"  {ncpus} CPUs, {hold_ns} ns a page: {change:+.1f} % of the time in the allocator")
+            found.setdefault("chunks", []).append([ncpus, hold_ns, change])
+
+
+SECTIONS: Final[dict[str, Callable[..., list[Record]]]] = {"predicted": predicted, "illustrated": illustrated}
+
+
+def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
+    """Run sections: those that were asked for, or both."""
+    full: Full = {}
+    records = [one for name in args.section or SECTIONS for one in SECTIONS[name](smoke, full, args.traces)]
+    if args.full is not None:
+        write_json(args.full, full)
+    return records
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--section", choices=SECTIONS, action="append")
+    parser.add_argument("--full", type=Path)
+    parser.add_argument("--traces", action="append", type=Path, default=[])
+    mine, others = parser.parse_known_args()
+    sys.argv[1:] = others
+    sys.exit(main(__doc__ or "", partial(bench, mine)))

@@ -1,0 +1,270 @@
+"""The depot as a model: units in a stack, credits that are lent, and what that costs in counters.
+
+=> `units` is by whether of the ZEROS queue, and freelist: lists of frame numbers, the top last. The CPUs' lists are
+   in `lists`, as in all models.
+"""
+
+from collections import defaultdict
+
+from tests.model.model import GLOBAL, Asked, Found, Model, Where
+from uvmfree.param import Param
+from uvmfree.uvm.designs.depot import DepotTunables
+
+LOOKS = 8
+
+Unit = tuple[bool, int, list[int]]
+
+
+class DepotModel(Model):
+    """A free page is in one CPU's cache, or in a unit."""
+
+    def __init__(self, param: Param) -> None:
+        super().__init__(param)
+        self.own = param.tunables_of("depot", DepotTunables)
+        ncpus = param.ncpus
+        budget = max(4096, 128 * ncpus) if self.own.budget is None else self.own.budget
+        self.total = min(budget // (2 * self.own.unit), ncpus * self.own.exchange)
+        self.credits = [self.total // ncpus + (cpu < self.total % ncpus) for cpu in range(ncpus)]
+        self.hand, self.seen, self.since_ns = 0, [-1] * ncpus, [0] * ncpus
+        self.units: defaultdict[tuple[bool, int], list[list[int]]] = defaultdict(list)
+        self.shared = param.npages, 0
+        for pfn in range(param.npages):
+            self.push((False, self.free_list(pfn), [pfn]))
+
+    # Where pages are.
+
+    def in_units(self, zeroed: bool | None = None) -> list[int]:
+        """Return the pages of all units, in the order in which they are walked."""
+        return [
+            pfn for key in sorted(self.units) if zeroed in (None, key[0]) for unit in self.units[key] for pfn in unit
+        ]
+
+    def free_count(self) -> int:
+        return len(self.in_units())
+
+    def zero_count(self) -> int:
+        return len(self.in_units(True))
+
+    def free_pages(self) -> set[int]:
+        return super().free_pages() | set(self.in_units())
+
+    def cached(self, cpu: int) -> int:
+        return len(self.owned(cpu))
+
+    def kept(self, cpu: int) -> int:
+        return self.cached(cpu) + list(self.zeroing.values()).count(cpu)
+
+    def most(self, cpu: int) -> int:
+        return 2 * self.own.unit * min(self.credits[cpu], self.own.exchange)
+
+    def put(self, cpu: int, pfn: int, zeroed: bool) -> None:
+        self.lists[self.where(cpu, pfn, zeroed)].append(pfn)
+
+    def places(self) -> dict[int, tuple[str, int | None, bool]]:
+        units = {pfn: ("GLOBAL", None, key[0]) for key, stack in self.units.items() for unit in stack for pfn in unit}
+        cached = {pfn: ("CACHED", where.owner, where.zeroed) for where, pfns in self.lists.items() for pfn in pfns}
+        return {**units, **cached}
+
+    def arrange(self, places: dict[int, tuple[str, int | None, bool]]) -> None:
+        super().arrange(places)
+        self.units.clear()
+        for where in [where for where in self.lists if where.owner == GLOBAL]:
+            for pfn in self.lists.pop(where):
+                self.push((where.zeroed, where.free_list, [pfn]))
+
+    # Units.
+
+    def push(self, unit: Unit) -> None:
+        """Put a unit on top, or pour it into the one that is there."""
+        stack, pfns = self.units[unit[:2]], unit[2]
+        if stack and len(stack[-1]) + len(pfns) <= self.own.unit:
+            stack[-1] += pfns
+        else:
+            stack.append(list(pfns))
+
+    def pop(self, free_list: int, queues: tuple[bool, bool], npages: int) -> list[Unit]:
+        """Take units of so many pages in all, or one page."""
+        got: list[Unit] = []
+        for zeroed in queues:
+            stack = self.units[zeroed, free_list]
+            while stack and len(got) < 2 * self.own.exchange and len(stack[-1]) <= max(0, npages):
+                npages -= len(stack[-1])
+                got += [(zeroed, free_list, unit) for unit in [stack.pop()] if unit]
+            if stack and not got:
+                return [(zeroed, free_list, [stack[-1].pop()])]
+        return got
+
+    def chain(self, cpu: int, npages: int, freelists: list[int] | None = None) -> list[Unit]:
+        """Take the coldest pages of a CPU, of each colour its share, whole units first."""
+        units, size = [], self.own.unit
+        for multiple in (size, 1):
+            for zeroed in (False, True):
+                for free_list in range(self.param.nfreelists):
+                    if freelists is not None and free_list not in freelists:
+                        continue
+                    rows = [self.lists[Where(cpu, zeroed, free_list, color)] for color in range(self.ncolors)]
+                    there = sum(map(len, rows))
+                    count = left = min(npages, there) // multiple * multiple
+                    npages -= count
+                    shares = []
+                    for row in rows:
+                        share = min(left, -(-len(row) * count // max(1, there)))
+                        left -= share
+                        shares.append([row.pop(0) for _ in range(share)])
+                    cold = [share[turn] for turn in range(count) for share in shares if turn < len(share)]
+                    units += [(zeroed, free_list, cold[at : at + size]) for at in range(0, count, size)]
+        return units
+
+    def move(self, lender: int, cpu: int, npages: int, freelists: list[int] | None = None) -> int:
+        moved = 0
+        for zeroed, _, pfns in self.chain(lender, npages, freelists):
+            for pfn in pfns:
+                self.put(cpu, pfn, zeroed)
+            moved += len(pfns)
+        self.stats[lender]["drained"] += moved
+        self.stats[cpu]["filled"] += moved
+        return moved
+
+    def intervals(self) -> tuple[int, int | None]:
+        return super().intervals()[0] // 20, super().intervals()[1]
+
+    # Credits.
+
+    def idle_ns(self, cpu: int) -> int:
+        operations = self.stats[cpu]["allocs"] + self.stats[cpu]["frees"]
+        if operations != self.seen[cpu]:
+            self.seen[cpu], self.since_ns[cpu] = operations, self.now_ns
+        return self.now_ns - self.since_ns[cpu]
+
+    def pull(self, cpu: int) -> bool:
+        """Borrow credits, and the pages that they covered, from the next CPU that has some to spare."""
+        mine, ncpus = self.credits[cpu], self.param.ncpus
+        poor = mine < self.total // ncpus
+        if mine >= self.own.exchange:
+            return False
+        for _ in range(ncpus if poor else LOOKS):
+            self.hand = lender = (self.hand + 1) % ncpus
+            if lender == cpu:
+                continue
+            idle = self.idle_ns(lender) >= self.own.spare_s * 1e9
+            spare = self.credits[lender] if idle else (self.credits[lender] - mine) // 2
+            if spare >= (1 if poor else 2):
+                lent = min(spare, self.own.exchange - mine)
+                self.credits[lender] -= lent
+                self.credits[cpu] += lent
+                self.move(lender, cpu, max(0, self.kept(lender) - self.most(lender)))
+                return True
+        return False
+
+    # Calls.
+
+    def local(self, asked: Asked, free_list: int) -> tuple[int, bool] | None:
+        for color in self.rotation(asked.start):
+            for zeroed in (asked.zero, not asked.zero):
+                pfns = self.lists[Where(asked.cpu, zeroed, free_list, color)]
+                if pfns:
+                    return pfns.pop(), zeroed
+        return None
+
+    def search(self, asked: Asked) -> tuple[Found | None, bool]:
+        looked = False
+        for free_list in asked.freelists:
+            page = self.local(asked, free_list)
+            if page is not None:
+                return Found(page[0], True, page[1]), looked
+            while self.pull(asked.cpu) and self.cached(asked.cpu):
+                page = self.local(asked, free_list)
+                if page is not None:
+                    return Found(page[0], False, page[1]), looked
+            looked = True
+            found = self.fetch(asked, free_list) if self.allowed(asked) else None
+            if found is not None:
+                return found, True
+        ring = [(asked.cpu + step) % self.param.ncpus for step in range(1, self.param.ncpus)]
+        handful = min(self.own.unit, max(1, self.most(asked.cpu)))
+        if any(self.move(lender, asked.cpu, handful, asked.freelists) for lender in ring):
+            page = next(page for page in (self.local(asked, each) for each in asked.freelists) if page is not None)
+            return Found(page[0], True, page[1]), True
+        return None, True
+
+    def fetch(self, asked: Asked, free_list: int) -> Found | None:
+        """Take as many units as there are credits; what the reserve keeps stays."""
+        cpu = asked.cpu
+        npages = min(self.most(cpu) // 2, self.most(cpu) - self.kept(cpu), self.free_count() - self.reserve_kernel)
+        units = self.pop(free_list, (asked.zero, not asked.zero), npages)
+        if not units:
+            return None
+        got = sum(len(pfns) for _, _, pfns in units)
+        zeroed, _, first = units[0]
+        pfn = min(first, key=lambda pfn: (pfn - asked.start) % self.ncolors)
+        first.remove(pfn)
+        for each, _, pfns in units:
+            for rest in pfns:
+                self.put(cpu, rest, each)
+        self.stats[cpu]["filled"] += got
+        self.publish(cpu, -got, -sum(len(pfns) for each, _, pfns in units if each) - zeroed)
+        return Found(pfn, False, zeroed)
+
+    def publish(self, cpu: int, npages: int, zeropages: int) -> None:
+        """One atomic operation for each shared counter that changes."""
+        self.stats[cpu]["atomics"] += (npages != 0) + (zeropages != 0)
+        self.shared = self.shared[0] + npages, self.shared[1] + zeropages
+
+    def free(self, cpu: int, pfn: int) -> None:
+        super().free(cpu, pfn)
+        if self.kept(cpu) >= self.most(cpu):
+            self.spill(cpu)
+
+    def spill(self, cpu: int) -> None:
+        """Push the coldest half of what it may keep, if no credit is to be had."""
+        if not (self.pull(cpu) and self.kept(cpu) < self.most(cpu)):
+            most = self.most(cpu)
+            self.publish(cpu, *self.hand_back(cpu, max(most // 2, self.kept(cpu) - most + 1)))
+        self.wake_waiters()
+
+    def hand_back(self, cpu: int, npages: int) -> tuple[int, int]:
+        units = self.chain(cpu, npages)
+        for unit in units:
+            self.push(unit)
+        moved = sum(len(pfns) for _, _, pfns in units)
+        self.stats[cpu]["drained"] += moved
+        return moved, sum(len(pfns) for zeroed, _, pfns in units if zeroed)
+
+    def redistribute(self, cpu: int, cause: str = "explicit") -> int:
+        npages, zeropages = self.hand_back(cpu, self.cached(cpu))
+        self.causes[cause] += npages > 0
+        self.publish(cpu, npages, zeropages)
+        return npages
+
+    def timer(self, cpu: int) -> None:
+        """What an idle CPU has goes back."""
+        if self.idle_ns(cpu) >= self.param.redistribute_interval_s / 10 * 1e9 and self.cached(cpu):
+            self.redistribute(cpu, "timer")
+
+    def gather(self, cpus: set[int]) -> None:
+        for cpu in sorted(cpus):
+            self.hand_back(cpu, self.cached(cpu))
+
+    def unlink(self, pfns: list[int]) -> None:
+        for stack in self.units.values():
+            for unit in stack:
+                unit[:] = [pfn for pfn in unit if pfn not in pfns]
+
+    def bequeath(self, cpu: int, heir: int) -> None:
+        self.credits[heir], self.credits[cpu] = self.credits[heir] + self.credits[cpu], 0
+        self.gather({cpu})
+
+    def recolor(self, ncolors: int) -> None:
+        self.gather(set(self.attached))
+        standing = [(*key, [pfn]) for key in sorted(self.units) for unit in self.units[key] for pfn in unit]
+        self.units.clear()
+        self.lists.clear()
+        self.ncolors = ncolors
+        for one in standing:
+            self.push(one)
+        for cpu in self.attached:
+            self.nextcolor[cpu] = 0
+        self.settle()
+
+    def settle(self) -> None:
+        self.publish(0, self.free_count() - self.shared[0], self.zero_count() - self.shared[1])

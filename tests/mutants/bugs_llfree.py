@@ -1,0 +1,123 @@
+"""Seeded bugs of LLFree: words that are swapped in the wrong order, not at all, or by nobody."""
+
+from typing import Final
+
+from tests.mutants.mutation import Mutant, become, forget
+from tests.mutants.suites import machine
+
+_TREES, _RESERVED, _DESIGN = "uvmfree.uvm.trees", "uvmfree.uvm.reservations", "uvmfree.uvm.designs.llfree"
+
+
+def _test(name: str) -> str:
+    return f"uvm/designs/test_llfree.py::{name}"
+
+
+BUGS: Final = (
+    Mutant(
+        "frame counted before it is free",
+        f"{_DESIGN}:LlfreeCpu._put",
+        (
+            become("self._frames.put(pg), words", "self._design.trees.tree_of(pg), words"),
+            become("self._tally.remote += 1\n", "self._tally.remote += 1\n    self._frames.put(pg)\n"),
+        ),
+        "who frees a frame counts it up first and sets its bit last",
+        "who counts it off in between looks for a frame that is not there",
+        _test("test_words_agree_with_bits_whoever_is_first"),
+    ),
+    Mutant(
+        "swap that failed taken for done",
+        f"{_TREES}:Counts.add",
+        (become("if self._swap(at, word, word + n):", "if self._swap(at, word, word + n) or True:"),),
+        "a count is not added again where another CPU was first",
+        "each such free makes memory a page smaller, for ever",
+        _test("test_words_agree_with_bits_whoever_is_first"),
+    ),
+    Mutant(
+        "frame of whoever was first",
+        f"{_TREES}:Frames._clear",
+        (become("bits, bits & bits - 1):", "bits, bits & bits - 1) or True:"),),
+        "a frame is taken though another CPU has changed its row meanwhile",
+        "a frame that the other CPU took gets a second holder",
+        _test("test_no_allocation_fails_while_a_page_is_free"),
+    ),
+    Mutant(
+        "old tree stays reserved",
+        f"{_RESERVED}:Reservations.use",
+        (forget("self._counts.add((old >> AT) // self._rows, (old & FREE) - RESERVED)"),),
+        "a CPU that reserves another tree leaves the mark of the old one",
+        "nobody reserves that tree again; in the end all CPUs steal",
+        machine("llfree, small trees"),
+    ),
+    Mutant(
+        "nobody steals",
+        f"{_RESERVED}:Reservations.steal",
+        (become("for step in range(1, ncpus):", "for step in range(0):"),),
+        "what another CPU has reserved is out of reach",
+        "an allocation fails with a whole tree free",
+        _test("test_what_one_cpu_has_reserved_another_gets_when_there_is_nothing_else"),
+    ),
+    Mutant(
+        "no last look at reserved trees",
+        f"{_RESERVED}:Reservations.steal",
+        (become("if self._counts.down(tree):", "if False:"),),
+        "what was freed to a tree that another CPU has reserved waits until that CPU syncs",
+        "an allocation fails while a page is free",
+        _test("test_the_last_page_of_another_cpus_tree_is_found_too"),
+    ),
+    Mutant(
+        "hand kept in the pocket",
+        f"{_RESERVED}:Reservations.reserve",
+        (forget("view[self._hand] = there"),),
+        "a CPU does not say what it brings from a tree's word to its own",
+        "whoever looks in between finds nothing, and an allocation fails while pages are free",
+        _test("test_no_allocation_fails_while_a_page_is_free"),
+    ),
+    Mutant(
+        "reserves never asked",
+        f"{_DESIGN}:LlfreeCpu._may",
+        (forget("view[LOW] = low"),),
+        "it is not noted that memory is short: only who reserves a tree asks",
+        "a CPU takes the kernel's reserve, as much as it has reserved of it (R6)",
+        _test("test_the_reserves_hold_however_many_trees_are_reserved"),
+    ),
+    Mutant(
+        "memory short without notice",
+        f"{_DESIGN}:Llfree.remove",
+        (forget("locals_[LOW] = 1"),),
+        "a ranged allocation that takes nearly all does not have the reserves asked",
+        "the CPUs go on to take what their trees have (R6)",
+        _test("test_a_ranged_allocation_is_seen_by_the_next_allocation"),
+    ),
+    Mutant(
+        "tree reserved for ever",
+        f"{_DESIGN}:LlfreeCpu.leave",
+        (become("for at in self._at:", "for at in ():"),),
+        "a CPU that is detached keeps its tree",
+        "with each CPU that goes, a tree is left that only thieves look at (Q13)",
+        _test("test_a_cpu_that_goes_gives_its_trees_back_and_one_that_comes_begins_with_none"),
+    ),
+    Mutant(
+        "range counted off the wrong word",
+        f"{_DESIGN}:Llfree.remove",
+        (become("if counts[tree] & FREE:", "if True:"),),
+        "contiguous allocation takes its pages off the tree's word, though its CPU counts them",
+        "the word runs below zero: the mark of the reservation goes, and another CPU reserves the tree as well",
+        machine("llfree, small trees"),
+    ),
+    Mutant(
+        "start over in each tree",
+        f"{_DESIGN}:LlfreeCpu._get",
+        (forget("words.add(at, row - (word >> AT) << AT)"),),
+        "a CPU does not keep the row where it goes on",
+        "each allocation looks through the used rows from the tree's first on",
+        _test("test_trees_are_reserved_as_often_as_the_reference_does[burst 1000]"),
+    ),
+    Mutant(
+        "one page is worth a sync",
+        f"{_RESERVED}:Reservations.sync",
+        (become("& FREE > 1:", "& FREE > 0:"),),
+        "a CPU fetches even a single page that was freed to its tree",
+        "two CPUs that pass pages to each other share two words for each page",
+        machine("llfree, small trees"),
+    ),
+)

@@ -1,0 +1,139 @@
+"""Units: chained off the cold ends, stacked, taken by pointer, poured together where they are partial."""
+
+from itertools import pairwise
+
+import pytest
+
+from uvmfree.uvm.freelist import Grid, each, grid
+from uvmfree.uvm.page import UNKNOWN, ZEROS, PageList, Place, VmPage
+from uvmfree.uvm.units import Units, chained, unchain, zeros
+
+COLORS = 4
+
+
+def page(pfn: int, free_list: int = 0) -> VmPage:
+    return VmPage(pfn, pfn % COLORS, free_list, "here")
+
+
+def unit(first: int, npages: int, queue: int = UNKNOWN) -> PageList:
+    made = PageList(Place.GLOBAL, None, queue, 0)
+    for pfn in range(first, first + npages):
+        made.append(page(pfn))
+        made[-1].on = made
+    return made
+
+
+def cache(npages: int, queue: int = UNKNOWN) -> Grid:
+    """Make the lists of a CPU that freed pages in the order of their numbers."""
+    lists = grid(1, COLORS, Place.CACHED, 0)
+    for pfn in range(npages):
+        into = lists[queue][0][pfn % COLORS]
+        into.append(page(pfn))
+        into[-1].on = into
+    return lists
+
+
+def pfns(pages: list[VmPage]) -> list[int]:
+    return [pg.pfn for pg in pages]
+
+
+def test_a_unit_is_put_and_taken_by_pointer_and_counts_as_one_item() -> None:
+    store, one, two = Units(1, 8), unit(0, 8), unit(8, 8)
+    store.splice(one)
+    store.splice(two)
+    assert (store.items_touched, store.pages_touched, store.free) == (2, 0, 16)
+    assert store.units(0, (UNKNOWN, ZEROS), 8, 32) == [two]
+    assert store.units(0, (UNKNOWN, ZEROS), 99, 32)[0] is one
+    assert (store.items_touched, store.pages_touched, store.free) == (4, 0, 0)
+
+
+def test_what_fits_is_poured_into_the_unit_on_top() -> None:
+    store = Units(1, 8)
+    for part in (unit(0, 5), unit(5, 3), unit(8, 1)):
+        store.splice(part)
+    assert [pfns(stand.pages()) for stand in store.lists()] == [[*range(8)], [8]]
+    assert list(store.check("here")) == []
+
+
+def test_no_more_units_or_pages_are_taken_than_asked_for_and_a_single_page_if_none_fits() -> None:
+    store = Units(1, 4)
+    for first in range(0, 20, 4):
+        store.splice(unit(first, 4))
+    assert sum(map(len, store.units(0, (UNKNOWN,), 11, 32))) == 8
+    assert sum(map(len, store.units(0, (UNKNOWN,), 99, 1))) == 4
+    assert [len(one) for one in store.units(0, (UNKNOWN,), -3, 32)] == [1]
+    assert store.free == 20 - 8 - 4 - 1
+    assert list(store.check("here")) == []
+
+
+def test_the_first_queue_comes_first_and_the_second_fills_up() -> None:
+    store = Units(1, 4)
+    store.splice(unit(0, 4))
+    store.splice(unit(4, 4, ZEROS))
+    taken = store.units(0, (ZEROS, UNKNOWN), 8, 32)
+    assert [one.queue for one in taken] == [ZEROS, UNKNOWN]
+    assert zeros(taken) == 4
+
+
+def test_a_page_leaves_from_the_middle_and_an_empty_unit_is_passed_over() -> None:
+    store, one = Units(1, 2), unit(0, 2)
+    store.splice(unit(2, 2))
+    store.splice(one)
+    for pg in list(one):
+        store.unlink(pg)
+        assert pg.on is None
+    assert store.has(0)
+    assert [pfns(taken) for taken in store.units(0, (UNKNOWN,), 2, 32)] == [[2, 3]]
+    assert not store.has(0)
+    assert store.units(0, (UNKNOWN,), 2, 32) == []
+
+
+def test_single_pages_gather_in_units() -> None:
+    store = Units(1, 4)
+    for pfn in range(10):
+        store.push(page(pfn), UNKNOWN)
+    assert [len(one) for one in store.lists()] == [4, 4, 2]
+
+
+def test_a_unit_that_is_too_long_is_found() -> None:
+    store = Units(1, 4)
+    store.splice(unit(0, 5))
+    assert ["5 pages; 4 at most" in line for line in store.check("here")] == [True]
+
+
+@pytest.mark.parametrize("npages", [0, 1, 8, 13, 24, 64, 99])
+def test_the_coldest_are_chained_whole_units_first_with_all_colours_in_each(npages: int) -> None:
+    """R2: what a CPU freed last stays with it; a unit that comes back has pages of every colour."""
+    lists = cache(64)
+    units = chained(lists, npages, 8)
+    taken = [pg for one in units for pg in one]
+    assert len(taken) == min(npages, 64)
+    assert pfns(taken)[: npages // 8 * 8] == [*range(min(npages // 8 * 8, 64))]
+    assert all(pg.on is one and one.color is None for one in units for pg in one)
+    assert [len(one) for one in units[:-1]] == [8] * (len(units) - 1)
+    assert all(len({pg.color for pg in one}) == COLORS for one in units if len(one) == 8)
+    for pages in each(lists):
+        colder = [pg for pg in taken if pg.color == pages.color]
+        assert all(cold.pfn < warm.pfn for cold, warm in pairwise([*colder, *pages]))
+
+
+def test_whole_units_of_every_queue_come_before_partial_ones() -> None:
+    lists = cache(12)
+    lists[ZEROS] = cache(12, ZEROS)[ZEROS]
+    assert [(one.queue, len(one)) for one in chained(lists, 17, 8)] == [(UNKNOWN, 8), (ZEROS, 8), (UNKNOWN, 1)]
+
+
+def test_chained_and_unchained_pages_stand_where_they_stood() -> None:
+    lists = cache(32)
+    before = [pfns(pages) for pages in each(lists)]
+    units = chained(lists, 32, 8)
+    assert unchain(units, lists) == 32
+    assert [pfns(pages) for pages in each(lists)] == before
+    assert all(pg.on is pages for pages in each(lists) for pg in pages)
+
+
+def test_only_the_freelists_that_are_asked_for_are_chained() -> None:
+    lists = grid(2, COLORS, Place.CACHED, 0)
+    for free_list in (0, 1):
+        lists[UNKNOWN][free_list][0].append(page(4 * free_list, free_list))
+    assert [pfns(one) for one in chained(lists, 9, 8, (1,))] == [[4]]

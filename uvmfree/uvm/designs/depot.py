@@ -1,0 +1,250 @@
+"""Our answer: the per-CPU lists of the proposal over a depot of units, within a budget that CPUs lend each other.
+
+A hit is percpu's, and touches nothing that another CPU touches. Miss and overflow differ. The store is a stack of
+*units*, lists of 32 pages that change hands by pointer (uvm/units.py), under uvm_fpageqlock. How much a CPU may keep
+is a matter of *credits* (uvm/credits.py): one allows two units.
+
+    miss       take as many units as there are credits, then unlink their pages into the lists, own lock only
+    overflow   chain as many units off the cold ends, own lock only, then push them
+    pull       before either, if short of credits: an idle CPU's, or half of what another has more, pages included
+    idle       a CPU without an operation for 100 ms gives its pages back; one that works is never flushed
+    steal      if the store has none: a unit of any CPU's, by trylock; then with everything stopped; then fail
+
+=> An exchange moves half of what the CPU may keep. So one that has all 16 credits takes uvm_fpageqlock at most once
+   in 512 operations, whatever the load, as long as units are whole; a hold has at most 32 items.
+=> The sum of the credits never changes. So all caches together hold at most `budget` pages.
+=> No allocation fails while a page that it may have is free anywhere.
+=> uvmexp.free counts the pages in the store, by one atomic update per exchange. What is cached is in no counter.
+
+Source: counting over recorded traffic; the depot of Bonwick and Adams, "Magazines and Vmem" (USENIX 2001).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from uvmfree.errors import BindError
+from uvmfree.param import PAGES_MAX, Param, seconds, tunable, whole
+from uvmfree.uvm.cpu import Found, Want
+from uvmfree.uvm.credits import Credits
+from uvmfree.uvm.design import Design
+from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu, PercpuTunables
+from uvmfree.uvm.page import PageList, VmPage
+from uvmfree.uvm.state import UvmState
+from uvmfree.uvm.traits import Traits
+from uvmfree.uvm.units import Units, chained, unchain, zeros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepotTunables:
+    """The tunables of the depot."""
+
+    unit: int = tunable(32, "pages", "in a unit; 16 of them are 512 pages, an exchange in 512 operations")
+    exchange: int = tunable(16, "units", "in an exchange at most; so a CPU can use 16 credits, for 1,024 pages")
+    budget: int | None = tunable(None, "pages", "in all caches together; None is 4,096, or 128 a CPU if that is more")
+    spare_s: float = tunable(0.02, "seconds", "without an operation before all its credits are lent: two ticks")
+
+    def __post_init__(self) -> None:
+        whole("unit", self.unit, 1, 4096)
+        whole("exchange", self.exchange, 1, 4096)
+        whole("budget", PAGES_MAX if self.budget is None else self.budget, 2 * self.unit, PAGES_MAX, " of pages")
+        seconds("spare_s", self.spare_s)
+
+
+class DepotCpu(PercpuCpu):
+    """A CPU of the proposal but for miss and overflow. `_bound`: a page less than its credits allow."""
+
+    __slots__ = ()
+
+    _design: Depot  # type: ignore[assignment]  # it is no Percpu, and nothing here takes it for one
+
+    def setup(self) -> None:
+        """Take a handle of the depot's lock."""
+        self._fpageqlock = self.handle(self._design.shared_locks[0], "uvm_pagealloc")
+        self._store, self._by_color = self._design.store, False
+        self._bound = self._design.most(self.index) - 1
+
+    def _get(self, want: Want, start: int) -> Found | None:
+        """Find a page: of each freelist the whole cache, then the depot; of all of them, what other CPUs have."""
+        found = super()._get(want, start)
+        if found is None and self._design.steal(self, want):
+            found = super()._get(want, start)
+        return found
+
+    def _finish(self, want: Want, found: Found | None, asked: int | None, color: int | None) -> VmPage | None:
+        """Look once more with everything stopped before it fails, and again where others were faster."""
+        while found is None and self._design.rescue(self, want):
+            self._acquire()
+            try:
+                found, _ = self._search(want, self._start_color(color))
+            finally:
+                self._release()
+        return super()._finish(want, found, asked, color)
+
+    def _fetch(self, want: Want, free_list: int, start: int, span: int) -> Found | None:
+        """Take as many units from the depot as there are credits; what the reserve keeps stays there (R6)."""
+        if self._design.pull(self) and self.cached():
+            found = super()._get(replace(want, freelists=(free_list,)), start)  # what came with the credits, first
+            return found and (*found[:2], False)
+        npages = min((self._bound + 1) // 2, self._room() + 1)
+        self._fpageqlock.acquire()
+        try:
+            free = self._store.free
+            if not self.may_take(free, want):
+                return None
+            npages = min(npages, free - self._state.uvmexp.reserve_kernel)
+            units = self._store.units(free_list, want.queues, npages, 2 * self._design.tunables.exchange)
+        finally:
+            self._fpageqlock.release()
+        if not units:
+            return None
+        self.took(sum(map(len, units)), zeros(units))
+        pg = min(units[0], key=lambda pg: (pg.color - start) & self._colormask)
+        units[0].remove(pg)
+        pg.on = None
+        unchain(units, self.grid)
+        self._spill_at = 0
+        return pg, units[0].queue, False
+
+    def _spill(self) -> None:
+        """Push the coldest half of what this CPU may keep onto the depot, if no credit is to be had."""
+        try:
+            self._acquire_free()
+        except BindError:
+            return  # another thread took the CPU over, and will spill when it frees a page
+        try:
+            if self.stopped or self._room() >= 0 or (self._design.pull(self) and self._room() >= 0):
+                return
+            units = self.chain(max((self._bound + 1) // 2, -self._room()))
+            npages, nzeros = sum(map(len, units)), zeros(units)  # counted now: others will take them
+            self._fpageqlock.acquire()
+            try:
+                for unit in units:
+                    self._store.splice(unit)
+            finally:
+                self._fpageqlock.release()
+            self.gave(npages, nzeros)
+        finally:
+            self._release_free()
+        self._state.pageout.wake_waiters()
+
+    def allow(self, npages: int) -> int:
+        """Note how many pages it may keep from now on; return how many it has beyond; with the guard held."""
+        self._bound = npages - 1
+        return max(0, -self._room() - 1)
+
+    def chain(self, npages: int, freelists: Collection[int] | None = None) -> list[PageList]:
+        """Chain so many of the coldest pages into units; with the guard held."""
+        return chained(self.grid, npages, self._store.unit, freelists)
+
+    def chop(self) -> list[PageList]:
+        """Chain all that is cached; with the guard held. O(pages)."""
+        return self.chain(npages) if (npages := self.cached()) else []
+
+    def leave(self, heir: DepotCpu) -> None:  # type: ignore[override]
+        """Leave all pages to the depot, and all credits to the heir, from whom others borrow them."""
+        self._design.credits.bequeath(self.index, heir.index)
+        heir.allow(self._design.most(heir.index))
+        super().leave(heir)
+
+
+class Depot(Design[DepotCpu]):
+    """The design. `credits`, `store`: who guards them is said there. `_others`: the CPUs' locks, to be tried for."""
+
+    name = "depot"
+    summary = "our answer: units of pages by pointer over a shared stack, a budget of credits that follows the load"
+    cpu_class = DepotCpu
+    Tunables = DepotTunables
+    CAUSES = ("timer", "pressure", "explicit")
+    store: Units
+    tunables: DepotTunables
+
+    def __init__(self, state: UvmState) -> None:
+        """Deal out the credits, then put all pages into the store."""
+        tunables, ncpus = state.tunables, state.param.ncpus
+        self.credits = Credits(_credits(state.param, tunables), ncpus, tunables.exchange, tunables.spare_s)
+        self.credits.watch(state.machine.clock_ns, lambda i: (cpu := self.cpus[i]).frees + cpu.cpuhit + cpu.cpumiss)
+        super().__init__(state)
+        self._others = [mutex.handle("uvm_pull") for mutex in self.cpu_locks]
+        self._stoppers["uvm_rescue"] = self.all_locks("uvm_rescue")
+
+    def make_store(self) -> Units:
+        """Have a stack of units for a store."""
+        return Units(self.state.param.nfreelists, self.tunables.unit)
+
+    def most(self, index: int) -> int:
+        """Return how many pages a CPU's credits allow; with its guard held."""
+        return 2 * self.tunables.unit * min(self.credits.of[index], self.tunables.exchange)
+
+    def pull(self, cpu: DepotCpu) -> bool:
+        """Have a CPU borrow credits, with the pages that they covered; with its guard held, and no shared lock."""
+        for index in self.credits.lenders(cpu.index):
+            if self._others[index].try_acquire():
+                try:
+                    if self.credits.lend(index, cpu.index):
+                        cpu.allow(self.most(cpu.index))
+                        self._move(self.cpus[index], cpu, self.cpus[index].allow(self.most(index)))
+                        return True
+                finally:
+                    self._others[index].release()
+        return False
+
+    def steal(self, cpu: DepotCpu, want: Want) -> bool:
+        """Move a unit from any CPU that has pages of the freelists; with the guard of `cpu` held."""
+        for index in chain(range(cpu.index + 1, len(self.cpus)), range(cpu.index)):
+            if self.cached(index) and self._others[index].try_acquire():
+                try:
+                    if self._rob(self.cpus[index], cpu, want):
+                        return True
+                finally:
+                    self._others[index].release()
+        return False
+
+    def rescue(self, cpu: DepotCpu, want: Want) -> bool:
+        """Do the same with everything stopped, no lock held before; False: no page that it may have is free."""
+        with self.stopped("uvm_rescue"):
+            cpu.check_running()
+            if any(self._rob(lender, cpu, want) for lender in self.cpus):
+                return True
+            return any(map(self.store.has, want.freelists)) and cpu.may_take(self.store.free, want)
+
+    def _rob(self, lender: DepotCpu, cpu: DepotCpu, want: Want) -> int:
+        return self._move(lender, cpu, min(self.tunables.unit, max(1, self.most(cpu.index))), want.freelists)
+
+    def _move(self, lender: DepotCpu, cpu: DepotCpu, npages: int, freelists: Collection[int] | None = None) -> int:
+        """Move the coldest pages of a CPU to another, with both guards held; return how many."""
+        moved = 0 if lender.stopped else unchain(lender.chain(npages, freelists), cpu.grid)
+        lender.drained += moved
+        cpu.filled += moved
+        cpu._spill_at = 0
+        return moved
+
+    def tick_s(self) -> float:
+        """Look every 50 ms, by default: twice in the time after which a CPU is idle."""
+        return self.state.param.redistribute_interval_s / 20
+
+    def tick(self, index: int) -> None:
+        """Have an idle CPU's pages handed back; one that works keeps its own."""
+        if self.credits.idle_ns(index) >= 2e9 * self.tick_s() and self.cached(index):
+            self.redistribute(index, "timer")
+
+    def check(self) -> Iterator[str]:
+        """Check that no credit was lost or made, and that no CPU keeps more than its credits allow."""
+        yield from super().check()
+        yield from self.credits.check()
+        for cpu in self.cpus:
+            if cpu.cached() > max(self.most(cpu.index), 1):
+                yield f"CPU {cpu.index} caches {cpu.cached()} pages, its credits allow {self.most(cpu.index)}"
+
+    @classmethod
+    def traits(cls, param: Param, tunables: DepotTunables) -> Traits:
+        """What percpu says, but for its bound, the units that it moves, and that it steals."""
+        most = min(tunables.exchange, _credits(param, tunables)) * tunables.unit
+        of_percpu = Percpu.traits(param, PercpuTunables(refill=1, hoard_max=2 * most))
+        return replace(of_percpu, colors="units", refill=most, causes=of_percpu.causes - {"retry"}, steals=True)
+
+
+def _credits(param: Param, tunables: DepotTunables) -> int:
+    return (max(4096, 128 * param.ncpus) if tunables.budget is None else tunables.budget) // (2 * tunables.unit)

@@ -1,0 +1,140 @@
+"""Units: lists of a few pages of one queue and freelist and of any colour, which change hands by pointer.
+
+=> A CPU chains the pages of a unit, and unlinks them, under its own lock alone. Under the lock of the store a unit
+   is one item, whatever its length.
+=> Units are whole but for the last ones of what was chained. What fits into the unit on top is poured into it, page
+   by page, so that few stay partial.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import zip_longest
+
+from uvmfree.uvm.freelist import Bucket, GlobalFreelist, Grid
+from uvmfree.uvm.page import NQUEUES, ZEROS, PageList, Place, VmPage
+
+
+class Units(GlobalFreelist):
+    """A store that is a stack of units for each queue and freelist; guarded by uvm_fpageqlock.
+
+    => `unit`: pages in a whole one.
+    """
+
+    def __init__(self, nfreelists: int, unit: int) -> None:
+        self.unit = unit
+        super().__init__(nfreelists, 1)
+
+    def recolor(self, ncolors: int) -> None:
+        """Make new stacks, empty ones; the number of colours is nothing to them."""
+        self._ncolors = 1
+        self.buckets = [[[Bucket(queue, row)] for row in range(self._nfreelists)] for queue in range(NQUEUES)]
+
+    def push(self, pg: VmPage, queue: int) -> None:
+        """Put one page into the unit on top, or on top of it."""
+        one = PageList(Place.GLOBAL, None, queue, pg.free_list)
+        one.append(pg)
+        pg.on = one
+        self.splice(one)
+
+    def splice(self, pages: PageList) -> None:
+        """Put a unit on top, by pointer, or pour it into the one that is there; O(1), or O(`unit`)."""
+        bucket = self.buckets[pages.queue][pages.free_list or 0][0]
+        self.npages[pages.queue] += len(pages)
+        if bucket.chunks and len(bucket.chunks[-1]) + len(pages) <= self.unit:
+            for pg in pages:
+                bucket.push(pg)
+            self.pages_touched += len(pages)
+        else:
+            bucket.splice(pages)
+            self.items_touched += 1
+
+    def unlink(self, pg: VmPage) -> None:
+        """Take a page out of the middle of its unit; O(`unit`)."""
+        unit = pg.on
+        assert isinstance(unit, PageList)
+        unit.remove(pg)
+        pg.on = None
+        self.npages[unit.queue] -= 1
+        self.pages_touched += 1
+
+    def units(self, free_list: int, queues: Sequence[int], npages: int, most: int) -> list[PageList]:
+        """Take at most `most` units of at most `npages` pages in all; a single page if not one of them fits.
+
+        => Returns units that have pages, and belong to the caller; empty if there is no page.
+        """
+        taken: list[PageList] = []
+        npages = max(npages, 0)  # then empty units go all the same
+        for queue in queues:
+            chunks = self.buckets[queue][free_list][0].chunks
+            while chunks and len(taken) < most and len(chunks[-1]) <= npages:
+                unit = chunks.pop()  # an empty one, if its pages were taken from the middle
+                self.items_touched += 1
+                self.npages[queue] -= len(unit)
+                npages -= len(unit)
+                if unit:
+                    taken.append(unit)
+            if chunks and not taken:
+                taken.append(PageList(Place.GLOBAL, None, queue, free_list))
+                taken[0].append(chunks[-1].pop())
+                self.npages[queue] -= 1
+                self.pages_touched += 1
+                break
+        return taken
+
+    def has(self, free_list: int) -> bool:
+        """Whether there is a page of a freelist."""
+        return any(unit for rows in self.buckets for unit in rows[free_list][0].chunks)
+
+    def check(self, where: str) -> Iterator[str]:
+        """Check also that no unit is too long."""
+        yield from super().check(where)
+        for unit in self.lists():
+            if len(unit) > self.unit:
+                yield f"{where}: a unit of {len(unit)} pages; {self.unit} at most"
+
+
+def chained(grid: Grid, npages: int, size: int, freelists: Collection[int] | None = None) -> list[PageList]:
+    """Chain so many of the coldest pages of a CPU into units of `size`, whole ones first; with its guard held.
+
+    => O(pages). `freelists`: of those alone. Returns units that are marked as the store's, empty if there is no page.
+    """
+    units: list[PageList] = []
+    rows = [row for rows in grid for row in rows if freelists is None or row[0].free_list in freelists]
+    for multiple in (size, 1):
+        for row in rows:
+            count = min(npages, sum(map(len, row))) // multiple * multiple
+            npages -= count
+            cold = _cut(row, count)
+            for first in range(0, count, size):
+                unit = PageList(Place.GLOBAL, None, row[0].queue, row[0].free_list)
+                unit += cold[first : first + size]
+                for pg in unit:
+                    pg.on = unit
+                units.append(unit)
+    return units
+
+
+def unchain(units: Sequence[PageList], grid: Grid) -> int:
+    """Unlink the pages of units into a CPU's lists, with its guard held; return how many. O(pages)."""
+    for unit in units:
+        rows = grid[unit.queue]
+        for pg in unit:
+            into = rows[pg.free_list][pg.color]
+            pg.on = into
+            into.append(pg)
+    return sum(map(len, units))
+
+
+def zeros(units: Sequence[PageList]) -> int:
+    """Return how many pages of units are known to be zero."""
+    return sum(len(unit) for unit in units if unit.queue == ZEROS)
+
+
+def _cut(row: Sequence[PageList], count: int) -> list[VmPage]:
+    """Cut so many of the coldest pages off the lists of a row, of each its share; colours in turn."""
+    shares, left, total = [], count, sum(map(len, row))
+    for pages in row:
+        share = min(left, -(-len(pages) * count // max(total, 1)))
+        left -= share
+        shares.append(pages[:share])
+        del pages[:share]
+    return [pg for turn in zip_longest(*shares) for pg in turn if pg is not None]
