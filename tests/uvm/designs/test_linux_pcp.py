@@ -108,7 +108,8 @@ def test_the_gate_is_before_the_set(boot: Boot) -> None:
 
 def test_misses_in_a_row_double_the_batch_and_frees_halve_that(boot: Boot) -> None:
     uvm = boot()
-    cpu, filled, batches = own(uvm), 0, []
+    cpu, filled = own(uvm), 0
+    batches: list[int] = []
     while len(batches) < 8:
         take(cpu)
         if cpu.stats().filled != filled:
