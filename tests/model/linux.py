@@ -75,7 +75,7 @@ class LinuxModel(PercpuModel):
         most = max(self.high[cpu] - self.cached(cpu) - self.batch, self.batch)
         if wanted <= most and self.alloc_factor[cpu] < self.scale_max:
             self.alloc_factor[cpu] += 1
-        return min(wanted, most)
+        return int(min(wanted, most))
 
     def free(self, cpu: int, pfn: int) -> None:
         super().free(cpu, pfn)
