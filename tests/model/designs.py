@@ -1,5 +1,7 @@
 """What is different in the designs, as models: where a free page stands, and what that costs in counters."""
 
+from typing import ClassVar
+
 from tests.model.model import GLOBAL, Asked, Found, Model, Where
 from uvmfree.param import Param
 
@@ -73,7 +75,7 @@ class FpageqlockModel(Model):
 class PercpuModel(Model):
     """The proposal: a free page is on the global list or in one CPU's cache."""
 
-    CAUSES = ("timer", "pressure", "explicit", "retry")
+    CAUSES: ClassVar[tuple[str, ...]] = ("timer", "pressure", "explicit", "retry")
 
     def __init__(self, param: Param) -> None:
         super().__init__(param)

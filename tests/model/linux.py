@@ -75,7 +75,7 @@ class LinuxModel(PercpuModel):
         most = max(self.high[cpu] - self.cached(cpu) - self.batch, self.batch)
         if wanted <= most and self.alloc_factor[cpu] < self.scale_max:
             self.alloc_factor[cpu] += 1
-        return min(wanted, most)
+        return int(min(wanted, most))
 
     def free(self, cpu: int, pfn: int) -> None:
         super().free(cpu, pfn)
@@ -104,7 +104,7 @@ class LinuxModel(PercpuModel):
         if not self.tuned:
             wanted = self.batch * 2 ** self.freed[cpu]
             self.freed[cpu] += wanted < most
-        return min(max(wanted, self.batch), most)
+        return int(min(max(wanted, self.batch), most))
 
     def give_back(self, cpu: int, npages: int, first: int = 0, chunk: int | None = None) -> int:
         """The coldest, in holds of a chunk each."""

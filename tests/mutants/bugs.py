@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.mutants import bugs_depot, bugs_kern, bugs_linux, bugs_lists, bugs_llfree, bugs_system
+from tests.mutants import bugs_depot, bugs_kern, bugs_linux, bugs_lists, bugs_llfree, bugs_magazines, bugs_system
 from tests.mutants.mutation import Mutant
 
 MUTANTS: Final[dict[str, Mutant]] = {
@@ -12,6 +12,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
         *bugs_system.BUGS,
         *bugs_kern.BUGS,
         *bugs_linux.BUGS,
+        *bugs_magazines.BUGS,
         *bugs_llfree.BUGS,
         *bugs_depot.BUGS,
     )

@@ -119,7 +119,7 @@ BUGS: Final = (
     ),
     Mutant(
         "reserve ignored",
-        f"{_CPU}:Cpu.may_take",
+        f"{_CPU}:Cpu.allows",
         (become('if not want.use_reserve and lwp == "user":', "if free == 0:"),),
         "ordinary threads may use the kernel reserve",
         "the kernel has no page left when it needs one to free others (R6)",
@@ -127,7 +127,7 @@ BUGS: Final = (
     ),
     Mutant(
         "reserve off by one",
-        f"{_CPU}:Cpu.may_take",
+        f"{_CPU}:Cpu.allows",
         (become("free > marks.reserve_pagedaemon", "free >= marks.reserve_pagedaemon"),),
         "the page that is kept for the pagedaemon goes to a kernel thread",
         "the daemon cannot allocate, and nothing is ever freed again (R6)",

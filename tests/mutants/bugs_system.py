@@ -137,7 +137,9 @@ BUGS: Final = (
         "daemon scans before it redistributes",
         f"{_PDAEMON}:Pagedaemon.one_pass",
         (
-            become("    if self._short_of_target():\n        self._redistribute()\n", ""),
+            become(
+                "        self.reclaiming(True)\n        self._redistribute()\n", "        self.reclaiming(True)\n"
+            ),
             before("self._pageout.daemon_pass_over()", "if self._short_of_target():", "    self._redistribute()"),
         ),
         "the caches are handed back after the scan",

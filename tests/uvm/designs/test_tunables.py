@@ -10,12 +10,13 @@ import pytest
 
 from uvmfree.param import Param
 from uvmfree.uvm import drainer, system
+from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs import REGISTRY
 
 SYSTEMS = {"npages", "pagesize", "ncpus", "ncolors", "nfreelists", "idlezero", "idle_interval_s"}
 """What every system has, whatever its design."""
 
-BY_CAUSE = {"timer": "redistribute_interval_s", "retry": "drain_retry"}
+BY_CAUSE = {"timer": "redistribute_interval_s", "decay": "redistribute_interval_s", "retry": "drain_retry"}
 """What decides about a cause, in code that all designs share."""
 
 CHOICE = {"design", "lockstat", "lockdebug"}
@@ -37,10 +38,17 @@ def read_in(module: ModuleType) -> set[str]:
 @pytest.mark.parametrize("name", REGISTRY)
 def test_a_design_uses_what_it_says(name: str) -> None:
     design = REGISTRY[name]
-    read = read_in(importlib.import_module(design.__module__))
+    others = {other.__module__ for other in REGISTRY.values() if other is not design}
+    parts = {part.__module__ for part in (design, *design.cpu_class.__mro__, design.Tunables)} - others
+    modules = {part for part in parts if part.startswith(design.__module__.rpartition(".")[0])} | {
+        design.Tunables.__module__
+    } - {Design.__module__}
+    read = set[str]().union(*(read_in(importlib.import_module(module)) for module in modules))
     if "pressure" in design.CAUSES:  # it has caches: they are drained, and may count as free
         read |= read_in(drainer) | (read_in(system) & {"count_cached"})
     read |= {tunable for cause, tunable in BY_CAUSE.items() if cause in design.CAUSES}
+    if "retry" in design.CAUSES:
+        read.add("redistribute_min_gap_s")
     assert read - SYSTEMS - CHOICE == design.used()
 
 

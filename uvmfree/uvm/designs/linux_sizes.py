@@ -85,6 +85,8 @@ class PageSet(Cpu):
         "pages",
     )
 
+    pages: int
+
     def begin(self, sizes: Sizes, tunables: LinuxTunables, flags: memoryview) -> None:
         """Begin with a set of the smallest size."""
         self._sizes, self._flags, self._scale_max, self._tuned = sizes, flags, tunables.scale_max, tunables.autotune
