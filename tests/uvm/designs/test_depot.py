@@ -250,7 +250,7 @@ def test_a_page_of_a_cpu_whose_lock_is_held_is_waited_for_with_no_lock_held() ->
     with boot(npages=1024) as uvm:
         depot, thief = depot_of(uvm), uvm.cpus[0]
         free_all(uvm.cpus[1], [take(uvm.cpus[1]) for _ in range(300)])
-        held = [pg for pg in iter(lambda: thief.pagealloc() if uvm.uvmexp.free > 10 else None, None)]
+        held = list(iter(lambda: thief.pagealloc() if uvm.uvmexp.free > 10 else None, None))
         others, tried = depot._others, list[int]()
         depot._others = [uvm.design.guard(index).handle("busy") for index in (0, 1)]
         depot._others[1].try_acquire = lambda: bool(tried.append(1))
