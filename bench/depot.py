@@ -1,15 +1,14 @@
 """Claims: how often `depot` takes shared locks, how much it parks, and what each of its parts is worth.
 
-How: each trace in bench/traces, on its own two CPUs and dealt out by task over 8 and 32, on real threads and in virtual
-time. Counted: acquisitions of uvm_fpageqlock, and of other CPUs' locks to borrow credits, without those of
-pglistalloc, for each page operation; the most pages in all caches, at every exchange; the least local hits and right
-colours. Then, in virtual time, the same without one part of the design at a time.
+How: each trace in bench/traces, on its own two CPUs and dealt out by task over 8 and 32, on real threads and, on its
+own CPUs, in virtual time with the recorded gaps. Counted: acquisitions of uvm_fpageqlock, and of other CPUs' locks
+to borrow credits, without those of pglistalloc, for each page operation; the most pages in all caches, at every
+exchange; the least local hits and right colours. What each part is worth: bench/depot_counts.py.
 
 What could fool it: a trace keeps as many CPUs busy as it was recorded on, however many it is dealt out over (`uvmfree
 scale` plays copies instead); on real threads of a host that has fewer processors, a thread that waits for its turn is
-a CPU that is idle, so that figures of 32 CPUs are judged in virtual time alone; recorded gaps, played on CPUs that
-wait for each other's pages, last ten times as long as they were recorded, so that only a trace on its own CPUs has
-them.
+a CPU that is idle, so that 32 CPUs are shown and not judged; recorded gaps, played on CPUs that wait for each other's
+pages, last ten times as long as they were recorded, so that only a trace on its own CPUs has them.
 """
 
 from __future__ import annotations
@@ -38,9 +37,11 @@ CPUS: Final = (2, 8, 32)
 PARKED: Final = (2048, 4096, 4096)
 
 CLAIMS: Final = {
-    "locks": Claim("depot-locks", "locks an operation of the limit, the worst trace and size", "ratio", 1.0),
+    "locks": Claim("depot-locks", "locks an operation of the limit, the worst trace, 2 and 8 CPUs", "ratio", 1.0),
     "parked": Claim("depot-parked", "pages in all caches, of the limit, at every exchange", "ratio", 1.0),
-    "hits": Claim("depot-local-hits", "local hits, the least", "% of allocations", 99.0, at_least=True),
+    "hits": Claim(
+        "depot-local-hits", "local hits, the least on 2 and 8 CPUs", "% of allocations", 99.0, at_least=True
+    ),
     "colors": Claim("depot-colours", "right colours, the least on 2 and 8 CPUs", "%", 97.0, at_least=True),
 }
 
@@ -71,38 +72,12 @@ class Watched(Depot):
     parked_max = 0
 
 
-class NoLending(Watched):
-    """Equal shares for ever."""
-
-    def pull(self, cpu: DepotCpu) -> bool:
-        """Lend nothing."""
-        return False
-
-
-class NoIdleReturn(Watched):
-    """An idle CPU keeps its pages."""
-
-    def tick(self, index: int) -> None:
-        """Look at nothing."""
-
-
-VARIANTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "as it is": ("Watched", {}),
-    "equal shares, no lending": ("NoLending", {}),
-    "no budget: 16 credits a CPU": ("Watched", {"budget": 1024 * 32}),
-    "lends only after 1 s idle": ("Watched", {"spare_s": 1.0}),
-    "keeps an idle CPU's pages": ("NoIdleReturn", {}),
-    "exchanges of 8 units": ("Watched", {"exchange": 8}),
-    "units of 8 pages": ("Watched", {"unit": 8}),
-}
-
-
-def counted(trace: Trace, ncpus: int, *, virtual: bool, variant: str, **tunables: Any) -> tuple[float, ...]:
+def counted(trace: Trace, ncpus: int, *, virtual: bool) -> tuple[float, ...]:
     """Replay a trace; return locks an operation, the most parked, % of local hits and of right colours."""
     planned = plan(trace) if ncpus == 2 else plan(trace, ncpus=ncpus, by="task")
     machine = (VirtualMachine(ncpus=ncpus, lockstat=True),) if virtual else ()
-    with boot(*machine, ncpus=ncpus, design=f"{__name__}:{variant}", lockstat=True, **tunables) as uvm:
-        driven(uvm, bodies(planned, uvm, gaps=virtual and ncpus == 2))
+    with boot(*machine, ncpus=ncpus, design=f"{__name__}:Watched", lockstat=True) as uvm:
+        driven(uvm, bodies(planned, uvm, gaps=virtual))
         stats = uvm.cpu_stats()
         allocs = sum(cpu.allocs for cpu in stats)
         taken = sum(
@@ -128,29 +103,17 @@ def bench(smoke: bool) -> list[Record]:
     traces = [(file.name.partition(".")[0], read_trace(file)) for file in files]
     for name, trace in traces:
         for at, ncpus in enumerate(CPUS[:1] if smoke else CPUS):
-            for virtual in (False, True):
-                locks, parked, hits, colors = counted(trace, ncpus, virtual=virtual, variant="Watched")
+            for virtual in (False, True) if ncpus == 2 else (False,):
+                locks, parked, hits, colors = counted(trace, ncpus, virtual=virtual)
                 on = "virtual" if virtual else "threads"
                 print(f"  {name:<20} {ncpus:>4} {on:<8} {locks:>9.5f} {parked:>7} {hits:>7.2f} {colors:>9.2f}")
-                if virtual or ncpus < 32:
+                if ncpus < 32:
                     found["locks"].append(locks / LIMITS.get(name, (0.0050,))[at])
                     found["hits"].append(hits)
-                    found["colors"] += [colors] if ncpus < 32 else []
+                    found["colors"].append(colors)
                 found["parked"].append(parked / PARKED[at])
-    if not smoke:
-        ablation(traces)
     worst = {name: (min if CLAIMS[name].at_least else max)(values) for name, values in found.items()}
     return [CLAIMS[name].record([value], judged=not smoke) for name, value in worst.items()]
-
-
-def ablation(traces: list[tuple[str, Trace]]) -> None:
-    """Print what the design does without one part at a time."""
-    print("\n  locks for 1,000 operations / most parked: " + ", ".join(name for name, _ in traces))
-    for what, (variant, tunables) in VARIANTS.items():
-        for ncpus in CPUS:
-            rows = [counted(trace, ncpus, virtual=True, variant=variant, **tunables) for _, trace in traces]
-            figures = "  ".join(f"{1000 * locks:5.2f} / {parked:<6}" for locks, parked, *_ in rows)
-            print(f"  {what:<28} {ncpus:>3}  {figures}")
 
 
 if __name__ == "__main__":

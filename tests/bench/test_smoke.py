@@ -41,6 +41,7 @@ IDS = {
     "splice.py": ["splice-100k-over-1k"],
     "boot.py": ["boot-1m-seconds", "boot-bytes-per-page"],
     "replay.py": ["replay-events-per-s"],
+    "depot_counts.py": ["depot-counts"],
     "depot.py": ["depot-locks", "depot-parked", "depot-local-hits", "depot-colours"],
     "pglist.py": ["pglist-16-of-262144-ms"],
     "lockstat_cost.py": ["lockstat-cost-percent"],

@@ -11,7 +11,15 @@ from tests.explore.everything import Everything
 from tests.explore.explorer import Outcome, explore_programs
 from tests.explore.hotplug import FpageqlockHotplugging, Hotplugging
 from tests.explore.idling import FpageqlockIdling, Idling
-from tests.explore.pages import BoundedCounting, BoundedPages, Counting, FpageqlockCounting, FpageqlockPages, Pages
+from tests.explore.pages import (
+    BoundedCounting,
+    BoundedPages,
+    Counting,
+    DepotPages,
+    FpageqlockCounting,
+    FpageqlockPages,
+    Pages,
+)
 from tests.explore.paging import PagingSystem
 from tests.explore.reserves import RefillReserves, Reserves
 from tests.explore.scene import Model
@@ -70,11 +78,18 @@ ANONS: Final = (
     "fill/write2.sweep/tick.look",
 )
 
+LENDING: Final = (
+    "free.free.alloc/free.free.free/tick",
+    "alloc.alloc.alloc.alloc/alloc.alloc.alloc.alloc/tick.redistribute",
+    "alloc.alloc.alloc.alloc.free/alloc.alloc.alloc.alloc.free/give.some",
+    *PAGES,
+)
 BOUNDED: Final = ("free.free/alloc.alloc.alloc/tick", *PAGES)
 
 _ALL: Final = (
     Model("redistribute", Pages, Pages.PARTS, PAGES, exhaust=("alloc/free/redistribute",)),
     Model("redistribute-bounded", BoundedPages, Pages.PARTS, BOUNDED, exhaust=("alloc/free/redistribute",)),
+    Model("redistribute-depot", DepotPages, Pages.PARTS, LENDING, exhaust=("alloc/free/redistribute",)),
     Model("redistribute-fpageqlock", FpageqlockPages, Pages.PARTS, PAGES, exhaust=("alloc/free/run",)),
     Model("counters", Counting, Counting.PARTS, COUNTERS, ops_max=2, grain="instructions", traced=LISTS),
     Model(

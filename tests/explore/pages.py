@@ -151,3 +151,11 @@ class BoundedPages(Pages):
 
 class FpageqlockPages(Pages):
     tunables: ClassVar[dict[str, Any]] = {"design": "fpageqlock", "remote_drain": True}
+
+
+class DepotPages(Pages):
+    """Three credits for two CPUs, of two pages each: exchanges of one or two pages, lending, and stealing."""
+
+    tunables: ClassVar[dict[str, Any]] = {
+        "design": "depot", "remote_drain": True, "unit": 1, "exchange": 2, "budget": 6, "spare_s": 0.5,
+    }  # fmt: skip

@@ -52,6 +52,22 @@ def saw(uvm: uvmfree.Uvm, pages: int, phase: int, teeth: int) -> float:
     return rate
 
 
+def test_a_local_hit_takes_its_own_lock_and_touches_nothing_shared() -> None:
+    """P4 and P5: no shared lock, no other CPU's, and no atomic operation; counted, not argued."""
+    with boot(lockstat=True) as uvm:
+        cpu = uvm.cpus[0]
+        free_all(cpu, [take(cpu) for _ in range(300)])
+        before, atomics = {each.name: each.acquired for each in uvm.lockstat()}, cpu.stats().atomics
+        for _ in range(5):
+            free_all(cpu, [take(cpu) for _ in range(40)])
+        after = {each.name: each.acquired - before[each.name] for each in uvm.lockstat()}
+        assert {name: count for name, count in after.items() if name.startswith("uvm_cpu") and count} == {
+            "uvm_cpu[0]": 5 * 80
+        }
+        assert after["uvm_fpageqlock"] == 0
+        assert cpu.stats().atomics == atomics
+
+
 PHASES = [*range(0, 1024, 160)]
 
 
@@ -250,7 +266,7 @@ def test_a_page_of_a_cpu_whose_lock_is_held_is_waited_for_with_no_lock_held() ->
     with boot(npages=1024) as uvm:
         depot, thief = depot_of(uvm), uvm.cpus[0]
         free_all(uvm.cpus[1], [take(uvm.cpus[1]) for _ in range(300)])
-        held = [pg for pg in iter(lambda: thief.pagealloc() if uvm.uvmexp.free > 10 else None, None)]
+        held = list(iter(lambda: thief.pagealloc() if uvm.uvmexp.free > 10 else None, None))
         others, tried = depot._others, list[int]()
         depot._others = [uvm.design.guard(index).handle("busy") for index in (0, 1)]
         depot._others[1].try_acquire = lambda: bool(tried.append(1))
