@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 import uvmfree
-from tests.model.designs import MODELS
 from tests.model.hands import Hands, Table
 from tests.model.model import Model
+from tests.model.models import MODELS
 from tests.model.operations import Op
 from tests.model.page_operations import By, Free, Run
 from tests.model.ranged import scattered

@@ -201,6 +201,3 @@ class PercpuModel(Model):
             for where, pfns in self.lists.items()
             for pfn in pfns
         }
-
-
-MODELS: dict[str, type[Model]] = {"fpageqlock": FpageqlockModel, "percpu": PercpuModel}

@@ -15,6 +15,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **PLAIN,
     "fpageqlock, idle": {"design": "fpageqlock", "idlezero": True},
     "percpu, idle": {"design": "percpu", "idlezero": True},
+    "openbsd_magazine": {"design": "openbsd_magazine", "magazine": 3},
+    "freebsd_pgcache": {"design": "freebsd_pgcache", "cache_fraction": 2, "bucket_max": 3},
+    "xnu": {"design": "xnu", "refill_limit": 6, "free_batch": 4},
+    "netbsd10": {"design": "netbsd10"},
 }
 """Every design, and the proposal with its options."""
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import uvmfree
-from tests.model.designs import MODELS
 from tests.model.hands import Books, Table
 from tests.model.model import Model
+from tests.model.models import MODELS
 from uvmfree.uvm.page import Place
 
 
