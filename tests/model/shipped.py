@@ -320,6 +320,7 @@ class FreebsdModel(ShippedModel):
 
     def unlink(self, pfns: list[int]) -> None:
         if any(pfn in self.owned(PARKED) for pfn in pfns):
+            self.causes["pglistalloc"] += 1
             for row in range(self.param.nfreelists):
                 self.unstack(row)
         super().unlink(pfns)
