@@ -105,6 +105,7 @@ class Netbsd10Cpu(Cpu):
             if array := arrays[free_list][start]:
                 pg = array.pop()
                 pg.on = None
+                self._asked = None  # a better freelist may have refused
                 return pg, UNKNOWN, True
             for number, lock in self._locks:
                 found = self._take(want, free_list, start, number, lock)

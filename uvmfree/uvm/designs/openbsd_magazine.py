@@ -90,7 +90,8 @@ class OpenbsdCpu(Cpu):
 
     def chop(self) -> list[PageList]:
         """Take all that is cached."""
-        self._caches.add(-self.cached())
+        if cached := self.cached():
+            self._caches.add(-cached)
         return super().chop()
 
     def stats(self) -> CpuStats:
