@@ -27,7 +27,7 @@ LAYERS = (
 )  # each uses only what stands left
 MAY_USE = {layer: {*LAYERS[:i], "errors"} - {layer} for i, layer in enumerate(LAYERS)}
 MAY_USE |= {"errors": set(), "param": {"errors"}}
-FACE = {"uvmfree", "uvmfree.__main__"}
+FACE = {"uvmfree", "uvmfree.__main__", "uvmfree.design"}
 
 HEAVY = {"dask", "distributed", "numpy", "perfetto", "plotly", "rich", "scipy"}
 

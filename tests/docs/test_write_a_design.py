@@ -1,4 +1,4 @@
-"""docs/write-a-design.md, word for word: its code is a package, each of its commands runs, the contract holds for it."""
+"""docs/write-a-design.md, word for word: its code is a package, its commands run, the contract holds for it."""
 
 import os
 import re

@@ -39,7 +39,7 @@ class PgflBucket:
         """Take a page: colours in rotation from `start` on."""
         row = self.rows[free_list]
         for color in (*range(start, len(row)), *range(start)):
-            pg = row[color].pop()
+            pg: VmPage | None = row[color].pop()
             if pg is not None:
                 self.nfree[free_list] -= 1
                 self.pages_touched += 1

@@ -25,7 +25,7 @@ class Traits:
         lifo: whether a CPU gets back first what it freed last (R2), as far as that is with it still.
     Caches
         freed: where a page stands that a CPU has freed (R13). "both": on that CPU's list and in the store, so that no
-            page is cached. "cache": with that CPU and nowhere else (P5). "batch": there, too, but nobody's to allocate
+            page is cached. "cache": with that CPU and nowhere else (P5). "batch": there, too, but nobody's to take
             until the batch is full and goes to the store. "store": in the store, owned by no CPU.
         bound: most pages that one CPU's cache holds between two calls; None: there is no bound (Q2).
         refill: most pages that an allocation takes from the store; all but one of them stay with the CPU (Q15).

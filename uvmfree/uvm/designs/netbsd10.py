@@ -35,7 +35,7 @@ from uvmfree.param import Param, tunable, whole
 from uvmfree.uvm.cpu import Cpu, Found, Want
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
-from uvmfree.uvm.pgflbuckets import Buckets
+from uvmfree.uvm.pgflbuckets import Buckets, PgflBucket
 from uvmfree.uvm.traits import Traits
 
 MAXPGS: Final = 7
@@ -117,7 +117,7 @@ class Netbsd10Cpu(Cpu):
 
     def _take(self, want: Want, free_list: int, start: int, number: int, lock: LockHandle) -> VmPage | None:
         """Take a page from a bucket; from the own one, above the reserve, also fill the array of its colour."""
-        bucket = self._buckets.buckets[number]
+        bucket: PgflBucket = self._buckets.buckets[number]
         if not bucket.nfree[free_list]:
             return None
         part: list[VmPage] = []
