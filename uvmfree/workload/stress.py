@@ -21,6 +21,7 @@ from uvmfree.param import Param
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonStats
 from uvmfree.uvm.boot import boot
+from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import UvmExpSnapshot
 from uvmfree.workload.faults import FAULTS, SwapwriteFault
 from uvmfree.workload.stress_fault import Fault
@@ -298,4 +299,4 @@ class Stress:
 def missing_of(uvm: Uvm) -> int:
     """Count the pages that are neither free nor in a cache, of one CPU or of all."""
     beside = sum(uvm.cached_pages()) + uvm.design.parked() if uvm.traits.free == "store" else 0
-    return uvm.param.npages - uvm.uvmexp.free - beside
+    return int(uvm.param.npages - uvm.uvmexp.free - beside)
