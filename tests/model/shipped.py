@@ -305,8 +305,9 @@ class FreebsdModel(ShippedModel):
                 if self.own.get("adapt", True):
                     self.sizes[row] = max(min(2, self.size_max), self.sizes[row] - 1)
                 npages += self.unstack(row, self.wss[row])
-        self.causes["trim"] += npages > 0
-        self.publish(cpu, npages, 0)
+        if npages:
+            self.causes["trim"] += 1
+            self.publish(cpu, npages, 0)
         return handed + npages
 
     def timer(self, cpu: int) -> None:

@@ -21,6 +21,7 @@ from uvmfree.param import Param
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonStats
 from uvmfree.uvm.boot import boot
+from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import UvmExpSnapshot
 from uvmfree.workload.faults import FAULTS, SwapwriteFault
 from uvmfree.workload.stress_fault import Fault
@@ -250,7 +251,7 @@ class Stress:
             self._empty(anons)
         self._tick("waiting for pages on their way")
         until_ns = uvm.machine.clock_ns() + shared.ns(SETTLE_S)
-        while (missing := uvm.param.npages - uvm.uvmexp.free - sum(uvm.cached_pages())) or uvm.uvmexp.paging:
+        while (missing := missing_of(uvm)) or uvm.uvmexp.paging:
             if uvm.machine.clock_ns() > until_ns:
                 raise StressError(
                     f"{missing} pages are missing, {uvm.uvmexp.paging} on their way to swap, at the end"
@@ -281,3 +282,9 @@ class Stress:
     def _tick(self, phase: str) -> None:
         self.phase = phase
         self._ticks += 1
+
+
+def missing_of(uvm: Uvm) -> int:
+    """Count the pages that are neither free nor in a cache, of one CPU or of all."""
+    beside = sum(uvm.cached_pages()) + uvm.design.parked() if uvm.traits.free == "store" else 0
+    return int(uvm.param.npages - uvm.uvmexp.free - beside)

@@ -68,6 +68,7 @@ class Netbsd10Cpu(Cpu):
     __slots__ = ("_bucket", "_buckets", "_locks", "_number", "_off", "arrays")
 
     _design: Netbsd10
+    _buckets: Buckets
     arrays: list[list[PageList]]
     idle_zeroing = False
 
