@@ -127,7 +127,7 @@ def test_tunables_reach_the_system(run: Run, trace: str) -> None:
     ("args", "word"),
     [
         (["bench", "--trace", "nowhere.perf"], "nowhere.perf"),
-        (["bench", "--design", "best"], "--design best"),
+        (["bench", "--design", "best"], "design='best': must be one of fpageqlock, percpu"),
         (["bench", "--npages", "3"], "npages=3"),
         (["bench", "--npages", "300"], "give at least"),
         (["bench", "--cpus", "0"], "--cpus 0"),

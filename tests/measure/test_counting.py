@@ -18,6 +18,7 @@ from uvmfree.measure.tally import WARM_PAGES, Tally, TallyFigures, figures_of
 from uvmfree.measure.workloads import Workload, forkexit, handoff
 from uvmfree.param import Param
 from uvmfree.uvm.cpu import Cpu
+from uvmfree.uvm.designs import traits_of
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Lane, drive
@@ -309,8 +310,13 @@ class Checked(Counts):
         self.most = max(self.most, self.parked)
 
 
+def caches(design: str) -> bool:
+    """Whether pages ever stand where one CPU alone allocates from."""
+    return traits_of(Param(npages=4096, ncpus=4, design=design)).freed not in ("both", "store")
+
+
 @pytest.mark.parametrize(
-    "design", [*sorted(uvmfree.DESIGNS.keys() - {"fpageqlock"}), "tests.conformance.linux_like:LinuxLike"]
+    "design", [*(name for name in uvmfree.DESIGNS if caches(name)), "tests.conformance.linux_like:LinuxLike"]
 )
 @pytest.mark.parametrize("load", [handoff, forkexit], ids=lambda made: str(made.__name__))
 @pytest.mark.parametrize(

@@ -64,10 +64,13 @@ class Jam(Fault):
     def __init__(self) -> None:
         super().__init__()
         self.end = threading.Event()
+        self.lock = ""
 
     def inject(self, shared: Shared) -> bool:
         self.note(shared, "the lock is taken for good")
-        with shared.uvm.design.all_locks("the_culprit")[-1]:
+        lock = shared.uvm.design.all_locks("the_culprit")[-1]
+        self.lock = lock.mutex.name
+        with lock:
             await_event(self.end)
         return False
 
@@ -86,8 +89,8 @@ def test_a_hang_is_reported_with_holder_waiters_and_stacks(
     assert record.hung
     assert record.errors[0] == "no progress for 0.5 s"
     said = "\n".join(record.report)
-    assert "uvm_fpageqlock: held by fault/jam (the_culprit); waiting: " in said
-    waiting = next(line for line in record.report if line.startswith("uvm_fpageqlock"))
+    assert f"{jam.lock}: held by fault/jam (the_culprit); waiting: " in said
+    waiting = next(line for line in record.report if line.startswith(jam.lock))
     assert not waiting.endswith("nobody waits")
     assert "thread cpu/0 (" in said
     assert "thread fault/jam (" in said
