@@ -55,7 +55,7 @@ def test_a_page_is_written_that_has_everything_in_it(run: Run, tmp_path: Path) -
     page = out.read_text()
     assert page.count("* plotly.js v") == 1
     top = read(page)
-    assert len(top.all("section")) == 7
+    assert len(top.all("section")) == 8
     assert not [element for tag in ("link", "img", "iframe") for element in top.all(tag)]
     assert "default-src 'none'" in str(top.all("meta")[1].attributes["content"])
 
@@ -140,7 +140,7 @@ def hollow(folder: Path) -> str:
 def newer(folder: Path) -> str:
     document = record().document() | {"version": 99}
     (folder / "bad.json").write_text(json.dumps(document))
-    return "is of version 99; this uvmfree reads up to 3, use a newer one"
+    return "is of version 99; this uvmfree reads up to 4, use a newer one"
 
 
 def truncated(folder: Path) -> str:

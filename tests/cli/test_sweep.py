@@ -76,7 +76,7 @@ def test_ctrl_c_ends_it_soon_and_keeps_what_was_measured(tmp_path: Path) -> None
         (("-o", "x", "--set", "refill"), "--set refill: must be NAME=VALUE,VALUE"),
         (("-o", "x", "--set", "refill=1", "--set", "refill=2"), "refill has values already"),
         (("-o", "x", "--set", "refill=0"), "refill=0: must be from 1 to 4096"),
-        (("-o", "x", "--design", "best"), "--design best: must be one of"),
+        (("-o", "x", "--design", "best"), "design='best': must be one of"),
     ],
 )
 def test_bad_input_is_one_clear_line(args: tuple[str, ...], says: str) -> None:

@@ -37,6 +37,7 @@ NoPressure = lying("NoPressure", causes=LinuxLike.traits(Param(), None).causes -
 Retry = lying("Retry", causes=LinuxLike.traits(Param(), None).causes | {"retry"})
 NoExplicit = lying("NoExplicit", causes=LinuxLike.traits(Param(), None).causes - {"explicit"})
 FreeIsAll = lying("FreeIsAll", free="all")
+Steals = lying("Steals", steals=True)
 ShortOfAll = lying("ShortOfAll", short="all")
 GateAtTheStore = lying("GateAtTheStore", gate="store")
 GateForAll = lying("GateForAll", Percpu, gate="system")

@@ -37,6 +37,7 @@ CAUGHT_BY: dict[str, tuple[str, Callable[..., object], dict[str, Any]]] = {
     "Retry": ("causes", test_reach.test_a_search_that_fails_beside_cached_pages, {}),
     "NoExplicit": ("causes", test_lists.test_redistributing_twice_moves_nothing_more, {}),
     "FreeIsAll": ("free", test_lists.test_what_free_counts_while_pages_are_cached, {}),
+    "Steals": ("steals", test_reach.test_a_search_that_fails_beside_cached_pages, {}),
     "ShortOfAll": ("short", test_alloc.test_what_is_counted_when_the_daemon_is_woken, {"lwp": "user"}),
     "GateAtTheStore": ("gate", test_alloc.test_where_the_reserves_are_asked, {}),
     "GateForAll": ("gate", test_alloc.test_where_the_reserves_are_asked, {}),

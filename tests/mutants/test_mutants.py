@@ -26,6 +26,7 @@ def skip_unless_it_runs_here(test: str) -> None:
         pytest.skip(why)
 
 
+@pytest.mark.sampled(30)
 @pytest.mark.parametrize("test", CATCHERS)
 def test_the_product_passes(test: str, tmp_path: Path) -> None:
     """The control: what catches a bug finds nothing in the code as it is shipped."""
@@ -35,6 +36,7 @@ def test_the_product_passes(test: str, tmp_path: Path) -> None:
     assert ended.tests, ended.output
 
 
+@pytest.mark.sampled(80)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_caught(name: str, tmp_path: Path, record_property: Record) -> None:
     """The bug is found, by a failure that a test reports, within the bound."""

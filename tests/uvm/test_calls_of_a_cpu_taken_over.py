@@ -106,7 +106,7 @@ def test_a_call_of_the_whole_system_that_its_end_overtakes_is_refused(design: st
         pytest.skip("it takes no lock")
     if call == "attach":
         uvm.detach(1)
-    first = {"attach": uvm.design.guard(1), "counter_lag": uvm.design.shared_locks[:1]}
+    first = {"attach": uvm.design.guard(1), "counter_lag": [*uvm.design.shared_locks, uvm.design.guard(0)][0]}
     machine.at = first.get(call, uvm.design.guard(0)).name
     machine.then = uvm.close
     with pytest.raises(uvmfree.ClosedError):

@@ -331,7 +331,10 @@ class Design(Locked, Generic[C]):
             yield Walked("the global list", stand, stand.pages(), Place.GLOBAL, None)
         for cpu in self.cpus:
             where = f"the {'cache' if self.cpu_place is Place.CACHED else 'list'} of CPU {cpu.index}"
-            for stand in cpu.lists():
+            stands: Iterable[Stand] = ()
+            with suppress(UvmError):  # it is being stopped
+                stands = tuple(cpu.lists())
+            for stand in stands:
                 yield Walked(where, stand, stand.pages(), self.cpu_place, cpu.index)
 
     def stop(self, refuse: Callable[[], object]) -> None:
