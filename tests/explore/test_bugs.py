@@ -11,7 +11,11 @@ from tests.explore import bugs
 from tests.explore.explorer import ROOT
 from tests.explore.models import explore_model
 
-pytestmark = pytest.mark.explore
+pytestmark = [
+    pytest.mark.explore,
+    # A bug ends its schedule wherever the threads are: what they leave behind may complain when it is collected.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 BUG_SCHEDULES = 3000
 """What a model explores of itself; a bug that it does not find in so many it is as good as blind to."""

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import ClassVar
 
 from uvmfree.kern.lock import LockHandle
@@ -58,10 +58,9 @@ class Locked:
         return [shared[0].handle(caller)] * self.state.param.ncpus, [mutex.handle(caller) for mutex in shared[1:]]
 
 
-@contextmanager
-def held(handles: Iterable[LockHandle]) -> Iterator[None]:
-    """Hold locks, taken in their order."""
+def held(handles: Iterable[LockHandle]) -> ExitStack:
+    """Take locks in their order, and return what releases them: `with held(locks):`."""
     with ExitStack() as stack:
         for handle in handles:
             stack.enter_context(handle)
-        yield
+        return stack.pop_all()
