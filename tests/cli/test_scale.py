@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.conftest import Said
 from uvmfree.cli.scale import CPUS, counts_for, measured_curve
+from uvmfree.machine.virtual.strands import greenlets_work
 from uvmfree.measure.curve import curve_of
 from uvmfree.measure.scale import Case, Traffic
 
@@ -22,6 +23,9 @@ Run = Callable[..., Said]
 BOUND_S = 50
 SCALE = (sys.executable, "-m", "uvmfree", "scale")
 QUICK = ("scale", "--cpus", "1,2")
+
+SLOWER = 1 if greenlets_work() else 5
+"""How much longer a point takes where strands are threads that pass a baton, at least."""
 
 
 @pytest.mark.parametrize(
@@ -183,7 +187,7 @@ def test_what_came_before_a_process_was_killed_is_kept(tmp_path: Path) -> None:
     args = ("--design", "fpageqlock", "--cpus", "1,64", "--seeds", "100", "--json", str(file))
     running = subprocess.Popen([*SCALE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until_s = time.monotonic() + BOUND_S
-    while not (found := [child for child in children(running.pid) if processor_s(child) > 2]):
+    while not (found := [child for child in children(running.pid) if processor_s(child) > 2 * SLOWER]):
         assert running.poll() is None, running.communicate()
         assert time.monotonic() < until_s
         os.sched_yield()
@@ -209,11 +213,11 @@ def processor_s(pid: str) -> float:
 
 
 def test_what_came_before_a_stop_is_kept() -> None:
-    cases = [Case("percpu", 1, Traffic("pingpong"), seed=seed) for seed in range(50)]
+    cases = [Case("percpu", 1, Traffic("pingpong"), seed=seed) for seed in range(100)]
     looks = iter(range(1000))
-    curve = measured_curve(cases, lambda: next(looks) > 20)
+    curve = measured_curve(cases, lambda: next(looks) > 60)  # it is asked at least once for each point
     assert curve.interrupted
-    assert 1 <= len(curve.points) < 50
+    assert 1 <= len(curve.points) < 100
     seeds = [point.case.seed for point in curve.points]
     assert seeds == sorted(seeds)
 
