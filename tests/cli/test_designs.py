@@ -45,7 +45,12 @@ def test_a_tunable_of_a_design_is_set_by_its_full_name() -> None:
     assert param.tunables_of("another", Percpu.Tunables).refill == 1
 
 
-@pytest.mark.parametrize("setting", ["nosuch=1", "percpu.nosuch=1", "nosuch.refill=1"])
+def test_an_unknown_tunable_of_a_design_is_refused_beside_those_of_that_design_alone() -> None:
+    with pytest.raises(uvmfree.ParamError, match=r"called percpu\.nosuch; there are percpu\.refill, [^;]*search$"):
+        parse_settings(["percpu.nosuch=1"], given={})
+
+
+@pytest.mark.parametrize("setting", ["nosuch=1", "nosuch.refill=1"])
 def test_an_unknown_tunable_is_refused_beside_those_that_there_are(setting: str) -> None:
     with pytest.raises(uvmfree.ParamError, match=r"no tunable is called .*; there are .*npages.*percpu\.refill"):
         parse_settings([setting], given={})

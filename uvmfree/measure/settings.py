@@ -41,7 +41,8 @@ def parse_settings(settings: Iterable[str], *, given: Mapping[str, str], option:
         if name not in types:
             owners = _owners(name)
             if not owners:
-                known = ", ".join([*sorted(types.keys() - given.keys() - {"own"}), *_all_owned()])
+                owned = [each for each in _all_owned() if each.startswith(f"{name.partition('.')[0]}.")]
+                known = ", ".join(owned or [*sorted(types.keys() - given.keys() - {"own"}), *_all_owned()])
                 raise ParamError(f"{option} {setting}: no tunable is called {name}; there are {known}")
             for said, kind in owners.items():
                 if said in dict(found.get("own", ())):
