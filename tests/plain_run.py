@@ -5,6 +5,7 @@
 => A test that is made for every design is made for the first two, and for one more that is drawn for that test: over
    all tests each design is asked nearly all there is in a few days.
 => The day (UTC) draws them, `--sample=WORD` draws as that word does, `--sample=all` takes all. The header names it.
+=> Hypothesis gives half of its examples, always the same ones.
 => What is asked for by name, by -k or by -m is done whole; `-m long` finds them all.
 """
 
@@ -15,6 +16,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import settings
 
 import uvmfree
 from uvmfree.machine.virtual.strands import greenlets_work
@@ -48,6 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.option.sample is None:
         config.option.sample = f"{datetime.now(UTC):%Y-%m-%d}" if whole(config) else ALL
+    if config.option.sample != ALL and not config.getoption("--hypothesis-profile", None):
+        settings.register_profile("half", settings(), max_examples=settings().max_examples // 2)
+        settings.load_profile("half")
     if config.pluginmanager.hasplugin("cacheprovider") and os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         assert config.cache is not None
         os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.cache.mkdir("bytecode")))

@@ -13,7 +13,7 @@ from uvmfree.measure.stress import Options, new_record, stress
 from uvmfree.workload.faults import FAULTS, parse_faults
 from uvmfree.workload.stress import Stress
 
-ALONE_S = 0.6
+ALONE_S = 0.3
 OPTIONS = {
     "bounded": ("hoard_max=16", "refill=8"),
     "remote, retry": ("remote_drain=true", "drain_retry=true", "count_cached=true"),
@@ -25,7 +25,7 @@ OPTIONS = {
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_without_faults(design: str) -> None:
     """R3: at rest every page is in one place, and all are there."""
-    record = run_until(design, at_least_s=0.5, seen=lambda run: run.shared.anons[0].pdpageouts > 8)
+    record = run_until(design, at_least_s=0.3, seen=lambda run: run.shared.anons[0].pdpageouts > 8)
     fine(record)
     assert record.faults == {}
     assert record.uvmexp is not None
@@ -56,12 +56,13 @@ def test_each_fault_alone(name: str) -> None:
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_all_faults_at_once(design: str) -> None:
-    record = run_until(design, tuple(FAULTS), 1.0)
+    record = run_until(design, tuple(FAULTS), 0.6)
     fine(record)
     assert list(record.faults) == list(FAULTS)
     assert [name for name, counted in record.faults.items() if counted["survived"] != counted["injected"]] == []
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_all_faults_with_the_options_of_the_proposal(name: str) -> None:
     """Q2, Q3, Q5, Q9 and Q14: bounds, counting, retries, search order, remote drains; and the order of the locks."""
