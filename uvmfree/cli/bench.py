@@ -122,7 +122,7 @@ def bench(
     check_fits(ready, param.npages, param.pagesize)
     if on.virtual and memory is None and workload != "pressure":
         check_watermarks(ready, param.npages, param.pagesize)
-    selection.check(param.ncpus)
+    selection.check(param.ncpus, designs or SHOWN)
     exports.check_fits(ready, on)
     result = new_record(ready, param, designs or SHOWN, ("uvmfree", *sys.argv[1:]), on, seed)
     if on.virtual:
