@@ -28,7 +28,7 @@ def record_at(ncpus: int, folder: Path, refill: int = 1, host: Host = OLD.host) 
         wall_ns = round(120e9 / law(ncpus, 1000.0, sigma, 0.001))
         runs += [replace(run, repetition=n, drive=replace(run.drive, wall_ns=wall_ns)) for n in range(2)]
     file = folder / f"{ncpus}-{refill}-{host.gil}.json"
-    param = replace(OLD.param, refill=refill)
+    param = replace(OLD.param, own=(("percpu.refill", refill),))
     record = replace(OLD, host=host, workload=replace(OLD.workload, ncpus=ncpus), param=param, runs=runs)
     file.write_text(json.dumps(record.document()))
     return str(file)
@@ -82,5 +82,5 @@ def test_four_cpu_counts_are_too_few(run: Run, tmp_path: Path) -> None:
 def test_records_of_different_settings_are_not_joined(run: Run, tmp_path: Path) -> None:
     said = run("usl", *(record_at(n, tmp_path, refill) for n in (1, 2, 4, 8, 16) for refill in (1, 32)))
     assert (said.status, said.out) == (2, "")
-    assert "different settings: refill=1; refill=32. One law holds for one of them" in said.err
+    assert "different settings: percpu.refill=1; percpu.refill=32. One law holds for one of them" in said.err
     assert said.err.count("\n") == 1

@@ -25,7 +25,8 @@ PROGRAMS = st.lists(BURSTS, max_size=30).map(lambda bursts: [operation for burst
 
 
 def rig(design: str, npages: int, refill: int, ncolors: int) -> Rig:
-    return Rig(Param(npages=npages, ncpus=NCPUS, ncolors=ncolors, design=design, refill=refill, lockstat=True))
+    own = (("percpu.refill", refill),)
+    return Rig(Param(npages=npages, ncpus=NCPUS, ncolors=ncolors, design=design, own=own, lockstat=True))
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)

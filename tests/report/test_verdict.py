@@ -111,7 +111,7 @@ def test_with_the_gil_no_figure_of_threads_beside_each_other_is_a_row(gil: bool)
 def test_the_setting_is_named() -> None:
     lines = dict(setting(made(ncpus=4, refill=8, drain_retry=True), "pingpong"))
     assert lines["workload"] == "pingpong, 4 CPUs"
-    assert lines["tunables"] == "npages=65536, refill=8, drain_retry=True"
+    assert lines["tunables"] == "npages=65536, drain_retry=True, percpu.refill=8"
     assert lines["machine"].startswith("real threads on 2 of 2 processors; Linux ")
     assert lines["interpreter"].startswith("CPython 3.13.5, free-threaded; 20")
     assert dict(setting(made(ncpus=1), "x"))["workload"] == "x, 1 CPU"

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from uvmfree.param import Param, tunable, whole
@@ -235,16 +235,7 @@ class Magazines(Design[MagazinesCpu]):
     @classmethod
     def traits(cls, param: Param, tunables: MagazinesTunables) -> Traits:
         """No colours, no zeros; a bound, and nothing that flushes a CPU in peace."""
-        return Traits(
-            colors=None,
-            zeros=False,
-            lifo=True,
-            freed="cache",
-            bound=2 * tunables.M * param.nfreelists,
-            refill=tunables.M,
-            idle=None,
-            causes=frozenset((*cls.CAUSES, "pglistalloc")) - (set() if param.drain_retry else {"retry"}),
-            free="store",
-            short="all" if param.count_cached else "store",
-            gate="store",
+        others = super().traits(param, tunables)
+        return replace(
+            others, colors=None, zeros=False, bound=2 * tunables.M * param.nfreelists, refill=tunables.M, idle=None
         )
