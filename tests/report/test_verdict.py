@@ -72,6 +72,16 @@ def test_requests_that_failed_are_in_the_third() -> None:
     assert "order" not in list(verdict(counted(made(), runs_asked=7, runs_met=7, runs_failed=0, runs_pages=512)))[2]
 
 
+def test_a_request_that_failed_in_one_repetition_is_told_though_the_median_is_none() -> None:
+    well = {"runs_asked": 7, "runs_met": 7, "runs_failed": 0, "runs_pages": 512}
+    one = counted(made(), **well)
+    runs = [
+        replace(run, counts=well | {"runs_met": 6, "runs_failed": 1}) if run.repetition == 2 else run
+        for run in one.runs
+    ]
+    assert list(verdict(replace(one, runs=runs)))[2].endswith("fpageqlock failed 0 of 7, percpu failed 0 of 7.")
+
+
 def test_an_interrupted_benchmark_tells_of_the_designs_that_it_has() -> None:
     one = made()
     assert list(verdict(replace(one, runs=[]))) == ["No run was completed, so there is nothing to tell."]
