@@ -89,7 +89,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     todo = [cell for cell in cells if args.only in str(cell)][: 1 if smoke else None]
     folder: Path = args.results
     kept = Kept.at(folder / "curve.json" if keep else None, _command(args), as_it_is=args.write)
-    whole = args.write or fill(kept, cells, measure, Where(args.processes, args.scheduler), same=args.same)
+    whole = args.write or fill(kept, todo, measure, Where(args.processes, args.scheduler), same=args.same)
     document = kept.document()
     if keep:
         folder.mkdir(parents=True, exist_ok=True)

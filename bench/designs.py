@@ -86,7 +86,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     todo = [cell for cell in cells if args.only in str(cell)]
     folder: Path = args.results
     kept = Kept.at(folder / "designs.json" if keep else None, _command(args), as_it_is=args.write)
-    whole = args.write or fill(kept, cells, measure, Where(args.processes, args.scheduler), same=args.same)
+    whole = args.write or fill(kept, todo, measure, Where(args.processes, args.scheduler), same=args.same)
     if keep:
         written(folder, kept, cells, missing)
     else:

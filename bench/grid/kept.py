@@ -4,7 +4,8 @@
    given those values, so that any process or machine can; it returns plain values for JSON, or None if it was told to
    give up.
 => Each cell says by which code it was measured (bench/grid/code.py). With other code it is measured anew: figures of
-   two versions never stand in one table. `same`: unless one cell of each design, measured again, came out the same.
+   two versions stand in one table only where a run was broken off, and the page says so. `same`: unless one cell of
+   each design, measured again, came out the same.
 """
 
 from __future__ import annotations
@@ -46,12 +47,14 @@ class Kept:
     """What was measured so far, by the cells' names, as JSON has it.
 
     => `file`: where it is kept, whole, after each cell; None keeps nothing. `host`: what measured the last of them.
+       `earlier`: designs with cells that code of another day measured, as far as fill() was asked for them.
     """
 
     file: Path | None
     command: str
     host: dict[str, Any] = field(default_factory=lambda: plain(asdict(host_facts())))
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
+    earlier: set[str] = field(default_factory=set)
 
     @classmethod
     def at(cls, file: Path | None, command: str, *, as_it_is: bool = False) -> Kept:
@@ -61,13 +64,13 @@ class Kept:
         if as_it_is and not found:
             raise ArgumentError(f"--write: nothing was measured: {file} is not there")
         if found:
-            kept.host, kept.cells = found["host"], found["cells"]
+            kept.host, kept.cells, kept.earlier = found["host"], found["cells"], set(found.get("earlier", ()))
             kept.command = found["command"] if as_it_is else command
         return kept
 
     def document(self) -> dict[str, Any]:
         """Return all of it."""
-        about = {"command": self.command, "host": self.host}
+        about = {"command": self.command, "host": self.host, "earlier": sorted(self.earlier)}
         return {**about, "cells": dict(sorted(self.cells.items()))}
 
     def add(self, name: str, values: Mapping[str, Any]) -> None:
@@ -107,8 +110,17 @@ def fill(kept: Kept, cells: Sequence[Any], measure: Measure, where: Where, *, sa
     """
     if same and not _confirm(kept, cells, measure, where):
         return False
-    left = [cell for cell in cells if kept.cells.get(str(cell), {}).get("code") != code(cell)]
-    return _measure(kept, left, measure, where)
+    left = [cell for cell in cells if not _by_this_code(kept, cell)]
+    try:
+        return _measure(kept, left, measure, where)
+    finally:
+        stale = {cell.design for cell in left if str(cell) in kept.cells and not _by_this_code(kept, cell)}
+        kept.earlier = kept.earlier - {cell.design for cell in cells} | stale
+        kept.save()
+
+
+def _by_this_code(kept: Kept, cell: Any) -> bool:
+    return bool(kept.cells.get(str(cell), {}).get("code") == code(cell))
 
 
 def _confirm(kept: Kept, cells: Sequence[Any], measure: Measure, where: Where) -> bool:
@@ -185,9 +197,10 @@ def source(kept: Mapping[str, Any]) -> str:
     """Say in a sentence where figures are from: command, day, host, interpreter."""
     host = kept["host"]
     gil = "with the GIL" if host["gil"] else "free-threaded"
+    earlier = f" Measured by earlier code: {', '.join(kept['earlier'])}." if kept.get("earlier") else ""
     return (
         f"`{kept['command']}`, {host['date'][:10]}; {len(host['affinity'])} processors, {host['kernel']}; "
-        f"{host['implementation']} {host['python']}, {gil}."
+        f"{host['implementation']} {host['python']}, {gil}.{earlier}"
     )
 
 

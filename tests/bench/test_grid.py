@@ -17,7 +17,7 @@ import pytest
 import uvmfree
 from bench.grid.cell import GridCell
 from bench.grid.code import code_of, modules_of
-from bench.grid.kept import Kept, Where, fill, into_page
+from bench.grid.kept import Kept, Where, fill, into_page, source
 from bench.grid.limit import fewest_holds, least, limit
 from bench.grid.loads import after_exit, passes
 from bench.grid.picture import Dot, svg
@@ -74,6 +74,15 @@ def test_a_cell_of_other_code_is_measured_anew(tmp_path: Path) -> None:
     kept = kept_by_other_code(tmp_path, equal=True)
     assert fill(kept, [Named("a"), Named("b")], measured, HERE)
     assert {name: cell["of"] for name, cell in kept.cells.items()} == {"a": "a", "b": "b"}
+
+
+def test_the_page_says_what_earlier_code_measured(tmp_path: Path) -> None:
+    kept = kept_by_other_code(tmp_path, equal=True)
+    with pytest.raises(ValueError, match="no such thing"):
+        fill(kept, [Named("a", fails=True), Named("b")], measured, HERE)
+    assert "Measured by earlier code: percpu." in source(json.loads((tmp_path / "cells.json").read_text()))
+    assert fill(kept, [Named("a"), Named("b")], measured, HERE)
+    assert "earlier" not in source(kept.document())
 
 
 @pytest.mark.parametrize(("equal", "then"), [(True, "old"), (False, "b")])
