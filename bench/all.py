@@ -260,7 +260,7 @@ def _verdict(outcome: Outcome) -> str:
     return f"does not hold: {', '.join(broken)}" if broken else "done"
 
 
-def main(args: Sequence[str], folder: Path = FOLDER, bound_s: float | None = None) -> int:
+def main(args: Sequence[str], folder: Path = FOLDER, bound_s: float | None = None, results: Path = RESULTS) -> int:
     """Read the arguments, run the scripts of a folder, print and write what they found; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="a run of seconds for each script that judges no timing")
@@ -279,11 +279,11 @@ def main(args: Sequence[str], folder: Path = FOLDER, bound_s: float | None = Non
     evidence = Evidence(given.smoke)
     todo = scripts(folder)
     if given.write:
-        evidence.file, todo = RESULTS / f"evidence-{build()}.json", in_order(folder)
+        evidence.file, todo = results / f"evidence-{build()}.json", in_order(folder)
         evidence.go_on()
     todo = [script for script in todo if given.only in script.name]
     run_all(evidence, todo, bound_s or (SMOKE_S if given.smoke else SCRIPT_S), given.minutes)
-    if given.write:
+    if given.write and results == RESULTS:
         answers.main()
     for line in evidence.lines():
         print(line, file=table_to)

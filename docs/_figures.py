@@ -21,6 +21,7 @@ from bench.grid.step import StepCell
 from bench.steps import MANY, STEPS, point_of, work
 from uvmfree.measure.decode import decode
 from uvmfree.measure.scale import Point
+from uvmfree.uvm.designs import REGISTRY
 
 MISSING: Final = "(not measured)"
 BUILDS: Final = ("3.13t", "3.11")
@@ -68,6 +69,10 @@ class Figures:
         """How many times less often a step takes shared locks than another."""
         name = "shared_locks_per_op"
         return format(self._step(than, trace, name) / self._step(step, trace, name), form)
+
+    def one_in(self, step: str, trace: str, form: str) -> str:
+        """A step's shared locks on a trace as one in so many operations."""
+        return format(1 / self._step(step, trace, "shared_locks_per_op"), form)
 
     def _many(self, step: str, trace: str) -> Point:
         point = point_of(self._file("steps.json").get("cells", {}), step, trace)
@@ -144,12 +149,25 @@ class Figures:
             raise NotMeasured
         return next((str(n) for n, share in sorted(counts) if share < float(percent)), f"> {max(counts)[0]}")
 
+    def beside(self, trace: str) -> str:
+        """All designs on a trace: shared locks for 1,000 operations, and pages parked."""
+        lines = ["| design | locks for 1,000 operations | pages parked, most | warm, % |", "|---|---:|---:|---:|"]
+        for design in REGISTRY:
+            locks = self._or_dash("design", design, trace, "shared_locks_per_op", ".6f")
+            cells = [
+                locks if locks == "-" else f"{1000 * float(locks):,.2f}",
+                self._or_dash("design", design, trace, "parked_pages_max", ",.0f"),
+                self._or_dash("design", design, trace, "warm_percent", ".0f"),
+            ]
+            lines.append(f"| {design} | {' | '.join(cells)} |")
+        return "\n".join(lines)
+
     def section(self, page: str, title: str) -> str:
         """A table of a generated page, by its heading."""
         file = self.folder / page
-        parts = file.read_text().split(f"\n## {title}\n") if file.exists() else []
-        lines = [line for line in parts[-1].split("\n## ")[0].splitlines() if line.startswith("|")]
-        if len(parts) < 2 or not lines:
+        _, _, after = (file.read_text() if file.exists() else "").partition(f"\n## {title}\n")
+        lines = [line for line in after.partition("\n## ")[0].splitlines() if line.startswith("|")]
+        if not lines:
             raise NotMeasured
         return "\n".join(lines)
 
@@ -166,11 +184,23 @@ class Figures:
                 raise NotMeasured from error
         return format(found, form)
 
-    def published_ratio(self, first: str, then: str, form: str) -> str:
-        """The ratio of two values of published.json; keys with a slash between."""
-        return format(
-            float(self.published(*first.split("/"), "")) / float(self.published(*then.split("/"), "")), form
-        )
+    def auto_tuned(self, form: str) -> str:
+        """Pages under the zone lock with auto-tuning, of 100 without."""
+        on, off = (float(self.published("predicted", "auto-tuning", name, "")) for name in ("on", "off"))
+        return format(100 * on / off, form)
+
+    def bulk_ratio(self, name: str, ncpus: str, form: str) -> str:
+        """Bulk allocation: the time of so many cores over that of 8."""
+        some, eight = (float(self.published("predicted", "bulk_ns", name, each, "0", "")) for each in (ncpus, "8"))
+        return format(some / eight, form)
+
+    def chunks_on(self, ncpus: str, form: str) -> str:
+        """The least and the greatest change by frees in chunks on so many CPUs, percent."""
+        rows = self._file("published.json").get("illustrated", {}).get("chunks", [])
+        values = [row[-1] for row in rows if row[0] == int(ncpus)]
+        if not values:
+            raise NotMeasured
+        return f"{min(values):{form}} to {max(values):{form}}"
 
     def illustrated(self, name: str, form: str) -> str:
         """The least and the greatest of the last value of an illustration's rows."""
@@ -215,6 +245,44 @@ class Figures:
             head = [row, "median [least-most]"] if len(rows[0]) == 2 else [row] * len(rows[0])
         lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
         return "\n".join([*lines, *(f"| {' | '.join(each)} |" for each in rows)])
+
+    def stacked(self, script: str, *blocks: str) -> str:
+        """Blocks with the same columns as one table; each is LABEL=TITLE, and its rows get the label."""
+        found: list[list[str]] = []
+        head: list[str] = []
+        for block in blocks:
+            label, _, begins = block.partition("=")
+            _, rows = self._block(script, begins)
+            if rows[0][0][0].isalpha() and len(rows[0]) > 2:
+                head, rows = rows[0], rows[1:]
+            found += [[label, *row] if len(row) == len(head) else [f"{label}, {row[0]}", *row[1:]] for row in rows]
+        head = head or ["median [least-most]"]
+        lines = [f"| | {' | '.join(head)} |", "|---|" + "---:|" * len(head)]
+        return "\n".join([*lines, *(f"| {' | '.join(each)} |" for each in found)])
+
+    def cell(self, script: str, begins: str, row: str, column: str) -> str:
+        """The median in a block of a script's output; `row` is "" where it has but one."""
+        _, (head, *rows) = self._block(script, begins)
+        for each in rows:
+            if not row or each[0] == row:
+                values = each[len(each) - len(head) :]
+                return values[head.index(column)].partition(" ")[0]
+        raise NotMeasured
+
+    def below_table(self) -> str:
+        """At which CPU count each design falls below 90 % / 50 % of linear, for each trace and lock policy."""
+        names = self._file("curve.json").get("cells", {})
+        loads = list(dict.fromkeys(tuple(name.partition(": ")[2].split(", ")[:2]) for name in names))
+        if not loads:
+            raise NotMeasured
+        lines = [f"| design | {' | '.join(', '.join(load) for load in loads)} |", "|---|" + "---:|" * len(loads)]
+        for design in REGISTRY:
+            cells = [
+                " / ".join(self._or_dash("below", design, *load, percent) for percent in ("90", "50"))
+                for load in loads
+            ]
+            lines.append(f"| {design} | {' | '.join(cells)} |")
+        return "\n".join(lines)
 
     def _records(self, build: str) -> dict[str, Any]:
         scripts: Sequence[Any] = self._file(f"evidence-{build}.json").get("scripts", [])
