@@ -24,7 +24,8 @@ from typing import Final
 
 from bench.designs import found_traces
 from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page
-from bench.grid.point import CurveCell, banded, curves, markdown, measure
+from bench.grid.point import CurveCell, banded, measure
+from bench.grid.points import curves, markdown
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main, write_json
 from uvmfree.uvm.designs import REGISTRY, find
