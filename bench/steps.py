@@ -76,7 +76,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
         (RESULTS / "steps.md").write_text(page)
     else:
         print(page)
-    first, last = (_figure(kept.cells, step, names[0], "shared_locks_per_op") for step in ("today", "budget"))
+    first, last = (_figure(kept.cells, step, names[0], "page_locks_per_op") for step in ("today", "budget"))
     return [FEWER.record([100 * last / first], judged=not smoke) if first and last else FEWER.unmeasured()]
 
 
@@ -85,7 +85,12 @@ def lines(document: Mapping[str, Any], traces: Sequence[str]) -> Iterator[str]:
     cells = document["cells"]
     yield from ("# The steps: figures", "", source(document))
     for title, says, name, digits in (
-        ("Shared locks per page operation", "2 CPUs, from empty caches.", "shared_locks_per_op", 5),
+        (
+            "Shared locks per page operation",
+            "2 CPUs, from empty caches; without runs of pages.",
+            "page_locks_per_op",
+            5,
+        ),
         ("Pages parked, the most", "Free pages in caches, at the end of any operation.", "parked_pages_max", 0),
         (
             "Items in a hold, 99 %",

@@ -67,12 +67,12 @@ class Figures:
 
     def fewer(self, step: str, than: str, trace: str, form: str) -> str:
         """How many times less often a step takes shared locks than another."""
-        name = "shared_locks_per_op"
+        name = "page_locks_per_op"
         return format(self._step(than, trace, name) / self._step(step, trace, name), form)
 
     def one_in(self, step: str, trace: str, form: str) -> str:
         """A step's shared locks on a trace as one in so many operations."""
-        return format(1 / self._step(step, trace, "shared_locks_per_op"), form)
+        return format(1 / self._step(step, trace, "page_locks_per_op"), form)
 
     def _many(self, step: str, trace: str) -> Point:
         point = point_of(self._file("steps.json").get("cells", {}), step, trace)
@@ -102,7 +102,7 @@ class Figures:
         rows = ["| step | locks an operation | parked | work of 64 CPUs | waiting, % |", "|---|---:|---:|---:|---:|"]
         for step in STEPS:
             cells = [
-                self._or_dash("step", step, "cc-j4", "shared_locks_per_op", ".4f"),
+                self._or_dash("step", step, "cc-j4", "page_locks_per_op", ".4f"),
                 self._or_dash("step", step, "cc-j4", "parked_pages_max", ",.0f"),
                 self._or_dash("works", step, "cc-j4", ".1f"),
                 self._or_dash("waits", step, "cc-j4", ".2f"),
@@ -153,7 +153,7 @@ class Figures:
         """All designs on a trace: shared locks for 1,000 operations, and pages parked."""
         lines = ["| design | locks for 1,000 operations | pages parked, most | warm, % |", "|---|---:|---:|---:|"]
         for design in REGISTRY:
-            locks = self._or_dash("design", design, trace, "shared_locks_per_op", ".6f")
+            locks = self._or_dash("design", design, trace, "page_locks_per_op", ".6f")
             cells = [
                 locks if locks == "-" else f"{1000 * float(locks):,.2f}",
                 self._or_dash("design", design, trace, "parked_pages_max", ",.0f"),

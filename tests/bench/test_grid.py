@@ -168,7 +168,7 @@ def document() -> dict[str, Any]:
     kept = Kept(None, "./run it")
     kept.cells["percpu: a"] = {
         "figures": {
-            "shared_locks_per_op": 0.25,
+            "page_locks_per_op": 0.25,
             "parked_pages_max": 1000,
             "parked_pages_mean": 12.4,
             "free_512_blocks": 7,

@@ -33,7 +33,7 @@ claim
 def figures(tmp_path: Path) -> Figures:
     """Records of a step, and of what a script printed on two builds."""
     cells = {
-        str(StepCell(*STEPS[step], "cc-j4")): {"figures": {"shared_locks_per_op": locks}}
+        str(StepCell(*STEPS[step], "cc-j4")): {"figures": {"page_locks_per_op": locks}}
         for step, locks in (("today", 1.0), ("split", 0.25))
     }
     put(tmp_path / "steps.json", {"cells": cells})
@@ -68,10 +68,10 @@ def test_who_reads_a_number_is_told_the_command_or_the_page() -> None:
 
 def test_numbers_come_from_records(figures: Figures) -> None:
     said = answers.page(
-        "Locks: {{step split cc-j4 shared_locks_per_op .2f}}, {{fewer split today cc-j4 .1f}} times less.", figures
+        "Locks: {{step split cc-j4 page_locks_per_op .2f}}, {{fewer split today cc-j4 .1f}} times less.", figures
     )
     assert said == "Locks: 0.25, 4.0 times less.\n"
-    assert answers.page("{{step batch cc-j4 shared_locks_per_op .2f}}; {{published a b .1f}}", figures) == (
+    assert answers.page("{{step batch cc-j4 page_locks_per_op .2f}}; {{published a b .1f}}", figures) == (
         "(not measured); (not measured)\n"
     )
     assert answers.page("{{measured a .0f}} {{measured a .0f 3.11}} {{measured 'a|a row' .0f}}", figures) == "4 2 4\n"
