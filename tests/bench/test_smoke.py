@@ -33,6 +33,7 @@ IDS = {
     ],
     "designs.py": ["designs-table-minutes", "designs-over-limit"],
     "curve.py": ["curve-minutes", "curve-linear-2-cpus"],
+    "steps.py": ["steps-locks-last-of-first"],
     "linux.py": ["linux-outside-per-op"],
     "llfree.py": ["llfree-swaps-per-op"],
     "local_hit.py": ["local-hit-shared-locks", "local-hit-atomics"],
