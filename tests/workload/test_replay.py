@@ -20,7 +20,7 @@ from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Body, StoppedError, drive
 from uvmfree.workload.replay import WINDOW_EVENTS, bodies, plan
-from uvmfree.workload.trace import ALLOC, bundled_trace, read_trace
+from uvmfree.workload.trace import ALLOC, Trace, bundled_trace, read_trace
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +62,14 @@ def test_any_trace_is_replayed_in_order(
     assert len(made.run_pages) == counts.allocs_high_order
 
 
-def test_the_trace_that_ships_replays_in_order(uvm: uvmfree.Uvm) -> None:
-    trace = read_trace(bundled_trace())
+@pytest.fixture(scope="module")
+def shipped() -> Trace:
+    """The trace that ships; it is only read."""
+    return read_trace(bundled_trace())
+
+
+def test_the_trace_that_ships_replays_in_order(uvm: uvmfree.Uvm, shipped: Trace) -> None:
+    trace = shipped
     if trace.ncpus > NCPUS:
         pytest.skip("more CPUs than this test plays")
     made = plan(trace)
@@ -75,8 +81,8 @@ def test_the_trace_that_ships_replays_in_order(uvm: uvmfree.Uvm) -> None:
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 @pytest.mark.parametrize("by", ["cpu", "task"])
-def test_a_replay_on_a_real_system_does_what_the_plan_says(design: str, by: str) -> None:
-    trace = read_trace(bundled_trace())
+def test_a_replay_on_a_real_system_does_what_the_plan_says(design: str, by: str, shipped: Trace) -> None:
+    trace = shipped
     ncpus = trace.ncpus if by == "cpu" else 3
     made = plan(trace, ncpus=ncpus, by=by)
     npages = made.live_peak * 2 + 64 * ncpus
