@@ -3,7 +3,7 @@
 => `@pytest.mark.sampled(5, batons=2)` on a parametrised test: five of its cases; two where the strands of the virtual
    machine are threads that pass a baton, since those take many times as long.
 => A test that is made for every design is made for the first two, and for one more that is drawn for that test: over
-   all tests each design is asked nearly all there is in a few days.
+   all tests each design is asked nearly all there is in a few days. Of these, `sampled` takes its cases.
 => The day (UTC) draws them, `--sample=WORD` draws as that word does, `--sample=all` takes all. The header names it.
 => Hypothesis gives half of its examples, always the same ones.
 => What is asked for by name, by -k or by -m is done whole; `-m long` finds them all.
@@ -88,7 +88,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.option.sample == ALL:
         return
     left_out = {item for item in items if not asked(item, config.option.sample)}
-    for cases in tests.values():
+    for every in tests.values():
+        if not (cases := [item for item in every if item not in left_out]):
+            continue
         mark = cases[0].get_closest_marker("sampled")
         assert mark is not None
         (count,) = mark.args

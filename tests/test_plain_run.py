@@ -92,3 +92,11 @@ def test_a_drawn_run_has_half_of_the_examples(tmp_path: Path) -> None:
         (folder := tmp_path / word).mkdir()  # a module is imported once
         assert collected(folder, f"--sample={word}", cases=cases) == [f"test_it[{examples}]"]
     assert settings().max_examples == whole
+
+
+def test_of_a_test_of_every_design_so_many_are_drawn_as_it_says(tmp_path: Path) -> None:
+    cases = DESIGNS.replace("def test_one", "@pytest.mark.sampled(4, batons=4)\ndef test_one")
+    for word in ("one", "two", "three"):
+        ids = [each for each in collected(tmp_path, f"--sample={word}", cases=cases) if each.startswith("test_one")]
+        assert len(ids) == 4
+        assert len({each.rpartition("-")[2] for each in ids} - {"fpageqlock]", "percpu]"}) <= 1

@@ -17,6 +17,7 @@ from uvmfree.cli.scale import CPUS, counts_for, measured_curve
 from uvmfree.machine.virtual.strands import greenlets_work
 from uvmfree.measure.curve import curve_of
 from uvmfree.measure.scale import Case, Traffic
+from uvmfree.uvm.designs import SHOWN
 
 Run = Callable[..., Said]
 
@@ -154,8 +155,10 @@ def test_the_same_command_twice_gives_the_same_points(run: Run, args: tuple[str,
 
 
 def test_another_seed_gives_other_points(run: Run) -> None:
-    first, second = (json.loads(run(*QUICK, "--seed", seed, "--json", "-").out)["points"] for seed in ("1", "2"))
-    assert [point["window_ns"] for point in first] != [point["window_ns"] for point in second]
+    points = json.loads(run(*QUICK, "--seeds", "2", "--json", "-").out)["points"]
+    first, second = ([point["window_ns"] for point in points if point["case"]["seed"] == seed] for seed in (1, 2))
+    assert len(first) == len(second) == 2 * len(SHOWN)
+    assert first != second
 
 
 @pytest.mark.timeout(120)

@@ -395,6 +395,6 @@ RECORDS = st.builds(
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=5))
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 4)
 def test_whatever_the_records_are_the_page_is_whole(records: list[Record]) -> None:
     page(*records)

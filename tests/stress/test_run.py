@@ -10,6 +10,7 @@ from tests.stress.rig import fine, run, run_until
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.record import of_document
 from uvmfree.measure.stress import Options, new_record, stress
+from uvmfree.workload import stress as stress_module
 from uvmfree.workload.faults import FAULTS, parse_faults
 from uvmfree.workload.stress import Stress
 
@@ -69,8 +70,9 @@ def test_all_faults_with_the_options_of_the_proposal(name: str) -> None:
     fine(run("percpu", tuple(FAULTS), seconds=0.7, settings=OPTIONS[name]))
 
 
-def test_one_cpu_and_as_little_memory_as_there_may_be() -> None:
+def test_one_cpu_and_as_little_memory_as_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything fails for want of memory, and nothing breaks."""
+    monkeypatch.setattr(stress_module, "PATIENCE_S", 0.3)  # an access is begun, and waits
     record = run("percpu", tuple(FAULTS), seconds=0.5, ncpus=1, npages=7)
     assert record.errors == (), (record.errors, record.report)
     assert record.steps > 0
