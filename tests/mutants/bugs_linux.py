@@ -104,4 +104,12 @@ BUGS: Final = (
         "a call that tried the lock as the CPU went keeps it: the CPU never comes back",
         f"{_TESTS}test_a_call_that_gets_the_lock_of_a_stopped_cpu_gives_it_back",
     ),
+    Mutant(
+        "batch fills the set",
+        f"{_SIZES}:PageSet._to_take",
+        (become("max(self.high - self.pages - batch, batch)", "max(self.high - self.pages, batch)"),),
+        "a refill leaves no room for a batch in the set",
+        "the free that follows it spills (nr_pcp_alloc)",
+        f"{_TESTS}test_a_batch_leaves_room_for_another_in_the_set",
+    ),
 )
