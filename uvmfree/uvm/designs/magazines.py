@@ -172,14 +172,8 @@ class MagazinesCpu(StackCpu):
         loaded, previous = self.loaded[row], self.previous[row]
         if len(loaded) >= self._size:
             if previous:
-                full, npages = previous, len(previous)  # counted now: once in the depot it is anybody's
+                self.hand_back([previous], [self._fpageqlock])
                 previous = self._magazine(row)
-                self._fpageqlock.acquire()
-                try:
-                    self._depot.splice(full)
-                finally:
-                    self._fpageqlock.release()
-                self.gave(npages)
             self.previous[row], self.loaded[row] = loaded, previous
             loaded = previous
         pg.on = loaded

@@ -213,7 +213,8 @@ class PercpuCpu(Cpu):
         if bounded and refill > 1:
             refill = min(refill, 1 + max(0, self._room()))
         spare: list[tuple[int, list[VmPage]]] = []
-        with self._fpageqlock:
+        self._fpageqlock.acquire()  # `with` would cost a miss two calls
+        try:
             store = self._store
             free = store.free
             if not self.may_take(free, want) or (found := store.pop(free_list, start, want.queues, span)) is None:
@@ -224,6 +225,8 @@ class PercpuCpu(Cpu):
                     for batch in store.take(free_list, start + 1, wanted, other):
                         spare.append((other, batch))
                         wanted -= len(batch)
+        finally:
+            self._fpageqlock.release()
         pg, queue = found
         npages, nzeros = 1, int(queue == ZEROS)
         for other, batch in spare:
