@@ -98,12 +98,13 @@ def without_notice(err: str) -> str:
 def test_the_table_says_what_was_run_and_where_it_stops_scaling(run: Run) -> None:
     said = run("scale", "--cpus", "1,2,8", "--lock", "mcs", "--seed", "5", "--cost", "atomic=9")
     assert (said.status, without_notice(said.err)) == (0, "")
-    heading, *_, fpageqlock, percpu = said.out.splitlines()
+    heading, *_, fpageqlock, percpu, depot = said.out.splitlines()
     assert heading == (
         "pingpong, 1000 ns outside between operations, in virtual time: mcs locks, costs xeon-2s, atomic=9, seed 5"
     )
     assert fpageqlock.startswith("fpageqlock: below 90 % of linear from ")
     assert percpu == "percpu: above 90 % of linear up to 8 CPUs."
+    assert depot == "depot: above 90 % of linear up to 8 CPUs."
     rows = [line.split() for line in said.out.splitlines() if line.lstrip()[:1].isdigit()]
     assert [row[0] for row in rows] == ["1", "2", "8"]
 

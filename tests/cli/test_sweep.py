@@ -24,6 +24,7 @@ Run = Callable[..., Said]
 BOUND_S = 55
 SWEEP = (sys.executable, "-m", "uvmfree", "sweep")
 QUICK = ("--workload", "pressure", "--set", "npages=512", "--repetitions", "1")
+PAIR = ("--design", "fpageqlock", "--design", "percpu")
 
 
 def sweep(*args: str) -> "subprocess.CompletedProcess[str]":
@@ -34,7 +35,7 @@ def sweep(*args: str) -> "subprocess.CompletedProcess[str]":
 
 def test_a_sweep_is_measured_and_gone_on_with(tmp_path: Path) -> None:
     file = tmp_path / "sweep.json"
-    args = ("-o", str(file), *QUICK, "--seconds", "0.05", "--cpus", "1,2", "--set", "refill=1,4")
+    args = ("-o", str(file), *QUICK, *PAIR, "--seconds", "0.05", "--cpus", "1,2", "--set", "refill=1,4")
     said = sweep(*args)
     assert (said.returncode, said.stderr) == (0, "")
     assert "pressure, 2 CPUs, percpu, npages=512, refill=4" in " ".join(said.stdout.split())
@@ -268,7 +269,7 @@ def test_two_workers_of_a_cluster_measure_a_grid(cluster: tuple[str, str, int], 
     said = sweep("-o", str(file), *QUICK, "--scheduler", worker)
     assert (said.returncode, file.exists()) == (2, False)
     assert said.stderr == f"uvmfree: --scheduler {worker}: is a dask Worker; give the address of its scheduler\n"
-    said = sweep("-o", str(file), *QUICK, "--seconds", "0.05", "--cpus", "1,2", "--scheduler", scheduler)
+    said = sweep("-o", str(file), *QUICK, *PAIR, "--seconds", "0.05", "--cpus", "1,2", "--scheduler", scheduler)
     assert said.returncode == 0, said.stderr
     document = json.loads(file.read_text())
     assert len(document["measured"]) == 4
