@@ -71,7 +71,7 @@ def compared(kept: Kept, trace: str, design: str, npages: int, *, judged: bool) 
     assert recorded is not None
     low, high = sorted((cold, warm))
     outside = max(0.0, low - recorded, recorded - high)
-    print(f"  {once.load_name:<16}{recorded:10.3f}{cold:10.3f}{warm:10.3f}{outside:10.3f}")
+    print(f"    {once.load_name:<16}{recorded:10.3f}{cold:10.3f}{warm:10.3f}{outside:10.3f}")
     return OUTSIDE.record([outside], judged=judged)
 
 
@@ -90,7 +90,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     if not fill(kept, sorted(cells, key=lambda cell: -cell.passes), measure, Where()):
         raise KeyboardInterrupt
     print(f"\n{design}, {npages:,} pages of RAM: pages moved per page operation")
-    print(f"  {'trace':<16}{'recorded':>10}{'cold':>10}{'warm':>10}{'outside':>10}")
+    print(f"    {'trace':<16}{'recorded':>10}{'cold':>10}{'warm':>10}{'outside':>10}")
     records = [compared(kept, trace, design, npages, judged=not smoke) for trace in files]
     if missing:
         print(f"left out, since the files were not there: {', '.join(missing)}")

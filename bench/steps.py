@@ -14,7 +14,7 @@ How: in virtual time. Each trace on its own two CPUs with its recorded gaps, fro
 any machine. Copies of cc-j4 and fork-exec on MANY CPUs: waiting depends on the table of costs. What a lock of the
 pagedaemon's own takes off uvm_fpageqlock (P2): acquisitions under `pressure`; the traces have none.
 
-=> A run that was broken off goes on where it was; `--same`, `--traces`, `--processes`: as of bench/designs.py.
+=> A run that was broken off goes on where it was; `--same`, `--only`, `--traces`: as of bench/designs.py.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     if smoke:
         cells = [cells[0], cells[-1]]
     kept = Kept.at(RESULTS / "steps.json" if args.keep else None, "./run python bench/steps.py --keep")
-    if not fill(kept, cells, measure, Where(args.processes), same=args.same):
+    todo = [cell for cell in cells if args.only in str(cell)]
+    if not fill(kept, todo, measure, Where(args.processes), same=args.same):
         raise KeyboardInterrupt
     names = [_name(file) for file in files]
     page = "\n".join(lines(kept.document(), names)) + "\n"
@@ -151,6 +152,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--same", action="store_true")
+    parser.add_argument("--only", default="")
     parser.add_argument("--traces", action="append", type=Path, default=[])
     parser.add_argument("--processes", type=int, default=Where().processes)
     mine, others = parser.parse_known_args()

@@ -232,19 +232,18 @@ class Figures:
                     return build, rows
         raise NotMeasured
 
-    def printed(self, script: str, begins: str, row: str = "setting") -> str:
-        """A block of a script's output as a table; its first line is the head, if it is shorter than the others."""
+    def printed(self, script: str, begins: str) -> str:
+        """A block of a script's output as a table."""
+        head, rows = self._table(script, begins)
+        return _markdown(head, rows)
+
+    def _table(self, script: str, begins: str) -> tuple[list[str], list[list[str]]]:
+        """Return head and rows of a block; the first line is the head if it ends in no number."""
         _, rows = self._block(script, begins)
-        if len(rows) > 1 and len(rows[0]) == len(rows[1]) - 1:
-            head = [row, *rows.pop(0)]
-        elif (
-            len(rows) > 1 and len(rows[0]) == len(rows[1]) and not any(each[0].islower() for each in rows[1:] if each)
-        ):
-            head = rows.pop(0)
-        else:
-            head = [row, "median [least-most]"] if len(rows[0]) == 2 else [row] * len(rows[0])
-        lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
-        return "\n".join([*lines, *(f"| {' | '.join(each)} |" for each in rows)])
+        if rows[0][-1][0].isdigit():
+            return ["setting", "median [least-most]"], rows
+        head, *rows = rows
+        return ["setting", *head] if len(head) < len(rows[0]) else head, rows
 
     def stacked(self, script: str, *blocks: str) -> str:
         """Blocks with the same columns as one table; each is LABEL=TITLE, and its rows get the label."""
@@ -252,13 +251,11 @@ class Figures:
         head: list[str] = []
         for block in blocks:
             label, _, begins = block.partition("=")
-            _, rows = self._block(script, begins)
-            if rows[0][0][0].isalpha() and len(rows[0]) > 2:
-                head, rows = rows[0], rows[1:]
-            found += [[label, *row] if len(row) == len(head) else [f"{label}, {row[0]}", *row[1:]] for row in rows]
-        head = head or ["median [least-most]"]
-        lines = [f"| | {' | '.join(head)} |", "|---|" + "---:|" * len(head)]
-        return "\n".join([*lines, *(f"| {' | '.join(each)} |" for each in found)])
+            head, rows = self._table(script, begins)
+            named = head[0] == "setting"
+            found += [[f"{label}, {row[0]}", *row[1:]] if named else [label, *row] for row in rows]
+            head = head if named else ["", *head]
+        return _markdown(head, found)
 
     def cell(self, script: str, begins: str, row: str, column: str) -> str:
         """The median in a block of a script's output; `row` is "" where it has but one."""
@@ -313,3 +310,8 @@ class Figures:
         if not said:
             raise NotMeasured
         return "; ".join(said)
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
+    return "\n".join([*lines, *(f"| {' | '.join(each)} |" for each in rows)])
