@@ -50,6 +50,14 @@ class Uvm(Counted):
     => `pageout`, `pagedaemon`: who waits for pages, and who frees them.
     => `machine`: the Machine that it runs on, for those who drive it. `events`: redistributions and the daemon's
        passes, with their times.
+    => Any thread may call anything here, with no lock held; a Cpu belongs to the thread that plays it.
+
+    >>> with uvmfree.boot(npages=4096, ncpus=2) as uvm, uvm.run_on(1) as cpu:
+    ...     cpu.pagefree(cpu.pagealloc())
+    ...     print(uvm.cached_pages(), uvm.uvmexp.free)  # what CPU 1 caches does not count as free
+    ...     print(len(uvm.pglistalloc(16, alignment=16)), uvm.redistribute(1))
+    (0, 1) 4095
+    16 1
     """
 
     def __init__(self, param: Param, machine: Machine, design: type[Design[Any]], tunables: Any) -> None:
