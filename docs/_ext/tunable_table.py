@@ -11,10 +11,10 @@ def lines(name: str) -> list[str]:
     own = fields(design.Tunables)
     said = []
     if own:
-        said += ["| tunable | default | unit | what it is |", "|---|---|---|---|"]
+        said += ["| tunable | default | what it is |", "|---|---|---|"]
         for each in own:
             why = each.metadata["why"].replace("|", "\\|")
-            said.append(f"| `{name}.{each.name}` | `{each.default}` | {each.metadata['unit']} | {why} |")
+            said.append(f"| `{each.name}` | {_value(each.default, each.metadata['unit'])} | {why} |")
     else:
         said.append("The design has no tunables of its own.")
     others = sorted(design.used() - {each.name for each in own})
@@ -22,3 +22,10 @@ def lines(name: str) -> list[str]:
         # A paragraph of its own: beside a table it would be taken for a row.
         said += ["", f"Of the system's tunables it goes by {', '.join(f'`{other}`' for other in others)} as well."]
     return said
+
+
+def _value(default: object, unit: str) -> str:
+    """Return a default with its unit, as far as it has one."""
+    if default is None:
+        return f"`None`, or {unit}"
+    return f"`{default}`" if isinstance(default, bool | str) else f"{default} {unit}"
