@@ -90,7 +90,7 @@ class Bout:
             design=config.design,
             redistribute_interval_s=interval_s,
             lockstat=True,
-            **{"percpu.refill": config.refill},
+            own=(("percpu.refill", config.refill),),
         ) as uvm:
             uvm.physmem.populate()
             with no_gc():
