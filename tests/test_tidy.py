@@ -260,9 +260,7 @@ def test_mypy(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     found = [line for line in done.stdout.splitlines() if ": error: " in line]
     assert [line.partition(": ")[0].rpartition("/")[2] for line in found] == [
-        "seeded.py:2",
-        "seeded.py:5",
-        "seeded.py:6",
+        f"seeded.py:{line}" for line in (2, 5, 6)
     ], done.stdout + done.stderr
 
 
