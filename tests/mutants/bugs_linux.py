@@ -76,7 +76,7 @@ BUGS: Final = (
         "reserve open past the page set",
         f"{_PCP}:LinuxPcpCpu._from_zone",
         (become("want.freelists if self.allows(free, want) else ()", "want.freelists"),),
-        "who finds the set locked takes a page whatever the reserves say",
+        "a CPU that finds the set locked takes a page that the reserves keep",
         "the last pages go to whoever comes during a drain, which is when memory is out (R6)",
         f"{_TESTS}test_past_the_set_the_reserves_are_asked",
     ),
