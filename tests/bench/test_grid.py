@@ -136,6 +136,7 @@ def test_the_limit_falls_with_what_is_parked() -> None:
     assert [pages for pages, _ in found] == [8, 64, 128]
     assert all(earlier > later for (_, earlier), (_, later) in pairwise(found))
     assert found[-1] == (128, 1 / 200)
+    assert least(found, 8) == found[0][1]
     assert least(found, 9) == found[1][1]
     assert least(found, 1000) == found[2][1]
 
