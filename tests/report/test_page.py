@@ -285,7 +285,7 @@ def test_the_facts_of_each_record_are_there() -> None:
     assert [row[1] for row in rows[1:]] == ["a.json", "b.json"]
     assert [(row[5], row[-1]) for row in rows[1:]] == [("on", "whole"), ("off", "interrupted")]
     facts = dict(measured.all("table")[2].rows())
-    assert facts["tunables not at their defaults"] == "refill=32, hoard_max=64"
+    assert facts["tunables not at their defaults"] == "percpu.refill=32, percpu.hoard_max=64"
     common = dict(measured.all("table")[1].rows())
     assert common["command"] == "uvmfree bench --workload pingpong --cpus 2"
     assert "not whole" in measured.all("table")[3].text
@@ -395,6 +395,6 @@ RECORDS = st.builds(
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=5))
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 4)
 def test_whatever_the_records_are_the_page_is_whole(records: list[Record]) -> None:
     page(*records)

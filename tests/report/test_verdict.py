@@ -83,6 +83,17 @@ def test_of_many_designs_the_extremes_are_told() -> None:
     ]
 
 
+def test_a_request_that_failed_in_one_repetition_is_told_though_the_median_is_none() -> None:
+    well = {"runs_asked": 7, "runs_met": 7, "runs_failed": 0, "runs_pages": 512}
+    one = counted(made(), **well)
+    runs = [
+        replace(run, counts=well | {"runs_met": 6, "runs_failed": 1}) if run.repetition == 2 else run
+        for run in one.runs
+    ]
+    told = list(verdict(replace(one, runs=runs)))
+    assert [sentence.endswith("; 0 of 7 requests of order > 0 fail.") for sentence in told] == [True, True]
+
+
 def test_an_interrupted_benchmark_tells_of_the_designs_that_it_has() -> None:
     one = made()
     assert list(verdict(replace(one, runs=[]))) == ["No run was completed, so there is nothing to tell."]
@@ -122,7 +133,7 @@ def test_with_the_gil_no_figure_of_threads_beside_each_other_is_a_row(gil: bool)
 def test_the_setting_is_named() -> None:
     lines = dict(setting(made(ncpus=4, refill=8, drain_retry=True), "pingpong"))
     assert lines["workload"] == "pingpong, 4 CPUs"
-    assert lines["tunables"] == "npages=65536, refill=8, drain_retry=True"
+    assert lines["tunables"] == "npages=65536, drain_retry=True, percpu.refill=8"
     assert lines["machine"].startswith("real threads on 2 of 2 processors; Linux ")
     assert lines["interpreter"].startswith("CPython 3.13.5, free-threaded; 20")
     assert dict(setting(made(ncpus=1), "x"))["workload"] == "x, 1 CPU"

@@ -102,7 +102,7 @@ def test_a_bug_is_found_by_a_seed_and_its_line_finds_it_again(
     monkeypatch.chdir(tmp_path)
     with seeded(BUG):
         found = next(
-            record for seed in range(1, 20) if (record := stress(*options(BUG, Virtual(), seed, 0.02))).errors
+            record for seed in range(3, 20) if (record := stress(*options(BUG, Virtual(), seed, 0.02))).errors
         )
         words = shlex.split(found.command)
         assert words[:2] == ["uvmfree", "stress"]

@@ -6,6 +6,7 @@
 
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,8 @@ def test_an_unlocked_reader_is_never_further_off_than_said(
     design: str, ncpus: int, refill: int, redistributing: bool
 ) -> None:
     """P1: a stale value does no harm, and how stale it may be is bounded; at rest it is exact (R3)."""
-    with uvmfree.boot(npages=NPAGES, ncpus=ncpus, refill=refill, design=design, redistribute_interval_s=3600) as uvm:
+    own: dict[str, Any] = {"percpu.refill": refill}
+    with uvmfree.boot(npages=NPAGES, ncpus=ncpus, design=design, redistribute_interval_s=3600, **own) as uvm:
         seen, first, stop = Seen(), threading.Event(), threading.Event()
         observer = begin(lambda: observe(uvm, seen, first, stop), "observer")
         assert first.wait(10)

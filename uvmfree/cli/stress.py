@@ -111,7 +111,7 @@ def stress(
             machine=machine,
         )
         if selection is not None:
-            selection.check(cpus)
+            selection.check(cpus, designs or SHOWN)
         if seeds is None and scheduler is not None:
             raise ArgumentError("--scheduler: goes with --seeds")
         if seeds is None:

@@ -50,8 +50,8 @@ def limits(record: Record) -> Iterator[str]:
     elif not record.threads_run_at_once:
         yield (
             "Not measurable with the GIL, which lets one thread run at a time: wait share, contended %, longest "
-            "wait, stall, wall time and whatever compares speeds. Counts are valid. The record keeps these figures, "
-            "marked. A free-threaded interpreter measures them (README)."
+            "wait, waits for pages, stall, wall time and whatever compares speeds. Counts are valid. The record "
+            "keeps these figures, marked. A free-threaded interpreter measures them (README)."
         )
     elif facts.ncpus > processors:
         yield (
