@@ -48,7 +48,8 @@ FIRST: Final = (
     "designs.py", "linux.py", "curve.py", "published.py", "depot.py", "splice.py", "pglist.py", "floor.py",
     "native.py",
 )  # fmt: skip
-"""What the pages are made of, most valuable first; the others come after them, by name."""
+"""What the pages are made of, most valuable first; the others come after them, by name. Where strands are greenlets,
+those that keep figures of virtual time come before all: the other build has those of threads."""
 
 VIRTUAL: Final = {
     "steps.py": ("--keep",),
@@ -150,9 +151,10 @@ def scripts(folder: Path) -> list[Path]:
 
 
 def in_order(folder: Path) -> list[Path]:
-    """Return the scripts that the pages are made of, and the others, as far as this build is to run them."""
+    """Return the scripts that this build is to run: those that keep figures of their own, FIRST, and the others."""
     found = [path for path in scripts(folder) if greenlets_work() or path.name not in VIRTUAL]
-    return sorted(found, key=lambda path: FIRST.index(path.name) if path.name in FIRST else len(FIRST))
+    places = {name: place for place, name in enumerate(FIRST)}
+    return sorted(found, key=lambda path: (not VIRTUAL.get(path.name), places.get(path.name, len(FIRST))))
 
 
 def code_of_script(name: str) -> str:

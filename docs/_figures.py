@@ -1,48 +1,28 @@
 """Figures for the generated pages, each read from a record in docs/results by name.
 
 => A method is what a template calls: it takes words and returns text. NotMeasured if no record has the figure.
-=> docs/results: designs.json, curve.json, steps.json, linux.json (bench/grid/kept.py), published.json, and
-   evidence-BUILD.json (bench/all.py), of which the free-threaded build's comes first: waits can be measured there.
+=> docs/results: designs.json, curve.json, steps.json (bench/grid/kept.py), published.json; docs/_printed.py has what
+   comes from the evidence.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 from bench.grid.cell import GridCell
 from bench.grid.point import CurveCell
 from bench.grid.step import StepCell
 from bench.steps import MANY, STEPS, point_of, work
+from docs._printed import NotMeasured, Printed, markdown
 from uvmfree.measure.decode import decode
 from uvmfree.measure.scale import Point
 from uvmfree.uvm.designs import REGISTRY
 
-MISSING: Final = "(not measured)"
-BUILDS: Final = ("3.13t", "3.11")
-
-
-class NotMeasured(Exception):
-    """No record has the figure."""
-
 
 @dataclass
-class Figures:
+class Figures(Printed):
     """The records of a folder."""
-
-    folder: Path
-    _read: dict[str, Any] = field(default_factory=dict)
-
-    def _file(self, name: str) -> Any:
-        if name not in self._read:
-            file = self.folder / name
-            self._read[name] = json.loads(file.read_text()) if file.exists() else {}
-        return self._read[name]
 
     def _cell(self, file: str, name: str) -> dict[str, Any]:
         found = self._file(f"{file}.json").get("cells", {}).get(name)
@@ -138,16 +118,18 @@ class Figures:
         }
         return format(found[name], form)
 
-    def below(self, design: str, trace: str, lock: str, percent: str) -> str:
-        """The first CPU count at which a design does less than so many percent of linear, as a sentence has it."""
-        counts = []
-        for name, cell in self._file("curve.json").get("cells", {}).items():
-            if name.startswith(f"{design}: {trace}, {lock}, ") and not cell["point"]["case"]["varied"]:
-                point = decode(Point, cell["point"], name)
-                counts.append((point.case.ncpus, 100 * work(point) / point.case.ncpus))
-        if not counts:
+    def saturates(self, design: str, trace: str, lock: str, percent: str) -> str:
+        """The first CPU count at which waiting for page locks takes more than so many percent of the time."""
+        begins = f"{design}: {trace}, {lock}, "
+        points = [
+            decode(Point, cell["point"], name)
+            for name, cell in self._file("curve.json").get("cells", {}).items()
+            if name.startswith(begins) and not cell["point"]["case"]["varied"]
+        ]
+        if not points:
             raise NotMeasured
-        return next((str(n) for n, share in sorted(counts) if share < float(percent)), f"> {max(counts)[0]}")
+        full = [point.case.ncpus for point in points if point.wait_share_percent > float(percent)]
+        return str(min(full)) if full else f"> {max(point.case.ncpus for point in points)}"
 
     def beside(self, trace: str) -> str:
         """All designs on a trace: shared locks for 1,000 operations, and pages parked."""
@@ -210,108 +192,20 @@ class Figures:
         values = [row[-1] for row in rows]
         return f"{min(values):{form}} to {max(values):{form}}"
 
-    # The evidence of real threads
-
-    @cached_property
-    def _outputs(self) -> dict[tuple[str, str], tuple[str, list[str]]]:
-        """What scripts printed, by script and the title of the block: the build, and the lines below the title."""
-        found: dict[tuple[str, str], tuple[str, list[str]]] = {}
-        for build in reversed(BUILDS):
-            for script in self._file(f"evidence-{build}.json").get("scripts", []):
-                for block in "\n".join(script["output"]).split("\n\n"):
-                    title, *lines = block.splitlines() or [""]
-                    found[script["script"], title.strip()] = build, lines
-        return found
-
-    def _block(self, script: str, begins: str) -> tuple[str, list[list[str]]]:
-        """Return the build and the rows of the block of a script whose title begins so."""
-        for (name, title), (build, lines) in self._outputs.items():
-            if name == script and title.startswith(begins):
-                rows = [re.split(r"\s{2,}", line.strip()) for line in lines if line.startswith("    ")]
-                if rows:
-                    return build, rows
-        raise NotMeasured
-
-    def printed(self, script: str, begins: str) -> str:
-        """A block of a script's output as a table."""
-        head, rows = self._table(script, begins)
-        return _markdown(head, rows)
-
-    def _table(self, script: str, begins: str) -> tuple[list[str], list[list[str]]]:
-        """Return head and rows of a block; the first line is the head if it ends in no number."""
-        _, rows = self._block(script, begins)
-        if rows[0][-1][0].isdigit():
-            return ["setting", "median [least-most]"], rows
-        head, *rows = rows
-        return ["setting", *head] if len(head) < len(rows[0]) else head, rows
-
-    def stacked(self, script: str, *blocks: str) -> str:
-        """Blocks with the same columns as one table; each is LABEL=TITLE, and its rows get the label."""
-        found: list[list[str]] = []
-        head: list[str] = []
-        for block in blocks:
-            label, _, begins = block.partition("=")
-            head, rows = self._table(script, begins)
-            named = head[0] == "setting"
-            found += [[f"{label}, {row[0]}", *row[1:]] if named else [label, *row] for row in rows]
-            head = head if named else ["", *head]
-        return _markdown(head, found)
-
-    def cell(self, script: str, begins: str, row: str, column: str) -> str:
-        """The median in a block of a script's output; `row` is "" where it has but one."""
-        _, (head, *rows) = self._block(script, begins)
-        for each in rows:
-            if not row or each[0] == row:
-                values = each[len(each) - len(head) :]
-                return values[head.index(column)].partition(" ")[0]
-        raise NotMeasured
-
-    def below_table(self) -> str:
-        """At which CPU count each design falls below 90 % / 50 % of linear, for each trace and lock policy."""
+    def saturation(self) -> str:
+        """At which CPU count waiting takes 10 % / 50 % of each design's time, for each trace and lock policy."""
         names = self._file("curve.json").get("cells", {})
         loads = list(dict.fromkeys(tuple(name.partition(": ")[2].split(", ")[:2]) for name in names))
         if not loads:
             raise NotMeasured
-        lines = [f"| design | {' | '.join(', '.join(load) for load in loads)} |", "|---|" + "---:|" * len(loads)]
-        for design in REGISTRY:
-            cells = [
-                " / ".join(self._or_dash("below", design, *load, percent) for percent in ("90", "50"))
-                for load in loads
+        rows = [
+            [
+                design,
+                *(
+                    " / ".join(self._or_dash("saturates", design, *load, most) for most in ("10", "50"))
+                    for load in loads
+                ),
             ]
-            lines.append(f"| {design} | {' | '.join(cells)} |")
-        return "\n".join(lines)
-
-    def _records(self, build: str) -> dict[str, Any]:
-        scripts: Sequence[Any] = self._file(f"evidence-{build}.json").get("scripts", [])
-        found: dict[str, Any] = {}
-        for script in scripts:
-            for record in script["records"]:
-                found.setdefault(record["id"], record)
-                found[f"{record['id']}|{record['claim'].rpartition(': ')[2]}"] = record
-        return found
-
-    def measured(self, id: str, form: str, build: str = "") -> str:
-        """The median of a record, by its id, or `id|row`; of a build, or of the first that has it."""
-        for each in [build] if build else BUILDS:
-            record = self._records(each).get(id)
-            if record is not None and record["measured"] is not None:
-                return format(record["measured"], form)
-        raise NotMeasured
-
-    def when(self, file: str = "") -> str:
-        """The day, the host and the interpreter of a record; without a name, of the evidence."""
-        names = [file] if file else [f"evidence-{build}" for build in BUILDS]
-        said = []
-        for name in names:
-            host = self._file(f"{name}.json").get("host")
-            if host:
-                gil = "with the GIL" if host["gil"] else "free-threaded"
-                said.append(f"{host['date'][:10]}, {host['implementation']} {host['python']} {gil}")
-        if not said:
-            raise NotMeasured
-        return "; ".join(said)
-
-
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
-    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
-    return "\n".join([*lines, *(f"| {' | '.join(each)} |" for each in rows)])
+            for design in REGISTRY
+        ]
+        return markdown(["design", *(", ".join(load) for load in loads)], rows)

@@ -1,7 +1,7 @@
 """Write docs/answer.md and docs/questions.md: `./run python docs/answers.py`.
 
 => A page is a template, PAGE.md.in, whose words are typed; every number in it comes from a record in docs/results.
-   What stands in {{ }} is a function of docs/_figures.py and its arguments. tests/docs/test_answers.py fails where a
+   What stands in {{ }} is a method of docs/_figures.py and its arguments. tests/docs/test_answers.py fails where a
    page says anything else than its template and the records give.
 => What no record has yet is written as "(not measured)".
 """
@@ -20,7 +20,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from docs._figures import MISSING, Figures, NotMeasured  # noqa: E402
+from docs._figures import Figures  # noqa: E402
+from docs._printed import MISSING, NotMeasured  # noqa: E402
 
 PAGES: Final = ("answer.md", "questions.md")
 COLUMNS: Final = 88

@@ -1,7 +1,8 @@
 """Put what the first command printed into README.md and the pages that show it.
 
 => ./run uvmfree bench > docs/results/first-command.txt; python docs/first_command.py. Of an idle host.
-=> A part stands between `<!-- first command: PART -->` and `<!-- end -->`; a test holds it against the file.
+=> A part stands between `<!-- first command: PART -->` and `<!-- end -->`;
+   a test says whether it is what the file has.
 """
 
 import re

@@ -73,7 +73,7 @@ def test_a_bench_prints_a_table_and_writes_its_raw_values(run: Run, trace: str, 
     assert "workload:    small.perf, 2 CPUs\ntunables:    npages=65536, others at their defaults\n" in said.out
     assert "page operations asked for" in said.out
     assert "    65536 pages managed\n" in said.out
-    assert "waits for pages" not in said.out  # nobody waited: no row of noughts
+    assert "\nwaits for pages" not in said.out  # nobody waited: no row of noughts
     assert "faults per second" not in said.out
     assert "\x1b" not in said.out
     document = json.loads(file.read_text())

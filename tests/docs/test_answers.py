@@ -2,15 +2,18 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.grid.point import CurveCell
 from bench.grid.step import StepCell
 from bench.steps import STEPS
 from docs import answers
 from docs._figures import Figures
+from uvmfree.measure.scale import Case, Point, Traffic
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -104,3 +107,23 @@ def test_paragraphs_are_filled_and_tables_are_not(figures: Figures) -> None:
     assert max(map(len, paragraph.splitlines())) <= answers.COLUMNS
     assert [line[:2] for line in items.splitlines()] == ["- ", "  ", "  ", "- "]
     assert (table.strip(), rest) == (f"| {long} |", [])
+
+
+def test_a_design_is_saturated_where_waiting_takes_more_than_a_share(tmp_path: Path) -> None:
+    """Whatever work is left undone because CPUs of a trace wait for each other's pages; costs as they are only."""
+    cells = {}
+    for ncpus, waited_percent, varied in ((2, 0, False), (8, 20, False), (4, 90, True), (64, 60, False)):
+        case = Case("percpu", ncpus, Traffic("trace", "a.perf.xz"), varied=varied)
+        point = Point(case, 1000, 9, 10 * waited_percent * ncpus, 0, 0, 0, outside_ns=400 * ncpus)
+        cells[str(CurveCell("percpu", "a", ncpus, "ttas")) + ", x" * varied] = {"point": asdict(point)}
+    put(tmp_path / "curve.json", {"cells": cells})
+    figures = Figures(tmp_path)
+    said = "{{saturates percpu a ttas 10}} {{saturates percpu a ttas 50}} {{saturates percpu a ttas 70}}"
+    assert answers.page(said, figures) == "8 64 > 64\n"
+    assert (
+        answers.page("{{curve percpu a ttas 64 share .0f}} {{curve percpu a ttas 8 waits .0f}}", figures) == "40 20\n"
+    )
+    table = answers.page("{{saturation}}", figures).splitlines()
+    assert table[0] == "| design | a, ttas |"
+    assert "| percpu | 8 / 64 |" in table
+    assert "| depot | - / - |" in table
