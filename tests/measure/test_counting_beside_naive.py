@@ -30,7 +30,7 @@ def rig(design: str, npages: int, refill: int, ncolors: int) -> Rig:
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
-@settings(max_examples=40)
+@settings(max_examples=settings().max_examples * 2 // 5)
 @given(program=PROGRAMS, npages=st.integers(32, 80), refill=st.integers(1, 8), ncolors=st.sampled_from([1, 2, 4]))
 def test_a_tally_is_what_the_log_says(
     design: str, program: list[Operation], npages: int, refill: int, ncolors: int

@@ -103,7 +103,7 @@ BUGS: Final = (
         f"{_PERCPU}:PercpuCpu._fetch",
         (
             forget("free = store.free"),
-            before("self._fpageqlock.acquire()", "free = self._store.free"),
+            before("self._fpageqlock.acquire()  # `with` would cost a miss two calls", "free = self._store.free"),
         ),
         "the reserve check reads the count under the CPU's lock, before it has the list's",
         "two CPUs that see the last page above the reserve both take one (R6)",

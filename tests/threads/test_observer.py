@@ -13,7 +13,7 @@ import pytest
 import uvmfree
 from tests.kern.tasks import begin, finish
 from uvmfree.uvm.cpu import Cpu
-from uvmfree.uvm.designs import SHOWN
+from uvmfree.uvm.designs import PAIR
 from uvmfree.workload.driver import Body, Lane, drive
 
 NPAGES = 512  # far above freemin: nothing but the test hands caches back
@@ -58,7 +58,7 @@ def burst(uvm: uvmfree.Uvm, redistributing: bool) -> Body:
 
 @pytest.mark.parametrize("redistributing", [False, True], ids=["", "redistributing"])
 @pytest.mark.parametrize(("ncpus", "refill"), [(2, 1), (2, 8), (4, 4)])
-@pytest.mark.parametrize("design", SHOWN)
+@pytest.mark.parametrize("design", PAIR)
 def test_an_unlocked_reader_is_never_further_off_than_said(
     design: str, ncpus: int, refill: int, redistributing: bool
 ) -> None:

@@ -55,7 +55,11 @@ _GIVEN = {
     help="Simulated CPUs. Default: as many as the trace has; 4 for pressure and forkexit; else 2.",
 )
 @click.option(
-    "--design", "designs", multiple=True, metavar="NAME", help="Measure this design; may be repeated. Default: all."
+    "--design",
+    "designs",
+    multiple=True,
+    metavar="NAME",
+    help="Measure this design; may be repeated. Default: fpageqlock, percpu, depot.",
 )
 @click.option(
     "--npages",

@@ -41,8 +41,11 @@ REGISTRY: Final[dict[str, type[Design[Any]]]] = {
 """Every design that boot() knows; never changed after import."""
 
 
-SHOWN: Final = ("fpageqlock", "percpu")
-"""What is compared if nobody says what: today's design and the proposal."""
+PAIR: Final = ("fpageqlock", "percpu")
+"""What the mail is about: today's design, and its proposal."""
+
+SHOWN: Final = (*PAIR, "depot")
+"""What a command compares where no design is named: the mail's pair, and our answer to it."""
 
 GROUP: Final = "uvmfree.designs"
 """The entry points by which another package brings designs: a name, and the module:Class that it stands for."""
