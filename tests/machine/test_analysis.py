@@ -19,14 +19,14 @@ def even(dice: random.Random) -> float:
     return dice.uniform(0, 200)
 
 
-@pytest.mark.sampled(3, batons=2)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("load", "percent"), [(0.1, 5), (0.3, 5), (0.5, 5), (0.7, 5), (0.8, 8), (0.9, 10)])
 def test_the_mean_wait_is_that_of_md1(load: float, percent: float) -> None:
     seen, said = md1(load, 100_000)
     assert seen == pytest.approx(said, rel=percent / 100)
 
 
-@pytest.mark.sampled(2, batons=1)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("ncpus", [16, 64, 128])
 def test_mcs_saturates_at_hold_and_hand_off(ncpus: int) -> None:
     assert bare_lock("mcs", ncpus, even, bare_costs(), 10_000).per_us == pytest.approx(LEVEL, rel=0.02)
@@ -66,7 +66,7 @@ def overlap(ours: list[float], theirs: list[float]) -> bool:
     return min(ours) <= max(theirs) and min(theirs) <= max(ours)
 
 
-@pytest.mark.sampled(3, batons=1)
+@pytest.mark.sampled(2, batons=1)
 @pytest.mark.parametrize("policy", ["mcs", "ticket"])
 @pytest.mark.parametrize(("ncpus", "mean_ns"), [(4, 1000), (16, 5000), (16, 2000), (64, 12_000)])
 def test_a_second_program_waits_as_long_at_fifo_locks(policy: str, ncpus: int, mean_ns: float) -> None:

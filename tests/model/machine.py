@@ -26,6 +26,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **PLAIN,
     "fpageqlock, idle": {"design": "fpageqlock", "idlezero": True},
     "percpu, idle": {"design": "percpu", "idlezero": True},
+    "magazines": {"design": "magazines", "M": 3, "drain_retry": True},
     "linux_pcp": LINUX,
     "linux_pcp, before": LINUX | {"autotune": False, "spill_chunk": 0},
     "llfree, small trees": {"design": "llfree", "tree_pages": 64},

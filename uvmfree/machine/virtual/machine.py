@@ -104,6 +104,7 @@ class VirtualMachine:
         self._kind, self._hang_s = kind, hang_s
         self._places = [Place() for _ in range(ncpus)]
         self._made = 0
+        self._named: dict[str, int] = {}
         main = Strand(self, "main", 0, -1, Place(), self._jitter.factors("main"))
         self.scheduler = Scheduler(kind, main, quantum_ns, check=check)
         self._lines = Lines(self.scheduler, table, self.costs.count("cold_after_pages"))
@@ -171,7 +172,8 @@ class VirtualMachine:
         scheduler = self.scheduler
         self._made += 1
         place = Place() if cpu is None else self._places[cpu]
-        factors = self._jitter.factors(f"{self._made}/{name}")
+        named = self._named[name] = self._named.get(name, 0) + 1
+        factors = self._jitter.factors(f"{name}/{cpu}/{named}")
         strand = Strand(self, name, self._made, -1 if cpu is None else cpu, place, factors)
         scheduler.strands[strand.number] = strand
         _UNFINISHED.add(scheduler)

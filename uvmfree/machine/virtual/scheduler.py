@@ -39,8 +39,11 @@ class Spun(Protocol):
     ticket: int
     spins: Literal[True]
 
-    def enlist(self, strand: Strand, clock: int) -> bool:
-        """Let a strand that comes at that time spin, if the lock will be free later; False if it has to look."""
+    holder: Strand | None
+    free_at: int
+
+    def enlist(self, strand: Strand, clock: int) -> None:
+        """Let a strand that comes at that time spin; the lock will be free later."""
 
     def elect(self, clock: int) -> Strand | None:
         """Return who gets the lock at that time, if anybody does."""
@@ -241,8 +244,9 @@ class Scheduler:
                 found = target.elect(clock) if target.spins else target
                 if found is None:
                     pass
-                elif found.arrives is not None and found.arrives.enlist(found, clock):
+                elif (lock := found.arrives) is not None and lock.holder is None and lock.free_at > clock:
                     # It spins: there is no need to run it for that.
+                    lock.enlist(found, clock)
                     if found.below is not None:
                         found.fresh = True
                         self._leave(found, clock)
