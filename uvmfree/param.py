@@ -67,6 +67,13 @@ class Param:
         lockstat: count and time every lock (kern/lockstat.py). Off, because it costs.
         lockdebug: check every lock (kern/lockdebug.py). Off, because it costs much more.
         own: tunables of designs, which they declare: pairs of `field` or `design.field` and the value.
+
+    >>> Param(npages=4096, ncpus=2).pagesize
+    4096
+    >>> Param(ncolors=6)
+    Traceback (most recent call last):
+        ...
+    uvmfree.errors.ParamError: ncolors=6: must be a power of two from 1 to 256
     """
 
     npages: int = 65536

@@ -131,5 +131,5 @@ def _factor(before: float, after: float) -> str:
 
 
 def _pages(pages: float, record: Record) -> str:
-    share = f" ({100 * pages / record.param.npages:.0f} % of RAM)" if pages else ""
-    return f"{plural(round(pages), 'free page')}{share}"
+    share = round(100 * pages / record.param.npages)
+    return plural(round(pages), "free page") + (f" ({share} % of RAM)" if share else "")

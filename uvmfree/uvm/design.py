@@ -55,6 +55,13 @@ class Design(Locked, Generic[C]):
     => `publishes`: whether uvmexp.free and .zeropages are kept on the counter page, and follow the store.
     => `cpu_place`: where the pages on a CPU's lists count as being.
     => `cpus[i]` plays CPU i now; replaced under its guard. `store`: guarded by the shared locks.
+
+    >>> uvm = uvmfree.boot(npages=4096, ncpus=2, design="percpu")
+    >>> uvm.design.name, [rank.name for rank in uvm.design.LOCKS], uvm.design.CAUSES[:2]
+    ('percpu', ['uvm_cpu', 'uvm_fpageqlock'], ('timer', 'pressure'))
+    >>> sum(len(walked.real) for walked in uvm.design.walk()), uvm.design.stock()
+    (4096, (4096, 0))
+    >>> uvm.close()
     """
 
     name: ClassVar[str]

@@ -39,6 +39,10 @@ class Traits:
             holds is its CPU's, whatever is left elsewhere (Q7). "part": so, too, and kept in each part of the store:
             each freelist, or each bucket of one, keeps as much as elsewhere the whole system does.
         steals: whether an allocation takes what other CPUs have cached before it fails (Q5).
+
+    >>> with uvmfree.boot(npages=64, ncpus=1, design="percpu", refill=8) as uvm:
+    ...     uvm.traits.refill, uvm.traits.bound, uvm.traits.freed
+    (8, None, 'cache')
     """
 
     colors: Literal["system", "cache", "units"] | None = "cache"

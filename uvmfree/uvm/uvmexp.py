@@ -134,6 +134,12 @@ class UvmExp:
 
     => `free`, `zeropages`, `paging` and `pdpending` are unlocked reads. `marks` and `ncolors` are replaced when a CPU
        comes or goes and when pages are recoloured, with all locks held; a reader without one sees old or new.
+    => `free` is O(1) where the design keeps a counter; one that keeps none adds up what its parts count.
+
+    >>> with uvmfree.boot(npages=4096, ncpus=2) as uvm, uvm.run_on(0) as cpu:
+    ...     pg = cpu.pagealloc()
+    ...     print(uvm.uvmexp.free, uvm.uvmexp.marks.freemin, uvm.uvmexp.snapshot().cpumiss)
+    4095 64 1
     """
 
     def __init__(

@@ -166,6 +166,17 @@ def test_a_full_set_spills_the_coldest_so_many_to_a_hold(boot: Boot, chunk: int 
     assert [pg for pg in pages if pg.owner == 0] == pages[-kept:]
 
 
+def test_a_spill_begins_with_the_freelist_that_was_freed_to(boot: Boot) -> None:
+    uvm = boot(nfreelists=2)
+    cpu = own(uvm)
+    ones, twos = ([take(cpu, strat="only", free_list=row) for _ in range(HIGH_MIN)] for row in (0, 1))
+    uvm.redistribute()
+    free_all(cpu, [*ones[: HIGH_MIN - BATCH - 1], *twos[:BATCH]])
+    cpu.high, cpu.free_count = HIGH_MIN, 0
+    cpu.pagefree(twos[BATCH])
+    assert [pg for pg in (*ones, *twos) if pg.on is not None and pg.owner is None] == twos[:BATCH]
+
+
 def test_a_set_that_grew_shrinks_by_an_eighth_a_second(boot: Boot) -> None:
     """From an eighth of memory to high_min in some twenty seconds; then it keeps that."""
     uvm = boot()

@@ -1,5 +1,6 @@
 """NetBSD 10's arrays and buckets: what of them is not in the contract, and not counted in tests/designs."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,7 +14,15 @@ from uvmfree.uvm.designs.netbsd10 import FILLPGS
 def booted(**tunables: Any) -> uvmfree.Uvm:
     """Boot 256 pages of two colours, for two CPUs in virtual time."""
     told = {"npages": 256, "ncpus": 2, "ncolors": 2} | tunables
-    return uvmfree.boot(VirtualMachine(ncpus=2), design="netbsd10", **told)
+    return uvmfree.boot(VirtualMachine(ncpus=2, lockholds=True), design="netbsd10", **told)
+
+
+def touched(uvm: uvmfree.Uvm) -> Counter[int]:
+    """Count the CPUs' holds of the bucket's lock by the pages that each touched."""
+    machine = uvm.machine
+    assert isinstance(machine, VirtualMachine)
+    assert machine.lockholds is not None
+    return next(one.pages for one in machine.lockholds.snapshot() if one.caller == "uvm_pagealloc")
 
 
 @pytest.mark.parametrize(("above", "filled"), [(1, 1), (2, 6), (9, 1 + FILLPGS)])
@@ -24,9 +33,10 @@ def test_a_miss_fills_its_array_if_the_bucket_is_above_the_reserve_without_the_p
         uvm.pglistfree(pages[: uvm.uvmexp.reserve_kernel + above])
         uvm.redistribute()
         cpu = uvm.cpus[0]
-        before = cpu.stats().filled
+        before, holds = cpu.stats().filled, touched(uvm)
         take(cpu, color=0)
         assert cpu.stats().filled - before == filled
+        assert touched(uvm) - holds == {filled: 1}
         uvm.audit()
 
 

@@ -63,6 +63,17 @@ class VirtualMachine:
     => `hang_s`: how long, by the host's clock, a strand may run without a shared step.
     => `check`: assert the invariants of the scheduler, and keep a `journal` (virtual/checked.py); slow.
     => `lockstat`, `lockdebug`, `lockwatch`, `locktrace`, `lockholds`: as on threads. ParamError names what is wrong.
+
+    >>> machine = uvmfree.VirtualMachine(ncpus=8, costs="xeon-2s", seed=1)
+    >>> def work():  # a thread that plays CPU 7, whose work outside of the allocator takes a microsecond a page
+    ...     with uvm.run_on(7) as cpu:
+    ...         for pg in [cpu.pagealloc() for _ in range(100)]:
+    ...             machine.charge(1000)
+    ...             cpu.pagefree(pg)
+    >>> with uvmfree.boot(machine, npages=8192, ncpus=8, design="fpageqlock") as uvm:
+    ...     task = machine.spawn("CPU 7", work, 7)
+    ...     print(machine.wait_for([task], lambda: False), machine.clock_ns() > 100_000)
+    True True
     """
 
     name = "virtual"

@@ -95,22 +95,25 @@ class Ttas(Fifo):
                     heapreplace(young, (seen + pauses_ns, number, pauses_ns, strand))
                 if seen >= since and until == now:
                     until += move
-            if old:
-                # While nobody has delayed the release, looks are sought from the beginning of the hold on.
-                begins = since if until == now else until
-                at = bisect_left(old, begins % longest << NUMBER_BITS)
-                look = begins + (((old[at] if at < len(old) else old[0]) >> NUMBER_BITS) - begins) % longest
-                if look < now and move and until == now:
-                    until += move
-                    continue
-                if look < until:
-                    look = until + self._until_old(until)
-            break
+            if not old:
+                break
+            # While nobody has delayed the release, looks are sought from the beginning of the hold on.
+            begins = since if move and until == now else until
+            at = bisect_left(old, begins % longest << NUMBER_BITS)
+            look = begins + (((old[at] if at < len(old) else old[0]) >> NUMBER_BITS) - begins) % longest
+            if look >= until:
+                break
+            until += move
         scheduler.now = self.free_at = until
         if young and young[0][0] < look:
             look = young[0][0]
         self._armed_ns = look
-        scheduler.push(look, self)
+        # As Scheduler.push() does: each release of a lock that others want comes this way.
+        scheduler.number = self.ticket = number = scheduler.number + 1
+        heappush(scheduler.heap, (look, number, self))
+        if look < scheduler.head:
+            scheduler.head = look
+            scheduler.limit = look + scheduler.quantum
 
     def elect(self, clock: int) -> Strand | None:
         """Return who looks at this moment, and has the lock; None if somebody barged in and is suspended."""
@@ -126,12 +129,6 @@ class Ttas(Fifo):
         self.crowd -= 1
         self.holder, winner.awaits = winner, None
         return winner
-
-    def _until_old(self, now: int) -> int:
-        """Return how long it is until somebody looks whose pauses are the longest; there is somebody."""
-        old, longest = self._old, self._max_ns
-        at = bisect_left(old, now % longest << NUMBER_BITS)
-        return (((old[at] if at < len(old) else old[0]) >> NUMBER_BITS) - now) % longest
 
     def _give_up(self, me: Strand) -> None:
         spinning = len(self._young) + len(self._old)

@@ -11,6 +11,9 @@ from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.markup import Html, joined, tag
 from uvmfree.report.page.plot import as_json
 
+ROWS_UNFOLDED: Final = 40
+"""A plot with more rows of figures has them folded away; on paper they are unfolded."""
+
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 """What a cell begins with that is a date: it is not broken over lines."""
 
@@ -60,7 +63,8 @@ class Renderer:
         return tag("figure", title, drawing, data, tag("figcaption", plot.says), self._figures(plot))
 
     def _figures(self, plot: Plot) -> Html:
-        return tag("details", tag("summary", "Figures"), *map(self._table, plot.tables), open=True)
+        few = sum(len(table.rows) for table in plot.tables) <= ROWS_UNFOLDED
+        return tag("details", tag("summary", "Figures"), *map(self._table, plot.tables), open=few)
 
     def _table(self, table: Table) -> Html:
         name = f"table-{next(self._numbers)}"

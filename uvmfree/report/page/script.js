@@ -32,6 +32,11 @@
     }
     figure.layout.dragmode = DRAG;
     Plotly.react(plot, figure.data, figure.layout, { ...CONFIG, responsive: !width });
+    // Where margins grew in the last of plotly's passes, its legend stands where they were: it has to look again.
+    const [legend, area] = [".legend", ".nsewdrag"].map((part) => plot.querySelector(part)?.getBoundingClientRect());
+    if (legend && area && legend.bottom > area.top + 2) {
+      Plotly.redraw(plot);
+    }
   }
 
   const shown = (plot) => !plot.closest("details:not([open])");
@@ -54,7 +59,7 @@
   for (const media of ["(prefers-color-scheme: dark)", "(max-width: 40rem)"]) {
     matchMedia(media).addEventListener("change", () => drawAll());
   }
-  const facts = [...document.querySelectorAll("#measured details")];
+  const facts = [...document.querySelectorAll("#measured details, figure details")];
   let unfolded = [];
   addEventListener("beforeprint", () => {
     unfolded = facts.filter((details) => !details.open);
