@@ -37,8 +37,8 @@ Measure = Callable[[dict[str, Any]], "dict[str, Any] | None"]
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as a file would have them."""
-    found: dict[str, Any] = json.loads(json.dumps(values))
+    """Return values as a file would have them; files of the project by where they stand in it."""
+    found: dict[str, Any] = json.loads(json.dumps(values).replace(f"{ROOT}/", ""))
     return found
 
 
