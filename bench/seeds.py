@@ -66,6 +66,7 @@ def main() -> int:
     """Do what was asked for; exit codes as of all scripts here."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", metavar="FROM-TO", help="play these seeds")
+    parser.add_argument("--all", action="store_true", help="with --seeds: every design in turn, not only those shown")
     parser.add_argument("--bugs", action="store_true", help="hunt the seeded bugs")
     parser.add_argument("--only", default="", metavar="TEXT", help="with --bugs: those of such a name")
     parser.add_argument("--missing", action="store_true", help="with --bugs: those that were not measured yet")
@@ -84,7 +85,7 @@ def main() -> int:
         if args.seeds or not (args.bugs or args.write):
             few = "1-4" if args.smoke else "1-400"
             tiny = args.smoke and not greenlets_work()
-            records = _seeds(args.seeds or few, TINY if tiny else USUAL, keep=args.seeds is not None)
+            records = _seeds(args.seeds or few, TINY if tiny else USUAL, every=args.all, keep=args.seeds is not None)
             print(table(records))
         if args.bugs:
             _bugs(args.only, tuple(args.way or WAYS), {**MOST, "virtual": args.most}, missing=args.missing)
@@ -98,7 +99,7 @@ def main() -> int:
     return int(any(record.holds is False for record in records))
 
 
-def _seeds(text: str, options: Options, *, keep: bool) -> list[Record]:
+def _seeds(text: str, options: Options, *, every: bool, keep: bool) -> list[Record]:
     """Play seeds over all processors; keep what came of them."""
     wanted, seen = parse_seeds(text), Seeds()
     designs = tuple(PAIR)
@@ -114,7 +115,11 @@ def _seeds(text: str, options: Options, *, keep: bool) -> list[Record]:
     if seen.interrupted:
         print(f"interrupted after seed {seen.last}", file=sys.stderr)
     if keep and seen.runs:
-        kept = _about(f"--seeds {text}") | figures | {"wall_s": perf_counter() - began_s, "processes": processes}
+        kept = (
+            _about(f"--seeds {text}{' --all' * every}")
+            | figures
+            | {"wall_s": perf_counter() - began_s, "processes": processes}
+        )
         kept |= {
             "seeds": f"{wanted.start}-{seen.last}",
             "designs": designs,

@@ -6,7 +6,8 @@ from tests.model.linux import LinuxModel
 from tests.model.llfree import LlfreeModel
 from tests.model.magazines import MagazinesModel
 from tests.model.model import Model
-from tests.model.shipped import FreebsdModel, Netbsd10Model, OpenbsdModel, XnuModel
+from tests.model.netbsd10 import Netbsd10Model
+from tests.model.shipped import FreebsdModel, OpenbsdModel, XnuModel
 
 MODELS: dict[str, type[Model]] = {
     "fpageqlock": FpageqlockModel,
