@@ -19,7 +19,6 @@ reach of all others: see the moved pages.
 import sys
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from bench.harness import TRACES, Claim, Record, driven, interleaved, main, no_gc, spread
 from uvmfree.param import Param
@@ -86,13 +85,12 @@ class Bout:
         interval_s = Param().redistribute_interval_s
         if config.paced:
             interval_s *= self.wall_s[config.refill] / self.duration_s
-        own: dict[str, Any] = {"percpu.refill": config.refill}
         with boot(
             ncpus=len(self.plan.programs),
             design=config.design,
             redistribute_interval_s=interval_s,
             lockstat=True,
-            **own,
+            own=(("percpu.refill", config.refill),),
         ) as uvm:
             uvm.physmem.populate()
             with no_gc():

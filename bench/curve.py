@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.designs import found_traces
-from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page
+from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page, mark
 from bench.grid.point import CurveCell, banded, measure
 from bench.grid.points import curves, markdown
 from bench.harness import TRACES as SHIPPED
@@ -91,6 +91,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     folder: Path = args.results
     kept = Kept.at(folder / "curve.json" if keep else None, _command(args), as_it_is=args.write)
     whole = args.write or fill(kept, todo, measure, Where(args.processes, args.scheduler), same=args.same)
+    mark(kept, cells)
     document = kept.document()
     if keep:
         folder.mkdir(parents=True, exist_ok=True)

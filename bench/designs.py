@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.grid.cell import GridCell, measure
-from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page
+from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page, mark
 from bench.grid.limit import least
 from bench.grid.picture import svg
 from bench.grid.tables import SYNTHETIC, dots, limits, markdown
@@ -87,6 +87,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     folder: Path = args.results
     kept = Kept.at(folder / "designs.json" if keep else None, _command(args), as_it_is=args.write)
     whole = args.write or fill(kept, todo, measure, Where(args.processes, args.scheduler), same=args.same)
+    mark(kept, cells)
     if keep:
         written(folder, kept, cells, missing)
     else:
@@ -95,7 +96,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
         raise KeyboardInterrupt
     fewest = limits(kept.document(), cells)
     # Who takes no shared lock has no holds, whatever it parks.
-    taking = [dot for dot in dots(kept.document(), cells) if dot.locks]
+    taking = [dot for dot in dots(kept.document(), cells) if dot.locks and dot.trace in fewest]
     over = [dot.locks / least(fewest[dot.trace], dot.parked) for dot in taking]
     minutes = kept.host_s() / 60 / 2
     return [

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.designs import found_traces
-from bench.grid.kept import RESULTS, Kept, Where, fill, source
+from bench.grid.kept import RESULTS, Kept, Where, fill, mark, source
 from bench.grid.step import OWN_CPUS, PRESSURE, StepCell, measure
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main
@@ -71,6 +71,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     todo = [cell for cell in cells if args.only in str(cell)]
     if not fill(kept, todo, measure, Where(args.processes), same=args.same):
         raise KeyboardInterrupt
+    mark(kept, cells)
     names = [_name(file) for file in files]
     page = "\n".join(lines(kept.document(), names)) + "\n"
     if args.keep:

@@ -37,8 +37,8 @@ Measure = Callable[[dict[str, Any]], "dict[str, Any] | None"]
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as a file would have them."""
-    found: dict[str, Any] = json.loads(json.dumps(values))
+    """Return values as a file would have them; files of the project by where they stand in it."""
+    found: dict[str, Any] = json.loads(json.dumps(values).replace(f"{ROOT}/", ""))
     return found
 
 
@@ -47,7 +47,7 @@ class Kept:
     """What was measured so far, by the cells' names, as JSON has it.
 
     => `file`: where it is kept, whole, after each cell; None keeps nothing. `host`: what measured the last of them.
-       `earlier`: designs with cells that code of another day measured, as far as fill() was asked for them.
+       `earlier`: designs with cells that code of another day measured, as far as mark() was asked.
     """
 
     file: Path | None
@@ -114,9 +114,14 @@ def fill(kept: Kept, cells: Sequence[Any], measure: Measure, where: Where, *, sa
     try:
         return _measure(kept, left, measure, where)
     finally:
-        stale = {cell.design for cell in left if str(cell) in kept.cells and not _by_this_code(kept, cell)}
-        kept.earlier = kept.earlier - {cell.design for cell in cells} | stale
+        mark(kept, cells)
         kept.save()
+
+
+def mark(kept: Kept, cells: Sequence[Any]) -> None:
+    """Note of which designs there are cells that earlier code measured."""
+    stale = {cell.design for cell in cells if str(cell) in kept.cells and not _by_this_code(kept, cell)}
+    kept.earlier = kept.earlier - {cell.design for cell in cells} | stale
 
 
 def _by_this_code(kept: Kept, cell: Any) -> bool:

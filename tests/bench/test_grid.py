@@ -22,6 +22,7 @@ from bench.grid.limit import fewest_holds, least, limit
 from bench.grid.loads import after_exit, passes
 from bench.grid.picture import Dot, svg
 from bench.grid.tables import dots, markdown
+from bench.harness import TRACES
 from uvmfree.workload.driver import drive
 from uvmfree.workload.replay import DO_ALLOC, DO_FREE, DO_RUN, Plan, Program
 
@@ -74,6 +75,12 @@ def test_a_cell_of_other_code_is_measured_anew(tmp_path: Path) -> None:
     kept = kept_by_other_code(tmp_path, equal=True)
     assert fill(kept, [Named("a"), Named("b")], measured, HERE)
     assert {name: cell["of"] for name, cell in kept.cells.items()} == {"a": "a", "b": "b"}
+
+
+def test_what_is_kept_does_not_say_where_the_project_stands(tmp_path: Path) -> None:
+    kept = Kept.at(tmp_path / "cells.json", "the command")
+    kept.add("a", {"trace": str(TRACES / "a.perf.xz"), "host_s": 1})
+    assert kept.cells["a"]["trace"] == "bench/traces/a.perf.xz"
 
 
 def test_the_page_says_what_earlier_code_measured(tmp_path: Path) -> None:
@@ -136,6 +143,7 @@ def test_the_limit_falls_with_what_is_parked() -> None:
     assert [pages for pages, _ in found] == [8, 64, 128]
     assert all(earlier > later for (_, earlier), (_, later) in pairwise(found))
     assert found[-1] == (128, 1 / 200)
+    assert least(found, 8) == found[0][1]
     assert least(found, 9) == found[1][1]
     assert least(found, 1000) == found[2][1]
 

@@ -41,7 +41,7 @@ def test_today_every_operation_takes_the_one_lock(run: Run) -> None:
     assert "CPU 1 allocates: its list is empty; it takes uvm_fpageqlock and gets one page" in said[1]
     assert "which goes to the shared store and its list; it takes uvm_fpageqlock." in said[2]
     assert "its list of 1 page has none of the next colour" in said[3]
-    assert "CPU 2 waits 530 ns for uvm_fpageqlock." in said[4]
+    assert re.search(r"CPU [02] waits [\d,]+ ns for uvm_fpageqlock.", said[4])
     assert "It takes uvm_fpageqlock 300 times." in said[5]
     assert "No page moves." in said[8]
     assert "gets one page from the shared store and the list of CPU 3." in said[15]
@@ -61,11 +61,16 @@ def test_the_proposal_hits_under_its_own_lock_and_strands_pages(run: Run) -> Non
     assert "The 20 pages in the shared store are the kernel's reserve. Beyond its reach: 20 on the list" in said[15]
 
 
+def timeless(text: str) -> str:
+    """What a step says, in one line, but for times: those are the table of costs', which may get better figures."""
+    return re.sub(r"[\d,]+ ns", "some ns", " ".join(text.split()))
+
+
 def test_the_steps_that_the_docs_show(run: Run) -> None:
     page = (Path(__file__).resolve().parents[2] / "docs/start.md").read_text()
     shown = page.partition("Two steps of percpu:\n\n```text\n")[2].partition("\n```")[0]
     said = run("explain", "percpu").out.rstrip("\n").split("\n\n")
-    assert shown.split("\n\n") == [said[8], said[15]]
+    assert [timeless(text) for text in shown.split("\n\n")] == [timeless(said[8]), timeless(said[15])]
 
 
 def test_a_bound_spills(run: Run) -> None:

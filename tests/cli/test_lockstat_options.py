@@ -58,8 +58,8 @@ def test_json_is_one_document_and_nothing_else(run: Callable[..., Any]) -> None:
     assert document["by"] == "caller"
     assert ("wait_ns_total" in document["not_measurable"]) == gil_enabled()
     assert "acquired" not in document["not_measurable"]
-    assert [one["design"] for one in document["designs"]] == ["fpageqlock", "percpu"]
-    fpageqlock, percpu = ({lock["caller"]: lock for lock in one["locks"]} for one in document["designs"])
+    assert [one["design"] for one in document["designs"]] == ["fpageqlock", "percpu", "depot"]
+    fpageqlock, percpu, _ = ({lock["caller"]: lock for lock in one["locks"]} for one in document["designs"])
     assert "uvm_pagealloc" not in fpageqlock
     assert percpu["uvm_pagealloc"]["acquired"] == percpu["uvm_pagefree"]["acquired"] == 1000
     assert {lock["name"] for lock in percpu.values()} == {"<all>"}

@@ -7,6 +7,7 @@
 from collections import defaultdict
 
 from tests.model.model import GLOBAL, Asked, Found, Model, Where
+from tests.model.ranged import Ranged
 from uvmfree.param import Param
 from uvmfree.uvm.designs.depot import DepotTunables
 
@@ -17,6 +18,8 @@ Unit = tuple[bool, int, list[int]]
 
 class DepotModel(Model):
     """A free page is in one CPU's cache, or in a unit."""
+
+    CAUSES = ("timer", "pressure", "explicit")
 
     def __init__(self, param: Param) -> None:
         super().__init__(param)
@@ -87,11 +90,13 @@ class DepotModel(Model):
         got: list[Unit] = []
         for zeroed in queues:
             stack = self.units[zeroed, free_list]
-            while stack and len(got) < 2 * self.own.exchange and len(stack[-1]) <= max(0, npages):
+            while stack and len(got) < 2 * self.own.exchange and len(stack[-1]) <= npages:
                 npages -= len(stack[-1])
-                got += [(zeroed, free_list, unit) for unit in [stack.pop()] if unit]
+                got.append((zeroed, free_list, stack.pop()))
             if stack and not got:
-                return [(zeroed, free_list, [stack[-1].pop()])]
+                got.append((zeroed, free_list, [stack[-1].pop()]))
+                stack[:] = filter(None, stack)
+                break
         return got
 
     def chain(self, cpu: int, npages: int, freelists: list[int] | None = None) -> list[Unit]:
@@ -247,8 +252,20 @@ class DepotModel(Model):
 
     def unlink(self, pfns: list[int]) -> None:
         for stack in self.units.values():
-            for unit in stack:
-                unit[:] = [pfn for pfn in unit if pfn not in pfns]
+            stack[:] = [left for unit in stack if (left := [pfn for pfn in unit if pfn not in pfns])]
+
+    def pglistalloc(self, asked: Ranged) -> list[int] | None:
+        """Take a run that lies in units, if there is one, and the reserves are there."""
+        before, stored = self.free_count(), self.in_units()
+        if asked.contiguous and (run := asked.choose(set(stored), self.segments, self.hints)):
+            cpu = run[0] // asked.size % self.param.ncpus
+            if cpu in self.attached and len(stored) > self.reserve_kernel + 1:
+                zeropages = len(set(run) & set(self.in_units(True)))
+                self.unlink(run)
+                self.publish(cpu, -len(run), -zeropages)
+                self.kick_if_short(before)
+                return run
+        return super().pglistalloc(asked)
 
     def bequeath(self, cpu: int, heir: int) -> None:
         self.credits[heir], self.credits[cpu] = self.credits[heir] + self.credits[cpu], 0

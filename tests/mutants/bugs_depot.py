@@ -10,6 +10,30 @@ _OF_DEPOT, _OF_UNITS, _OF_CREDITS = "uvm/designs/test_depot.py", "uvm/test_units
 
 BUGS: Final = (
     Mutant(
+        "run without a second look",
+        "uvmfree.uvm.pglist:PgList._take_from_store",
+        (become("any(pg.place is not Place.GLOBAL for pg in run)", "False"),),
+        "a run that was seen without a lock is taken as it was seen",
+        "two holders of a page that a CPU took meanwhile",
+        f"{_OF_DEPOT}::test_a_run_of_which_others_took_a_page_meanwhile_is_looked_for_again",
+    ),
+    Mutant(
+        "taken units stay the store's",
+        f"{_UNITS}:Units.units",
+        (forget("unit.place, unit.owner = Place.CACHED, index"),),
+        "a unit that a CPU takes is still marked as the store's",
+        "a run is taken out of a unit that is on its way to a CPU",
+        f"{_OF_UNITS}::test_a_page_says_that_it_is_in_the_store_while_its_unit_is_on_a_stack_and_only_then",
+    ),
+    Mutant(
+        "empty units stay",
+        f"{_DEPOT}:Depot.remove",
+        (forget("self.store.drop_empty()"),),
+        "units whose pages went into runs stay on their stack",
+        "a hold pops any number of empty units",
+        f"{_OF_DEPOT}::test_a_run_that_lies_in_the_store_stops_nobody",
+    ),
+    Mutant(
         "credit made by lending",
         f"{_CREDITS}:Credits.lend",
         (forget("self.of[lender] -= lent"),),

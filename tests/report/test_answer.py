@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.measure.curves import curve, point, saturating
+from tests.measure.curves import curve, point
 from tests.measure.tallies import NONE, TALLY
 from tests.report.made import record
 from uvmfree.measure.record import Record
@@ -79,14 +79,20 @@ def test_without_counts_there_is_no_picture_and_without_a_curve_a_command_makes_
 
 
 def test_waiting_is_drawn_with_the_band_of_halved_and_doubled_costs() -> None:
-    section = opening(curves=(CurveSource(1, "scale.json", saturating(band=True)),))
+    """The costs' extremes are in it, there and back."""
+    points = [point("percpu", ncpus, 100, wait_ns=ncpus * 200_000) for ncpus in (1, 2)]
+    points += [
+        point("percpu", ncpus, 100, wait_ns=ncpus * waited, changed={"line_remote": cost}, varied=True)
+        for ncpus in (1, 2)
+        for waited, cost in ((100_000, 30.0), (400_000, 120.0))
+    ]
+    section = opening(curves=(CurveSource(1, "scale.json", curve(*points)),))
     (plot,) = plots(section)
     assert section.commands == ()
-    bands = [trace for trace in plot.traces if trace.get("legendgroup") == "band" and "fill" in trace]
-    assert len(bands) == 2
-    assert bands[1]["y"] == pytest.approx([0, 0, 25, 62.5, 81.25, 81.25, 62.5, 25, 0, 0])
-    assert "costs halved and doubled" in plot.tables[0].columns
-    assert any("fpageqlock: below 90 % of linear from 4 CPUs" in words for words in section.words)
+    (band,) = [trace for trace in plot.traces if "fill" in trace]
+    assert (band["x"], band["y"]) == ([1, 2, 2, 1], pytest.approx([10, 10, 40, 40]))
+    assert plot.tables[0].rows[0][2:4] == ("20.0", "10.0 to 40.0")
+    assert any(words.startswith("pingpong") and "percpu: " in words for words in section.words)
 
 
 def test_what_is_always_0_is_a_sentence() -> None:

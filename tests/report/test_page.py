@@ -108,7 +108,7 @@ def test_with_the_gil_times_of_threads_are_left_out_and_it_is_said() -> None:
     top = page(*(record(ncpus=ncpus, gil=True) for ncpus in (1, 2)))
     titles = [figure.one("h3").text for name in SECTIONS[2:5] for figure in section(top, name).all("figure")]
     assert titles == ["Shared-lock acquisitions per page operation"]
-    for name, what in (("locks", "time that they waited for"), ("scaling", "throughput"), ("waits", "page locks")):
+    for name, what in (("locks", "time that they waited for"), ("scaling", "throughput"), ("waits", "how long")):
         (said,) = (p.text for p in section(top, name).all("p") if "with the GIL" in p.text)
         assert said.startswith("These records were measured with the GIL: threads took turns, so ")
         assert what in said

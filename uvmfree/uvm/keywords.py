@@ -2,7 +2,7 @@
 
 => The fields of Param, whose docstring says what each is for, and the own tunables of the designs of this package,
    which `uvmfree designs` lists. A test holds this table to both.
-=> Of a design of another package: `own=(("batch", 8),)`, as Param has it.
+=> Of a design of another package, or of one design alone: `own=(("batch", 8), ("percpu.refill", 32))`, as in Param.
 """
 
 from typing import Any, TypedDict

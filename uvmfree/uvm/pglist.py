@@ -4,6 +4,10 @@ It is the one exception that may reach into other CPUs' lists (P7): it takes eve
 pages themselves rather than at lists, and takes those that it wants off whichever list they stand on. A cache that
 holds one of them is handed back first, whole, because a cache is a stack and gives only at its head.
 
+Where a design says that its store can be trusted without stopping CPUs (Design.store_tells), a run is sought there
+first, with no lock held; the pages are looked at again under the locks of the store, and taken if they still stand
+there. Only if none does is everything stopped.
+
 => All or nothing: a failure has changed nothing (R27), not even a cache.
 => A page that is being zeroed is on no free list and is never taken (R28).
 => The search for a run begins where the last one was found, and goes on from the beginning of the segment: what lies
@@ -20,6 +24,7 @@ from typing import Any
 
 from uvmfree.errors import ArgumentError, OutOfPages
 from uvmfree.uvm.design import Design
+from uvmfree.uvm.locked import held
 from uvmfree.uvm.page import PG_CLEAN, Place, VmPage
 from uvmfree.uvm.physmem import PhysMem
 from uvmfree.uvm.state import UvmState
@@ -76,12 +81,17 @@ class PgList:
     def __init__(self, state: UvmState, design: Design[Any]) -> None:
         self._state = state
         self._design = design
-        self.allocated = 0  # pages handed out; guarded by all locks
+        self.allocated = 0  # pages handed out; guarded by the shared locks
         self.drained = 0  # caches handed back for it; guarded by all locks
-        self._hints: dict[int, int] = {}  # segment's start -> frame after the last run found; guarded by all locks
+        # Segment's start -> frame after the last run found. Stored by who seeks a run, whatever locks that one holds:
+        # it only says where to begin. All keys are there from the start: no reader sees a table grow.
+        self._hints: dict[int, int] = {seg.start: 0 for seg in state.physmem.segments}
+        self._guards, self._shared = design.outer_and_inner("uvm_pglistalloc") if design.store_tells else ([], [])
 
     def alloc(self, request: Request) -> list[VmPage]:
         """Allocate the pages of a request, by ascending frame number; OutOfPages if they are not to be had."""
+        if self._shared and request.contiguous and (run := self._take_from_store(request)):
+            return run
         return self._take(request, lambda: _choose(self._state.physmem, request, self._hints))
 
     def alloc_some(self, request: Request) -> list[VmPage]:
@@ -106,13 +116,43 @@ class PgList:
             owners = {pg.owner for pg in chosen if pg.place is Place.CACHED}
             self.drained += len(owners)
             self._design.gather(owner for owner in owners if owner is not None)
-            self._design.remove(chosen)
-            for pg in chosen:
-                pg.flags = PG_CLEAN
-            self.allocated += len(chosen)
+            self._hand_out(chosen)
         if owners:
             self._state.events.add("redistribute", "pglistalloc", None, began_ns, len(chosen))
         return sorted(chosen, key=lambda pg: pg.pfn)
+
+    def _take_from_store(self, request: Request) -> list[VmPage] | None:
+        """Take a run that lies in the store, and stop nobody; None if there is none, or others were faster.
+
+        => One CPU's guard is held, because the counters are written by way of it: which one goes by the run.
+        """
+        run = _seek(self._state.physmem, request, self._hints, stored=True)
+        if run is None:
+            return None
+        design, marks = self._design, self._state.uvmexp.marks
+        index = run[0].pfn // request.size % len(self._guards)
+        with self._guards[index]:
+            cpu = design.cpus[index]
+            with held(self._shared):
+                self._state.check_open()
+                before = design.stock()
+                if (
+                    cpu.stopped
+                    or sum(before) <= marks.reserve_pagedaemon + marks.reserve_kernel
+                    or any(pg.place is not Place.GLOBAL for pg in run)
+                ):
+                    return None
+                self._hand_out(run)
+                unknown, zeros = (now - then for now, then in zip(design.stock(), before, strict=True))
+            cpu.publish(unknown + zeros, zeros)
+        return run
+
+    def _hand_out(self, pages: list[VmPage]) -> None:
+        """Take pages off the store; under its locks."""
+        self._design.remove(pages)
+        for pg in pages:
+            pg.flags = PG_CLEAN
+        self.allocated += len(pages)
 
     def _free(self) -> int:
         """All free pages, cached ones too; exact with all locks held."""
@@ -123,14 +163,8 @@ class PgList:
 def _choose(physmem: PhysMem, request: Request, hints: dict[int, int]) -> list[VmPage]:
     """Find all pages of a request, with all locks held; OutOfPages if they are not there."""
     if request.contiguous:
-        for seg, pages in physmem.by_freelist():
-            hint = max(hints.get(seg.start, 0), request.low)
-            first = _find_run(pages, seg.start, seg.end, request, hint)
-            if first is None and hint > seg.start:
-                first = _find_run(pages, seg.start, min(seg.end, hint + request.size), request, request.low)
-            if first is not None:
-                hints[seg.start] = first + request.size
-                return pages[first - seg.start : first - seg.start + request.size]
+        if (run := _seek(physmem, request, hints)) is not None:
+            return run
         raise OutOfPages(
             f"no run of {request.size} free pages between frames {request.low:#x} and {request.high:#x}, "
             f"aligned to {request.alignment}, within boundary {request.boundary} (R26)"
@@ -145,6 +179,19 @@ def _choose(physmem: PhysMem, request: Request, hints: dict[int, int]) -> list[V
     return chosen
 
 
+def _seek(physmem: PhysMem, request: Request, hints: dict[int, int], *, stored: bool = False) -> list[VmPage] | None:
+    """Find a run of free pages, or of pages that are in the store; None if there is none."""
+    for seg, pages in physmem.by_freelist():
+        hint = max(hints[seg.start], request.low)
+        first = _find_run(pages, seg.start, seg.end, request, hint, stored)
+        if first is None and hint > seg.start:
+            first = _find_run(pages, seg.start, min(seg.end, hint + request.size), request, request.low, stored)
+        if first is not None:
+            hints[seg.start] = first + request.size
+            return pages[first - seg.start : first - seg.start + request.size]
+    return None
+
+
 def _free_pages(physmem: PhysMem, request: Request) -> Iterator[VmPage]:
     """Yield the free pages in range, the best freelist first."""
     for seg, pages in physmem.by_freelist():
@@ -153,9 +200,10 @@ def _free_pages(physmem: PhysMem, request: Request) -> Iterator[VmPage]:
                 yield pg
 
 
-def _find_run(pages: list[VmPage], start: int, end: int, request: Request, low: int) -> int | None:
+def _find_run(pages: list[VmPage], start: int, end: int, request: Request, low: int, stored: bool) -> int | None:
     """Return the first frame from `low` on of a run that meets the request within one segment, or None.
 
+    => `stored`: only pages that are in the store.
     => Looks at a candidate from its end: a page that is not free rules out every run that would contain it.
     """
     size, alignment, boundary = request.size, request.alignment, request.boundary
@@ -167,7 +215,7 @@ def _find_run(pages: list[VmPage], start: int, end: int, request: Request, low: 
             continue
         for offset in range(first - start + size - 1, first - start - 1, -1):
             on = pages[offset].on
-            if on is None or on.place is Place.ZEROING:
+            if on is None or (on.place is not Place.GLOBAL if stored else on.place is Place.ZEROING):
                 first = _round_up(start + offset + 1, alignment)
                 break
         else:

@@ -2,6 +2,8 @@
 
 => A CPU chains the pages of a unit, and unlinks them, under its own lock alone. Under the lock of the store a unit
    is one item, whatever its length.
+=> `pg.place` is GLOBAL if, and only if, the page's unit is on a stack: a unit is the CPU's that chains it, or that
+   takes it, and is marked under the lock of the store as what it becomes.
 => Units are whole but for the last ones of what was chained. What fits into the unit on top is poured into it, page
    by page, so that few stay partial.
 """
@@ -9,18 +11,18 @@
 from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 
-from uvmfree.uvm.freelist import Bucket, GlobalFreelist, Grid
+from uvmfree.uvm.freelist import Bucket, GlobalFreelist, Grid, each
 from uvmfree.uvm.page import NQUEUES, ZEROS, PageList, Place, VmPage
 
 
 class Units(GlobalFreelist):
     """A store that is a stack of units for each queue and freelist; guarded by uvm_fpageqlock.
 
-    => `unit`: pages in a whole one.
+    => `unit`: pages in a whole one. A stack has no empty unit; `_emptied`: some are to be dropped.
     """
 
     def __init__(self, nfreelists: int, unit: int) -> None:
-        self.unit = unit
+        self.unit, self._emptied = unit, False
         super().__init__(nfreelists, 1)
 
     def recolor(self, ncolors: int) -> None:
@@ -55,47 +57,59 @@ class Units(GlobalFreelist):
         pg.on = None
         self.npages[unit.queue] -= 1
         self.pages_touched += 1
+        self._emptied = self._emptied or not unit
 
-    def units(self, free_list: int, queues: Sequence[int], npages: int, most: int) -> list[PageList]:
+    def drop_empty(self) -> None:
+        """Take off the units that unlink() has emptied; O(units) here, O(1) each on a list that is doubly linked."""
+        if self._emptied:
+            for bucket in each(self.buckets):
+                bucket.chunks = list(filter(None, bucket.chunks))
+            self._emptied = False
+
+    def units(self, index: int, free_list: int, queues: Sequence[int], npages: int, most: int) -> list[PageList]:
         """Take at most `most` units of at most `npages` pages in all; a single page if not one of them fits.
 
-        => Returns units that have pages, and belong to the caller; empty if there is no page.
+        => Returns units that belong to CPU `index`; none if there is no page.
         """
         taken: list[PageList] = []
-        npages = max(npages, 0)  # then empty units go all the same
         for queue in queues:
             chunks = self.buckets[queue][free_list][0].chunks
             while chunks and len(taken) < most and len(chunks[-1]) <= npages:
-                unit = chunks.pop()  # an empty one, if its pages were taken from the middle
+                unit = chunks.pop()
+                unit.place, unit.owner = Place.CACHED, index
                 self.items_touched += 1
                 self.npages[queue] -= len(unit)
                 npages -= len(unit)
-                if unit:
-                    taken.append(unit)
+                taken.append(unit)
             if chunks and not taken:
-                taken.append(PageList(Place.GLOBAL, None, queue, free_list))
-                taken[0].append(chunks[-1].pop())
+                unit = PageList(Place.CACHED, index, queue, free_list)
+                unit.append(pg := chunks[-1].pop())
+                pg.on = unit
+                if not chunks[-1]:
+                    chunks.pop()
                 self.npages[queue] -= 1
                 self.pages_touched += 1
-                break
+                return [unit]
         return taken
 
     def has(self, free_list: int) -> bool:
         """Whether there is a page of a freelist."""
-        return any(unit for rows in self.buckets for unit in rows[free_list][0].chunks)
+        return any(rows[free_list][0].chunks for rows in self.buckets)
 
     def check(self, where: str) -> Iterator[str]:
-        """Check also that no unit is too long."""
+        """Check also that no unit is empty, or too long."""
         yield from super().check(where)
         for unit in self.lists():
-            if len(unit) > self.unit:
-                yield f"{where}: a unit of {len(unit)} pages; {self.unit} at most"
+            if not 0 < len(unit) <= self.unit:
+                yield f"{where}: a unit of {len(unit)} pages; 1 at least, {self.unit} at most"
 
 
-def chained(grid: Grid, npages: int, size: int, freelists: Collection[int] | None = None) -> list[PageList]:
-    """Chain so many of the coldest pages of a CPU into units of `size`, whole ones first; with its guard held.
+def chained(
+    grid: Grid, index: int, npages: int, size: int, freelists: Collection[int] | None = None
+) -> list[PageList]:
+    """Chain so many of the coldest pages of CPU `index` into units of `size`, whole ones first; with its guard held.
 
-    => O(pages). `freelists`: of those alone. Returns units that are marked as the store's, empty if there is no page.
+    => O(pages). `freelists`: of those alone. Returns units that are that CPU's still; none if there is no page.
     """
     units: list[PageList] = []
     rows = [row for rows in grid for row in rows if freelists is None or row[0].free_list in freelists]
@@ -105,7 +119,7 @@ def chained(grid: Grid, npages: int, size: int, freelists: Collection[int] | Non
             npages -= count
             cold = _cut(row, count)
             for first in range(0, count, size):
-                unit = PageList(Place.GLOBAL, None, row[0].queue, row[0].free_list)
+                unit = PageList(Place.CACHED, index, row[0].queue, row[0].free_list)
                 unit += cold[first : first + size]
                 for pg in unit:
                     pg.on = unit

@@ -137,7 +137,7 @@ def _band(line: Line, designs: Sequence[str], figure: Callable[[Point], float] |
     curve = line.source.curve
     bands = [(ncpus, curve.band(line.label, ncpus, figure)) for ncpus in curve.cpu_counts()]
     found = [(ncpus, band) for ncpus, band in bands if band and (figure or band[0] > 0)]
-    if not found:
+    if all(low == high for _, (low, high) in found):  # also where there is none
         return None
     there, back = [ncpus for ncpus, _ in found], [ncpus for ncpus, _ in reversed(found)]
     return {

@@ -21,7 +21,7 @@ Source: counting over recorded traffic; the depot of Bonwick and Adams, "Magazin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -95,7 +95,7 @@ class DepotCpu(PercpuCpu):
             if not self.may_take(free, want):
                 return None
             npages = min(npages, free - self._state.uvmexp.reserve_kernel)
-            units = self._store.units(free_list, want.queues, npages, 2 * self._design.tunables.exchange)
+            units = self._store.units(self.index, free_list, want.queues, npages, 2 * self._design.tunables.exchange)
         finally:
             self._fpageqlock.release()
         if not units:
@@ -137,7 +137,7 @@ class DepotCpu(PercpuCpu):
 
     def chain(self, npages: int, freelists: Collection[int] | None = None) -> list[PageList]:
         """Chain so many of the coldest pages into units; with the guard held."""
-        return chained(self.grid, npages, self._store.unit, freelists)
+        return chained(self.grid, self.index, npages, self._store.unit, freelists)
 
     def chop(self) -> list[PageList]:
         """Chain all that is cached; with the guard held. O(pages)."""
@@ -158,6 +158,7 @@ class Depot(Design[DepotCpu]):
     cpu_class = DepotCpu
     Tunables = DepotTunables
     CAUSES = ("timer", "pressure", "explicit")
+    store_tells = True
     store: Units
     tunables: DepotTunables
 
@@ -173,6 +174,11 @@ class Depot(Design[DepotCpu]):
     def make_store(self) -> Units:
         """Have a stack of units for a store."""
         return Units(self.state.param.nfreelists, self.tunables.unit)
+
+    def remove(self, pages: Sequence[VmPage]) -> None:
+        """Take pages out of their units, and units that are empty then off their stacks."""
+        super().remove(pages)
+        self.store.drop_empty()
 
     def most(self, index: int) -> int:
         """Return how many pages a CPU's credits allow; with its guard held."""
