@@ -87,7 +87,8 @@ def test_a_table_and_the_counters(run: Run) -> None:
     assert (said.status, said.err) == (0, "")
     assert "fpageqlock" not in said.out
     assert said.out.startswith("workload:    stress, seed ")
-    assert "0.2 s, faults none, 2 CPUs\ntunables:    npages=256, nfreelists=2, refill=4, " in said.out
+    assert "0.2 s, faults none, 2 CPUs\ntunables:    npages=256, nfreelists=2, redistribute_" in said.out
+    assert "percpu.refill=4\n" in said.out
     assert "machine:     real threads on " in said.out
     assert "interpreter: CPython " in said.out
     assert ("per second" in said.out) != gil_enabled()
