@@ -88,9 +88,9 @@ class Bout:
         with boot(
             ncpus=len(self.plan.programs),
             design=config.design,
-            refill=config.refill,
             redistribute_interval_s=interval_s,
             lockstat=True,
+            own=(("percpu.refill", config.refill),),
         ) as uvm:
             uvm.physmem.populate()
             with no_gc():

@@ -8,8 +8,8 @@
 Each registered design, under test-and-test-and-set locks and under MCS. The table of costs decides the times: with
 `--band` each group of them is also halved and doubled, for ttas at BAND_CPUS.
 
-=> A curve that was broken off goes on where it was, unless the code has changed since. `--scheduler`, `--only`,
-   `--traces`: as of bench/designs.py.
+=> A curve that was broken off goes on where it was. `--same`, `--scheduler`, `--only`, `--traces`: as of
+   bench/designs.py.
 => `--documents DIR`: a file for each trace and policy, for `uvmfree report`.
 """
 
@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.designs import found_traces
-from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page
-from bench.grid.point import CurveCell, banded, curves, markdown, measure
+from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page, mark
+from bench.grid.point import CurveCell, banded, measure
+from bench.grid.points import curves, markdown
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main, write_json
 from uvmfree.uvm.designs import REGISTRY, find
@@ -86,10 +87,11 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
         find(design)
     files, missing = found_traces([SHIPPED, *args.traces], tuple(COUNTS))
     cells = grid(designs, files, full=args.full, with_band=args.band) if keep else small(designs)
-    cells = [cell for cell in cells if args.only in str(cell)][: 1 if smoke else None]
+    todo = [cell for cell in cells if args.only in str(cell)][: 1 if smoke else None]
     folder: Path = args.results
     kept = Kept.at(folder / "curve.json" if keep else None, _command(args), as_it_is=args.write)
-    whole = args.write or fill(kept, cells, measure, Where(args.processes, args.scheduler))
+    whole = args.write or fill(kept, todo, measure, Where(args.processes, args.scheduler), same=args.same)
+    mark(kept, cells)
     document = kept.document()
     if keep:
         folder.mkdir(parents=True, exist_ok=True)
@@ -139,6 +141,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(add_help=False)
     for flag in ("--curve", "--write", "--full", "--band"):
         made.add_argument(flag, action="store_true")
+    made.add_argument("--same", action="store_true")
     made.add_argument("--design", action="append", metavar="NAME")
     made.add_argument("--only", default="")
     made.add_argument("--traces", action="append", type=Path, default=[])

@@ -8,10 +8,11 @@
 Every registered design under the recorded traces, handoff, forkexit, pressure, and a process that ends. In virtual
 time (bench/grid/cell.py), so that counts are exact, and the same on every host.
 
-=> A table that was broken off goes on where it was, unless the code has changed since. `--scheduler`: the workers of
-   a dask scheduler measure; else as many processes as there are processors. `--only TEXT`: cells of such a name.
-=> `--traces DIR`: another folder with traces, may be repeated. A trace of TRACES that is nowhere is left out, and the
-   page says so.
+=> A table that was broken off goes on where it was. A cell whose code has changed since is measured again: after a
+   change of one design, that design's. `--same`: after a change of what all run, one cell of each design is measured
+   again; if it comes out the same, the design's others are taken as measured.
+=> `--scheduler`: the workers of a dask scheduler measure; else as many processes as there are processors. `--only
+   TEXT`: cells of such a name. `--traces DIR`: another folder with traces, may be repeated.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.grid.cell import GridCell, measure
-from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page
+from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page, mark
 from bench.grid.limit import least
 from bench.grid.picture import svg
 from bench.grid.tables import SYNTHETIC, dots, limits, markdown
@@ -82,10 +83,11 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
         find(design)
     files, missing = found_traces([SHIPPED, *args.traces])
     cells = grid(designs, files) if keep else small(designs)
-    cells = [cell for cell in cells if args.only in str(cell)]
+    todo = [cell for cell in cells if args.only in str(cell)]
     folder: Path = args.results
     kept = Kept.at(folder / "designs.json" if keep else None, _command(args), as_it_is=args.write)
-    whole = args.write or fill(kept, cells, measure, Where(args.processes, args.scheduler))
+    whole = args.write or fill(kept, todo, measure, Where(args.processes, args.scheduler), same=args.same)
+    mark(kept, cells)
     if keep:
         written(folder, kept, cells, missing)
     else:
@@ -94,7 +96,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
         raise KeyboardInterrupt
     fewest = limits(kept.document(), cells)
     # Who takes no shared lock has no holds, whatever it parks.
-    taking = [dot for dot in dots(kept.document(), cells) if dot.locks]
+    taking = [dot for dot in dots(kept.document(), cells) if dot.locks and dot.trace in fewest]
     over = [dot.locks / least(fewest[dot.trace], dot.parked) for dot in taking]
     minutes = kept.host_s() / 60 / 2
     return [
@@ -127,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(add_help=False)
     made.add_argument("--table", action="store_true")
     made.add_argument("--write", action="store_true")
+    made.add_argument("--same", action="store_true")
     made.add_argument("--design", action="append", metavar="NAME")
     made.add_argument("--only", default="")
     made.add_argument("--traces", action="append", type=Path, default=[])

@@ -9,6 +9,7 @@ gaps: once from empty sets ("cold"), and once more after two passes ("warm"). Th
 What could fool it: a set's size is a share of RAM, and the recording machine's RAM is not known; NPAGES is what the
 most that it had in its sets asks for. The trace frees at the end of a pass what is live; Linux would not have.
 
+    --keep         goes on with docs/results/linux.json, and keeps what it measures there
     --traces DIR   another folder with traces, may be repeated
     --design NAME  another design, for comparison
 """
@@ -24,7 +25,7 @@ from typing import Final
 from bench.designs import found_traces
 from bench.grid.cell import NPAGES as GRID_NPAGES
 from bench.grid.cell import GridCell, measure
-from bench.grid.kept import Kept, Where, fill
+from bench.grid.kept import RESULTS, Kept, Where, fill
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main
 from uvmfree.uvm.designs import REGISTRY
@@ -70,7 +71,7 @@ def compared(kept: Kept, trace: str, design: str, npages: int, *, judged: bool) 
     assert recorded is not None
     low, high = sorted((cold, warm))
     outside = max(0.0, low - recorded, recorded - high)
-    print(f"  {once.load_name:<16}{recorded:10.3f}{cold:10.3f}{warm:10.3f}{outside:10.3f}")
+    print(f"    {once.load_name:<16}{recorded:10.3f}{cold:10.3f}{warm:10.3f}{outside:10.3f}")
     return OUTSIDE.record([outside], judged=judged)
 
 
@@ -85,11 +86,11 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
         return [OUTSIDE.unmeasured()]
     npages = GRID_NPAGES if smoke else args.npages
     cells = [cell for trace in files for cell in passes_of(trace, design, npages)]
-    kept = Kept(None, "./run python bench/linux.py")
+    kept = Kept.at(RESULTS / "linux.json" if args.keep else None, "./run python bench/linux.py --keep")
     if not fill(kept, sorted(cells, key=lambda cell: -cell.passes), measure, Where()):
         raise KeyboardInterrupt
     print(f"\n{design}, {npages:,} pages of RAM: pages moved per page operation")
-    print(f"  {'trace':<16}{'recorded':>10}{'cold':>10}{'warm':>10}{'outside':>10}")
+    print(f"    {'trace':<16}{'recorded':>10}{'cold':>10}{'warm':>10}{'outside':>10}")
     records = [compared(kept, trace, design, npages, judged=not smoke) for trace in files]
     if missing:
         print(f"left out, since the files were not there: {', '.join(missing)}")
@@ -99,6 +100,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--traces", action="append", type=Path, default=[])
+    parser.add_argument("--keep", action="store_true")
     parser.add_argument("--design", choices=list(REGISTRY))
     parser.add_argument("--npages", type=int, default=NPAGES)
     mine, others = parser.parse_known_args()

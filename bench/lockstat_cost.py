@@ -25,7 +25,7 @@ from uvmfree.kern.lockrank import UVM_CPU
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.cpu import Cpu
-from uvmfree.uvm.designs import SHOWN
+from uvmfree.uvm.designs import PAIR
 from uvmfree.uvm.system import Uvm
 
 CLAIM = Claim(
@@ -92,7 +92,7 @@ def bench(smoke: bool) -> list[Record]:
     """Time pairs of both designs without and with counting, then the lock operations alone."""
     slices, repetitions = (SLICES_SMOKE, 2) if smoke else (SLICES, REPETITIONS)
     costs: dict[str, list[float]] = {}
-    for design in SHOWN:
+    for design in PAIR:
         with ready(design, lockstat=False) as (_, cpu), ready(design, lockstat=True) as (counting, counted):
             before, acquired_before = counting.cpu_stats()[0], acquired(counting)
             ns = measure({"off": pairs(cpu), "on": pairs(counted)}, slices, repetitions)

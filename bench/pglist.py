@@ -19,7 +19,7 @@ from time import perf_counter_ns
 from bench.harness import REPETITIONS, Claim, Record, main, no_gc, spread
 from uvmfree.errors import OutOfPages
 from uvmfree.uvm.boot import boot
-from uvmfree.uvm.designs import SHOWN
+from uvmfree.uvm.designs import PAIR
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 
@@ -91,17 +91,17 @@ def hold_us(uvm: Uvm) -> tuple[float, float]:
 def bench(smoke: bool) -> list[Record]:
     """Use half, time the calls, in both designs in turn."""
     npages = SMOKE_NPAGES if smoke else NPAGES
-    medians: dict[str, list[float]] = {design: [] for design in SHOWN}
-    longest: dict[str, list[float]] = {design: [] for design in SHOWN}
+    medians: dict[str, list[float]] = {design: [] for design in PAIR}
+    longest: dict[str, list[float]] = {design: [] for design in PAIR}
     with no_gc():
         for _ in range(1 if smoke else REPETITIONS):
-            for design in SHOWN:
+            for design in PAIR:
                 with half_used(npages, BLOCK_PAGES, design, lockstat=False) as uvm:
                     took = shots_ms(uvm, SHOTS)
                     uvm.audit()
                 medians[design].append(statistics.median(took))
                 longest[design].append(max(took))
-    for design in SHOWN:
+    for design in PAIR:
         with half_used(npages, BLOCK_PAGES, design, lockstat=True) as uvm:
             shots_ms(uvm, SHOTS)
             mean_us, max_us = hold_us(uvm)

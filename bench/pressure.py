@@ -28,7 +28,7 @@ from uvmfree.measure.run import Run, figures, run
 from uvmfree.measure.workloads import pressure
 from uvmfree.param import Param
 from uvmfree.uvm.boot import boot
-from uvmfree.uvm.designs import SHOWN
+from uvmfree.uvm.designs import PAIR
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 
@@ -73,7 +73,7 @@ def sustained(smoke: bool) -> list[Run]:
         return figures(done).faults_per_s or 0.0
 
     faults = interleaved(
-        {design: lambda design=design: once(design) for design in SHOWN},  # type: ignore[misc]
+        {design: lambda design=design: once(design) for design in PAIR},  # type: ignore[misc]
         1 if smoke else REPETITIONS,
         warm_up=False,
     )

@@ -24,7 +24,7 @@ from bench.harness import REPETITIONS, Claim, Record, interleaved, main, no_gc, 
 from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.boot import boot
-from uvmfree.uvm.designs import SHOWN
+from uvmfree.uvm.designs import PAIR
 from uvmfree.uvm.system import Uvm
 
 NPAGES: Final = 65_536
@@ -62,7 +62,7 @@ def reserves() -> list[Record]:
     """
     with_reserve: dict[str, list[float]] = {}
     cached: dict[str, list[float]] = {}
-    for design in SHOWN:
+    for design in PAIR:
         uvm = boot(npages=1024, ncpus=2, design=design)
         cpu, other = uvm.cpus
         for pg in [other.pagealloc() for _ in range(400)]:
@@ -180,7 +180,7 @@ def hotplug(repetitions: int) -> list[Record]:
         call()
         found.setdefault(name, []).append((perf_counter_ns() - began_ns) / 1e6)
 
-    for design in SHOWN:
+    for design in PAIR:
         with boot(npages=NPAGES, ncpus=2, design=design, redistribute_interval_s=NEVER_S) as uvm, no_gc():
             for _ in range(repetitions):
                 fill(uvm)

@@ -9,14 +9,17 @@
 How: in virtual time (docs/virtual.md). A figure that needs a design which is not registered is left out, with a word.
 
 What could fool it: a ratio of two figures that are both off. So the figures are printed beside their ratio.
-`--section NAME` runs one of them, `--full FILE` keeps everything as JSON, `--traces DIR` is as of bench/designs.py.
+`--section NAME` runs one of them, `--full FILE` keeps everything as JSON, beside what FILE has of the other; `--keep`
+is `--full docs/results/published.json`. `--traces DIR` is as of bench/designs.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -24,12 +27,13 @@ from typing import Any, Final
 from bench.designs import found_traces
 from bench.grid.bulk import Bulk, bulk
 from bench.grid.cell import GridCell, measure
-from bench.grid.kept import Kept, Where, fill
+from bench.grid.kept import RESULTS, Kept, Where, fill
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main, write_json
 from bench.linux import NPAGES, WARM_UP, moved
 from tests.designs.patterns import burst, counted, producer_consumer
 from tests.designs.played import Played
+from uvmfree.measure.host import host as host_facts
 from uvmfree.measure.scale import Case, Traffic, measured
 from uvmfree.uvm.designs import REGISTRY
 from uvmfree.workload.trace import read_trace
@@ -263,10 +267,13 @@ SECTIONS: Final[dict[str, Callable[..., list[Record]]]] = {"predicted": predicte
 
 def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     """Run sections: those that were asked for, or both."""
-    full: Full = {}
-    records = [one for name in args.section or SECTIONS for one in SECTIONS[name](smoke, full, args.traces)]
-    if args.full is not None:
-        write_json(args.full, full)
+    file: Path | None = RESULTS / "published.json" if args.keep else args.full
+    full: Full = json.loads(file.read_text()) if file is not None and file.exists() else {}
+    records: list[Record] = []
+    for name in args.section or SECTIONS:
+        records += SECTIONS[name](smoke, full, args.traces)
+        if file is not None:
+            write_json(file, {**full, "host": asdict(host_facts())})
     return records
 
 
@@ -274,6 +281,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--section", choices=SECTIONS, action="append")
     parser.add_argument("--full", type=Path)
+    parser.add_argument("--keep", action="store_true")
     parser.add_argument("--traces", action="append", type=Path, default=[])
     mine, others = parser.parse_known_args()
     sys.argv[1:] = others

@@ -49,7 +49,7 @@ class Column:
 class Question:
     """Settings to run a workload with.
 
-    => `settings`: Param's fields, by the name of the row. The first column is what records keep.
+    => `settings`: tunables, by the name of the row. The first column is what records keep.
     """
 
     id: str
@@ -226,7 +226,7 @@ def ask(question: Question, smoke: bool) -> list[Record]:
     for _ in range(1 if smoke else REPETITIONS):
         for name, chosen in settings.items():
             tunables = {"npages": workload.npages or Param().npages, **chosen}
-            param = Param(**tunables, ncpus=workload.ncpus)  # type: ignore[arg-type]
+            param = Param.of({**tunables, "ncpus": workload.ncpus})
             with no_gc():
                 done = run(workload, param, param.design, 0, lockstat=True, stop=lambda: False)
             if done is None:

@@ -15,7 +15,7 @@ from functools import partial
 
 from bench.harness import REPETITIONS, TRACES, Claim, Record, driven, interleaved, main, no_gc, spread
 from uvmfree.uvm.boot import boot
-from uvmfree.uvm.designs import SHOWN
+from uvmfree.uvm.designs import PAIR
 from uvmfree.workload.replay import Plan, bodies, plan
 from uvmfree.workload.trace import bundled_trace, read_trace
 
@@ -43,9 +43,9 @@ def bench(smoke: bool) -> list[Record]:
     """Replay with both designs in turn; a smoke run takes the short trace of the package."""
     trace = read_trace(bundled_trace() if smoke else TRACES / "cc-j4.perf.xz")
     planned = plan(trace)
-    stalls: dict[str, list[float]] = {design: [] for design in SHOWN}
+    stalls: dict[str, list[float]] = {design: [] for design in PAIR}
     rates = interleaved(
-        {design: partial(rate, design, planned, stalls[design]) for design in SHOWN},
+        {design: partial(rate, design, planned, stalls[design]) for design in PAIR},
         1 if smoke else REPETITIONS,
         warm_up=not smoke,
     )

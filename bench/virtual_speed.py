@@ -65,7 +65,7 @@ def switch_us(switches: int) -> float:
         began_s = process_time()
         machine.wait_for(tasks, lambda: False)
         took_s = process_time() - began_s
-    return took_s / machine.scheduler.steps * 1e6
+    return took_s / machine.scheduler.number * 1e6
 
 
 def operations_per_s(design: str, ncpus: int, operations: int, think_ns: int = THINK_NS) -> float:

@@ -17,7 +17,7 @@ project = "uvmfree"
 author = copyright = "The uvmfree authors"
 version = release = uvmfree.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "plain_docstrings", "lists"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "plain_docstrings", "lists", "tunables"]
 exclude_patterns = ["_ext", "_template.md", "results"]
 myst_heading_anchors = 3
 

@@ -3,8 +3,9 @@
 => `@pytest.mark.sampled(5, batons=2)` on a parametrised test: five of its cases; two where the strands of the virtual
    machine are threads that pass a baton, since those take many times as long.
 => A test that is made for every design is made for the first two, and for one more that is drawn for that test: over
-   all tests each design is asked nearly all there is in a few days.
+   all tests each design is asked nearly all there is in a few days. Of these, `sampled` takes its cases.
 => The day (UTC) draws them, `--sample=WORD` draws as that word does, `--sample=all` takes all. The header names it.
+=> Hypothesis gives half of its examples, always the same ones.
 => What is asked for by name, by -k or by -m is done whole; `-m long` finds them all.
 """
 
@@ -15,6 +16,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import settings
 
 import uvmfree
 from uvmfree.machine.virtual.strands import greenlets_work
@@ -48,6 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.option.sample is None:
         config.option.sample = f"{datetime.now(UTC):%Y-%m-%d}" if whole(config) else ALL
+    if config.option.sample != ALL and not config.getoption("--hypothesis-profile", None):
+        settings.register_profile("half", settings(), max_examples=settings().max_examples // 2)
+        settings.load_profile("half")
     if config.pluginmanager.hasplugin("cacheprovider") and os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         assert config.cache is not None
         os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.cache.mkdir("bytecode")))
@@ -83,7 +88,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.option.sample == ALL:
         return
     left_out = {item for item in items if not asked(item, config.option.sample)}
-    for cases in tests.values():
+    for every in tests.values():
+        if not (cases := [item for item in every if item not in left_out]):
+            continue
         mark = cases[0].get_closest_marker("sampled")
         assert mark is not None
         (count,) = mark.args

@@ -12,6 +12,7 @@ import pytest
 
 import uvmfree
 from uvmfree import errors
+from uvmfree.design import Design
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```.*\n((?:.*\n)*?)^```", re.MULTILINE)
@@ -20,10 +21,29 @@ PAGES = {
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 }
 MODULES = {"uvmfree": uvmfree, "uvmfree.errors": errors}
+USED = (
+    "AnonMemory",
+    "Cpu",
+    "Design",
+    "EventLog",
+    "LockStat",
+    "Param",
+    "PhysMem",
+    "Traits",
+    "Uvm",
+    "UvmExp",
+    "VirtualMachine",
+    "VmPage",
+    "Xcall",
+    "boot",
+)
+"""What a user makes, or is handed, and calls."""
 EXPORTED = {name: getattr(uvmfree, name) for name in uvmfree.__all__}
-DOCSTRINGS = MODULES | {
-    name: one for name, one in EXPORTED.items() if isinstance(one, type) or inspect.isroutine(one)
-}
+DOCSTRINGS = (
+    MODULES
+    | {"Design": Design}
+    | {name: one for name, one in EXPORTED.items() if isinstance(one, type) or inspect.isroutine(one)}
+)
 
 
 def failures(test: doctest.DocTest) -> str:
@@ -53,7 +73,7 @@ def test_docstring(name: str) -> None:
     assert [said for test in tests if (said := failures(test))] == []
 
 
-@pytest.mark.parametrize("name", ["uvmfree", "uvmfree.errors", "EventLog", "LockStat", "Xcall"])
+@pytest.mark.parametrize("name", [*MODULES, *USED])
 def test_what_is_used_has_an_example(name: str) -> None:
     assert ">>> " in (inspect.getdoc(DOCSTRINGS[name]) or "")
 

@@ -1,8 +1,11 @@
 """Sampled cases: the same word draws the same ones in every process, another draws others; by name all are run."""
 
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+from hypothesis import settings
 
 import uvmfree
 
@@ -34,10 +37,25 @@ def test_two(design):
 def collected(folder: Path, *args: str, cases: str = CASES) -> list[str]:
     """Return the ids of what is run of a suite, by default one with one sampled test and a plain one."""
     (folder / "test_cases.py").write_text(cases)
-    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "-p", "tests.timelimit"]
-    command += ["-p", "tests.plain_run", "-n0", "-q", "--collect-only", *args, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
-    return [line.partition("::")[2] for line in done.stdout.splitlines() if "::" in line]
+    ids: list[str] = []
+
+    class Collected:
+        def pytest_collection_finish(self, session: pytest.Session) -> None:
+            ids.extend(item.nodeid.partition("::")[2] for item in session.items)
+
+    with settings_kept():
+        command = ["-c", str(ROOT / "pyproject.toml"), "-p", "tests.timelimit", "-p", "tests.plain_run", "-n0"]
+        pytest.main([*command, "-q", "--collect-only", *args, str(folder)], plugins=[Collected()])
+    return ids
+
+
+@contextmanager
+def settings_kept() -> Iterator[None]:
+    """Leave Hypothesis with the settings that it had: a run in this process loads its own."""
+    before = settings()
+    yield
+    settings.register_profile("before", before)
+    settings.load_profile("before")
 
 
 def test_a_word_draws_the_same_cases_again_and_another_word_others(tmp_path: Path) -> None:
@@ -64,3 +82,21 @@ def test_a_test_of_every_design_is_asked_of_two_and_of_one_that_is_drawn(tmp_pat
         others |= {each.rpartition("-")[2].rpartition("[")[2] for each in ids} - {"fpageqlock]", "percpu]"}
     assert others
     assert len(collected(tmp_path, cases=DESIGNS)) == 3 * len(uvmfree.DESIGNS)
+
+
+def test_a_drawn_run_has_half_of_the_examples(tmp_path: Path) -> None:
+    cases = "from hypothesis import settings\nimport pytest\n"
+    cases += '@pytest.mark.parametrize("examples", [settings().max_examples])\ndef test_it(examples):\n    pass\n'
+    whole = settings().max_examples
+    for word, examples in (("one", whole // 2), ("all", whole)):
+        (folder := tmp_path / word).mkdir()  # a module is imported once
+        assert collected(folder, f"--sample={word}", cases=cases) == [f"test_it[{examples}]"]
+    assert settings().max_examples == whole
+
+
+def test_of_a_test_of_every_design_so_many_are_drawn_as_it_says(tmp_path: Path) -> None:
+    cases = DESIGNS.replace("def test_one", "@pytest.mark.sampled(4, batons=4)\ndef test_one")
+    for word in ("one", "two", "three"):
+        ids = [each for each in collected(tmp_path, f"--sample={word}", cases=cases) if each.startswith("test_one")]
+        assert len(ids) == 4
+        assert len({each.rpartition("-")[2] for each in ids} - {"fpageqlock]", "percpu]"}) <= 1

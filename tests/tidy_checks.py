@@ -7,6 +7,7 @@
 import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 Files = dict[str, str]
@@ -37,11 +38,14 @@ def module_name(path: str) -> str:
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
+parse = cache(ast.parse)  # no checker changes a tree
+
+
 def parsed(files: Files, *folders: str) -> Iterator[tuple[str, ast.Module]]:
     """Yield path and tree of every Python file under the folders."""
     for path, text in sorted(files.items()):
         if path.endswith(".py") and path.startswith(tuple(f"{folder}/" for folder in folders)):
-            yield path, ast.parse(text, path)
+            yield path, parse(text, path)
 
 
 def is_typing_only(node: ast.AST) -> bool:
@@ -57,6 +61,11 @@ def walk_run(node: ast.AST, skip: tuple[type[ast.AST], ...] = ()) -> Iterator[as
             yield from walk_run(child, skip)
 
 
+def last_name(node: ast.AST) -> str:
+    """Return `c` for `a.b.c` and for `c`; "" for what is no name."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
 def imported(path: str, nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str, tuple[str, ...]]]:
     """Yield line, module and names of every import among the nodes; relative ones are resolved."""
     package = path.split("/")[:-1]
@@ -68,7 +77,7 @@ def imported(path: str, nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str, tu
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield node.lineno, module, tuple(alias.name for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+        elif isinstance(node, ast.Call) and last_name(node.func) in ("import_module", "__import__"):
             match node.args:
                 case [ast.Constant(value=str(module)), *_]:
                     yield node.lineno, module, ()
@@ -185,7 +194,7 @@ def sleepless(files: Files) -> list[str]:
         calls = {
             node.lineno
             for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and ast.unparse(node) == "time.sleep"
+            if isinstance(node, ast.Attribute) and node.attr == "sleep" and last_name(node.value) == "time"
         }
         found += [f"{path}:{line}: sleeps" for line in sorted(names | calls)]
     return found

@@ -22,6 +22,9 @@ loads on its hot path (a bucket's) stay below, so that reading one touches no sh
 NCPUS_MAX: Final = 512
 """CPUs of one system. A CPU's own number may be above SMALL_INTS: only that CPU loads it."""
 
+NFREELISTS_MAX: Final = 8
+"""Freelists of one system."""
+
 
 def tunable(default: Any, unit: str, why: str) -> Any:
     """Declare a tunable of a design: a field of its Tunables, with its unit and what it is for."""
@@ -48,11 +51,6 @@ class Param:
     Design
         design: which allocator, a name in `uvmfree.DESIGNS`, or the `module:Class` of one of your own. percpu is the
             proposal.
-        refill: pages that a miss takes from the global list. 1 is the proposal's letter; more is question Q15.
-        hoard_max: pages that a cache may hold before half of them spill to the global list. None, no bound, is the
-            proposal; question Q2.
-        search: "local" looks through the whole cache before the global list, as the proposal has it; "colour" asks
-            the global list in each colour before it goes on to the next (Q9).
         drain_retry: on a failure hand all caches back, rate limited, and try once more (Q5). The proposal has no
             such thing.
         count_cached: whether cached pages count as free when it is decided to wake the daemon or a waiter (Q3).
@@ -69,6 +67,13 @@ class Param:
         lockstat: count and time every lock (kern/lockstat.py). Off, because it costs.
         lockdebug: check every lock (kern/lockdebug.py). Off, because it costs much more.
         own: tunables of designs, which they declare: pairs of `field` or `design.field` and the value.
+
+    >>> Param(npages=4096, ncpus=2).pagesize
+    4096
+    >>> Param(ncolors=6)
+    Traceback (most recent call last):
+        ...
+    uvmfree.errors.ParamError: ncolors=6: must be a power of two from 1 to 256
     """
 
     npages: int = 65536
@@ -77,9 +82,6 @@ class Param:
     ncolors: int = 8
     nfreelists: int = 1
     design: str = "percpu"
-    refill: int = 1
-    hoard_max: int | None = None
-    search: str = "local"
     drain_retry: bool = False
     count_cached: bool = False
     remote_drain: bool = False
@@ -104,8 +106,7 @@ class Param:
         => A tunable that is called `NAME.field` is that design's alone; one without a dot is of whoever has it.
         => ParamError for one without a dot, or with this design's name, that the design does not have.
         """
-        has = [each.name for each in fields(cast("Any", of))]
-        values = {each: getattr(self, each) for each in has if each in self.__dataclass_fields__}
+        has, values = [each.name for each in fields(cast("Any", of))], dict[str, Any]()
         for said, value in self.own:
             design, dot, own = said.rpartition(".")
             if dot and design != name:
@@ -113,7 +114,7 @@ class Param:
             values[own] = value
         unknown = ", ".join(sorted(set(values) - set(has)))
         if unknown:
-            others = ", ".join(each for each in self.__dataclass_fields__ if each not in has and each != "own")
+            others = ", ".join(each for each in self.__dataclass_fields__ if each != "own")
             raise ParamError(f"no tunable is called {unknown}; there are {others}, and {', '.join(has)} of {name}")
         return of(**values)
 
@@ -132,20 +133,12 @@ class Param:
         ):
             raise ParamError(f"own={own!r}: must be pairs of a name and a value")
         _in_range("ncpus", self.ncpus, 1, NCPUS_MAX)
-        _in_range("nfreelists", self.nfreelists, 1, 8)
+        _in_range("nfreelists", self.nfreelists, 1, NFREELISTS_MAX)
         _power_of_two("ncolors", self.ncolors, 1, SMALL_INTS // self.nfreelists)
         _power_of_two("pagesize", self.pagesize, 512, 1 << 21)
         # Below this the kernel reserve of R24 leaves nothing for anybody else.
         _in_range("npages", self.npages, 5 * self.ncpus + 2, PAGES_MAX)
         _in_range("npages", self.npages, self.nfreelists, PAGES_MAX)
-        _in_range("refill", self.refill, 1, 4096)
-        if self.hoard_max is not None:
-            if type(self.hoard_max) is not int:
-                raise ParamError(f"hoard_max={self.hoard_max!r}: must be a whole number of pages, or None")
-            # A refill that is larger than the cache would spill what it has just fetched.
-            _in_range("hoard_max", self.hoard_max, self.refill, PAGES_MAX)
-        if self.search not in ("local", "colour"):
-            raise ParamError(f"search={self.search!r}: must be 'local' or 'colour'")
         seconds("redistribute_interval_s", self.redistribute_interval_s)
         seconds("redistribute_min_gap_s", self.redistribute_min_gap_s)
         seconds("idle_interval_s", self.idle_interval_s)

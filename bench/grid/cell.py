@@ -20,7 +20,7 @@ from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.bench import tallied
 from uvmfree.measure.cell import Worker
 from uvmfree.measure.machine_facts import VIRTUAL, MachineFacts
-from uvmfree.measure.run import figures
+from uvmfree.measure.run import Run, figures
 from uvmfree.measure.workloads import Workload, by_name
 from uvmfree.param import Param
 from uvmfree.workload.replay import Plan, plan
@@ -95,7 +95,15 @@ def measure(plain: dict[str, Any]) -> dict[str, Any] | None:
     workload = _workload(cell)
     given = {"npages": workload.npages or cell.npages, **tunables, "ncpus": workload.ncpus, "design": cell.design}
     done = tallied(workload, Param.of(given), cell.design, machine=_machine(workload.ncpus), stop=Worker.stop)
-    return None if done is None else {"figures": asdict(figures(done))}
+    if done is None:
+        return None
+    found = figures(done)
+    return {"figures": {**asdict(found), "page_locks_per_op": _of_pages(done) / found.page_operations}}
+
+
+def _of_pages(done: Run) -> int:
+    """Count acquisitions of shared locks, but for those of runs of pages, which stop all CPUs in every design."""
+    return sum(lock.acquired for lock in done.locks if lock.kind == "shared" and lock.caller != "uvm_pglistalloc")
 
 
 def _machine(ncpus: int) -> VirtualMachine:

@@ -3,13 +3,13 @@
 => A cell is a frozen dataclass of plain values, and its text is its name. What measures it is a function of a module,
    given those values, so that any process or machine can; it returns plain values for JSON, or None if it was told to
    give up.
-=> The file says by which code its cells were measured. With other code it is begun anew: figures of two versions
-   never stand in one table.
+=> Each cell says by which code it was measured (bench/grid/code.py). With other code it is measured anew: figures of
+   two versions stand in one table only where a run was broken off, and the page says so. `same`: unless one cell of
+   each design, measured again, came out the same.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -21,74 +21,66 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, Final
 
+from bench.grid.code import ROOT, code_of
 from bench.harness import write_json
 from uvmfree.cli.running import first_signal_asks
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.executors import local, scheduled
 from uvmfree.measure.host import host as host_facts
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 RESULTS: Final = ROOT / "docs" / "results"
 
 PAGE: Final = ROOT / "docs" / "designs" / "index.md"
 """The page that shows the tables, where it has a place for them."""
 
-SOURCES: Final = ("uvmfree", "bench/grid")
-"""Folders whose Python files are the code of a cell."""
-
 Measure = Callable[[dict[str, Any]], "dict[str, Any] | None"]
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as a file would have them."""
-    found: dict[str, Any] = json.loads(json.dumps(values))
+    """Return values as a file would have them; files of the project by where they stand in it."""
+    found: dict[str, Any] = json.loads(json.dumps(values).replace(f"{ROOT}/", ""))
     return found
-
-
-def code_version() -> str:
-    """Return a few characters that change whenever the code does."""
-    digest = hashlib.sha256()
-    for folder in SOURCES:
-        for file in sorted((ROOT / folder).rglob("*.py")):
-            digest.update(f"{file.relative_to(ROOT)}\n".encode())
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 @dataclass(slots=True)
 class Kept:
     """What was measured so far, by the cells' names, as JSON has it.
 
-    => `file`: where it is kept, whole, after each cell; None keeps nothing. `code`, `host`: what measured.
+    => `file`: where it is kept, whole, after each cell; None keeps nothing. `host`: what measured the last of them.
+       `earlier`: designs with cells that code of another day measured, as far as mark() was asked.
     """
 
     file: Path | None
     command: str
-    code: str = field(default_factory=code_version)
     host: dict[str, Any] = field(default_factory=lambda: plain(asdict(host_facts())))
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
+    earlier: set[str] = field(default_factory=set)
 
     @classmethod
     def at(cls, file: Path | None, command: str, *, as_it_is: bool = False) -> Kept:
-        """Go on with a file, if there is one of this code; `as_it_is`: or of any, since only the page is written."""
+        """Go on with a file, if there is one; `as_it_is`: there has to be, since only the page is written."""
         kept = cls(file, command)
         found = json.loads(file.read_text()) if file is not None and file.exists() else {}
         if as_it_is and not found:
             raise ArgumentError(f"--write: nothing was measured: {file} is not there")
-        if found and (as_it_is or found["code"] == kept.code):
-            kept.code, kept.host, kept.cells = found["code"], found["host"], found["cells"]
+        if found:
+            kept.host, kept.cells, kept.earlier = found["host"], found["cells"], set(found.get("earlier", ()))
             kept.command = found["command"] if as_it_is else command
         return kept
 
     def document(self) -> dict[str, Any]:
         """Return all of it."""
-        about = {"command": self.command, "code": self.code, "host": self.host}
+        about = {"command": self.command, "host": self.host, "earlier": sorted(self.earlier)}
         return {**about, "cells": dict(sorted(self.cells.items()))}
 
     def add(self, name: str, values: Mapping[str, Any]) -> None:
         """Keep a cell that was measured now."""
         self.cells[name] = plain(values)
         self.host = plain(asdict(host_facts()))
+        self.save()
+
+    def save(self) -> None:
+        """Write all of it to the file, if there is one."""
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             write_json(self.file, self.document())
@@ -106,12 +98,65 @@ class Where:
     scheduler: str | None = None
 
 
-def fill(kept: Kept, cells: Sequence[Any], measure: Measure, where: Where) -> bool:
-    """Measure the cells that are not kept yet; whether all are there in the end, and it was not broken off.
+def code(cell: Any) -> str:
+    """Return by which code a cell would be measured now."""
+    return code_of(type(cell).__module__, getattr(cell, "design", ""))
+
+
+def fill(kept: Kept, cells: Sequence[Any], measure: Measure, where: Where, *, same: bool = False) -> bool:
+    """Measure the cells that are not kept yet, by this code; whether all are there, and it was not broken off.
 
     => What a cell raised is raised here, with those before it kept.
     """
-    left = [cell for cell in cells if str(cell) not in kept.cells]
+    if same and not _confirm(kept, cells, measure, where):
+        return False
+    left = [cell for cell in cells if not _by_this_code(kept, cell)]
+    try:
+        return _measure(kept, left, measure, where)
+    finally:
+        mark(kept, cells)
+        kept.save()
+
+
+def mark(kept: Kept, cells: Sequence[Any]) -> None:
+    """Note of which designs there are cells that earlier code measured."""
+    stale = {cell.design for cell in cells if str(cell) in kept.cells and not _by_this_code(kept, cell)}
+    kept.earlier = kept.earlier - {cell.design for cell in cells} | stale
+
+
+def _by_this_code(kept: Kept, cell: Any) -> bool:
+    return bool(kept.cells.get(str(cell), {}).get("code") == code(cell))
+
+
+def _confirm(kept: Kept, cells: Sequence[Any], measure: Measure, where: Where) -> bool:
+    """Measure the cheapest kept cell of each design again; where it came out the same, so would its others.
+
+    => Whether it was not broken off.
+    """
+    there: dict[str, list[Any]] = {}
+    for cell in cells:
+        if str(cell) in kept.cells:
+            there.setdefault(cell.design, []).append(cell)
+    cheapest = [min(each, key=lambda cell: float(kept.cells[str(cell)]["host_s"])) for each in there.values()]
+    again = Kept(None, kept.command)
+    if not _measure(again, cheapest, measure, where):
+        return False
+    for cell in cheapest:
+        if _figures(again.cells[str(cell)]) == _figures(kept.cells[str(cell)]):
+            for each in there[cell.design]:
+                kept.cells[str(each)]["code"] = code(each)
+        else:
+            print(f"{cell.design}: not the same, measured anew", file=sys.stderr)
+    kept.save()
+    return True
+
+
+def _figures(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in ("host_s", "code")}
+
+
+def _measure(kept: Kept, left: Sequence[Any], measure: Measure, where: Where) -> bool:
+    """Measure cells; whether it was not broken off."""
     if not left:
         return True
     with ExitStack() as held:
@@ -132,7 +177,7 @@ def fill(kept: Kept, cells: Sequence[Any], measure: Measure, where: Where) -> bo
                 values = future.result()
                 if values is None:
                     return False
-                kept.add(str(cell), values)
+                kept.add(str(cell), {**values, "code": code(cell)})
                 done += 1
                 print(f"{done} of {len(left)}, {perf_counter() - began_s:.0f} s: {cell}", file=sys.stderr, flush=True)
     return False
@@ -154,12 +199,13 @@ def timed(measure: Measure, plain: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def source(kept: Mapping[str, Any]) -> str:
-    """Say in a sentence where figures are from: command, day, host, interpreter, code."""
+    """Say in a sentence where figures are from: command, day, host, interpreter."""
     host = kept["host"]
     gil = "with the GIL" if host["gil"] else "free-threaded"
+    earlier = f" Measured by earlier code: {', '.join(kept['earlier'])}." if kept.get("earlier") else ""
     return (
         f"`{kept['command']}`, {host['date'][:10]}; {len(host['affinity'])} processors, {host['kernel']}; "
-        f"{host['implementation']} {host['python']}, {gil}; code {kept['code']}."
+        f"{host['implementation']} {host['python']}, {gil}.{earlier}"
     )
 
 

@@ -60,8 +60,9 @@ PARKED: Final = several("parked_pages_max", "parked_pages_mean")
 TRACES: Final = (
     Figure(
         "Shared locks per page operation",
-        "Acquisitions of locks that CPUs share, by page operations asked for.",
-        number("shared_locks_per_op", 5),
+        "Acquisitions of locks that CPUs share, by page operations asked for; without those of `uvm_pglistalloc`, "
+        "which stops all CPUs in every design.",
+        number("page_locks_per_op", 5),
     ),
     Figure(
         "Atomic updates per page operation",
@@ -189,7 +190,7 @@ def dots(kept: Mapping[str, Any], cells: Sequence[GridCell]) -> list[Dot]:
         values = kept["cells"].get(str(cell), {})
         if cell.trace is not None and cell.passes == 1 and "figures" in values:
             figures = values["figures"]
-            at = figures["parked_pages_max"], figures["shared_locks_per_op"]
+            at = figures["parked_pages_max"], figures["page_locks_per_op"]
             found.append(Dot(cell.label, cell.load_name, *at))
     return found
 

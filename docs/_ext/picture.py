@@ -60,9 +60,13 @@ def inline(text: str) -> str:
 
 
 def tag(lock: tuple[str, str], cpu: int) -> str:
-    """Return the name of a lock, as it stands on its frame; that of a CPU has the CPU's number."""
+    """Return the name of a lock, as it stands on its frame; that of a CPU has the CPU's number.
+
+    => What is off says so itself: `preemption off` is not labelled `interrupts off`.
+    """
     name, kind = lock[0].replace("[i]", f"[{cpu}]"), lock[1]
-    return f'<div class="lock"><code>{escape(name)}</code> <span>{KINDS[kind]}</span></div>'
+    label = "" if name.endswith(" off") else f" <span>{KINDS[kind]}</span>"
+    return f'<div class="lock"><code>{escape(name)}</code>{label}</div>'
 
 
 def frame(lock: tuple[str, str] | None, inside: str, cpu: int | None = None) -> str:

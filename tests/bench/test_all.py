@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.all import FOLDER, main, scripts
+from bench.all import FIRST, FOLDER, VIRTUAL, build, main, scripts
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = """
@@ -173,3 +173,34 @@ except KeyboardInterrupt:
     assert read["interrupted"] is True
     assert [one["script"] for one in read["scripts"]] == ["a.py"]
     assert not ran.exists()
+
+
+def runs(name: str, log: Path) -> str:
+    """A script that says in a log that it ran."""
+    return f"open({str(log)!r}, 'a').write({name!r})\n" + holds(name)
+
+
+def test_what_is_written_goes_on_where_it_was(folder: Callable[..., Path], tmp_path: Path) -> None:
+    """The most valuable first; a script whose code has changed runs again, one that failed, too."""
+    log, kept = tmp_path / "log", tmp_path / f"evidence-{build()}.json"
+    made = folder(a=runs("a", log), probes=runs("p", log), questions=FAILS, z="raise SystemExit(3)")
+    ask = ["--write", "--smoke"]
+    assert main([*ask, "--only", "probes"], made, results=tmp_path) == 0
+    assert main(ask, made, results=tmp_path) == 1
+    assert log.read_text() == "pa"
+    assert [one["script"] for one in document(kept)["scripts"]] == ["probes.py", "questions.py", "a.py", "z.py"]
+    read = document(kept)
+    read["scripts"][0]["code"] = "of another day"
+    kept.write_text(json.dumps(read))
+    assert main(ask, made, results=tmp_path) == 1
+    assert log.read_text() == "pap"
+
+
+def test_no_script_is_begun_when_the_time_is_up(folder: Callable[..., Path], tmp_path: Path) -> None:
+    assert main(["--write", "--minutes", "0"], folder(a=holds("first")), results=tmp_path) == 130
+    assert not (tmp_path / f"evidence-{build()}.json").exists()
+
+
+def test_what_all_py_orders_is_there() -> None:
+    names = {path.name for path in scripts(FOLDER)}
+    assert names >= {*FIRST, *VIRTUAL}

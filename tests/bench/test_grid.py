@@ -16,11 +16,13 @@ import pytest
 
 import uvmfree
 from bench.grid.cell import GridCell
-from bench.grid.kept import Kept, Where, fill, into_page
+from bench.grid.code import code_of, modules_of
+from bench.grid.kept import Kept, Where, fill, into_page, source
 from bench.grid.limit import fewest_holds, least, limit
 from bench.grid.loads import after_exit, passes
 from bench.grid.picture import Dot, svg
 from bench.grid.tables import dots, markdown
+from bench.harness import TRACES
 from uvmfree.workload.driver import drive
 from uvmfree.workload.replay import DO_ALLOC, DO_FREE, DO_RUN, Plan, Program
 
@@ -33,6 +35,7 @@ class Named:
 
     name: str
     fails: bool = False
+    design: str = "percpu"
 
     def __str__(self) -> str:
         return self.name
@@ -60,14 +63,49 @@ def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert {name: cell["of"] for name, cell in again.cells.items()} == {"a": "kept", "b": "b"}
 
 
-def test_figures_of_other_code_are_not_gone_on_with(tmp_path: Path) -> None:
-    file = tmp_path / "cells.json"
-    kept = Kept.at(file, "the command")
-    kept.add("a", {"host_s": 1.5})
-    assert Kept.at(file, "the command").host_s() == 1.5
-    document = json.loads(file.read_text())
-    file.write_text(json.dumps(document | {"code": "another"}))
-    assert not Kept.at(file, "the command").cells
+def kept_by_other_code(tmp_path: Path, *, equal: bool) -> Kept:
+    """Return two cells that other code measured: the cheaper as this code would measure it, or not."""
+    kept = Kept.at(tmp_path / "cells.json", "the command")
+    kept.add("a", {"of": "a" if equal else "other", "host_s": 1, "code": "other"})
+    kept.add("b", {"of": "old", "host_s": 9, "code": "other"})
+    return Kept.at(tmp_path / "cells.json", "the command")
+
+
+def test_a_cell_of_other_code_is_measured_anew(tmp_path: Path) -> None:
+    kept = kept_by_other_code(tmp_path, equal=True)
+    assert fill(kept, [Named("a"), Named("b")], measured, HERE)
+    assert {name: cell["of"] for name, cell in kept.cells.items()} == {"a": "a", "b": "b"}
+
+
+def test_what_is_kept_does_not_say_where_the_project_stands(tmp_path: Path) -> None:
+    kept = Kept.at(tmp_path / "cells.json", "the command")
+    kept.add("a", {"trace": str(TRACES / "a.perf.xz"), "host_s": 1})
+    assert kept.cells["a"]["trace"] == "bench/traces/a.perf.xz"
+
+
+def test_the_page_says_what_earlier_code_measured(tmp_path: Path) -> None:
+    kept = kept_by_other_code(tmp_path, equal=True)
+    with pytest.raises(ValueError, match="no such thing"):
+        fill(kept, [Named("a", fails=True), Named("b")], measured, HERE)
+    assert "Measured by earlier code: percpu." in source(json.loads((tmp_path / "cells.json").read_text()))
+    assert fill(kept, [Named("a"), Named("b")], measured, HERE)
+    assert "earlier" not in source(kept.document())
+
+
+@pytest.mark.parametrize(("equal", "then"), [(True, "old"), (False, "b")])
+def test_what_is_said_to_be_the_same_is_tried_first(tmp_path: Path, equal: bool, then: str) -> None:
+    kept = kept_by_other_code(tmp_path, equal=equal)
+    assert fill(kept, [Named("a"), Named("b")], measured, HERE, same=True)
+    assert {name: cell["of"] for name, cell in kept.cells.items()} == {"a": "a", "b": then}
+
+
+def test_the_code_of_a_cell_is_what_its_design_runs() -> None:
+    codes = {design: code_of("bench.grid.cell", design) for design in ("percpu", "depot", "xnu")}
+    assert len(set(codes.values())) == 3
+    runs = {design: modules_of("bench.grid.cell", design) for design in codes}
+    assert "uvmfree.uvm.units" in runs["depot"] - runs["percpu"] - runs["xnu"]
+    assert "uvmfree.uvm.designs.percpu" in runs["depot"]  # whose short way it is
+    assert {"uvmfree.uvm.cpu", "uvmfree.machine.virtual.machine", "bench.grid.loads"} <= runs["xnu"]
 
 
 def fewest_by_search(steps: list[int], most: int) -> int:
@@ -105,6 +143,7 @@ def test_the_limit_falls_with_what_is_parked() -> None:
     assert [pages for pages, _ in found] == [8, 64, 128]
     assert all(earlier > later for (_, earlier), (_, later) in pairwise(found))
     assert found[-1] == (128, 1 / 200)
+    assert least(found, 8) == found[0][1]
     assert least(found, 9) == found[1][1]
     assert least(found, 1000) == found[2][1]
 
@@ -137,7 +176,7 @@ def document() -> dict[str, Any]:
     kept = Kept(None, "./run it")
     kept.cells["percpu: a"] = {
         "figures": {
-            "shared_locks_per_op": 0.25,
+            "page_locks_per_op": 0.25,
             "parked_pages_max": 1000,
             "parked_pages_mean": 12.4,
             "free_512_blocks": 7,

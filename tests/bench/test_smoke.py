@@ -33,6 +33,7 @@ IDS = {
     ],
     "designs.py": ["designs-table-minutes", "designs-over-limit"],
     "curve.py": ["curve-minutes", "curve-linear-2-cpus"],
+    "steps.py": ["steps-locks-last-of-first"],
     "linux.py": ["linux-outside-per-op"],
     "llfree.py": ["llfree-swaps-per-op"],
     "local_hit.py": ["local-hit-shared-locks", "local-hit-atomics"],
@@ -123,7 +124,7 @@ def test_every_script_is_listed() -> None:
     assert {path.name for path in (ROOT / "bench").glob("*.py")} == {*IDS, "harness.py", "all.py"}
 
 
-@pytest.mark.sampled(10, batons=6)
+@pytest.mark.sampled(6, batons=4)
 @pytest.mark.parametrize("script", IDS)
 def test_smoke(script: str, tmp_path: Path) -> None:
     """A smoke run ends with 0, prints a table, and writes records of the agreed shape."""

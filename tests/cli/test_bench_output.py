@@ -1,5 +1,6 @@
 """What `uvmfree bench` prints to a pipe: the verdict first, then what it cannot tell, then a table of 80 columns."""
 
+import lzma
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -65,9 +66,13 @@ def test_a_pipe_gets_80_columns_no_blanks_at_the_ends_and_no_escape_codes(run: R
 
 def test_the_trace_that_ships_is_said_to_be_unkind(run: Run, trace: str) -> None:
     """A reader who tries no other should know; of other traces nothing is said."""
-    shipped = run("bench", "--repetitions", "1", "--design", "fpageqlock")
-    assert "is the trace least kind to percpu" in " ".join(shipped.out.split())
-    assert "29 %" in workloads.by_name("trace", str(bundled_trace())).note
+    shipped = workloads.by_name("trace")
+    assert shipped.note == workloads.by_name("trace", str(bundled_trace())).note
+    assert "29 %" in shipped.note
+    same = Path(trace).with_name(bundled_trace().name)  # as short as the other
+    same.write_bytes(lzma.compress(Path(trace).read_bytes()))
+    said = run("bench", "--trace", str(same), "--repetitions", "1", "--design", "fpageqlock", "--npages", "1024")
+    assert "is the trace least kind to percpu" in " ".join(said.out.split())
     assert workloads.by_name("trace", trace).note == workloads.by_name("pingpong").note == ""
 
 

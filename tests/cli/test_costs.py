@@ -1,40 +1,31 @@
 """`uvmfree costs`: the tables, in 80 columns, with a source for each figure; what is wrong is one line and exit 2."""
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Said
 from uvmfree.machine.costs import SETS, costs_for
 
-
-def costs(*args: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "uvmfree", "costs", *args],
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-        encoding="utf-8",
-    )
+Run = Callable[..., Said]
 
 
-def test_without_a_name_the_sets_a_line_each() -> None:
-    said = costs()
-    assert (said.returncode, said.stderr) == (0, "")
-    assert [line.split()[0] for line in said.stdout.splitlines()] == list(SETS)
-    assert "2 x 64 cores" in said.stdout
-    assert max(map(len, said.stdout.splitlines())) <= 80
+def test_without_a_name_the_sets_a_line_each(run: Run) -> None:
+    said = run("costs")
+    assert (said.status, said.err) == (0, "")
+    assert [line.split()[0] for line in said.out.splitlines()] == list(SETS)
+    assert "2 x 64 cores" in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_each_figure_has_a_line_with_its_source(name: str) -> None:
-    said = costs(name)
-    assert (said.returncode, said.stderr) == (0, "")
-    lines = said.stdout.splitlines()
+def test_each_figure_has_a_line_with_its_source(run: Run, name: str) -> None:
+    said = run("costs", name)
+    assert (said.status, said.err) == (0, "")
+    lines = said.out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert "\x1b" not in said.stdout
+    assert "\x1b" not in said.out
     begun = {line.split()[0]: line.split() for line in lines[1:-1] if not line.startswith(" ")}
     figures = costs_for(name).figures
     assert begun.keys() == figures.keys()
@@ -43,13 +34,13 @@ def test_each_figure_has_a_line_with_its_source(name: str) -> None:
         assert figure.source.split()[0] == begun[cost][2], f"{cost} has no source"
 
 
-def test_a_file_and_single_figures_lie_over_a_set(tmp_path: Path) -> None:
+def test_a_file_and_single_figures_lie_over_a_set(run: Run, tmp_path: Path) -> None:
     """The file tells its sources; what the command line says comes last."""
     file = tmp_path / "mine.toml"
     file.write_text('base = "epyc-2s"\n[costs]\natomic = [6.5, "measured on a quiet host"]\nwakeup = 2000\n')
-    said = costs(str(file), "--cost", "wakeup=1234")
-    assert (said.returncode, said.stderr) == (0, "")
-    begun = {line.split()[0]: line.split(maxsplit=2)[1:] for line in said.stdout.splitlines()[1:-1] if line[0] != " "}
+    said = run("costs", str(file), "--cost", "wakeup=1234")
+    assert (said.status, said.err) == (0, "")
+    begun = {line.split()[0]: line.split(maxsplit=2)[1:] for line in said.out.splitlines()[1:-1] if line[0] != " "}
     assert begun["atomic"] == ["6.5", "measured on a quiet host"]
     assert begun["wakeup"] == ["1234", "--cost"]
     assert begun["line_remote"][0] == "197"
@@ -69,11 +60,11 @@ def test_a_file_and_single_figures_lie_over_a_set(tmp_path: Path) -> None:
         (["nowhere.toml"], "nowhere.toml: No such file"),
     ],
 )
-def test_bad_input_is_one_line(args: list[str], said: str) -> None:
-    ran = costs(*args)
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert said in ran.stderr
-    assert len(ran.stderr.splitlines()) == 1
+def test_bad_input_is_one_line(run: Run, args: list[str], said: str) -> None:
+    ran = run("costs", *args)
+    assert (ran.status, ran.out) == (2, "")
+    assert said in ran.err
+    assert len(ran.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -91,11 +82,11 @@ def test_bad_input_is_one_line(args: list[str], said: str) -> None:
         ("[costs]\nsockets = 1.5\n", "must be a whole number"),
     ],
 )
-def test_a_bad_file_is_one_line(text: str, said: str, tmp_path: Path) -> None:
+def test_a_bad_file_is_one_line(run: Run, text: str, said: str, tmp_path: Path) -> None:
     file = tmp_path / "bad.toml"
     file.write_text(text)
-    ran = costs(str(file))
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert "bad.toml" in ran.stderr or "nowhere" in ran.stderr
-    assert said in ran.stderr
-    assert len(ran.stderr.splitlines()) == 1
+    ran = run("costs", str(file))
+    assert (ran.status, ran.out) == (2, "")
+    assert "bad.toml" in ran.err or "nowhere" in ran.err
+    assert said in ran.err
+    assert len(ran.err.splitlines()) == 1

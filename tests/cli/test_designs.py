@@ -30,6 +30,14 @@ def test_every_design_is_listed_with_its_locks_and_tunables() -> None:
     assert set(percpu["traits"]) == set(uvmfree.Traits.__dataclass_fields__)
 
 
+def test_a_line_tells_of_a_tunable_its_value_its_unit_and_why_in_that_order() -> None:
+    said = CliRunner().invoke(cli, ["designs", "xnu"], catch_exceptions=False).output.splitlines()
+    assert said[0].startswith("xnu: XNU: ")
+    assert "  tunable  xnu.free_batch=64 pages: freed in one hold: longer ones keep others waiting" in said[-2]
+    assert said[-2].partition("=")[0] == "  tunable  xnu.free_batch"
+    assert said[-1].startswith("  traits   colors None, zeros False, ")
+
+
 def test_a_design_of_another_package_is_described_by_where_it_stands() -> None:
     said = (
         CliRunner().invoke(cli, ["designs", "tests.conformance.linux_like:LinuxLike"], catch_exceptions=False).output

@@ -19,7 +19,7 @@ from uvmfree.measure.stress_run import StressRun
 from uvmfree.uvm.system import OBSERVER
 from uvmfree.workload.stress import Stress
 
-STRESS = ("stress", "--seconds", "0.4", "--cpus", "2", "--npages", "256", "--faults", "storm", "--seed", "3")
+STRESS = ("stress", "--seconds", "0.2", "--cpus", "2", "--npages", "256", "--faults", "storm", "--seed", "3")
 COUNTS = "Acquisitions; with the GIL, waits are not measurable.\n"
 BENCH = ("bench", "--workload", "pingpong", "--npages", "1024", "--repetitions", "1")
 
@@ -58,8 +58,8 @@ def test_json_is_one_document_and_nothing_else(run: Callable[..., Any]) -> None:
     assert document["by"] == "caller"
     assert ("wait_ns_total" in document["not_measurable"]) == gil_enabled()
     assert "acquired" not in document["not_measurable"]
-    assert [one["design"] for one in document["designs"]] == ["fpageqlock", "percpu"]
-    fpageqlock, percpu = ({lock["caller"]: lock for lock in one["locks"]} for one in document["designs"])
+    assert [one["design"] for one in document["designs"]] == ["fpageqlock", "percpu", "depot"]
+    fpageqlock, percpu, _ = ({lock["caller"]: lock for lock in one["locks"]} for one in document["designs"])
     assert "uvm_pagealloc" not in fpageqlock
     assert percpu["uvm_pagealloc"]["acquired"] == percpu["uvm_pagefree"]["acquired"] == 1000
     assert {lock["name"] for lock in percpu.values()} == {"<all>"}
@@ -200,7 +200,7 @@ def test_a_run_whose_cpus_did_not_stop_has_none(run: Callable[..., Any], monkeyp
     said = run(*STRESS, "--design", "percpu", "-l")
     assert said.status == 1
     assert said.out.endswith("\npercpu: no lock statistics, since its CPUs did not stop\n")
-    assert "again: uvmfree stress --design percpu --seed 3 --seconds 0.4 " in said.err
+    assert "again: uvmfree stress --design percpu --seed 3 --seconds 0.2 " in said.err
     assert "--faults storm --format netbsd\n" in said.err
 
 

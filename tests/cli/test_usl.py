@@ -1,18 +1,20 @@
 """`uvmfree usl`: points, parameters and peak from records at several CPU counts; too few are refused."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Said
 from uvmfree.measure.host import Host
 from uvmfree.measure.record import load
 from uvmfree.measure.usl import law
 
 pytest.importorskip("scipy", reason="the extra `report` is not installed")
+
+Run = Callable[..., Said]
 
 GIL = load(str(Path(__file__).parents[1] / "measure" / "record-version-1.json"))
 OLD = replace(GIL, host=replace(GIL.host, gil=False))
@@ -26,28 +28,17 @@ def record_at(ncpus: int, folder: Path, refill: int = 1, host: Host = OLD.host) 
         wall_ns = round(120e9 / law(ncpus, 1000.0, sigma, 0.001))
         runs += [replace(run, repetition=n, drive=replace(run.drive, wall_ns=wall_ns)) for n in range(2)]
     file = folder / f"{ncpus}-{refill}-{host.gil}.json"
-    param = replace(OLD.param, refill=refill)
+    param = replace(OLD.param, own=(("percpu.refill", refill),))
     record = replace(OLD, host=host, workload=replace(OLD.workload, ncpus=ncpus), param=param, runs=runs)
     file.write_text(json.dumps(record.document()))
     return str(file)
 
 
-def usl(*args: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "uvmfree", "usl", *args],
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-        encoding="utf-8",
-    )
-
-
-def test_the_law_is_fitted_to_each_design(tmp_path: Path) -> None:
-    said = usl(*(record_at(n, tmp_path) for n in (1, 2, 4, 8, 16)), "--json", str(tmp_path / "out.json"))
-    assert (said.returncode, said.stderr) == (0, "")
-    assert "GIL" not in said.stdout
-    assert "more CPUs than processors" in said.stdout
+def test_the_law_is_fitted_to_each_design(run: Run, tmp_path: Path) -> None:
+    said = run("usl", *(record_at(n, tmp_path) for n in (1, 2, 4, 8, 16)), "--json", str(tmp_path / "out.json"))
+    assert (said.status, said.err) == (0, "")
+    assert "GIL" not in said.out
+    assert "more CPUs than processors" in said.out
     designs = json.loads((tmp_path / "out.json").read_text())["designs"]
     for design, sigma in (("fpageqlock", 0.5), ("percpu", 0.01)):
         found = designs[design]["fit"]
@@ -58,40 +49,38 @@ def test_the_law_is_fitted_to_each_design(tmp_path: Path) -> None:
     assert designs["percpu"]["fit"]["peak_ncpus"] == pytest.approx(31.5, rel=0.1)
 
 
-def test_records_of_threads_that_took_turns_say_nothing_about_scaling(tmp_path: Path) -> None:
+def test_records_of_threads_that_took_turns_say_nothing_about_scaling(run: Run, tmp_path: Path) -> None:
     """They are refused, and beside others left out."""
     turns = [record_at(n, tmp_path, host=GIL.host) for n in (1, 2, 4, 8, 16)]
-    said = usl(*turns, "--json", str(tmp_path / "out.json"))
-    assert (said.returncode, said.stdout) == (2, "")
-    assert said.stderr.startswith("uvmfree: the records were measured with the GIL: threads took turns, so they say")
-    assert said.stderr.count("\n") == 1
+    said = run("usl", *turns, "--json", str(tmp_path / "out.json"))
+    assert (said.status, said.out) == (2, "")
+    assert said.err.startswith("uvmfree: the records were measured with the GIL: threads took turns, so they say")
+    assert said.err.count("\n") == 1
     assert not (tmp_path / "out.json").exists()
     free = [record_at(n, tmp_path) for n in (1, 2, 4, 8, 16)]
-    alone, beside = usl(*free), usl(*free, *turns[:2])
-    assert beside.returncode == 0
-    assert "\nLeft out 2 records with the GIL: threads took turns.\n" in beside.stdout
-    assert beside.stdout.replace("Left out 2 records with the GIL: threads took turns.\n", "") == alone.stdout
+    alone, beside = run("usl", *free), run("usl", *free, *turns[:2])
+    assert beside.status == 0
+    assert "\nLeft out 2 records with the GIL: threads took turns.\n" in beside.out
+    assert beside.out.replace("Left out 2 records with the GIL: threads took turns.\n", "") == alone.out
 
 
-def test_a_sweep_that_has_measured_nothing_has_nothing_to_fit(tmp_path: Path) -> None:
+def test_a_sweep_that_has_measured_nothing_has_nothing_to_fit(run: Run, tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text('{"schema": "uvmfree.sweep", "version": 1, "cells": [], "measured": []}')
-    said = usl(str(tmp_path / "s.json"))
-    assert (said.returncode, said.stdout) == (2, "")
-    assert (
-        said.stderr == f"uvmfree: {tmp_path / 's.json'}: nothing has been measured yet, so there is nothing to fit\n"
-    )
+    said = run("usl", str(tmp_path / "s.json"))
+    assert (said.status, said.out) == (2, "")
+    assert said.err == f"uvmfree: {tmp_path / 's.json'}: nothing has been measured yet, so there is nothing to fit\n"
 
 
-def test_four_cpu_counts_are_too_few(tmp_path: Path) -> None:
-    said = usl(*(record_at(n, tmp_path) for n in (1, 2, 3, 4)))
-    assert (said.returncode, said.stdout) == (2, "")
-    assert "4 CPU counts (1, 2, 3, 4)" in said.stderr
-    assert "not fitted to fewer than 5" in said.stderr
-    assert said.stderr.count("\n") == 1
+def test_four_cpu_counts_are_too_few(run: Run, tmp_path: Path) -> None:
+    said = run("usl", *(record_at(n, tmp_path) for n in (1, 2, 3, 4)))
+    assert (said.status, said.out) == (2, "")
+    assert "4 CPU counts (1, 2, 3, 4)" in said.err
+    assert "not fitted to fewer than 5" in said.err
+    assert said.err.count("\n") == 1
 
 
-def test_records_of_different_settings_are_not_joined(tmp_path: Path) -> None:
-    said = usl(*(record_at(n, tmp_path, refill) for n in (1, 2, 4, 8, 16) for refill in (1, 32)))
-    assert (said.returncode, said.stdout) == (2, "")
-    assert "different settings: refill=1; refill=32. One law holds for one of them" in said.stderr
-    assert said.stderr.count("\n") == 1
+def test_records_of_different_settings_are_not_joined(run: Run, tmp_path: Path) -> None:
+    said = run("usl", *(record_at(n, tmp_path, refill) for n in (1, 2, 4, 8, 16) for refill in (1, 32)))
+    assert (said.status, said.out) == (2, "")
+    assert "different settings: percpu.refill=1; percpu.refill=32. One law holds for one of them" in said.err
+    assert said.err.count("\n") == 1

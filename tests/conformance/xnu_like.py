@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from uvmfree.param import Param
-from uvmfree.uvm.cpu import Cpu
+from uvmfree.uvm.cpu import Cpu, Found, Want
 from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu, PercpuTunables
 from uvmfree.uvm.page import UNKNOWN, VmPage
 from uvmfree.uvm.traits import Traits
@@ -44,9 +44,10 @@ class XnuLikeCpu(PercpuCpu):
             self._store.push(pg, UNKNOWN)
         self.gave(1)
 
-    def _batch(self) -> int:
-        """Return a batch, if the cache has none of another freelist."""
-        return 1 if self.cached() else REFILL
+    def _fetch(self, want: Want, free_list: int, start: int, span: int) -> Found | None:
+        """Take a batch, if the cache has none of another freelist."""
+        self._refill = 1 if self.cached() else REFILL
+        return super()._fetch(want, free_list, start, span)
 
 
 class XnuLike(Percpu):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from docs._ext.picture import NCPUS, drawn, parse
+from docs._ext.picture import NCPUS, drawn, parse, tag
 
 PERCPU = """\
 each CPU under uvm_cpu[i], cpu:
@@ -51,3 +51,8 @@ def test_levels_under_one_lock_stand_in_one_frame() -> None:
 def test_what_cannot_be_drawn_is_refused(line: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         parse([line])
+
+
+def test_what_is_off_is_not_said_twice() -> None:
+    assert tag(("preemption off", "off"), 0) == '<div class="lock"><code>preemption off</code></div>'
+    assert tag(("splvm", "off"), 0).endswith("<span>interrupts off</span></div>")

@@ -16,6 +16,7 @@ from unittest import mock
 from uvmfree.kern.mutex import Condvar
 from uvmfree.kern.xcall import Xcall
 from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.binding import Bound
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs.fpageqlock import FpageqlockCpu
 from uvmfree.uvm.designs.percpu import PercpuCpu
@@ -54,15 +55,13 @@ def changed(owner: type, name: str, *edits: tuple[str, str]) -> Bug:
 redistribution_without_the_cpu_lock = changed(
     Design, "redistribute", ("with self.guarding(index) as cpu:", "for cpu in self.cpus[index : index + 1]:")
 )
-splice_without_the_global_lock = changed(Design, "redistribute", ("with held(self._redistribute[1]):", "if True:"))
+splice_without_the_global_lock = changed(Design, "redistribute", ("chopped, self._redistribute[1]", "chopped, ()"))
 redistribution_counted_without_the_cpu_lock = changed(
-    Design, "redistribute", ("        cpu.gave(pages, zeropages)", "    cpu.gave(pages, zeropages)")
+    Design, "redistribute", ("        pages = cpu.hand_back(", "    pages = cpu.hand_back(")
 )
-spill_without_the_global_lock = changed(
-    PercpuCpu, "_spill", ("self._fpageqlock.acquire()", "pass"), ("self._fpageqlock.release()", "pass")
-)
+spill_without_the_global_lock = changed(PercpuCpu, "_spill", ("[self._fpageqlock])", "[])"))
 spill_counted_after_others_can_take = changed(
-    PercpuCpu, "_spill", ("self.gave(npages,", "self.gave(sum(map(len, spilled)),")
+    Bound, "hand_back", ("self.gave(pages,", "self.gave(sum(map(len, parts)),")
 )
 run_taken_without_the_cpu_locks = changed(Design, "stopped", ("with held(outer):", "if True:"))
 locks_of_cpus_in_descending_order = changed(Design, "all_locks", ("*self.cpu_locks,", "*self.cpu_locks[::-1],"))

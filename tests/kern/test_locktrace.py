@@ -1,13 +1,14 @@
 """The tracing mutex: every wait and hold is there with its times, and adds up to what was counted."""
 
 import itertools
+from collections import Counter
 
 import pytest
 
 from tests.kern.tasks import begin, finish
 from uvmfree.kern import locktrace
 from uvmfree.kern.lockrank import UVM_CPU, UVM_FPAGEQLOCK
-from uvmfree.kern.lockstat import LockStat
+from uvmfree.kern.lockstat import WAIT_BUCKETS, LockStat
 from uvmfree.kern.locktrace import Slice, TracingHandle
 from uvmfree.kern.mutex import Mutex
 from uvmfree.machine.threads import ThreadsMachine
@@ -31,7 +32,8 @@ def agree(machine: ThreadsMachine, counted: LockStat) -> None:
     assert (len(holds), len(waits)) == (counted.acquired, counted.contended)
     assert (sum(holds), max(holds, default=0)) == (counted.hold_ns_total, counted.hold_ns_max)
     assert (sum(waits), max(waits, default=0)) == (counted.wait_ns_total, counted.wait_ns_max)
-    assert sum(counted.wait_hist) == len(waits)
+    buckets = Counter(min(wait.bit_length(), WAIT_BUCKETS - 1) for wait in waits)
+    assert counted.wait_hist == tuple(buckets[bucket] for bucket in range(WAIT_BUCKETS))
 
 
 def test_a_hold_is_traced_under_its_caller_and_thread() -> None:

@@ -108,3 +108,18 @@ def test_the_topology_has_levels() -> None:
     # From memory; and to a strand of no CPU.
     assert table[-1][5] == costs.ns("line_memory")
     assert {row[-1] for row in table} == {0}
+
+
+def test_complexes_are_counted_within_their_socket_and_the_last_may_be_smaller() -> None:
+    """Two sockets of three cores each, in complexes of two: 0 and 1, 2; 3 and 4, 5."""
+    figures = {"sockets": 2, "socket_cores": 3, "complex_cores": 2, "core_threads": 1}
+    own, near, socket, remote = 0, 1, 2, 3
+    table = moves(costs_for("xeon-2s", **figures, line_complex=near, line_socket=socket, line_remote=remote), 6)
+    assert [row[:6] for row in table[:6]] == [
+        [own, near, socket, remote, remote, remote],
+        [near, own, socket, remote, remote, remote],
+        [socket, socket, own, remote, remote, remote],
+        [remote, remote, remote, own, near, socket],
+        [remote, remote, remote, near, own, socket],
+        [remote, remote, remote, socket, socket, own],
+    ]

@@ -25,8 +25,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "equal times in reverse order": (
         "scheduler",
-        "        heappush(self._heap, (at_ns, self._number, target))",
-        "        target.ticket = -self._number\n        heappush(self._heap, (at_ns, -self._number, target))",
+        "        heappush(self.heap, (at_ns, self.number, target))",
+        "        target.ticket = -self.number\n        heappush(self.heap, (at_ns, -self.number, target))",
     ),
     "a timeout that was overtaken by its wakeup counts, too": (
         "scheduler",
@@ -67,13 +67,13 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "a spinner looks too early": (
         "ttas",
-        "            while look < self.free_at:",
+        "            while look < free_at:",
         "            while False:",
     ),
     "a spinner forgets that its pauses double": (
         "ttas",
-        "                pauses_ns = min(2 * pauses_ns, self._max_ns)\n                look",
-        "                look",
+        "free_at:\n                pauses_ns += pauses_ns\n",
+        "free_at:\n",
     ),
     "a look at a held lock costs its holder nothing": (
         "ttas",

@@ -39,6 +39,24 @@ def test_lockstat_tells_the_hold_without_what_came_after_it(ncpus: int) -> None:
     assert stat.hold_ns_total == HELD_NS * 4 * ncpus
 
 
+def test_a_hold_takes_as_long_as_what_it_touched_pages_and_items_each_at_their_price() -> None:
+    """A page is 20 ns, a chunk that moves by pointer 50."""
+
+    class Guarded:
+        pages_touched, items_touched, taken = 0, 0, ()
+
+    on, touched = machine(1, lockstat=True), Guarded()
+    mutex = on.mutex(UVM_FPAGEQLOCK)
+    mutex.guards(touched)
+    handle = mutex.handle(CALLER)
+    for pages, items in ((1, 0), (0, 1), (3, 2)):
+        with handle:
+            touched.pages_touched, touched.items_touched = pages, items
+    (stat,) = mutex.snapshot()
+    assert (stat.hold_ns_min, stat.hold_ns_max) == (HELD_NS, 3 + 40 + 3 * 20 + 2 * 50)
+    assert stat.hold_ns_total == 3 * (3 + 40) + 4 * 20 + 3 * 50
+
+
 def test_a_timeline_has_holds_that_do_not_overlap() -> None:
     on = machine(3, lockstat=True, locktrace=True)
     mutex = on.mutex(UVM_FPAGEQLOCK)

@@ -104,6 +104,29 @@ def suspended_holder(cls: Callable[..., Any]) -> None:
         assert order == ["held", *came] if lock in ("mcs", "ticket") else sorted(order) == sorted(["held", *came])
 
 
+def ticket_suspended(cls: Callable[..., Any]) -> None:
+    """Those who wait behind a holder that sleeps spin as well: each delays whoever came after it."""
+    machine = machine_of(cls, "ticket")
+    mutex = machine.mutex(BIG)
+    inside: list[int] = []
+
+    def holder() -> None:
+        with mutex.handle("holder"):
+            machine.sleep(1e-6)
+
+    def other(at: int) -> None:
+        machine.charge(at)
+        with mutex.handle("other"):
+            inside.append(machine.clock_ns())
+
+    run(machine, [(0, holder), *((cpu, partial(other, 50 * cpu)) for cpu in (1, 2, 3))])
+    dropped, granted = ACQUIRE + 1000 + UNDER, []
+    for before in range(3):
+        granted.append(dropped + 7 * before + LINE)
+        dropped = granted[-1] + UNDER + LINE
+    assert inside == granted
+
+
 def sum_of_the_table(cls: Callable[..., Any]) -> None:
     """A run in which nobody waits takes the sum of what it was charged."""
     machine = machine_of(cls)
@@ -309,6 +332,7 @@ CHECKS: dict[str, Check] = {
         ttas_before,
         sleep,
         suspended_holder,
+        ticket_suspended,
         sum_of_the_table,
         word_line,
         one_strand_a_cpu,

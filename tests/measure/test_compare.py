@@ -145,10 +145,12 @@ def test_runs_that_one_record_lacks_are_told() -> None:
 
 def test_what_else_differs_is_said() -> None:
     assert list(differences(OLD, OLD)) == []
-    other = replace(OLD, host=replace(OLD.host, gil=True, kernel="K"), param=replace(OLD.param, refill=32))
+    other = replace(
+        OLD, host=replace(OLD.host, gil=True, kernel="K"), param=replace(OLD.param, own=(("percpu.refill", 32),))
+    )
     said = list(differences(OLD, other))
-    assert [line.partition(":")[0] for line in said] == ["interpreter", "kernel", "refill"]
-    assert said[-1] == "refill: 1 before, 32 after"
+    assert [line.partition(":")[0] for line in said] == ["interpreter", "kernel", "percpu.refill"]
+    assert said[-1] == "percpu.refill: 1 before, 32 after"
 
 
 def test_a_comparison_can_be_written_as_json() -> None:

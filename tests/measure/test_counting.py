@@ -247,15 +247,20 @@ def test_blocks_are_free_without_a_page_in_use_and_the_stores_without_one_in_a_c
     assert used.pfn == 5
 
 
-def test_what_is_stranded_is_looked_at_some_seconds_later() -> None:
+@pytest.mark.parametrize(
+    ("interval_s", "stranded"), [(0.5, (0, 0, 0)), (3.0, (20, 0, 0)), (5.5, (20, 20, 0)), (20.5, (20, 20, 20))]
+)
+def test_what_is_stranded_is_looked_at_1_and_5_and_20_seconds_later(
+    interval_s: float, stranded: tuple[int, ...]
+) -> None:
     """What the other CPU cannot reach, until the timer hands it back; in RAM enough that the daemon sleeps."""
-    uvm, counts = counted(npages=4096, redistribute_interval_s=3.0)
+    uvm, counts = counted(npages=4096, redistribute_interval_s=interval_s)
     with uvm:
         pages = take(uvm, 0, 30)
         give(uvm, 0, pages[:20])
         give(uvm, 1, pages[20:])
         tally = counts.end(uvm)
-    assert tally.stranded_pages == (20, 0, 0)
+    assert tally.stranded_pages == stranded
 
 
 @pytest.mark.parametrize("design", ["fpageqlock", "percpu"])

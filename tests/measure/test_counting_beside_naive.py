@@ -25,11 +25,12 @@ PROGRAMS = st.lists(BURSTS, max_size=30).map(lambda bursts: [operation for burst
 
 
 def rig(design: str, npages: int, refill: int, ncolors: int) -> Rig:
-    return Rig(Param(npages=npages, ncpus=NCPUS, ncolors=ncolors, design=design, refill=refill, lockstat=True))
+    own = (("percpu.refill", refill),)
+    return Rig(Param(npages=npages, ncpus=NCPUS, ncolors=ncolors, design=design, own=own, lockstat=True))
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
-@settings(max_examples=40)
+@settings(max_examples=settings().max_examples * 2 // 5)
 @given(program=PROGRAMS, npages=st.integers(32, 80), refill=st.integers(1, 8), ncolors=st.sampled_from([1, 2, 4]))
 def test_a_tally_is_what_the_log_says(
     design: str, program: list[Operation], npages: int, refill: int, ncolors: int

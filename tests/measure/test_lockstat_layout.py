@@ -16,6 +16,7 @@ from uvmfree.kern.lockstat import HOLD_SAMPLE, WAIT_BUCKETS, LockStat, summed
 from uvmfree.kern.mutex import Mutex
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.measure.lockstat_layout import FORMATS, LAYOUTS, Selection, document, render
+from uvmfree.uvm.designs import SHOWN
 
 
 def record(name: str, caller: str, *waits_ns: int, acquired: int = 100, hold_ns: int = 2_000) -> LockStat:
@@ -112,9 +113,28 @@ def test_locks_and_callers_may_be_limited_by_name_or_pattern(selection: Selectio
 
 def test_a_lock_that_cannot_be_is_refused() -> None:
     for pattern in ("uvm_cpu[1]", "uvm_cpu[*]", "*", "uvm_fpageqlock", "xcall"):
-        Selection(locks=(pattern,)).check(2)
+        Selection(locks=(pattern,)).check(2, SHOWN)
     with pytest.raises(ArgumentError, match=r"-L uvm_cpu\[2\]: no lock is called so; there are .*uvm_fpageqlock"):
-        Selection(locks=("uvm_fpageqlock", "uvm_cpu[2]")).check(2)
+        Selection(locks=("uvm_fpageqlock", "uvm_cpu[2]")).check(2, SHOWN)
+
+
+@pytest.mark.parametrize(
+    ("design", "has", "lacks"),
+    [
+        ("freebsd_pgcache", ("splvm[1]", "uma_zdom", "uma_zdom[7]", "uvm_fpageqlock"), ("uvm_cpu[0]", "splvm")),
+        ("netbsd10", ("uvm_freelist_lock", "uvm_freelist_lock[1]"), ("uvm_fpageqlock", "uvm_fpageqlock[1]")),
+        ("llfree", ("splvm[0]", "uvm_pageout_lock"), ("uvm_fpageqlock",)),
+        ("fpageqlock", ("uvm_fpageqlock",), ("uvm_fpageqlock[0]", "uvm_cpu[0]", "splvm[0]")),
+    ],
+)
+def test_the_locks_that_there_are_are_those_of_the_designs(
+    design: str, has: tuple[str, ...], lacks: tuple[str, ...]
+) -> None:
+    """A lock of a design's own is known by its name, and by a number if there are several."""
+    Selection(locks=has).check(2, [design])
+    for name in lacks:
+        with pytest.raises(ArgumentError, match="no lock is called so; there are "):
+            Selection(locks=(name,)).check(2, [design])
 
 
 def test_linux_has_the_columns_of_proc_lock_stat() -> None:

@@ -11,7 +11,7 @@ import pytest
 import uvmfree
 from uvmfree.measure.host import gil_enabled
 from uvmfree.measure.observer import Seen, Waiters, interval_s, watch
-from uvmfree.uvm.designs import SHOWN
+from uvmfree.uvm.designs import PAIR
 
 RESERVE = 20
 HAD, SHORT = RESERVE + 1, RESERVE
@@ -46,7 +46,7 @@ def test_spells_of_waiting_beside_free_pages(samples: list[tuple[int, int, int, 
         assert seen.beside_free_hist[spell.bit_length()]
 
 
-@pytest.mark.parametrize("design", SHOWN)
+@pytest.mark.parametrize("design", PAIR)
 def test_the_gap_is_what_the_caches_hold_whoever_allocated(design: str) -> None:
     """Pages of contiguous runs count as allocated too, though no CPU allocated them (P7)."""
     with uvmfree.boot(npages=1024, ncpus=2, design=design, redistribute_interval_s=3600) as uvm:

@@ -107,6 +107,14 @@ def test_version_3_is_read(plain: dict[str, Any], measured: Record) -> None:
         assert all(then[name] == now[name] for name in then)
 
 
+def test_version_4_is_read(plain: dict[str, Any], measured: Record) -> None:
+    """It had the tunables of percpu among those of the system; they are percpu's own."""
+    plain["version"] = 4
+    plain["param"] |= {"refill": 32, "hoard_max": None, "search": "local", "own": [["depot.unit", 4]]}
+    own = (("depot.unit", 4), ("percpu.refill", 32), ("percpu.hoard_max", None), ("percpu.search", "local"))
+    assert of_document(plain, "plain") == replace(measured, param=replace(measured.param, own=own))
+
+
 def test_each_run_with_lockstat_has_the_tally_of_its_design(measured: Record) -> None:
     """It is the same for all repetitions: of the same work, in virtual time."""
     for design, parked in (("fpageqlock", 0), ("percpu", 60)):
@@ -144,7 +152,7 @@ def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
     [
         (lambda d: d.pop("schema"), "has no schema"),
         (put("schema", value="other"), "schema 'other'"),
-        (put("version", value=5), "is of version 5; this uvmfree reads up to 4, use a newer one"),
+        (put("version", value=6), "is of version 6; this uvmfree reads up to 5, use a newer one"),
         (put("version", value="3"), "version '3'"),
         (put("version", value=True), "version True"),
         (put("kind", value="tale"), "kind: must be bench or stress, is 'tale'"),
@@ -170,7 +178,7 @@ def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("runs", 0, "samples", "cached", 1, value=[]), r"samples.cached\[1\]: must have \d+ entries, has 0"),
         (lambda d: d["runs"][0]["redistributions"].pop("timer"), r"runs\[0\].redistributions: has no 'timer'"),
         (put("runs", 0, "design", value="x"), r"runs\[0\].design: must be one of fpageqlock, percpu, .*is 'x'"),
-        (put("version", value=10**5000), "is of version a larger one; this uvmfree reads up to 4"),
+        (put("version", value=10**5000), "is of version a larger one; this uvmfree reads up to 5"),
         (put("runs", 0, "drive", "wall_ns", value=1 << 63), "wall_ns: must be a whole number within 64 bits"),
         (put("runs", 0, "drive", "wall_ns", value=10**5000), "wall_ns: must be a whole number within 64 bits"),
         (put("runs", 0, "drive", "wall_ns", value=0), "wall_ns: must be 1 or more, is 0"),
@@ -286,7 +294,7 @@ def test_whatever_stands_anywhere_it_is_a_record_or_one_clean_error(path: tuple[
 
 
 def test_the_schema_of_today_is_the_one_that_is_written(plain: dict[str, Any]) -> None:
-    assert (plain["schema"], plain["version"]) == (records.SCHEMA, records.VERSION) == ("uvmfree.record", 4)
+    assert (plain["schema"], plain["version"]) == (records.SCHEMA, records.VERSION) == ("uvmfree.record", 5)
 
 
 @pytest.mark.parametrize("gone", ["injected", "survived"])

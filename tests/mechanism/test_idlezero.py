@@ -82,6 +82,7 @@ def test_a_zero_allocation_and_a_free_arm_it_again(boot: Boot, design: str) -> N
     cpu = uvm.cpus[1]
     assert cpu.pageidlezero() == 10
     zeroed = take(cpu, zero=True)
+    assert (uvm.uvmexp.snapshot().pga_zerohit, cpu.stats().zeroed) == (1, 10)
     assert cpu.pageidlezero() == 1
     cpu.pagefree(zeroed)
     assert cpu.pageidlezero() == 0  # 10 and 10

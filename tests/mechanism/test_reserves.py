@@ -148,7 +148,7 @@ def test_the_daemon_finds_a_page_as_long_as_one_is_on_the_global_list(
                 free = uvm.uvmexp.free
                 pg = cpu.pagealloc()
                 assert pg is not None
-                tight[0] += free <= reserve + uvm.param.refill
+                tight[0] += free <= reserve + uvm.traits.refill
                 cpu.pagefree(pg)
                 uvm.redistribute(0)
     finally:

@@ -36,7 +36,7 @@ def torture_once(variant: dict[str, Any], seed: int) -> None:
     often = {"redistribute_interval_s": 0.002, "redistribute_min_gap_s": 0.001, "idle_interval_s": 0.001}
     pagesize = random.Random(seed).choice((512, 1 << 14))
     sizes = {"ncpus": ncpus, "npages": 40 * ncpus, "nfreelists": 2, "pagesize": pagesize}
-    param = Param(**SMALL | sizes | often | variant, lockdebug=True)
+    param = Param.of(SMALL | sizes | often | variant | {"lockdebug": True})
     machine = ThreadsMachine(lockdebug=True, lockwatch=True)
     assert machine.lockwatch is not None
     plan = Plan(param=param, seed=seed, seconds=2 * WAIT_S, faults=FAULTS, steps=STEPS)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from tests.model.model import GLOBAL, Asked, Found, Model, Where
 from uvmfree.param import Param
+from uvmfree.uvm.designs.percpu import PercpuTunables
 
 
 class FpageqlockModel(Model):
@@ -80,6 +81,8 @@ class PercpuModel(Model):
     def __init__(self, param: Param) -> None:
         super().__init__(param)
         self.redistributed_ns = [0] * param.ncpus
+        own = {name: value for name, value in param.own if name in PercpuTunables.__dataclass_fields__}
+        self.percpu = PercpuTunables(**own)  # as it is, in the models of other designs
         self.shared = param.npages, 0  # uvmexp.free and uvmexp.zeropages, as the atomic operations have made them
         for pfn in range(param.npages):
             self.lists[self.where(GLOBAL, pfn, False)].append(pfn)
@@ -95,7 +98,7 @@ class PercpuModel(Model):
 
     def free(self, cpu: int, pfn: int) -> None:
         super().free(cpu, pfn)
-        bound = self.param.hoard_max
+        bound = self.percpu.hoard_max
         if bound is not None and self.in_hand(cpu) > bound:
             self.spill(cpu)
 
@@ -107,7 +110,7 @@ class PercpuModel(Model):
         """The whole cache before the global list, or `search="colour"`, its part of each colour (Q9)."""
         looked = False
         rotation = self.rotation(asked.start)
-        turns = [[color] for color in rotation] if self.param.search == "colour" else [rotation]
+        turns = [[color] for color in rotation] if self.percpu.search == "colour" else [rotation]
         for free_list in asked.freelists:
             for colors in turns:
                 lists = [(zeroed, color) for color in colors for zeroed in (asked.zero, not asked.zero)]
@@ -126,9 +129,9 @@ class PercpuModel(Model):
 
     def refill(self, asked: Asked, free_list: int, first: int, zeropages: int) -> None:
         """Q15: take more pages with the one that goes out, spread over the colours, above the kernel reserve."""
-        refill = self.param.refill
-        if self.param.hoard_max is not None:
-            refill = min(refill, 1 + max(0, self.param.hoard_max - self.in_hand(asked.cpu)))
+        refill = self.percpu.refill
+        if self.percpu.hoard_max is not None:
+            refill = min(refill, 1 + max(0, self.percpu.hoard_max - self.in_hand(asked.cpu)))
         left = spare = max(0, min(refill - 1, self.free_count() - self.reserve_kernel))
         for zeroed in (asked.zero, not asked.zero):
             for step in range(self.ncolors):

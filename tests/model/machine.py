@@ -26,6 +26,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **PLAIN,
     "fpageqlock, idle": {"design": "fpageqlock", "idlezero": True},
     "percpu, idle": {"design": "percpu", "idlezero": True},
+    "magazines": {"design": "magazines", "M": 3, "drain_retry": True},
     "linux_pcp": LINUX,
     "linux_pcp, before": LINUX | {"autotune": False, "spill_chunk": 0},
     "llfree, small trees": {"design": "llfree", "tree_pages": 64},
@@ -36,6 +37,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "freebsd_pgcache": {"design": "freebsd_pgcache", "cache_fraction": 2, "bucket_max": 3},
     "xnu": {"design": "xnu", "refill_limit": 6, "free_batch": 4},
     "netbsd10": {"design": "netbsd10"},
+    "netbsd10, 2 buckets": {"design": "netbsd10", "nbuckets": 2},
 }
 """Every design, and the proposal with its options."""
 

@@ -261,7 +261,7 @@ class Model(PageoutModel):
         """Q13: all pages stand by their new colours, in the order in which they stood on the global list."""
         self.gather(set(self.attached))
         owners = {pfn: where.owner for where, pfns in self.lists.items() for pfn in pfns if where.owner != GLOBAL}
-        standing = [(where, pfn) for where, pfns in sorted(self.lists.items()) for pfn in pfns]
+        standing = self.standing()
         self.lists.clear()
         self.ncolors = ncolors
         for where, pfn in standing:
@@ -271,6 +271,10 @@ class Model(PageoutModel):
         for cpu in self.attached:
             self.nextcolor[cpu] = 0
         self.settle()
+
+    def standing(self) -> list[tuple[Where, int]]:
+        """Return where every free page stands, in the order in which the system walks its lists."""
+        return [(where, pfn) for where, pfns in sorted(self.lists.items()) for pfn in pfns]
 
     # What can be looked at.
 

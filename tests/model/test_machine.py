@@ -17,15 +17,20 @@ SHRINK_S = 400
 """Hypothesis gives up shrinking a failure after five minutes; a run that finds none takes a few seconds."""
 
 
+EXAMPLES_MIN = 20
+"""The 18th is the latest that has caught a seeded bug (docs/mutants.md)."""
+
 ON_VIRTUAL = 2
 """On the virtual machine, half of the examples."""
 
+PLAIN = ("fpageqlock", "percpu")
+"""What every run has; of the others those that are drawn."""
+
+DRAWN = pytest.mark.sampled(6, batons=3)
+
 RUNS = [
-    *(pytest.param(name, TurnsMachine, 1, id=name) for name in VARIANTS),
-    *(
-        pytest.param(name, VirtualTurns, ON_VIRTUAL, id=f"{name}, virtual", marks=pytest.mark.sampled(4, batons=2))
-        for name in VARIANTS
-    ),
+    *(pytest.param(name, TurnsMachine, 1, id=name, marks=() if name in PLAIN else DRAWN) for name in VARIANTS),
+    *(pytest.param(name, VirtualTurns, ON_VIRTUAL, id=f"{name}, virtual", marks=DRAWN) for name in VARIANTS),
 ]
 
 
@@ -39,7 +44,7 @@ def test_any_calls_give_what_the_model_gives(name: str, turns: type[TurnsMachine
     machine = machine_for(VARIANTS[name], turns)
     if settings.default.derandomize:
         seed(zlib.crc32(name.encode()))(machine)  # else all variants would be given the same steps
-    examples = settings.default.max_examples // (4 * part)
+    examples = max(EXAMPLES_MIN, settings.default.max_examples // 4) // part
     run_state_machine_as_test(
         machine, settings=settings(max_examples=examples, stateful_step_count=40, report_multiple_bugs=False)
     )

@@ -64,8 +64,8 @@ class VirtualTurns(VirtualMachine):
         """Let all others run until they sleep."""
         steps = -1
         # Whoever is ready now runs before this strand does again; a step more says that somebody was woken.
-        while self.scheduler.steps != steps + 1:
-            steps = self.scheduler.steps
+        while self.scheduler.number != steps + 1:
+            steps = self.scheduler.number
             self.sleep(0)
 
     def advance(self, seconds: float) -> None:

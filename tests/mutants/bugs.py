@@ -9,6 +9,7 @@ from tests.mutants import (
     bugs_lists,
     bugs_llfree,
     bugs_magazines,
+    bugs_measure,
     bugs_shipped,
     bugs_system,
 )
@@ -23,6 +24,7 @@ FILES: Final = (
     bugs_shipped,
     bugs_llfree,
     bugs_depot,
+    bugs_measure,
 )
 
 MUTANTS: Final[dict[str, Mutant]] = {

@@ -76,7 +76,7 @@ BUGS: Final = (
         "reserve open past the page set",
         f"{_PCP}:LinuxPcpCpu._from_zone",
         (become("want.freelists if self.allows(free, want) else ()", "want.freelists"),),
-        "who finds the set locked takes a page whatever the reserves say",
+        "a CPU that finds the set locked takes a page that the reserves keep",
         "the last pages go to whoever comes during a drain, which is when memory is out (R6)",
         f"{_TESTS}test_past_the_set_the_reserves_are_asked",
     ),
@@ -103,5 +103,13 @@ BUGS: Final = (
         "what releases the set's lock goes with the CPU",
         "a call that tried the lock as the CPU went keeps it: the CPU never comes back",
         f"{_TESTS}test_a_call_that_gets_the_lock_of_a_stopped_cpu_gives_it_back",
+    ),
+    Mutant(
+        "batch fills the set",
+        f"{_SIZES}:PageSet._to_take",
+        (become("max(self.high - self.pages - batch, batch)", "max(self.high - self.pages, batch)"),),
+        "a refill leaves no room for a batch in the set",
+        "the free that follows it spills (nr_pcp_alloc)",
+        f"{_TESTS}test_a_batch_leaves_room_for_another_in_the_set",
     ),
 )

@@ -85,7 +85,7 @@ BUGS: Final = (
     Mutant(
         "zeropages not decremented",
         f"{_PERCPU}:PercpuCpu._fetch",
-        (become("sum(taken), taken[ZEROS])", "sum(taken))"),),
+        (become("self.took(npages, nzeros)", "self.took(npages)"),),
         "a zeroed page that leaves the global list still counts in uvmexp.zeropages",
         "the counter rises for ever (R3)",
         programs("percpu, idle"),
@@ -93,7 +93,7 @@ BUGS: Final = (
     Mutant(
         "refill counted twice",
         f"{_PERCPU}:PercpuCpu._fetch",
-        (become("taken[other] += got", "taken[other] += 2 * got"),),
+        (become("npages += len(batch)", "npages += 2 * len(batch)"),),
         "the pages of a batch are taken off uvmexp.free twice",
         "free sinks below the truth until the daemon runs without end",
         machine("percpu, refill"),
@@ -102,8 +102,8 @@ BUGS: Final = (
         "free read inside the wrong lock",
         f"{_PERCPU}:PercpuCpu._fetch",
         (
-            forget("free = stock.free"),
-            before("self._fpageqlock.acquire()", "free = self._store.free"),
+            forget("free = store.free"),
+            before("self._fpageqlock.acquire()  # `with` would cost a miss two calls", "free = self._store.free"),
         ),
         "the reserve check reads the count under the CPU's lock, before it has the list's",
         "two CPUs that see the last page above the reserve both take one (R6)",
@@ -197,10 +197,10 @@ BUGS: Final = (
     ),
     Mutant(
         "spill counted too late",
-        f"{_PERCPU}:PercpuCpu._spill",
+        f"{_BINDING}:Bound.hand_back",
         (
-            forget("npages = sum(map(len, spilled))"),
-            before("self.gave(npages, zeropages)", "npages = sum(map(len, spilled))"),
+            forget("pages = sum(map(len, parts))"),
+            before("self.gave(pages, zeropages)", "pages = sum(map(len, parts))"),
         ),
         "spilled pages are counted when others may have taken some from these very lists",
         "uvmexp.free loses pages for ever",
@@ -208,11 +208,8 @@ BUGS: Final = (
     ),
     Mutant(
         "count before publish",
-        f"{_DESIGN}:Design.redistribute",
-        (
-            forget("cpu.gave(pages, zeropages)"),
-            before("with held(self._redistribute[1]):", "cpu.gave(pages, zeropages)"),
-        ),
+        f"{_BINDING}:Bound.hand_back",
+        (forget("self.gave(pages, zeropages)"), before("with held(locks):", "self.gave(pages, zeropages)")),
         "pages that are handed back count as free before they stand on the global list",
         "a reader sees more pages than there are, by as much as a whole cache (P1)",
         "threads/test_lag.py::test_what_an_operation_has_in_hand[a redistribution]",

@@ -33,7 +33,7 @@ BUGS: Final = (
         _test("test_words_agree_with_bits_whoever_is_first"),
     ),
     Mutant(
-        "frame of whoever was first",
+        "frame of the faster CPU",
         f"{_TREES}:Frames._clear",
         (become("bits, bits & bits - 1):", "bits, bits & bits - 1) or True:"),),
         "a frame is taken though another CPU has changed its row meanwhile",

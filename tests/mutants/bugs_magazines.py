@@ -60,7 +60,7 @@ BUGS: Final = (
         "one magazine for every single page",
         f"{_MAGAZINES}:Depot.push",
         (become("if not row or len(row[0]) >= self._size:", "if True:"),),
-        "each page that comes singly gets a magazine of its own",
+        "each page that comes singly gets its own magazine",
         "a CPU that takes one has a page, and is back at once",
         f"{_OF_MAGAZINES}test_pages_that_come_singly_gather_in_the_oldest_magazine",
     ),

@@ -206,4 +206,21 @@ BUGS: Final = (
         "the reserves are asked about pages that are not there (R6)",
         machine("netbsd10"),
     ),
+    Mutant(
+        "array of another colour overfilled",
+        f"{_NETBSD}:Netbsd10Cpu._take",
+        (become("FILLPGS - len(array)", "FILLPGS"),),
+        "a miss that finds another colour fills the array of that colour whatever it has",
+        "an array of seven has up to twelve pages, and its bound is none",
+        "uvm/designs/test_netbsd10.py::"
+        "test_a_miss_fills_the_array_of_the_colour_that_it_found_and_counts_what_is_there",
+    ),
+    Mutant(
+        "bucket size of the boot",
+        f"{_FREEBSD}:FreebsdCpu._put",
+        (forget("self._size = size"),),
+        "the short way of a free goes by the size that buckets had at boot",
+        "a trim makes no bucket smaller",
+        "uvm/designs/test_freebsd_pgcache.py::test_buckets_are_smaller_after_a_trim_whichever_way_they_are_filled",
+    ),
 )

@@ -288,7 +288,7 @@ BUGS: Final = (
         machine("percpu"),
     ),
     Mutant(
-        "pages kept after a wait in vain",
+        "pages kept after a wait that failed",
         "uvmfree.uvm.pglistwait:collect",
         (
             become(

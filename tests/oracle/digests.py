@@ -5,8 +5,6 @@
 
 => A run in virtual time is the same to the byte as long as nothing that it depends on changed: locks and who took
    them, counters, the order in which pages are handed out, and time, which is charged for each of these.
-=> Names are left aside: in a record a lock counts by its place, not by what it is called. What a handle's costs vary
-   by is keyed by its lock and caller, and not by how many handles were made before it.
 """
 
 from __future__ import annotations
@@ -14,15 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 
 from uvmfree.machine.face import Task
-from uvmfree.machine.virtual.fifo import Fifo
-from uvmfree.machine.virtual.locks import Prices, Taken
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure import workloads
 from uvmfree.uvm.boot import boot
@@ -63,19 +58,6 @@ SLOW: Final = ("pressure", "short trace")
 """Played with one seed."""
 
 
-class _ByPlace(Prices):
-    """Prices whose streams depend on lock and caller alone."""
-
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts)
-        self._by_place: Counter[tuple[str, str]] = Counter()
-
-    def taken(self, lock: Fifo, kind: Any, caller: str, home: int | None) -> Taken:
-        self._by_place[lock.name, caller] += 1
-        self._made = self._by_place[lock.name, caller]
-        return super().taken(lock, kind, caller, home)
-
-
 class _Machine(VirtualMachine):
     """A machine whose main strand does not look up now and then by the host's clock: others may sleep by that."""
 
@@ -106,7 +88,6 @@ def digest(how: dict[str, Any], made: Made, ncpus: int, seed: int) -> dict[str, 
     """Run once; return a digest of the locks, one of the counters, one of the order of the pages."""
     workload = made(ncpus)
     machine, order = _Machine(ncpus=workload.ncpus, seed=seed, lockstat=True), hashlib.sha256()
-    machine._prices = _ByPlace(machine.scheduler, machine.costs, machine._jitter, machine._lines)
     npages = workload.npages or max(4096, workload.live_pages + 1024 * workload.ncpus)
     uvm = boot(machine, npages=npages, ncpus=workload.ncpus, lockstat=True, **how)
     load = workload.load(uvm)

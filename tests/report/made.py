@@ -1,7 +1,7 @@
 """Records made up for the tests of reports: whole ones, with samples, events and waits, and no run behind them."""
 
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from uvmfree.measure.record import Record, load
 from uvmfree.measure.run import Run, figures
 from uvmfree.measure.samples import Samples
 from uvmfree.measure.usl import law
+from uvmfree.param import Param
 
 OLD = load(str(Path(__file__).parents[1] / "measure" / "record-version-1.json"))
 
@@ -45,7 +46,7 @@ def record(
         OLD,
         host=replace(OLD.host, gil=gil, python=python, affinity=tuple(range(processors)), cpus=processors),
         workload=replace(OLD.workload, name=workload, ncpus=ncpus),
-        param=replace(OLD.param, ncpus=ncpus, **tunables),
+        param=Param.of(asdict(OLD.param) | tunables | {"ncpus": ncpus}),
         designs=designs,
         runs=runs,
         command=("uvmfree", "bench", "--workload", workload, "--cpus", str(ncpus)),

@@ -244,7 +244,7 @@ def test_paper_is_light_narrow_and_has_the_facts(visit: Visit) -> None:
 
 def test_a_keyboard_is_enough(visit: Visit) -> None:
     """The first stop leads past the facts; from there on, tables and folds are stops."""
-    assert visit.focused == ["skip", "virtual", "SUMMARY", "SUMMARY", "false"]
+    assert visit.focused == ["skip", "answer", "SUMMARY", "SUMMARY", "false"]
 
 
 def test_tables_that_scroll_are_stops_for_the_keyboard(visit: Visit) -> None:

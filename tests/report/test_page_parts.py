@@ -146,9 +146,9 @@ def test_settings_are_called_by_what_differs() -> None:
     ]
     labels = [point.label for point in points_of(records)]
     assert labels == [
-        "pingpong, CPython 3.13.5, free-threaded, refill=1",
-        "pingpong, CPython 3.11.7, with the GIL, refill=1",
-        "pingpong, CPython 3.11.7, with the GIL, refill=32",
+        "pingpong, CPython 3.13.5, free-threaded, percpu.refill=1",
+        "pingpong, CPython 3.11.7, with the GIL, percpu.refill=1",
+        "pingpong, CPython 3.11.7, with the GIL, percpu.refill=32",
         "pressure, CPython 3.13.5, free-threaded",
     ]
     settings = [Setting.of(each) for each in (record(), record(npages=4096))]

@@ -14,7 +14,7 @@ from uvmfree.report.verdict import limits, verdict
 
 def made(gil: bool = False, rates: tuple[float, ...] = (2.0, 0.5), **how: Any) -> Record:
     """Make a record in which each design takes the shared lock so often per page operation; a run has 120 of them."""
-    rate_of = dict(zip(("fpageqlock", "percpu", "third"), rates, strict=False))
+    rate_of = dict(zip(("fpageqlock", "percpu", "third", "fourth"), rates, strict=False))
     one = record(gil=gil, designs=tuple(rate_of), **how)
     return replace(one, runs=[_with_rate(run, rate_of[run.design]) for run in one.runs])
 
@@ -39,37 +39,59 @@ def counted(one: Record, **counts: int) -> Record:
     return replace(one, runs=runs)
 
 
-def test_three_sentences_say_what_the_lock_is_and_costs_and_what_is_parked() -> None:
-    assert list(verdict(made())) == [
-        "fpageqlock takes the shared lock 2.0000 times per page operation, percpu 0.5000 times: a factor of 4.0.",
-        "Threads waited for page locks for 25.0 % of their time with fpageqlock, 25.0 % with percpu.",
-        "At the peak fpageqlock had 0 free pages in caches that some CPU could not reach, "
-        "percpu 16,384 (25 % of RAM).",
+FIRST = "fpageqlock takes the shared lock 2.0000 times per page operation"
+
+
+def test_a_design_has_a_sentence_of_what_the_lock_is_and_costs_and_what_is_parked() -> None:
+    assert list(verdict(made(rates=(2.0, 0.5, 0.05)))) == [
+        f"{FIRST}; threads wait for page locks 25.0 % of the time.",
+        "percpu takes it 0.5000 times, a factor of 4.0 less; threads wait for page locks 25.0 % of the time; "
+        "up to 16,384 free pages (25 % of RAM) are out of some CPU's reach.",
+        "third takes it 0.0500 times, a factor of 40 less; threads wait for page locks 25.0 % of the time; "
+        "up to 16,384 free pages (25 % of RAM) are out of some CPU's reach.",
     ]
 
 
-def test_with_the_gil_the_second_says_that_waiting_cannot_be_measured() -> None:
-    first, waits, parked = verdict(made(gil=True))
-    assert waits == "What waiting for locks costs cannot be measured here: with the GIL, threads take turns."
-    assert [first, parked] == [list(verdict(made()))[at] for at in (0, 2)]
+def test_with_the_gil_waiting_is_left_out() -> None:
+    """What cannot be measured is said by limits(), above the table."""
+    first, second = verdict(made(gil=True))
+    assert first == f"{FIRST}."
+    assert second.startswith("percpu takes it 0.5000 times, a factor of 4.0 less; up to 16,384 free pages ")
 
 
-def test_one_design_has_no_factor_and_three_have_one() -> None:
-    assert next(verdict(made(rates=(2.0,)))) == "fpageqlock takes the shared lock 2.0000 times per page operation."
-    assert next(verdict(made(rates=(1.0, 0.5, 4.0)))) == (
-        "fpageqlock takes the shared lock 1.0000 times per page operation, percpu 0.5000 times, third 4.0000 times: "
-        "a factor of 8.0."
-    )
-    assert next(verdict(made(rates=(2.0, 0.1)))).endswith(", percpu 0.1000 times: a factor of 20.")
-    assert next(verdict(made(rates=(1.0, 0.0)))).endswith(", percpu 0.0000 times.")  # there is no factor of nothing
+def test_a_factor_is_of_two_rates_that_differ_and_are_not_nothing() -> None:
+    assert list(verdict(made(gil=True, rates=(2.0,)))) == [f"{FIRST}."]
+    more = list(verdict(made(gil=True, rates=(1.0, 1.0, 4.0))))
+    assert more[1].startswith("percpu takes it 1.0000 times; up to ")
+    assert more[2].startswith("third takes it 4.0000 times, a factor of 4.0 more; up to ")
+    assert list(verdict(made(gil=True, rates=(1.0, 0.0))))[1].startswith("percpu takes it 0.0000 times; up to ")
 
 
-def test_requests_that_failed_are_in_the_third() -> None:
-    failing = counted(made(), runs_asked=7, runs_met=1, runs_failed=6, runs_pages=512)
-    assert list(verdict(failing))[2].endswith(
-        "; of the requests of order > 0, fpageqlock failed 0 of 7, percpu failed 6 of 7."
-    )
-    assert "order" not in list(verdict(counted(made(), runs_asked=7, runs_met=7, runs_failed=0, runs_pages=512)))[2]
+def test_requests_that_failed_are_told_of_the_design_that_failed_them() -> None:
+    failing = counted(made(gil=True), runs_asked=7, runs_met=1, runs_failed=6, runs_pages=512)
+    first, second = verdict(failing)
+    assert second.endswith("; 6 of 7 requests of order > 0 fail.")
+    assert "order" not in first
+    assert "order" not in list(verdict(counted(made(), runs_asked=7, runs_met=7, runs_failed=0, runs_pages=512)))[1]
+
+
+def test_of_many_designs_the_extremes_are_told() -> None:
+    assert list(verdict(made(rates=(2.0, 0.5, 4.0, 0.05)))) == [
+        f"{FIRST}; threads wait for page locks 25.0 % of the time.",
+        "The other 3 take it 0.0500 (fourth) to 4.0000 (third) times; threads wait 25.0 % of the time.",
+        "At the peak 16,384 free pages are out of some CPU's reach, at most 25 % of RAM.",
+    ]
+
+
+def test_a_request_that_failed_in_one_repetition_is_told_though_the_median_is_none() -> None:
+    well = {"runs_asked": 7, "runs_met": 7, "runs_failed": 0, "runs_pages": 512}
+    one = counted(made(), **well)
+    runs = [
+        replace(run, counts=well | {"runs_met": 6, "runs_failed": 1}) if run.repetition == 2 else run
+        for run in one.runs
+    ]
+    told = list(verdict(replace(one, runs=runs)))
+    assert [sentence.endswith("; 0 of 7 requests of order > 0 fail.") for sentence in told] == [True, True]
 
 
 def test_an_interrupted_benchmark_tells_of_the_designs_that_it_has() -> None:
@@ -77,7 +99,7 @@ def test_an_interrupted_benchmark_tells_of_the_designs_that_it_has() -> None:
     assert list(verdict(replace(one, runs=[]))) == ["No run was completed, so there is nothing to tell."]
     some = replace(one, runs=[run for run in one.runs if run.design == "fpageqlock" or not run.repetition])
     first = replace(some, runs=[run for run in some.runs if run.design == "fpageqlock"])
-    assert next(verdict(first)) == "fpageqlock takes the shared lock 2.0000 times per page operation."
+    assert [said.partition(";")[0] for said in verdict(first)] == [FIRST]
     assert next(notes(some)) == "Medians [min-max] of 3 repetitions of fpageqlock, 1 repetition of percpu."
     (cells,) = [line for line in table(first, 80) if line.startswith("local hit %")]
     assert cells.split()[-1] == "-"
@@ -111,7 +133,7 @@ def test_with_the_gil_no_figure_of_threads_beside_each_other_is_a_row(gil: bool)
 def test_the_setting_is_named() -> None:
     lines = dict(setting(made(ncpus=4, refill=8, drain_retry=True), "pingpong"))
     assert lines["workload"] == "pingpong, 4 CPUs"
-    assert lines["tunables"] == "npages=65536, refill=8, drain_retry=True"
+    assert lines["tunables"] == "npages=65536, drain_retry=True, percpu.refill=8"
     assert lines["machine"].startswith("real threads on 2 of 2 processors; Linux ")
     assert lines["interpreter"].startswith("CPython 3.13.5, free-threaded; 20")
     assert dict(setting(made(ncpus=1), "x"))["workload"] == "x, 1 CPU"

@@ -13,8 +13,10 @@ from uvmfree.measure.curve import Curve
 from uvmfree.measure.scale import Traffic
 from uvmfree.report.page import page as page_module
 from uvmfree.report.page import virtual
+from uvmfree.report.page.answer import answer
 from uvmfree.report.page.content import Plot, Section
 from uvmfree.report.page.page import build
+from uvmfree.report.page.plot import COLOURS
 from uvmfree.report.page.virtual_lines import CurveSource, lines_of
 
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
@@ -36,7 +38,9 @@ def section(*curves: Curve) -> Section:
 
 
 def plots(*curves: Curve) -> list[Plot]:
-    return [plot for group in section(*curves).groups for plot in group.plots]
+    """The plots of the section, and behind them those of waiting, with which the page opens."""
+    sections = section(*curves), answer([], sources(*curves), [])
+    return [plot for each in sections for group in each.groups for plot in group.plots]
 
 
 def names(drawn: Plot) -> list[str]:
@@ -94,7 +98,7 @@ def test_the_band_is_shaded_from_least_to_most_there_and_back() -> None:
 
 def test_every_colour_that_a_plot_names_is_there_for_light_and_dark() -> None:
     style = (Path(page_module.__file__).parent / "style.css").read_text()
-    for index in range(8):
+    for index in range(COLOURS):
         assert style.count(f"--band-{index}: rgba(") == 2
 
 
@@ -126,7 +130,7 @@ def test_the_law_is_fitted_to_five_cpu_counts_and_refused_with_four() -> None:
 
 
 def test_waiting_and_shared_locks_have_plots_and_tables() -> None:
-    _, waiting, busy = plots(saturating())
+    _, busy, waiting = plots(saturating())
     assert line(waiting, "fpageqlock")[1] == pytest.approx([0, 0, 25, 62.5, 81.25])
     assert line(busy, "fpageqlock")[1] == pytest.approx([30, 60, 100, 100, 100])
     assert line(busy, "percpu")[1] == [0] * 5
@@ -269,10 +273,10 @@ def test_allocations_that_got_no_page_are_said() -> None:
     assert "Curve 1, 1.json: 3 allocations got no page." in page(made).one("aside").text
 
 
-def test_a_page_of_curves_alone_has_one_section_and_leads_to_it() -> None:
+def test_a_page_of_curves_alone_has_one_section_more_than_the_answer() -> None:
     top = page(saturating())
-    assert [each.attributes["id"] for each in top.all("section")] == ["virtual"]
-    assert top.one("a", class_="skip").attributes["href"] == "#virtual"
+    assert [each.attributes["id"] for each in top.all("section")] == ["answer", "virtual"]
+    assert top.one("a", class_="skip").attributes["href"] == "#answer"
     assert "Report of 1 scaling curve: pingpong, 1000 ns outside between operations." in top.text
     for figure in top.all("figure"):
         assert plotted(figure)["data"]
@@ -281,8 +285,8 @@ def test_a_page_of_curves_alone_has_one_section_and_leads_to_it() -> None:
 def test_beside_records_it_comes_first_and_they_are_as_they_were() -> None:
     one = [("a.json", record())]
     both, alone = page(saturating(), beside=one), read(build(one))
-    assert [each.attributes["id"] for each in both.all("section")][:3] == ["measured", "virtual", "locks"]
-    assert [each.attributes["id"] for each in alone.all("section")][:2] == ["measured", "locks"]
+    assert [each.attributes["id"] for each in both.all("section")][:4] == ["answer", "measured", "virtual", "locks"]
+    assert [each.attributes["id"] for each in alone.all("section")][:3] == ["answer", "measured", "locks"]
     assert (
         "Report of 1 record and 1 scaling curve: pingpong; pingpong, 1000 ns outside between operations." in both.text
     )

@@ -10,10 +10,11 @@ from tests.stress.rig import fine, run, run_until
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.record import of_document
 from uvmfree.measure.stress import Options, new_record, stress
+from uvmfree.workload import stress as stress_module
 from uvmfree.workload.faults import FAULTS, parse_faults
 from uvmfree.workload.stress import Stress
 
-ALONE_S = 0.6
+ALONE_S = 0.3
 OPTIONS = {
     "bounded": ("hoard_max=16", "refill=8"),
     "remote, retry": ("remote_drain=true", "drain_retry=true", "count_cached=true"),
@@ -25,7 +26,7 @@ OPTIONS = {
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_without_faults(design: str) -> None:
     """R3: at rest every page is in one place, and all are there."""
-    record = run_until(design, at_least_s=0.5, seen=lambda run: run.shared.anons[0].pdpageouts > 8)
+    record = run_until(design, at_least_s=0.3, seen=lambda run: run.shared.anons[0].pdpageouts > 8)
     fine(record)
     assert record.faults == {}
     assert record.uvmexp is not None
@@ -56,20 +57,22 @@ def test_each_fault_alone(name: str) -> None:
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_all_faults_at_once(design: str) -> None:
-    record = run_until(design, tuple(FAULTS), 1.0)
+    record = run_until(design, tuple(FAULTS), 0.6)
     fine(record)
     assert list(record.faults) == list(FAULTS)
     assert [name for name, counted in record.faults.items() if counted["survived"] != counted["injected"]] == []
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_all_faults_with_the_options_of_the_proposal(name: str) -> None:
     """Q2, Q3, Q5, Q9 and Q14: bounds, counting, retries, search order, remote drains; and the order of the locks."""
     fine(run("percpu", tuple(FAULTS), seconds=0.7, settings=OPTIONS[name]))
 
 
-def test_one_cpu_and_as_little_memory_as_there_may_be() -> None:
+def test_one_cpu_and_as_little_memory_as_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything fails for want of memory, and nothing breaks."""
+    monkeypatch.setattr(stress_module, "PATIENCE_S", 0.3)  # an access is begun, and waits
     record = run("percpu", tuple(FAULTS), seconds=0.5, ncpus=1, npages=7)
     assert record.errors == (), (record.errors, record.report)
     assert record.steps > 0

@@ -107,6 +107,7 @@ BUGS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], dict[str, Any], str]
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", BUGS)
 def test_a_bug_is_found_and_can_be_run_again(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """R3, R8, R22, R31, P8: nothing of it is silent."""

@@ -16,7 +16,7 @@ from uvmfree.machine.virtual.strands import greenlets_work
 from uvmfree.measure.stress import Options, stress
 from uvmfree.measure.stress_machine import Virtual
 from uvmfree.measure.stress_run import StressRun
-from uvmfree.uvm.designs import SHOWN
+from uvmfree.uvm.designs import PAIR
 from uvmfree.workload.faults import FAULTS
 from uvmfree.workload.stress_fault import Fault
 from uvmfree.workload.stress_shared import Shared
@@ -40,10 +40,10 @@ def test_processes_hash_seeds_and_kinds_of_strands_agree(tmp_path: Path) -> None
     """The digest covers all counters, times and outcomes, and the order of the pages."""
     program = (
         "import sys\n"
-        "from tests.stress.test_virtual import SHOWN, short\n"
-        "print(*(short(design, seconds=0.001, strands=sys.argv[1] or None).digest for design in SHOWN))\n"
+        "from tests.stress.test_virtual import PAIR, short\n"
+        "print(*(short(design, seconds=0.001, strands=sys.argv[1] or None).digest for design in PAIR))\n"
     )
-    here = " ".join(short(design, seconds=MS).digest for design in SHOWN)
+    here = " ".join(short(design, seconds=MS).digest for design in PAIR)
     assert re.fullmatch("[0-9a-f]{16} [0-9a-f]{16}", here)
     for hash_seed, strands in (("1", ""), ("4711", "baton")):
         done = subprocess.run(
@@ -102,7 +102,7 @@ def test_a_bug_is_found_by_a_seed_and_its_line_finds_it_again(
     monkeypatch.chdir(tmp_path)
     with seeded(BUG):
         found = next(
-            record for seed in range(1, 20) if (record := stress(*options(BUG, Virtual(), seed, 0.02))).errors
+            record for seed in range(3, 20) if (record := stress(*options(BUG, Virtual(), seed, 0.02))).errors
         )
         words = shlex.split(found.command)
         assert words[:2] == ["uvmfree", "stress"]

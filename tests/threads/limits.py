@@ -15,6 +15,7 @@ from tests.model.operations import Op
 from tests.model.page_operations import Alloc, Cycle, Discard, Free, Run, Touch
 from tests.model.system_operations import Ask, Churn
 from uvmfree.param import Param
+from uvmfree.uvm.designs import traits_of
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class Limits:
         return cls(
             npages=param.npages,
             exact=param.design == "fpageqlock",
-            spills=param.hoard_max is not None,
+            spills=bool(traits_of(param).bound),
             anon=anon,
-            refill=param.refill,
+            refill=traits_of(param).refill,
             run_max=max((op.asked.size for ops in cpus for op in ops if isinstance(op, Run)), default=0),
             # What the pagedaemon and its I/O thread free, one page at a time, is accounted to any CPU.
             cached_max=tuple(max(_cached_max(param, ops, calls), int(anon)) for ops in (*cpus, *idle)),
@@ -89,7 +90,7 @@ class Limits:
 
 def _cached_max(param: Param, ops: Sequence[Op], calls: int) -> int:
     """Return the most pages that a CPU's cache can hold: all that it frees, and what its misses bring in besides."""
-    spare = param.refill - 1
+    spare = traits_of(param).refill - 1
     cached = calls * (spare + 1)
     for op in ops:
         match op:
@@ -110,5 +111,6 @@ def _cached_max(param: Param, ops: Sequence[Op], calls: int) -> int:
 
 def _bounded(param: Param, cached: int) -> int:
     # Beyond the bound comes a page for each thread that frees on the CPU: its player, and its xc thread.
-    hoard = param.npages if param.hoard_max is None else param.hoard_max + 2
+    bound = traits_of(param).bound
+    hoard = bound + 2 if bound else param.npages
     return min(cached, hoard, param.npages)

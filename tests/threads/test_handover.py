@@ -6,6 +6,7 @@
 
 import struct
 from collections import deque
+from typing import Any
 
 import pytest
 
@@ -103,13 +104,12 @@ class Player:
 
 
 @pytest.mark.parametrize("lockdebug", [False, True], ids=["", "lockdebug"])
-@pytest.mark.parametrize("refill", [1, 8])
 @pytest.mark.parametrize("ncpus", [2, 4])
-@pytest.mark.parametrize("design", uvmfree.DESIGNS)
-def test_no_page_ever_has_two_holders(design: str, ncpus: int, refill: int, lockdebug: bool) -> None:
+@pytest.mark.parametrize(("design", "own"), [*((name, {}) for name in uvmfree.DESIGNS), ("percpu", {"refill": 8})])
+def test_no_page_ever_has_two_holders(design: str, own: dict[str, Any], ncpus: int, lockdebug: bool) -> None:
     """R3, R12 and R13 with threads at work: each page one holder, zeroed ones zero, nothing lost in the end."""
     with uvmfree.boot(
-        npages=64 * ncpus, ncpus=ncpus, ncolors=4, refill=refill, pagesize=512, design=design,
+        npages=64 * ncpus, ncpus=ncpus, ncolors=4, pagesize=512, design=design, **own,
         redistribute_interval_s=0.002, lockdebug=lockdebug,
     ) as uvm:  # fmt: skip
         table = Table(uvm)

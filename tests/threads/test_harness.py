@@ -124,7 +124,7 @@ def test_programs_of_every_kind_are_written() -> None:
 
 def test_the_bound_of_a_program_is_what_its_operations_can_have_in_hand() -> None:
     """P1: refill for each CPU that may miss; what was freed there for each that may hand back; a run alone."""
-    param = Param(**programs.tunables("percpu, refill", ncpus=2, pages_per_cpu=48))
+    param = Param.of(programs.tunables("percpu, refill", ncpus=2, pages_per_cpu=48))
     ops = [[Free(4)], [Alloc(2), Churn(3, 2)]]
     limits = Limits.of(param, ops, conducted=0, anon=False)
     assert limits.cached_max == (4, 2 * 7 + 3 * 2 * 8)

@@ -132,7 +132,7 @@ def test_attach_has_nothing_in_hand() -> None:
 def test_in_the_design_of_today_the_counter_never_lags(what: str) -> None:
     """R3: the lock that guards the lists guards the counters."""
     do, tunables, _ = IN_HAND[what]
-    lag = Lag(**tunables | {"design": "fpageqlock"})
+    lag = Lag(cached=tunables.get("cached", CACHED), design="fpageqlock")
     assert lag.seen_by(lambda: do(lag)) in (0, None)
     lag.uvm.close()
 

@@ -6,7 +6,7 @@
 
 from collections import defaultdict
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uvmfree.uvm.freelist import Bucket, GlobalFreelist, grid
@@ -120,6 +120,7 @@ STEPS = st.lists(
 )
 
 
+@settings(max_examples=max(100, settings().max_examples))  # the 65th has caught a seeded bug (docs/mutants.md)
 @given(npages=st.integers(1, 24), steps=STEPS)
 def test_any_order_of_operations_gives_what_plain_lists_give(npages: int, steps: list[tuple[object, ...]]) -> None:
     """R2: exactly last in, first out, whatever was unlinked, spliced or swept meanwhile."""

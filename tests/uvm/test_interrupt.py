@@ -22,7 +22,7 @@ from uvmfree.kern.mutex import Mutex
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm import leftheld
 
-SHORT_S, LONG_S = 1.0, 60.0
+SHORT_S, LONG_S = 0.5, 60.0
 
 
 @pytest.fixture
@@ -96,8 +96,8 @@ CALLS: dict[str, Any] = {
 
 @pytest.fixture
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leftheld, "CLOSE_LOCK_S", 0.2)
-    monkeypatch.setattr(leftheld, "AUDIT_LOCK_S", 0.2)
+    monkeypatch.setattr(leftheld, "CLOSE_LOCK_S", 0.1)
+    monkeypatch.setattr(leftheld, "AUDIT_LOCK_S", 0.1)
 
 
 @pytest.fixture(params=["plain", "lockdebug", "lockwatch", "lockstat"])

@@ -89,7 +89,7 @@ def test_wrong_type(field: str, value: object) -> None:
         {"ncolors": SMALL_INTS // 8, "nfreelists": 8, "npages": 300},
         {"pagesize": 512, "npages": 64},
         {"pagesize": 1 << 21, "npages": 64},
-        {"refill": 4096, "npages": 64},
+        {"percpu.refill": 4096, "npages": 64},
         {"redistribute_interval_s": 0.001},
         {"redistribute_interval_s": 3600},
     ],
@@ -118,7 +118,7 @@ def test_the_proposal_is_the_default_and_every_design_has_its_line() -> None:
 
 def test_a_system_keeps_what_it_was_booted_with() -> None:
     uvm = uvmfree.boot(npages=64, ncpus=2, refill=4)
-    assert (uvm.param.npages, uvm.param.ncpus, uvm.param.refill) == (64, 2, 4)
+    assert (uvm.param.npages, uvm.param.ncpus, uvm.param.own) == (64, 2, (("refill", 4),))
     with pytest.raises(FrozenInstanceError):
         uvm.param.npages = 3  # type: ignore[misc]
     uvm.close()

@@ -9,7 +9,7 @@ from tests.workload.recorder import trace_of
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.workload.copies import copies
 from uvmfree.workload.driver import drive
-from uvmfree.workload.replay import Plan, bodies, plan
+from uvmfree.workload.replay import DO_FREE, DO_FREE_RUN, DO_GET, DO_RUN, Plan, bodies, plan
 from uvmfree.workload.trace import Trace
 
 SECONDS = 0.25
@@ -52,6 +52,7 @@ def test_a_plan_that_loops_leaves_nothing_behind(design: str, looped: Plan) -> N
         assert uvm.uvmexp.free == 64
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_copies_go_round_until_their_time_is_up(design: str, seed: int, looped: Plan) -> None:
@@ -78,6 +79,32 @@ def test_copies_begin_at_places_of_their_own_with_what_is_live_there(looped: Pla
         assert live[0] == 0
         assert all(0 < pages < 20 * looped.live_peak for pages in live[1:])
         assert len(set(live[1:])) > 1
+
+
+def test_what_is_live_where_a_copy_begins_is_what_was_allocated_before_less_what_was_freed(tmp_path: Path) -> None:
+    """Also where pages change CPUs within one window, and runs begin and end there."""
+    events: list[tuple[str, int, int, dict[str, int]]] = []
+    for pfn in range(1, 25):
+        events += [("alloc", pfn, 0, {}), ("alloc", 100 + pfn, 0, {}), ("free", 100 + pfn, 1, {})]
+        events += [("alloc", 256, 0, {"order": 2}), ("free", 256, 1, {"order": 2})]
+        if pfn > 4:
+            events.append(("free", pfn - 4, 1, {}))
+    made = plan(trace_of(tmp_path, events), window=16, loop=True)
+    live = [0]
+    for epoch, _ in enumerate(made.programs[0].epochs):
+        live.append(live[-1])
+        for program in made.programs:
+            part = slice(program.epochs[epoch - 1] if epoch else 0, program.epochs[epoch])
+            for step, page in zip(program.steps[part], program.pages[part], strict=True):
+                size = made.run_pages[page] if step >= DO_RUN else 1
+                live[-1] += -size if step in (DO_FREE, DO_GET, DO_FREE_RUN) else size
+    found = set()
+    for seed in range(6 * len(live)):
+        with uvmfree.boot(npages=256, ncpus=2, design="fpageqlock") as uvm:
+            copies(uvm, made, 1, seed)
+            found.add(256 - uvm.uvmexp.free)
+    assert live[-1] == 0
+    assert found == set(live[:-1])
 
 
 def test_too_short_a_trace_and_too_little_memory_are_refused(trace: Trace, looped: Plan) -> None:

@@ -91,6 +91,7 @@ FACTS = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("path", FACTS, ids=lambda path: path.name)
 def test_real_trace_has_the_counts_of_its_table(path: Path) -> None:
     trace = read_trace(path)

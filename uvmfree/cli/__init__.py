@@ -19,6 +19,7 @@ from uvmfree.cli.check_design import check_design
 from uvmfree.cli.compare import compare
 from uvmfree.cli.costs import costs
 from uvmfree.cli.designs import designs
+from uvmfree.cli.explain import explain
 from uvmfree.cli.report import report
 from uvmfree.cli.running import Interrupted
 from uvmfree.cli.scale import scale
@@ -38,7 +39,7 @@ def cli() -> None:
     """NetBSD's page allocator before and after splitting uvm_fpageqlock, on real threads and real page traffic."""
 
 
-for command in (bench, check_design, compare, costs, designs, report, scale, stress, sweep, top, trace, usl):
+for command in (bench, check_design, compare, costs, designs, explain, report, scale, stress, sweep, top, trace, usl):
     cli.add_command(command)
 
 

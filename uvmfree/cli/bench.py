@@ -55,7 +55,11 @@ _GIVEN = {
     help="Simulated CPUs. Default: as many as the trace has; 4 for pressure and forkexit; else 2.",
 )
 @click.option(
-    "--design", "designs", multiple=True, metavar="NAME", help="Measure this design; may be repeated. Default: all."
+    "--design",
+    "designs",
+    multiple=True,
+    metavar="NAME",
+    help="Measure this design; may be repeated. Default: fpageqlock, percpu, depot.",
 )
 @click.option(
     "--npages",
@@ -105,9 +109,8 @@ def bench(
 
     check_designs(designs)
     check_one_document(exports.json_file, lock_format)
-    tunables = parse_settings(settings, given=_GIVEN | ({"refill": "--refill"} if refill is not None else {}))
-    if refill is not None:
-        tunables["refill"] = refill
+    settings += () if refill is None else (f"percpu.refill={refill}",)
+    tunables = parse_settings(settings, given=_GIVEN)
     Param(**tunables)  # what is wrong with these shows at once, not after a trace was read
     if memory is not None and npages is not None:
         raise ArgumentError("--memory and --npages both say how much RAM there is; give one")
@@ -123,7 +126,7 @@ def bench(
     check_fits(ready, param.npages, param.pagesize)
     if on.virtual and memory is None and workload != "pressure":
         check_watermarks(ready, param.npages, param.pagesize)
-    selection.check(param.ncpus)
+    selection.check(param.ncpus, designs or SHOWN)
     exports.check_fits(ready, on)
     result = new_record(ready, param, designs or SHOWN, ("uvmfree", *sys.argv[1:]), on, seed)
     if on.virtual:

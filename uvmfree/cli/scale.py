@@ -39,7 +39,7 @@ FIRST_CPUS = {"greenlet": "2,4,8,16,32,64", "baton": "4,16,64"}
     "designs",
     multiple=True,
     metavar="NAME[,TUNABLE=VALUE...]",
-    help="May be repeated, also with other tunables. Default: all.",
+    help="May be repeated, also with other tunables. Default: fpageqlock, percpu, depot.",
 )
 @click.option(
     "--workload",

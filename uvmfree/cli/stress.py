@@ -46,7 +46,13 @@ THREADS_PAGES, VIRTUAL_PAGES = 2048, 1024
 )
 @click.option("--seed", type=int, metavar="N", help="Makes the programs of the CPUs. Default: another in each run.")
 @click.option("--cpus", type=int, metavar="N", default=4, show_default=True, help="Simulated CPUs.")
-@click.option("--design", "designs", multiple=True, metavar="NAME", help="May be repeated. Default: all, in turn.")
+@click.option(
+    "--design",
+    "designs",
+    multiple=True,
+    metavar="NAME",
+    help="May be repeated. Default: fpageqlock, percpu, depot in turn.",
+)
 @click.option("--npages", type=int, help=f"Pages of RAM. Default: {THREADS_PAGES}; virtual: {VIRTUAL_PAGES}.")
 @click.option(
     "--faults",
@@ -105,7 +111,7 @@ def stress(
             machine=machine,
         )
         if selection is not None:
-            selection.check(cpus)
+            selection.check(cpus, designs or SHOWN)
         if seeds is None and scheduler is not None:
             raise ArgumentError("--scheduler: goes with --seeds")
         if seeds is None:

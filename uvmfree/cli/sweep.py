@@ -44,7 +44,13 @@ _COLUMNS = (
 @unpacked_option
 @click.option("--seconds", type=float, metavar="S", help="How long --workload pressure runs. Default: 2.")
 @click.option("--cpus", metavar="N,N...", help="CPU counts. Default: the workload's.")
-@click.option("--design", "designs", multiple=True, metavar="NAME", help="May be repeated. Default: all.")
+@click.option(
+    "--design",
+    "designs",
+    multiple=True,
+    metavar="NAME",
+    help="May be repeated. Default: fpageqlock, percpu, depot.",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE,...", help="Values of a tunable (see Param); repeatable."
 )

@@ -13,13 +13,13 @@ import math
 import random
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final
 
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.record import THREAD_TIMES, Record
 from uvmfree.measure.turns import LEFT_OUT
-from uvmfree.param import Param
+from uvmfree.uvm.designs import settings_of
 from uvmfree.workload.plural import plural
 
 RESAMPLES: Final = 2000
@@ -135,10 +135,10 @@ def differences(before: Record, after: Record) -> Iterator[str]:
     ):
         if one != other:
             yield f"{name}: {one} before, {other} after"
-    tunables, others = asdict(before.param), asdict(after.param)
-    for name in Param.__dataclass_fields__:
-        if tunables[name] != others[name]:
-            yield f"{name}: {tunables[name]} before, {others[name]} after"
+    tunables, others = settings_of(before.param), settings_of(after.param)
+    for name in tunables | others:
+        if (one := tunables.get(name)) != (other := others.get(name)):
+            yield f"{name}: {one} before, {other} after"
 
 
 def _runs(record: Record, design: str) -> str:

@@ -100,11 +100,13 @@ class Curve:
         done, linear = self.median(label, ncpus), self.linear(label, ncpus)
         return done / linear if done is not None and linear else None
 
-    def band(self, label: str, ncpus: int) -> tuple[float, float] | None:
-        """Least and greatest throughput over the costs' halves and doubles, or None where none was measured."""
+    def band(
+        self, label: str, ncpus: int, figure: Callable[[Point], float] | None = None
+    ) -> tuple[float, float] | None:
+        """Least and most over the costs' halves and doubles, of the throughput or of a figure; None without any."""
         if not any(point.case.varied for point in self._of(label, ncpus)):
             return None
-        values = [self.throughput(point) for point in self._of(label, ncpus)]
+        values = [(figure or self.throughput)(point) for point in self._of(label, ncpus)]
         return min(values), max(values)
 
     def falls_below(self, label: str, share: float) -> int | None:

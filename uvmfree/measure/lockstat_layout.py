@@ -12,12 +12,14 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from uvmfree.errors import ArgumentError
-from uvmfree.kern.lockrank import RANKS, UVM_CPU
+from uvmfree.kern.lockrank import RANKS, LockRank
 from uvmfree.kern.lockstat import LockStat, summed
 from uvmfree.measure.lockstat_counts import counts
 from uvmfree.measure.lockstat_linux import linux, linux_without_waits
 from uvmfree.measure.lockstat_netbsd import netbsd
 from uvmfree.measure.lockstat_perf import perf
+from uvmfree.param import NFREELISTS_MAX
+from uvmfree.uvm.designs import find
 
 SCHEMA: Final = "uvmfree.lockstat"
 VERSION: Final = 1
@@ -60,13 +62,17 @@ class Selection:
     only_locks: bool = False
     only_callers: bool = False
 
-    def check(self, ncpus: int) -> None:
-        """Refuse a lock that a system of so many CPUs does not have: ArgumentError names it and those there are."""
-        known = [rank.name for rank in RANKS if rank is not UVM_CPU]
-        known += [f"{UVM_CPU.name}[{index}]" for index in range(ncpus)]
+    def check(self, ncpus: int, designs: Iterable[str]) -> None:
+        """Refuse a lock that no such system of so many CPUs has: ArgumentError names it and those that there are."""
+        of_designs = [rank for design in designs for rank in find(design).LOCKS]
+        known = [
+            _names(rank, ncpus)
+            for rank in dict.fromkeys((*of_designs, *RANKS))
+            if rank.kind == "other" or rank in of_designs
+        ]
         for pattern in self.locks:
-            if not any(_matches(name, (pattern,)) for name in known):
-                some = ", ".join(name for name in known[: len(RANKS)])
+            if not any(_matches(name, (pattern,)) for names in known for name in names):
+                some = ", ".join(names[0] for names in known)
                 raise ArgumentError(f"-L {pattern}: no lock is called so; there are {some} and so on")
 
     def select(self, records: Iterable[LockStat]) -> tuple[LockStat, ...]:
@@ -126,6 +132,14 @@ def document(
             for design, (records, elapsed_s) in runs.items()
         ],
     }
+
+
+def _names(rank: LockRank, ncpus: int) -> list[str]:
+    """Name the locks of a rank: one for each CPU; or one, or of a design's own up to one for each CPU or freelist."""
+    own = rank.kind == "shared" and rank not in RANKS
+    alone = [] if rank.kind in ("cpu", "off") else [rank.name]
+    numbered = max(ncpus, NFREELISTS_MAX) if own else 0 if alone else ncpus
+    return alone + [f"{rank.name}[{index}]" for index in range(numbered)]
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -5,7 +5,7 @@
    (measure/shape.py).
 => Raw values per repetition are the record; medians and figures are made from them by whoever reads it. `figures`
    and `not_measurable` in the file are for other programs, and are not read back.
-=> Versions 1 to 3 are read too; a newer version is refused.
+=> Versions 1 to 4 are read too; a newer version is refused.
 """
 
 import json
@@ -27,7 +27,7 @@ from uvmfree.measure.stress_run import StressRun
 from uvmfree.param import NCPUS_MAX, Param
 
 SCHEMA: Final = "uvmfree.record"
-VERSION: Final = 4
+VERSION: Final = 5
 
 THREAD_TIMES: Final = frozenset(
     {
@@ -35,6 +35,9 @@ THREAD_TIMES: Final = frozenset(
         "contended_percent",
         "longest_wait_us",
         "stall_percent",
+        "wait_total_ms",
+        "wait_longest_ms",
+        "beside_free_longest_ms",
         "wall_ms",
         "wall_lockstat_ms",
         "faults_per_s",
@@ -202,12 +205,23 @@ _RUNS: Final = ("runs", "stress")
 _KINDS: Final = {"uvm_fpageqlock": "shared", "uvm_cpu": "cpu"}
 
 
-def _version_4(document: dict[str, Any]) -> dict[str, Any]:
+def _version_5(document: dict[str, Any]) -> dict[str, Any]:
     left_out = ("schema", "version", "not_measurable")
     plain = {name: value for name, value in document.items() if name not in left_out}
     for name in _RUNS:
         if isinstance(plain.get(name), list):
             plain[name] = [_without_figures(run) for run in plain[name]]
+    return plain
+
+
+def _version_4(document: dict[str, Any]) -> dict[str, Any]:
+    """Read what had the tunables of percpu among those of the system."""
+    plain = _version_5(document)
+    if isinstance(param := plain.get("param"), dict):
+        moved = [[f"percpu.{name}", param[name]] for name in ("refill", "hoard_max", "search") if name in param]
+        own = param["own"] if isinstance(param.get("own"), list) else []
+        kept = {name: value for name, value in param.items() if f"percpu.{name}" not in dict(moved)}
+        plain["param"] = kept | {"own": own + moved}
     return plain
 
 
@@ -247,7 +261,8 @@ def _without_figures(run: Any) -> Any:
 
 
 _READERS: Final[dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]] = {
-    (SCHEMA, VERSION): _version_4,
+    (SCHEMA, VERSION): _version_5,
+    (SCHEMA, 4): _version_4,
     (SCHEMA, 3): _version_3,
     (SCHEMA, 2): _version_2,
     ("uvmfree.bench", 1): _version_1,

@@ -27,7 +27,7 @@ def parse_settings(settings: Iterable[str], *, given: Mapping[str, str], option:
     => `option`: how they were given, for an error to say.
     => `given`: fields that cannot be set here, and the option that sets them, or why none does.
     => ParamError names a setting without `=`, an unknown name, one that was set before, or a value of a wrong type.
-       Whether the value is in range is for Param to say.
+       Whether a value is in range is for Param to say; of a design's own, ParamError here.
     """
     types = {field.name: str(field.type) for field in fields(Param)}
     found: dict[str, Any] = {}
@@ -52,6 +52,9 @@ def parse_settings(settings: Iterable[str], *, given: Mapping[str, str], option:
         if name in found:
             raise ParamError(f"{option} {setting}: {name} was set to {found[name]} before")
         found[name] = _value(name, types[name], text)
+    own = Param(own=found.get("own", ()))
+    for design in REGISTRY.values():
+        own.tunables_of(design.name, design.Tunables)
     return found
 
 

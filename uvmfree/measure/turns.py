@@ -3,6 +3,7 @@
 from typing import Final
 
 LEFT_OUT: Final = (
-    "With the GIL, threads take turns, so wait share, contended %, longest wait and wall times say nothing. They are "
-    "kept in the record and left out here; measure with a free-threaded Python (README) to have them."
+    "With the GIL, threads take turns, so wait share, contended %, longest wait, the length of waits for pages and "
+    "wall times say nothing. They are kept in the record and left out here; measure with a "
+    "free-threaded Python (README) to have them."
 )

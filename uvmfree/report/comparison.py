@@ -177,7 +177,9 @@ def notes(record: Record) -> Iterator[str]:
 
 
 def sleeps(record: Record, design: str) -> Iterator[str]:
-    """Yield the histograms of waits for pages of all runs of a design; nothing if there was no wait."""
+    """Yield the histograms of waits for pages of all runs of a design; nothing if there was no wait to measure."""
+    if not record.threads_run_at_once:
+        return
     counted = record.counted(design)
     slept = _summed(run.waits.sleep_hist for run in counted)
     beside = _summed(run.seen.beside_free_hist for run in counted)

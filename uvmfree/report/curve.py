@@ -1,43 +1,51 @@
 """A scaling curve as text: a row for each CPU count, for each design its throughput and what waiting takes of it.
 
 => Throughput is in CPUs: the work of so many CPUs of which none ever waits.
-=> 80 columns hold two designs with a bar, three without.
+=> 80 columns hold three designs; the bars of two are longer. More stand below each other, three at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from uvmfree.measure.curve import Curve
 from uvmfree.workload.plural import plural
 
-BAR: Final = 18
-"""Columns of a bar: the share of the linear line."""
+BESIDE: Final = 3
+"""So many designs stand beside each other."""
+
+BAR: Final = 19
+SHORT: Final = 9
+"""Columns of a bar and the gap before it, of two designs and of three: the share of the linear line."""
+
+_FIGURES: Final = 15
+"""Columns of the two figures before it."""
 
 
 def lines(curve: Curve) -> Iterator[str]:
     """Yield the table, and a sentence for each design that says where it stops scaling."""
-    labels, counts = curve.labels(), curve.cpu_counts()
+    labels = curve.labels()
     if not curve.points:
         yield "No point was measured."
         return
     yield heading(curve)
-    wide = len(labels) <= 2
-    yield ""
-    yield "      " + "".join(f"{label:<{38 if wide else 24}}" for label in labels).rstrip()
-    yield (
-        " CPUs "
-        + "".join(f"{'work of':>9}{'waiting':>10}" + (" " * 19 if wide else " " * 5) for _ in labels).rstrip()
-    )
-    for ncpus in counts:
-        row = f"{ncpus:5} "
-        for label in labels:
-            row += _cell(curve, label, ncpus, wide)
-        yield row.rstrip()
+    bar = BAR if len(labels) < BESIDE else SHORT
+    for begin in range(0, len(labels), BESIDE):
+        yield ""
+        yield from _table(curve, labels[begin : begin + BESIDE], bar)
     yield ""
     for label in labels:
-        yield _said(curve, label)
+        yield told(curve, label)
+
+
+def _table(curve: Curve, labels: Sequence[str], bar: int) -> Iterator[str]:
+    """Yield the rows of designs that stand beside each other."""
+    width = _FIGURES + bar
+    yield "      " + " ".join(f"{label:<{width}}" for label in labels).rstrip()
+    yield " CPUs " + " ".join(f"{'work of':>7}{'waiting':>8}{'':{bar}}" for _ in labels).rstrip()
+    for ncpus in curve.cpu_counts():
+        yield f"{ncpus:5} {' '.join(_cell(curve, label, ncpus, bar) for label in labels)}".rstrip()
 
 
 def heading(curve: Curve) -> str:
@@ -62,18 +70,16 @@ def seeds(curve: Curve) -> str:
     return f"seed{'s' * (len(found) > 1)} {', '.join(map(str, found))}"
 
 
-def _cell(curve: Curve, label: str, ncpus: int, wide: bool) -> str:
+def _cell(curve: Curve, label: str, ncpus: int, bar: int) -> str:
     share, waiting = curve.share_of_linear(label, ncpus), curve.wait_share_percent(label, ncpus)
     if share is None or waiting is None:
-        return " " * (38 if wide else 24)
-    cell = f"{share * ncpus:9.1f}{waiting:8.1f} %"
-    if not wide:
-        return cell + " " * 5
-    filled = round(BAR * min(1.0, share))
-    return f"{cell} {'#' * filled:<{BAR}}"
+        return " " * (_FIGURES + bar)
+    filled = "#" * round((bar - 1) * min(1.0, share))
+    return f"{share * ncpus:7.1f}{waiting:6.1f} % {filled:<{bar - 1}}"
 
 
-def _said(curve: Curve, label: str) -> str:
+def told(curve: Curve, label: str) -> str:
+    """Say where a design stops scaling."""
     counts = [ncpus for ncpus in curve.cpu_counts() if curve.at(label, ncpus)]
     if not counts:
         return f"{label}: no point was measured with these costs."

@@ -3,34 +3,40 @@
 => Made from the figures, medians over the repetitions; the table has them all.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from uvmfree.measure.record import Record, Spread
 from uvmfree.workload.plural import plural
 
-Summaries = Sequence[tuple[str, dict[str, Spread]]]
+Summaries = Sequence[tuple[str, Mapping[str, Spread]]]
 """The figures of each design that has been measured, by the design's name."""
 
 _LEAST: Final = 0.00005
 """The least rate of locks that is printed as more than 0.0000."""
 
+_EACH: Final = 3
+"""So many designs have a sentence each; of more the extremes are told."""
+
+_UNREACHED: Final = "out of some CPU's reach"
+
 
 def verdict(record: Record) -> Iterator[str]:
-    """Yield the sentences: how often the shared lock is taken, what waiting cost, what is parked or failed."""
-    measured = [(design, summary) for design in record.designs if (summary := record.summary(design))]
+    """Yield the sentences: how often the shared lock is taken, what waiting cost, what is parked or failed.
+
+    => Waiting is left out where it cannot be measured; limits() says so.
+    """
+    measured = [(design, record.summary(design)) for design in record.designs if record.counted(design)]
     if not measured:
         yield "No run was completed, so there is nothing to tell."
         return
-    yield _shared_lock(measured)
-    if not record.threads_run_at_once:
-        yield "What waiting for locks costs cannot be measured here: with the GIL, threads take turns."
-    else:
-        first, *others = [(design, summary["wait_share_percent"].median) for design, summary in measured]
-        more = "".join(f", {share:.1f} % with {design}" for design, share in others)
-        who, time = ("CPUs", "virtual time") if record.machine.virtual else ("Threads", "time")
-        yield f"{who} waited for page locks for {first[1]:.1f} % of their {time} with {first[0]}{more}."
-    yield _parked(measured, record.param.npages)
+    first = measured[0]
+    yield f"{'; '.join(_told(record, *first, first))}."
+    if len(measured) > _EACH:
+        yield from _extremes(record, measured[1:])
+        return
+    for design, summary in measured[1:]:
+        yield f"{'; '.join(_told(record, design, summary, first))}."
 
 
 def limits(record: Record) -> Iterator[str]:
@@ -44,8 +50,8 @@ def limits(record: Record) -> Iterator[str]:
     elif not record.threads_run_at_once:
         yield (
             "Not measurable with the GIL, which lets one thread run at a time: wait share, contended %, longest "
-            "wait, stall, wall time and whatever compares speeds. Counts are valid. The record keeps these figures, "
-            "marked. A free-threaded interpreter measures them (README)."
+            "wait, waits for pages, stall, wall time and whatever compares speeds. Counts are valid. The record "
+            "keeps these figures, marked. A free-threaded interpreter measures them (README)."
         )
     elif facts.ncpus > processors:
         yield (
@@ -56,31 +62,74 @@ def limits(record: Record) -> Iterator[str]:
         yield facts.note
 
 
-def _shared_lock(measured: Summaries) -> str:
-    (name, first), *others = [(design, summary["shared_locks_per_op"].median) for design, summary in measured]
-    more = "".join(f", {design} {rate:.4f} times" for design, rate in others)
-    factor = ""
-    rates = [first, *(rate for _, rate in others)]
-    if others and min(rates) >= _LEAST:
-        times = max(rates) / min(rates)
-        factor = f": a factor of {times:,.{0 if times >= 10 else 1}f}"
-    return f"{name} takes the shared lock {first:.4f} times per page operation{more}{factor}."
+def _told(
+    record: Record, design: str, summary: Mapping[str, Spread], first: tuple[str, Mapping[str, Spread]]
+) -> Iterator[str]:
+    """Yield the parts of a design's sentence: the lock, waits, pages that are out of reach, requests that failed."""
+    rate = _rate(summary)
+    if design == first[0]:
+        yield f"{design} takes the shared lock {rate:.4f} times per page operation"
+    else:
+        yield f"{design} takes it {rate:.4f} times{_factor(_rate(first[1]), rate)}"
+    if record.threads_run_at_once:
+        yield f"{_who(record)} wait for page locks {_waiting(summary):.1f} % of the time"
+    if _unreached(summary):
+        yield f"up to {_pages(_unreached(summary), record)} are {_UNREACHED}"
+    if "runs_failed" in summary and summary["runs_failed"].high:
+        failed, asked = (summary[figure].median for figure in ("runs_failed", "runs_asked"))
+        yield f"{failed:,.0f} of {asked:,.0f} requests of order > 0 fail"
 
 
-def _parked(measured: Summaries, npages: int) -> str:
-    (name, first), *others = [(design, _pages(summary, npages)) for design, summary in measured]
-    more = "".join(f", {design} {pages}" for design, pages in others)
-    text = f"At the peak {name} had {first} free pages in caches that some CPU could not reach{more}"
-    if any(summary["runs_failed"].high for _, summary in measured if "runs_failed" in summary):
-        failed = ", ".join(f"{design} failed {_failed(summary)}" for design, summary in measured)
-        text += f"; of the requests of order > 0, {failed}"
-    return f"{text}."
+def _extremes(record: Record, others: Summaries) -> Iterator[str]:
+    """Yield what is told of many: least and most of the same figures."""
+    taken = _range(others, _rate, lambda rate: f"{rate:.4f}")
+    text = f"The other {len(others)} take it {taken} times"
+    if record.threads_run_at_once:
+        waiting = _range(others, _waiting, lambda share: f"{share:.1f}")
+        text += f"; {_who(record)} wait {waiting} % of the time"
+    yield f"{text}."
+    reach = _range(others, _unreached, lambda pages: f"{pages:,.0f}")
+    share = 100 * max(_unreached(summary) for _, summary in others) / record.param.npages
+    failing = [
+        f"{design} {summary['runs_failed'].median:,.0f}"
+        for design, summary in others
+        if "runs_failed" in summary and summary["runs_failed"].high
+    ]
+    failed = f"; requests of order > 0 fail: {', '.join(failing)}" if failing else ""
+    yield f"At the peak {reach} free pages are {_UNREACHED}, at most {share:.0f} % of RAM{failed}."
 
 
-def _pages(summary: dict[str, Spread], npages: int) -> str:
-    parked = round(summary["stranded_pages_max"].median)
-    return f"{parked:,}" + (f" ({100 * parked / npages:.0f} % of RAM)" if parked else "")
+def _range(others: Summaries, figure: Callable[[Mapping[str, Spread]], float], shown: Callable[[float], str]) -> str:
+    """Say the least and the most of a figure, and the designs that have them."""
+    ranked = sorted(((figure(summary), design) for design, summary in others), key=lambda pair: pair[0])
+    (low, least), (high, most) = ranked[0], ranked[-1]
+    return f"{shown(low)} ({least}) to {shown(high)} ({most})" if shown(low) != shown(high) else shown(low)
 
 
-def _failed(summary: dict[str, Spread]) -> str:
-    return f"{summary['runs_failed'].median:,.0f} of {summary['runs_asked'].median:,.0f}"
+def _rate(summary: Mapping[str, Spread]) -> float:
+    return summary["shared_locks_per_op"].median
+
+
+def _waiting(summary: Mapping[str, Spread]) -> float:
+    return summary["wait_share_percent"].median
+
+
+def _unreached(summary: Mapping[str, Spread]) -> float:
+    return round(summary["stranded_pages_max"].median)
+
+
+def _who(record: Record) -> str:
+    return "CPUs" if record.machine.virtual else "threads"
+
+
+def _factor(before: float, after: float) -> str:
+    """Say how much less often, or more; there is no factor of nothing."""
+    if min(before, after) < _LEAST or before == after:
+        return ""
+    times = max(before, after) / min(before, after)
+    return f", a factor of {times:,.{0 if times >= 10 else 1}f} {'less' if after < before else 'more'}"
+
+
+def _pages(pages: float, record: Record) -> str:
+    share = round(100 * pages / record.param.npages)
+    return plural(round(pages), "free page") + (f" ({share} % of RAM)" if share else "")

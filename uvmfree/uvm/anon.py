@@ -36,6 +36,16 @@ class AnonMemory:
     => `wait(timeout_s)` is uvm_wait, called with no lock held.
     => All waits of one access together are bounded by `patience_s`: a system whose daemon can free no more pages,
        because swap is full or broken, says so by OutOfPages instead of trying for ever.
+
+    >>> uvm = uvmfree.boot(npages=256, ncpus=1)
+    >>> memory = uvm.anon_memory(400, swap_pages=400)  # more than there is RAM
+    >>> with uvm, uvm.run_on(0) as cpu:
+    ...     for index in range(400):
+    ...         memory.touch(cpu, index, write=True)
+    ...     stats = memory.stats()
+    ...     memory.free_all(cpu)
+    >>> stats.faults, stats.pgswapout > 0
+    (400, True)
     """
 
     def __init__(

@@ -15,13 +15,14 @@ closed. To check that in each call would cost each call. So a Cpu that is stoppe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.mutex import Mutex
-from uvmfree.uvm.page import NO_QUEUE, PageList, Place, Stand, VmPage
+from uvmfree.uvm.locked import held
+from uvmfree.uvm.page import NO_QUEUE, ZEROS, PageList, Place, Stand, VmPage
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.uvmexp import CpuStats
 
@@ -190,6 +191,20 @@ class Bound:
         """Account for pages that went to the store; with the guard held, and the shared locks dropped."""
         self.drained += pages
         self.publish(pages, zeropages)
+
+    def hand_back(self, parts: Sequence[Any], locks: Iterable[LockHandle]) -> int:
+        """Put lists that were cut off the cache into the store, under its locks; return how many pages.
+
+        => With the guard held. Each list is moved whole where the store can do that (P8).
+        """
+        # Counted first: as soon as the store is unlocked others take from these very lists.
+        pages = sum(map(len, parts))
+        zeropages = sum(len(part) for part in parts if part.queue == ZEROS)
+        with held(locks):
+            for part in parts:
+                self._design.splice(part)
+        self.gave(pages, zeropages)
+        return pages
 
     # What the system calls.
 

@@ -79,15 +79,15 @@ class Counted:
         return tuple(record for record in records if record.acquired or not by_caller)
 
     def cpu_stats(self) -> tuple[CpuStats, ...]:
-        """Return what each CPU counted since boot; exact at rest."""
+        """Return what each CPU counted since boot, by CPU; exact at rest."""
         return tuple(cpu.stats() for cpu in self._design.cpus)
 
     def cached_pages(self) -> tuple[int, ...]:
-        """Return how many pages stand in each CPU's cache, by walking the lists' lengths without a lock."""
+        """Return how many pages stand in each CPU's cache, one number a CPU; without a lock, O(lists)."""
         return tuple(self._design.cached(index) for index in range(self.param.ncpus))
 
     def free_frames(self) -> list[list[int]]:
-        """Return the frame numbers on each free list, head last, without a lock; exact at rest."""
+        """Return the frame numbers on each free list, head last, without a lock; exact at rest. O(npages)."""
         return [[pg.pfn for pg in walked.real] for walked in self._design.walk()]
 
     def _mutexes(self) -> tuple[Mutex, ...]:

@@ -53,7 +53,14 @@ class Want:
 
 
 class Cpu(IdleZero, base=True):
-    """One CPU's part of the allocator; subclassed by each design.
+    """One CPU's part of the allocator; subclassed by each design. `uvm.run_on(index)` yields it.
+
+    >>> with uvmfree.boot(npages=64, ncpus=1) as uvm, uvm.run_on(0) as cpu:
+    ...     pg = cpu.pagealloc(zero=True)
+    ...     cpu.pagefree(pg)
+    ...     stats = cpu.stats()
+    ...     print(cpu.index, stats.cpumiss, stats.frees, cpu.cached())
+    0 1 1 1
 
     => `_usual`: what callers want who name no strategy, by `2 * zero + use_reserve`: a miss makes none anew.   [i]
     => `_asked`: pages in the store when may_take() was asked last in this search; None while it was not.
@@ -92,6 +99,7 @@ class Cpu(IdleZero, base=True):
         => `zero`: fill it with zeros (R8, R12). `use_reserve`: may take from the kernel reserve (R5, R6).
         => `strat`, `free_list`: which freelists to try (R10). `color`: start there, modulo ncolors (R7).
         => Takes the locks of its design; none may be held. ArgumentError for an unknown strat or freelist.
+        => O(1) where the CPU's list has a page; else what the design's refill costs. Zeroing is outside of all locks.
         """
         want = self._want(zero, use_reserve, strat, free_list)
         self._acquire()

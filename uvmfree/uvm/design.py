@@ -24,7 +24,7 @@ from uvmfree.param import Param
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.freelist import GlobalFreelist, Walked
 from uvmfree.uvm.locked import Locked, held
-from uvmfree.uvm.page import UNKNOWN, ZEROS, PageList, Place, Stand, VmPage
+from uvmfree.uvm.page import UNKNOWN, PageList, Place, Stand, VmPage
 from uvmfree.uvm.refuse import left_behind
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
@@ -57,6 +57,13 @@ class Design(Locked, Generic[C]):
        else: then a run of pages can be taken from there while CPUs go on.
     => `cpu_place`: where the pages on a CPU's lists count as being.
     => `cpus[i]` plays CPU i now; replaced under its guard. `store`: guarded by the shared locks.
+
+    >>> uvm = uvmfree.boot(npages=4096, ncpus=2, design="percpu")
+    >>> uvm.design.name, [rank.name for rank in uvm.design.LOCKS], uvm.design.CAUSES[:2]
+    ('percpu', ['uvm_cpu', 'uvm_fpageqlock'], ('timer', 'pressure'))
+    >>> sum(len(walked.real) for walked in uvm.design.walk()), uvm.design.stock()
+    (4096, (4096, 0))
+    >>> uvm.close()
     """
 
     name: ClassVar[str]
@@ -77,8 +84,15 @@ class Design(Locked, Generic[C]):
 
     @classmethod
     def traits(cls, param: Param, tunables: Any) -> Traits:
-        """Return what the design says of itself, with these tunables."""
-        raise AssertionError("a design gives its traits")
+        """Return what the design says of itself, with these tunables; by default what the proposal says.
+
+        => One that differs overrides this: `replace(super().traits(param, tunables), bound=...)`.
+        """
+        causes = {*cls.CAUSES, "pglistalloc"} if cls.CAUSES else set()
+        return Traits(
+            causes=frozenset(causes if param.drain_retry else causes - {"retry"}),
+            short="all" if param.count_cached else "store",
+        )
 
     def __init__(self, state: UvmState) -> None:
         """Make locks and CPUs, and put all pages into the store."""
@@ -172,12 +186,7 @@ class Design(Locked, Generic[C]):
             if not (chopped := cpu.chop()):
                 return 0
             self.count(index, cause)
-            pages = sum(map(len, chopped))
-            zeropages = sum(len(part) for part in chopped if part.queue == ZEROS)
-            with held(self._redistribute[1]):
-                for part in chopped:
-                    self.splice(part)
-            cpu.gave(pages, zeropages)
+            pages = cpu.hand_back(chopped, self._redistribute[1])
         self.state.events.add("redistribute", cause, index, began_ns, pages)
         return pages
 

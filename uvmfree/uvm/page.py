@@ -152,6 +152,14 @@ class VmPage:
     => `flags`: PG_*; of use to the holder.                                                           [h]
     => `system`: the token of the system that it belongs to (R13). An interned string, because a free-threaded
        interpreter does not count references to those: every pagefree() loads it.                     [i]
+
+    >>> with uvmfree.boot(npages=64, ncpus=1) as uvm, uvm.run_on(0) as cpu:
+    ...     pg = cpu.pagealloc(zero=True)
+    ...     print(pg.place, pg.owner, pg.zeroed)
+    ...     cpu.pagefree(pg)
+    ...     print(pg.place, pg.owner, bytes(uvm.physmem.bytes_of(pg)[:4]))
+    Place.ALLOCATED None True
+    Place.CACHED 0 b'\\x00\\x00\\x00\\x00'
     """
 
     __slots__ = ("color", "flags", "free_list", "on", "pfn", "system")

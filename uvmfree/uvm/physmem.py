@@ -46,6 +46,12 @@ class PhysMem:
     => `make_ram(nbytes)` makes the RAM (Machine.ram). `page`: what its pages are (Machine.lined).
     => `system` is the token that every page of it carries.
     => All is immutable after boot, but for the bytes: those belong to the page's holder.
+    => Memory of the host is committed as pages are written to; populate() does so at once, O(npages).
+
+    >>> with uvmfree.boot(npages=64, ncpus=1, nfreelists=2) as uvm:
+    ...     pages = list(uvm.physmem)
+    ...     print(uvm.physmem.npages, len(uvm.physmem.ram()), pages[0].free_list, pages[-1].free_list)
+    64 262144 1 0
     """
 
     def __init__(

@@ -50,6 +50,14 @@ class Uvm(Counted):
     => `pageout`, `pagedaemon`: who waits for pages, and who frees them.
     => `machine`: the Machine that it runs on, for those who drive it. `events`: redistributions and the daemon's
        passes, with their times.
+    => Any thread may call anything here, with no lock held; a Cpu belongs to the thread that plays it.
+
+    >>> with uvmfree.boot(npages=4096, ncpus=2) as uvm, uvm.run_on(1) as cpu:
+    ...     cpu.pagefree(cpu.pagealloc())
+    ...     print(uvm.cached_pages(), uvm.uvmexp.free)  # what CPU 1 caches does not count as free
+    ...     print(len(uvm.pglistalloc(16, alignment=16)), uvm.redistribute(1))
+    (0, 1) 4095
+    16 1
     """
 
     def __init__(self, param: Param, machine: Machine, design: type[Design[Any]], tunables: Any) -> None:
@@ -268,7 +276,7 @@ class Uvm(Counted):
         => One run if `nsegs` < `size`, or there is an `alignment` or a `boundary` (all in pages); else any pages.
         => `waitok`: for pages that need not be one run, wait for those that are missing, at most `timeout_s` in all.
         => ArgumentError names a wrong argument; OutOfPages if they are not to be had, and nothing has changed.
-        => Takes every lock; none may be held.
+        => Takes every lock; none may be held. O(npages) in the worst case: caches are emptied to find a run.
         """
         self._check_open()
         request = checked(size, low, high, alignment, boundary, nsegs, end=self.physmem.end)
@@ -311,7 +319,7 @@ class Uvm(Counted):
     def recolor(self, ncolors: int) -> None:
         """Change the number of page colours, with pages in caches and in use (uvm_page_recolor, Q13).
 
-        => ArgumentError unless `ncolors` is a power of two within the limits of Param. Takes every lock.
+        => ArgumentError unless `ncolors` is a power of two within the limits of Param. Takes every lock; O(npages).
         """
         self._check_open()
         self._hotplug.recolor(ncolors)
@@ -319,19 +327,23 @@ class Uvm(Counted):
     def detach(self, index: int) -> None:
         """Take a CPU out of the system at run time, with pages in its cache (Q13).
 
-        => What it has cached goes to the global list. Calls of its Cpu raise BindError from now on.
+        => What it has cached goes to the global list. Calls of its Cpu raise BindError from now on. O(pages cached).
         => ArgumentError for the last CPU. Takes every lock; none may be held.
         """
         self._check_index("detach", index)
         self._hotplug.detach(index)
 
     def attach(self, index: int) -> None:
-        """Bring a detached CPU back, with an empty cache (uvm_cpu_attach, Q13)."""
+        """Bring a detached CPU back, with an empty cache (uvm_cpu_attach, Q13); ArgumentError for one attached."""
         self._check_index("attach", index)
         self._hotplug.attach(index)
 
     def redistribute(self, cpu: int | None = None) -> int:
-        """Hand the cached pages of one CPU, or of all, to the global list (P8); return how many were moved."""
+        """Hand the cached pages of one CPU, or of all, to the global list (P8); return how many were moved.
+
+        => Takes the CPU's guard, then the design's shared locks; O(lists), not O(pages), where lists go by pointer.
+        => ArgumentError for a CPU that there is not. A design that hands nothing back for "explicit" moves none.
+        """
         self._check_open()
         if cpu is None:
             return sum(self._redistribute(index) for index in range(self.param.ncpus))
@@ -339,7 +351,7 @@ class Uvm(Counted):
         return self._redistribute(cpu)
 
     def audit(self) -> None:
-        """Walk everything at rest; AuditError lists what is wrong (uvm/audit.py)."""
+        """Walk everything at rest; AuditError lists what is wrong (uvm/audit.py). Takes every lock; O(npages)."""
         self._check_open()
         audit(self._state, self._design, self._audit_locks, self._mutexes(), lambda: self._pglist.allocated)
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """The choices of one design with one set of tunables.
+    """The choices of one design with one set of tunables; what a design does not say is the proposal's letter.
 
     Order
         colors: where a search looks for its start colour (R7, R9). "system": in the CPU's list and in the store,
@@ -39,17 +39,21 @@ class Traits:
             holds is its CPU's, whatever is left elsewhere (Q7). "part": so, too, and kept in each part of the store:
             each freelist, or each bucket of one, keeps as much as elsewhere the whole system does.
         steals: whether an allocation takes what other CPUs have cached before it fails (Q5).
+
+    >>> with uvmfree.boot(npages=64, ncpus=1, design="percpu", refill=8) as uvm:
+    ...     uvm.traits.refill, uvm.traits.bound, uvm.traits.freed
+    (8, None, 'cache')
     """
 
-    colors: Literal["system", "cache", "units"] | None
-    zeros: bool
-    lifo: bool
-    freed: Literal["both", "cache", "batch", "store"]
-    bound: int | None
-    refill: int
-    idle: int | None
+    colors: Literal["system", "cache", "units"] | None = "cache"
+    zeros: bool = True
+    lifo: bool = True
+    freed: Literal["both", "cache", "batch", "store"] = "cache"
+    bound: int | None = None
+    refill: int = 1
+    idle: int | None = 0
     causes: frozenset[str]
-    free: Literal["store", "all"]
+    free: Literal["store", "all"] = "store"
     short: Literal["store", "all"]
-    gate: Literal["system", "store", "part"]
+    gate: Literal["system", "store", "part"] = "store"
     steals: bool = False

@@ -7,7 +7,7 @@ Source: struct uvmexp and struct uvmexp_sysctl in sys/uvm/uvm_extern.h; uvmpd_tu
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, Protocol
 
 from uvmfree.machine.words import CounterPage
@@ -134,6 +134,12 @@ class UvmExp:
 
     => `free`, `zeropages`, `paging` and `pdpending` are unlocked reads. `marks` and `ncolors` are replaced when a CPU
        comes or goes and when pages are recoloured, with all locks held; a reader without one sees old or new.
+    => `free` is O(1) where the design keeps a counter; one that keeps none adds up what its parts count.
+
+    >>> with uvmfree.boot(npages=4096, ncpus=2) as uvm, uvm.run_on(0) as cpu:
+    ...     pg = cpu.pagealloc()
+    ...     print(uvm.uvmexp.free, uvm.uvmexp.marks.freemin, uvm.uvmexp.snapshot().cpumiss)
+    4095 64 1
     """
 
     def __init__(
@@ -210,7 +216,6 @@ class UvmExp:
     def snapshot(self) -> UvmExpSnapshot:
         """Add up what every CPU counted, without a lock."""
         cpus = [cpu.stats() for cpu in self._cpus()]
-        daemon = self.daemon_stats()
         return UvmExpSnapshot(
             pagesize=self.pagesize,
             npages=self.npages,
@@ -218,10 +223,7 @@ class UvmExp:
             free=self.free,
             zeropages=self.zeropages,
             cached=sum(cpu.cached for cpu in cpus),
-            reserve_pagedaemon=self.reserve_pagedaemon,
-            reserve_kernel=self.reserve_kernel,
-            freemin=self.freemin,
-            freetarg=self.freetarg,
+            **asdict(self.marks),
             cpuhit=sum(cpu.cpuhit for cpu in cpus),
             cpumiss=sum(cpu.cpumiss for cpu in cpus),
             colorhit=sum(cpu.colorhit for cpu in cpus),
@@ -231,10 +233,5 @@ class UvmExp:
             zeroaborts=sum(cpu.zeroaborts for cpu in cpus),
             paging=self.paging,
             pdpending=self.pdpending,
-            pdwoke=daemon.pdwoke,
-            pdrevs=daemon.pdrevs,
-            pdscans=daemon.pdscans,
-            pdfreed=daemon.pdfreed,
-            pdpageouts=daemon.pdpageouts,
-            waiters=daemon.waiters,
+            **asdict(self.daemon_stats()),
         )

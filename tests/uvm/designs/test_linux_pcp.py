@@ -122,6 +122,28 @@ def test_misses_in_a_row_double_the_batch_and_frees_halve_that(boot: Boot) -> No
     assert cpu.alloc_factor == 5 >> 3
 
 
+def test_a_batch_leaves_one_page_above_the_reserve(boot: Boot) -> None:
+    uvm = boot(redistribute_min_gap_s=3600)
+    reserve = uvm.uvmexp.reserve_kernel
+    uvm.pglistalloc(65_536 - reserve - 5, nsegs=65_536)
+    cpu = own(uvm)
+    take(cpu)
+    assert (cpu.stats().filled, uvm.uvmexp.free) == (4, reserve + 1)
+    taken = [take(cpu) for _ in range(3)]
+    assert cpu.stats().filled == 4
+    free_all(cpu, taken)
+
+
+def test_a_batch_leaves_room_for_another_in_the_set(boot: Boot) -> None:
+    """While memory is short no set grows: then a batch that has doubled five times is more than fits."""
+    uvm = boot()
+    cpu = own(uvm)
+    cpu.high, cpu.alloc_factor = HIGH_MIN, 5
+    uvm.design.flag(BELOW_HIGH, True)  # type: ignore[attr-defined]
+    take(cpu)
+    assert cpu.stats().filled == HIGH_MIN - BATCH
+
+
 @pytest.mark.parametrize(("chunk", "each"), [(None, BATCH), (0, 480), (32, 32)])
 def test_a_full_set_spills_the_coldest_so_many_to_a_hold(boot: Boot, chunk: int | None, each: int) -> None:
     uvm = boot(spill_chunk=chunk)
@@ -142,6 +164,17 @@ def test_a_full_set_spills_the_coldest_so_many_to_a_hold(boot: Boot, chunk: int 
     assert max(pages for pages, _ in spills) == BATCH << 5
     kept = cpu.pages
     assert [pg for pg in pages if pg.owner == 0] == pages[-kept:]
+
+
+def test_a_spill_begins_with_the_freelist_that_was_freed_to(boot: Boot) -> None:
+    uvm = boot(nfreelists=2)
+    cpu = own(uvm)
+    ones, twos = ([take(cpu, strat="only", free_list=row) for _ in range(HIGH_MIN)] for row in (0, 1))
+    uvm.redistribute()
+    free_all(cpu, [*ones[: HIGH_MIN - BATCH - 1], *twos[:BATCH]])
+    cpu.high, cpu.free_count = HIGH_MIN, 0
+    cpu.pagefree(twos[BATCH])
+    assert [pg for pg in (*ones, *twos) if pg.on is not None and pg.owner is None] == twos[:BATCH]
 
 
 def test_a_set_that_grew_shrinks_by_an_eighth_a_second(boot: Boot) -> None:
@@ -241,6 +274,19 @@ def test_whoever_finds_the_set_locked_goes_past_it(boot: Boot) -> None:
     assert (stats.cpumiss, stats.zeromiss) == (before.cpumiss + 1, before.zeromiss + 1)
     assert (stats.filled, stats.drained) == (before.filled + 1, before.drained + 2)
     assert (held[0].owner, uvm.uvmexp.free) == (None, 65_536 - 3 - sum(cached))
+
+
+def test_past_the_set_a_page_is_of_the_colour_or_it_is_not(boot: Boot) -> None:
+    uvm = boot(npages=1024, ncolors=2)
+    cpu, pages = own(uvm), uvm.pglistalloc(1024, nsegs=1024)
+    uvm.pglistfree([pg for pg in pages if pg.color == 1])
+    uvm.redistribute()
+    before = cpu.stats()
+    with uvm.design.guarding(0):
+        assert [take(cpu, color=color).color for color in (0, 1, 0)] == [1, 1, 1]
+    stats = cpu.stats()
+    assert (stats.colorhit - before.colorhit, stats.colormiss - before.colormiss) == (1, 2)
+    uvm.pglistfree([pg for pg in pages if pg.color == 0])
 
 
 def test_past_the_set_the_reserves_are_asked(boot: Boot) -> None:

@@ -139,6 +139,7 @@ def test_the_last_page_of_another_cpus_tree_is_found_too() -> None:
         uvm.cpus[1].pagefree(pages[7])
         with uvm.run_on(1, lwp="pagedaemon") as other:
             assert take(other) is pages[7]
+        assert (tallied(uvm, "syncs"), tallied(uvm, "steals")) == (0, 2)
 
 
 def test_the_reserves_hold_however_many_trees_are_reserved() -> None:

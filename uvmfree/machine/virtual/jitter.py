@@ -3,7 +3,8 @@
 With exact times CPUs that do the same come to lock in phase, and the share of contended acquisitions is wrong by a
 factor of 8. So a cost of a CPU's own work varies, evenly, by `jitter_percent` to either side.
 
-=> A stream of costs depends on the seed and on its key, not on who else draws, nor on the order of hashes.
+=> A stream of costs depends on the seed, on its key (lock and caller) and on the CPU that draws: not on who else
+   draws, how many handles a lock has, or the order of hashes. So runs of two versions can be compared.
 => Over a period of PERIOD the mean is the cost, to half a nanosecond.
 """
 
@@ -29,6 +30,17 @@ def _shuffled(seed: int) -> tuple[float, ...]:
     return tuple(spread)
 
 
+class ByCpu(dict[int, Callable[[], int]]):
+    """The streams of one lock and caller: by a CPU's number, what gives its next cost; made when asked for."""
+
+    def __init__(self, made: Callable[[int], Callable[[], int]]) -> None:
+        self._made = made
+
+    def __missing__(self, cpu: int) -> Callable[[], int]:
+        self[cpu] = drawn = self._made(cpu)
+        return drawn
+
+
 class Jitter:
     """The streams of one machine; those around one cost share its values, which a cache of the host then holds."""
 
@@ -37,15 +49,24 @@ class Jitter:
         self._factors = [1 + percent / 100 * part for part in _shuffled(seed)]
         self._spread = percent != 0
         self._costs: dict[tuple[int, int], list[int]] = {}
+        self._streams: dict[tuple[str, int, int], ByCpu] = {}
 
-    def costs(self, ns: int, key: str, exact_ns: int = 0) -> Callable[[], int]:
-        """Return a function that gives the next cost of a stream around `ns`, and `exact_ns` on top."""
-        if not ns or not self._spread:
-            return itertools.repeat(ns + exact_ns).__next__
-        costs = self._costs.get((ns, exact_ns))
-        if costs is None:
-            costs = self._costs[ns, exact_ns] = [exact_ns + round(ns * factor) for factor in self._factors]
-        return self._stream(costs, key)
+    def costs(self, ns: int, key: str, exact_ns: int = 0) -> ByCpu:
+        """Return what gives each CPU the next cost of its stream around `ns`, and `exact_ns` on top.
+
+        => All who ask for one key draw from the same streams.
+        """
+        streams = self._streams.get((key, ns, exact_ns))
+        if streams is None:
+            if ns and self._spread:
+                costs = self._costs.get((ns, exact_ns))
+                if costs is None:
+                    costs = self._costs[ns, exact_ns] = [exact_ns + round(ns * factor) for factor in self._factors]
+                streams = ByCpu(lambda cpu: self._stream(costs, f"{key}/{cpu}"))
+            else:
+                streams = ByCpu(lambda cpu: itertools.repeat(ns + exact_ns).__next__)
+            self._streams[key, ns, exact_ns] = streams
+        return streams
 
     def factors(self, key: str) -> Callable[[], float]:
         """Return a function that gives the next factor of a stream around 1."""

@@ -17,7 +17,7 @@ from types import TracebackType
 from uvmfree.kern.lockrank import Kind
 from uvmfree.machine.costs import CHARGES, OTHER, OUTSIDE_TIME, Costs
 from uvmfree.machine.virtual.fifo import CLOSED, Fifo
-from uvmfree.machine.virtual.jitter import Jitter
+from uvmfree.machine.virtual.jitter import ByCpu, Jitter
 from uvmfree.machine.virtual.lines import Lines
 from uvmfree.machine.virtual.scheduler import Scheduler
 
@@ -53,7 +53,6 @@ class Prices:
 
     def __init__(self, scheduler: Scheduler, costs: Costs, jitter: Jitter, lines: Lines) -> None:
         self._scheduler, self._costs, self._jitter, self._lines = scheduler, costs, jitter, lines
-        self._made = 0
 
     def taken(self, lock: Fifo, kind: Kind, caller: str, home: int | None) -> Taken:
         """Make the access of one caller to a lock of a kind; `home`: the CPU whose own it is."""
@@ -61,12 +60,11 @@ class Prices:
         if caller in OUTSIDE_TIME:
             return _outside_time(scheduler, lock)
         charge = CHARGES.get((kind, caller), OTHER)
-        self._made += 1
-        key = f"{lock.name}/{caller}/{self._made}"
+        key = f"{lock.name}/{caller}"
         acquire_ns, release_ns = ns("lock_acquire"), ns("lock_release")
         if kind == "off":
             acquire_ns, release_ns = ns("off_enter"), ns("off_leave")
-        hold = self._jitter.costs(ns(charge.hold), key, release_ns) if charge.own else None
+        hold = self._jitter.costs(ns(charge.hold), f"{key}/hold", release_ns) if charge.own else None
         acquire = _acquire(scheduler, lock, self._lines.moves, self._jitter.costs(ns(charge.before), key), acquire_ns)
         if kind == "off":
             acquire = _from_elsewhere(scheduler, home, acquire, ns("rendezvous"))
@@ -104,7 +102,7 @@ def _own(
     home: int,
     acquire_any: Callable[..., bool],
     acquire_ns: int,
-    hold: Callable[[], int],
+    hold: ByCpu,
 ) -> Taken:
     """A CPU's own lock, as its player takes it; `hold`: the work under it, and the store that drops it."""
 
@@ -120,7 +118,7 @@ def _own(
 
     def release() -> None:
         nonlocal freed_ns
-        scheduler.now = lock.free_at = freed_ns = scheduler.now + hold()
+        scheduler.now = lock.free_at = freed_ns = scheduler.now + hold[scheduler.cpu]()
         lock.holder = None
         if lock.crowd:
             lock.released()
@@ -131,7 +129,7 @@ def _own(
 
 
 def _acquire(
-    scheduler: Scheduler, lock: Fifo, moves: list[list[int]], before: Callable[[], int], acquire_ns: int
+    scheduler: Scheduler, lock: Fifo, moves: list[list[int]], before: ByCpu, acquire_ns: int
 ) -> Callable[..., bool]:
     """Make the acquisition of any lock, in the order of events."""
     spins, handed_lines = lock.spins, lock.handed_lines
@@ -142,7 +140,7 @@ def _acquire(
         if tried:
             tried = False
         else:
-            scheduler.now += before()
+            scheduler.now += before[scheduler.cpu]()
         if scheduler.now > scheduler.head and scheduler.sync(lock if spins and blocking else None):
             pass  # granted
         elif lock.holder is not None or lock.free_at > scheduler.now:
@@ -174,7 +172,7 @@ def _release(
     page_ns: int,
     item_ns: int,
     lines: int,
-    after: Callable[[], int] | None,
+    after: ByCpu | None,
 ) -> tuple[Callable[[], None], Callable[[], int]]:
     """Make the release, and what tells when it was; without a list that tells what was touched it was one page."""
     freed_ns = 0
@@ -192,7 +190,7 @@ def _release(
         if lock.crowd:
             lock.released()
         if after is not None:
-            scheduler.now += after()
+            scheduler.now += after[scheduler.cpu]()
 
     return release, lambda: freed_ns
 

@@ -63,6 +63,17 @@ class VirtualMachine:
     => `hang_s`: how long, by the host's clock, a strand may run without a shared step.
     => `check`: assert the invariants of the scheduler, and keep a `journal` (virtual/checked.py); slow.
     => `lockstat`, `lockdebug`, `lockwatch`, `locktrace`, `lockholds`: as on threads. ParamError names what is wrong.
+
+    >>> machine = uvmfree.VirtualMachine(ncpus=8, costs="xeon-2s", seed=1)
+    >>> def work():  # a thread that plays CPU 7, whose work outside of the allocator takes a microsecond a page
+    ...     with uvm.run_on(7) as cpu:
+    ...         for pg in [cpu.pagealloc() for _ in range(100)]:
+    ...             machine.charge(1000)
+    ...             cpu.pagefree(pg)
+    >>> with uvmfree.boot(machine, npages=8192, ncpus=8, design="fpageqlock") as uvm:
+    ...     task = machine.spawn("CPU 7", work, 7)
+    ...     print(machine.wait_for([task], lambda: False), machine.clock_ns() > 100_000)
+    True True
     """
 
     name = "virtual"
@@ -104,6 +115,7 @@ class VirtualMachine:
         self._kind, self._hang_s = kind, hang_s
         self._places = [Place() for _ in range(ncpus)]
         self._made = 0
+        self._named: dict[str, int] = {}
         main = Strand(self, "main", 0, -1, Place(), self._jitter.factors("main"))
         self.scheduler = Scheduler(kind, main, quantum_ns, check=check)
         self._lines = Lines(self.scheduler, table, self.costs.count("cold_after_pages"))
@@ -171,7 +183,8 @@ class VirtualMachine:
         scheduler = self.scheduler
         self._made += 1
         place = Place() if cpu is None else self._places[cpu]
-        factors = self._jitter.factors(f"{self._made}/{name}")
+        named = self._named[name] = self._named.get(name, 0) + 1
+        factors = self._jitter.factors(f"{name}/{cpu}/{named}")
         strand = Strand(self, name, self._made, -1 if cpu is None else cpu, place, factors)
         scheduler.strands[strand.number] = strand
         _UNFINISHED.add(scheduler)

@@ -39,8 +39,11 @@ class Spun(Protocol):
     ticket: int
     spins: Literal[True]
 
-    def enlist(self, strand: Strand, clock: int) -> bool:
-        """Let a strand that comes at that time spin, if the lock will be free later; False if it has to look."""
+    holder: Strand | None
+    free_at: int
+
+    def enlist(self, strand: Strand, clock: int) -> None:
+        """Let a strand that comes at that time spin; the lock will be free later."""
 
     def elect(self, clock: int) -> Strand | None:
         """Return who gets the lock at that time, if anybody does."""
@@ -51,6 +54,8 @@ class Scheduler:
 
     => `now`, `current`, `cpu`: the clock of the strand that runs, the strand, its CPU's number or -1.
     => `head`: a time up to which the running strand goes first. `limit`: `head` and the quantum.
+    => `heap`: entries; a lock that is released puts itself there, too (virtual/ttas.py). `number`: of the newest
+       entry: it rises with each shared step.
     => `due`: the main strand, which stands by, is run at the first switch from that time on.
     => All of it is touched by the running strand only, but for what interrupt() sets: a signal's handler calls that.
     => `over` is set as long as there is no strand but the main one; for the watchdog's thread.
@@ -58,27 +63,27 @@ class Scheduler:
 
     __slots__ = (
         "__weakref__",
-        "_heap",
-        "_number",
         "_popped",
         "check",
         "cpu",
         "current",
         "due",
         "head",
+        "heap",
         "interrupted",
         "limit",
         "main",
         "now",
+        "number",
         "over",
         "quantum",
         "strands",
     )
 
     def __init__(self, kind: Kind, main: Strand, quantum_ns: int, *, check: bool) -> None:
-        self.now = self._number = self._popped = 0
+        self.now = self.number = self._popped = 0
         self.quantum, self.check = quantum_ns, check
-        self._heap: list[Entry] = []
+        self.heap: list[Entry] = []
         self.head = self.limit = self.due = NEVER
         self.main = self.current = main
         self.cpu = main.cpu
@@ -88,27 +93,22 @@ class Scheduler:
         main.place.top = main
         kind.adopt(main)
 
-    @property
-    def steps(self) -> int:
-        """How many entries the heap has had: it rises as long as shared steps are made."""
-        return self._number
-
     def sync(self, comes_for: Any = None) -> bool:
         """Let every strand with a smaller clock go first; the caller has seen that now > head.
 
         => `comes_for`: a spinlock that the strand takes next; True if it came to spin and has got the lock since.
         """
         current, now = self.current, self.now
-        self._number = current.ticket = number = self._number + 1
+        self.number = current.ticket = number = self.number + 1
         current.arrives = comes_for
         current.place.busy_until = now
-        target = self._next(heappushpop(self._heap, (now, number, current)))
+        target = self._next(heappushpop(self.heap, (now, number, current)))
         if target is not current:
             target.resume(current)
         if current.pending is not None and current is self.main:
             self._raise_pending()
         if self.check:
-            assert all(entry[0] >= self.now for entry in self._heap), "a smaller clock was passed over"
+            assert all(entry[0] >= self.now for entry in self.heap), "a smaller clock was passed over"
         if current.arrives is comes_for:
             current.arrives = None
             return False
@@ -121,9 +121,9 @@ class Scheduler:
 
     def push(self, at_ns: int, target: Strand | Spun) -> None:
         """Put a strand, or a lock that is to be given to a spinner, on the heap; its former entry counts no more."""
-        self._number += 1
-        target.ticket = self._number
-        heappush(self._heap, (at_ns, self._number, target))
+        self.number += 1
+        target.ticket = self.number
+        heappush(self.heap, (at_ns, self.number, target))
         if at_ns < self.head:
             self.head = at_ns
             self.limit = at_ns + self.quantum
@@ -217,9 +217,9 @@ class Scheduler:
             above.below = below
 
     def _pop(self) -> Entry:
-        if not self._heap:
+        if not self.heap:
             self.abandon(DeadlockError(f"deadlock at {self.now} ns: {self.waits()}"))
-        return heappop(self._heap)
+        return heappop(self.heap)
 
     def _raise_pending(self) -> None:
         """Raise what was sent to the running strand; in the main strand once, in others wherever they wait."""
@@ -231,7 +231,7 @@ class Scheduler:
 
     def _next(self, entry: Entry) -> Strand:
         """Find who is next, from the smallest entry on, and make it the running strand."""
-        heap = self._heap
+        heap = self.heap
         while True:
             clock, number, target = entry
             if clock >= self.due:
@@ -241,8 +241,9 @@ class Scheduler:
                 found = target.elect(clock) if target.spins else target
                 if found is None:
                     pass
-                elif found.arrives is not None and found.arrives.enlist(found, clock):
+                elif (lock := found.arrives) is not None and lock.holder is None and lock.free_at > clock:
                     # It spins: there is no need to run it for that.
+                    lock.enlist(found, clock)
                     if found.below is not None:
                         found.fresh = True
                         self._leave(found, clock)
@@ -273,7 +274,7 @@ class Scheduler:
     def _main_between(self, entry: Entry) -> Strand:
         """Return the main strand, which runs before the strand of an entry, and changes nothing for that."""
         main = self.main
-        heappush(self._heap, entry)
+        heappush(self.heap, entry)
         self.due, main.ticket, main.place.top = NEVER, 0, main
         if self.interrupted:
             self.interrupted = False

@@ -55,19 +55,19 @@ class Ttas(Fifo):
             self._give_up(me)
             raise
 
-    def enlist(self, strand: Strand, clock: int) -> bool:
-        """Let a strand that comes at that time spin, if the lock is held until later by nobody who is suspended."""
-        if self.holder is not None or self.free_at <= clock:
-            return False
+    def enlist(self, strand: Strand, clock: int) -> None:
+        """Let a strand that came at that time spin; the lock is held until later, by nobody who is suspended."""
         strand.arrives, strand.ticket = None, 0
         self._spin(strand, clock)
-        return True
 
     def _spin(self, strand: Strand, clock: int) -> None:
         look, pauses_ns = clock + self._min_ns, self._min_ns
         if self.holder is None:
-            while look < self.free_at:
-                pauses_ns = min(2 * pauses_ns, self._max_ns)
+            free_at, longest = self.free_at, self._max_ns
+            while look < free_at:
+                pauses_ns += pauses_ns
+                if pauses_ns > longest:
+                    pauses_ns = longest
                 look += pauses_ns
             if look < self._armed_ns:
                 self._armed_ns = look
@@ -80,27 +80,40 @@ class Ttas(Fifo):
         scheduler, since, move, longest = self.scheduler, self.since, self.move, self._max_ns
         young, old = self._young, self._old
         now = until = scheduler.now
+        look = NEVER
         # All looks before the release pass. One of them that found the lock held delays it: then more of them do.
         while True:
             while young and young[0][0] < until:
-                look, number, pauses_ns, strand = young[0]
+                seen, number, pauses_ns, strand = young[0]
                 if pauses_ns >= longest:
                     heappop(young)
-                    insort(old, (look % longest << NUMBER_BITS) + number)
+                    insort(old, (seen % longest << NUMBER_BITS) + number)
                 else:
-                    pauses_ns = min(2 * pauses_ns, longest)
-                    heapreplace(young, (look + pauses_ns, number, pauses_ns, strand))
-                if look >= since and until == now:
+                    pauses_ns += pauses_ns
+                    if pauses_ns > longest:
+                        pauses_ns = longest
+                    heapreplace(young, (seen + pauses_ns, number, pauses_ns, strand))
+                if seen >= since and until == now:
                     until += move
-            if until != now or not move or not old or since + self._until_old(since) >= now:
+            if not old:
+                break
+            # While nobody has delayed the release, looks are sought from the beginning of the hold on.
+            begins = since if move and until == now else until
+            at = bisect_left(old, begins % longest << NUMBER_BITS)
+            look = begins + (((old[at] if at < len(old) else old[0]) >> NUMBER_BITS) - begins) % longest
+            if look >= until:
                 break
             until += move
         scheduler.now = self.free_at = until
-        look = young[0][0] if young else NEVER
-        if old:
-            look = min(look, until + self._until_old(until))
+        if young and young[0][0] < look:
+            look = young[0][0]
         self._armed_ns = look
-        scheduler.push(look, self)
+        # As Scheduler.push() does: each release of a lock that others want comes this way.
+        scheduler.number = self.ticket = number = scheduler.number + 1
+        heappush(scheduler.heap, (look, number, self))
+        if look < scheduler.head:
+            scheduler.head = look
+            scheduler.limit = look + scheduler.quantum
 
     def elect(self, clock: int) -> Strand | None:
         """Return who looks at this moment, and has the lock; None if somebody barged in and is suspended."""
@@ -116,12 +129,6 @@ class Ttas(Fifo):
         self.crowd -= 1
         self.holder, winner.awaits = winner, None
         return winner
-
-    def _until_old(self, now: int) -> int:
-        """Return how long it is until somebody looks whose pauses are the longest; there is somebody."""
-        old, longest = self._old, self._max_ns
-        at = bisect_left(old, now % longest << NUMBER_BITS)
-        return (((old[at] if at < len(old) else old[0]) >> NUMBER_BITS) - now) % longest
 
     def _give_up(self, me: Strand) -> None:
         spinning = len(self._young) + len(self._old)

@@ -45,7 +45,7 @@ def _look(find: weakref.ref[Scheduler], over: Over, limit_s: float) -> None:
         if scheduler is None:
             return
         current = scheduler.current
-        now = (scheduler.steps, current.number)
+        now = (scheduler.number, current.number)
         times = times + 1 if now == seen and current is not scheduler.main else 0
         seen = now
         if times >= LOOKS:

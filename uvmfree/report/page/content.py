@@ -28,7 +28,9 @@ class Plot:
     """A plot and the tables under it.
 
     => `says`: what the plot shows, in numbers; the caption, and what a reader hears who does not see it.
-    => `traces`, `layout`: as plotly has them, with colours as `var(--name)` (style.css).
+    => `height`: in pixels, with a legend of one row; script.js adds what more rows need.
+    => `traces`, `layout`: as plotly has them, with colours as `var(--name)` (style.css). Without traces there is
+       nothing to draw, and `says` why.
     """
 
     title: str

@@ -30,11 +30,15 @@ def _figure(name: str) -> Values:
     return lambda point, design: point.values(design, name)
 
 
+LONGEST: Final = "longest wait for pages, ms"
+OF_THREADS: Final = (SPEED, LONGEST)
+"""What says nothing where threads took turns."""
+
 FIGURES: Final[tuple[tuple[str, Values], ...]] = (
     (SPEED, throughput),
     ("peak of stranded pages", _figure("stranded_pages_max")),
     ("pages moved on or off the global list per page operation", _figure("moved_per_op")),
-    ("longest wait for pages, ms", _figure("wait_longest_ms")),
+    (LONGEST, _figure("wait_longest_ms")),
 )
 """What is mapped: what redistribution buys and costs. A figure that is 0 everywhere is left out."""
 
@@ -57,12 +61,15 @@ def heatmap(points: Sequence[Point], designs: Sequence[str]) -> Section:
                 maps = [
                     (name, values)
                     for name, values in FIGURES
-                    if _any(grid, design, values) and (timed or name != SPEED)
+                    if _any(grid, design, values) and (timed or name not in OF_THREADS)
                 ]
                 groups.append(Group([_plot(grid, design, name, values) for name, values in maps], where))
     if groups:
         words = (
-            *left_out([point for grid in grids.values() for point in grid.values()], f"{SPEED}, of such a grid,"),
+            *left_out(
+                [point for grid in grids.values() for point in grid.values()],
+                "how fast a design was, and how long it waited for pages, in such a grid",
+            ),
             "How often caches are handed back by the timer, against the least time between two redistributions under "
             "pressure. Medians of the repetitions; fields without a record stay empty. Designs that redistribute "
             "nothing are left out.",

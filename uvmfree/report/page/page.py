@@ -10,6 +10,7 @@ from typing import Final
 from uvmfree.measure.curve import Curve
 from uvmfree.measure.record import Record
 from uvmfree.report.page import virtual
+from uvmfree.report.page.answer import answer
 from uvmfree.report.page.content import Section
 from uvmfree.report.page.facts import caveats, measured
 from uvmfree.report.page.heatmap import heatmap
@@ -19,7 +20,7 @@ from uvmfree.report.page.parked import parked
 from uvmfree.report.page.plot import library
 from uvmfree.report.page.render import Renderer
 from uvmfree.report.page.scaling import scaling
-from uvmfree.report.page.settings import Source, designs_of, points_of
+from uvmfree.report.page.settings import Point, Source, designs_of, points_of
 from uvmfree.report.page.stranded import stranded
 from uvmfree.report.page.stress import stressed
 from uvmfree.report.page.timeline import over_time
@@ -42,7 +43,10 @@ def build(named: Sequence[tuple[str, Record]], curves: Sequence[tuple[str, Curve
     sources = [Source(number, name, record) for number, (name, record) in enumerate(named, 1)]
     drawn = [CurveSource(number, name, curve) for number, (name, curve) in enumerate(curves, 1)]
     facts = [measured(sources)] if sources else []
-    sections = [*virtual.virtual(drawn), *(_of_records(sources) if sources else [])]
+    records = [record for _, record in named]
+    points, designs = points_of(records), designs_of(records)
+    first = answer(points, drawn, designs)
+    sections = [*virtual.virtual(drawn), *(_of_records(sources, points, designs) if sources else [])]
     renderer = Renderer()
     contents = tag(
         "nav",
@@ -55,7 +59,7 @@ def build(named: Sequence[tuple[str, Record]], curves: Sequence[tuple[str, Curve
     title = f"uvmfree: {workloads}"
     body = tag(
         "body",
-        tag("a", "Skip to the figures", href=f"#{sections[0].name}", class_="skip"),
+        tag("a", "Skip to the figures", href=f"#{first.name}", class_="skip"),
         tag(
             "header",
             tag("h1", "NetBSD's page allocator, before and after splitting uvm_fpageqlock"),
@@ -65,6 +69,7 @@ def build(named: Sequence[tuple[str, Record]], curves: Sequence[tuple[str, Curve
         tag(
             "main",
             tag("noscript", tag("p", "Without JavaScript there are no plots; the tables have all their figures.")),
+            renderer.section(0, first),
             tag(
                 "aside",
                 tag("h2", "Bear in mind", id="caveats"),
@@ -95,9 +100,7 @@ def counted(records: int, curves: int) -> str:
     return " and ".join(words)
 
 
-def _of_records(sources: Sequence[Source]) -> list[Section]:
-    records = [source.record for source in sources]
-    points, designs = points_of(records), designs_of(records)
+def _of_records(sources: Sequence[Source], points: Sequence[Point], designs: Sequence[str]) -> list[Section]:
     return [
         *stressed(sources),
         locks(points, designs),

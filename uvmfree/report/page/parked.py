@@ -7,12 +7,41 @@ from typing import Final
 
 from uvmfree.measure.tally import WARM_PAGES, Tally, figures_of
 from uvmfree.report.page.content import Group, Plot, Section, Table
-from uvmfree.report.page.numbers import hundredths, number
+from uvmfree.report.page.numbers import Format, hundredths, number
 from uvmfree.report.page.plot import Trace, axis, colour, layout, pages_axis, plain
 from uvmfree.report.page.settings import Source
 
 Tallied = Sequence[tuple[str, Tally]]
 """The tallies of a record, by design."""
+
+Column = tuple[str, str, Format]
+"""Heading, figure, and how it is shown."""
+
+COUNTED: Final[Sequence[Column]] = (
+    ("parked, maximum", "parked_pages_max", number),
+    ("parked, mean", "parked_pages_mean", number),
+    ("items in a hold, median", "held_items_p50", number),
+    ("99 %", "held_items_p99", number),
+    ("maximum", "held_items_max", number),
+    ("warm, %", "warm_percent", hundredths),
+    ("pages until reuse, median", "reuse_pages_median", number),
+    ("right colour, %", "color_right_percent", hundredths),
+)
+
+LEFT: Final[Sequence[Column]] = (
+    ("free blocks", "free_512_blocks", number),
+    ("with no page cached", "store_512_blocks", number),
+    ("failed beside cached pages", "failed_while_free_elsewhere", number),
+    ("stranded after 1 s", "stranded_1s_pages", number),
+    ("after 5 s", "stranded_5s_pages", number),
+    ("after 20 s", "stranded_20s_pages", number),
+)
+
+_COUNTED_SAY: Final = (
+    "Parked pages; items that holds of shared locks touched (a page, or a run of pages that moves by pointer); pages "
+    f"that came back to the CPU that freed them, warm with at most {WARM_PAGES} others in between"
+)
+_LEFT_SAY: Final = "At the end: aligned blocks of 512 pages without one in use; allocations failed; what strands"
 
 _HEIGHT_PX: Final = 300
 _TITLE: Final = "Parked pages by operation"
@@ -62,79 +91,18 @@ def _plot(source: Source, tallied: Tallied, designs: Sequence[str]) -> Plot:
         hovermode="x unified",
         showlegend=True,
     )
+    tables = [_table(_COUNTED_SAY, COUNTED, tallied), _table(_LEFT_SAY, LEFT, tallied)]
+    if not any(tally.parked_pages_max for _, tally in tallied):
+        return Plot(_TITLE, "No page was parked, with no design.", [], {}, 0, tables)
     peaks = ", ".join(f"{design} {tally.parked_pages_max:,}" for design, tally in tallied)
     says = f"At most so many of {source.record.param.npages:,} pages were parked: {peaks}."
-    return Plot(_TITLE, says, traces, drawn, _HEIGHT_PX, [_figures(tallied), _left(tallied)])
+    return Plot(_TITLE, says, traces, drawn, _HEIGHT_PX, tables)
 
 
-def _figures(tallied: Tallied) -> Table:
-    columns = (
-        "design",
-        "parked, maximum",
-        "parked, mean",
-        "items in a hold, median",
-        "99 %",
-        "maximum",
-        "warm, %",
-        "pages until reuse, median",
-        "right colour, %",
-    )
+def _table(caption: str, columns: Sequence[Column], tallied: Tallied) -> Table:
     rows = []
     for design, tally in tallied:
         one = figures_of(tally)
-        figures = (
-            one.parked_pages_max,
-            one.parked_pages_mean,
-            one.held_items_p50,
-            one.held_items_p99,
-            one.held_items_max,
-        )
-        rows.append(
-            (
-                design,
-                *(_shown(figure) for figure in figures),
-                _percent(one.warm_percent),
-                _shown(one.reuse_pages_median),
-                _percent(one.color_right_percent),
-            )
-        )
-    caption = (
-        "Parked pages; items that holds of shared locks touched (a page, or a run of pages that moves by pointer); "
-        f"pages that came back to the CPU that freed them, warm with at most {WARM_PAGES} others in between"
-    )
-    return Table(caption, columns, rows)
-
-
-def _left(tallied: Tallied) -> Table:
-    columns = (
-        "design",
-        "free blocks",
-        "with no page cached",
-        "failed beside cached pages",
-        "stranded after 1 s",
-        "after 5 s",
-        "after 20 s",
-    )
-    rows = []
-    for design, tally in tallied:
-        one = figures_of(tally)
-        figures = (
-            one.free_512_blocks,
-            one.store_512_blocks,
-            one.failed_while_free_elsewhere,
-            one.stranded_1s_pages,
-            one.stranded_5s_pages,
-            one.stranded_20s_pages,
-        )
-        rows.append((design, *(_shown(figure) for figure in figures)))
-    return Table(
-        "At the end: aligned blocks of 512 pages without one in use; allocations failed; what strands", columns, rows
-    )
-
-
-def _shown(figure: float | None) -> str:
-    return "-" if figure is None else number(figure)
-
-
-def _percent(figure: float | None) -> str:
-    return "-" if figure is None else hundredths(figure)
+        figures = [(getattr(one, name), shown) for _, name, shown in columns]
+        rows.append((design, *("-" if figure is None else shown(figure) for figure, shown in figures)))
+    return Table(caption, ("design", *(heading for heading, _, _ in columns)), rows)

@@ -17,10 +17,13 @@ from uvmfree.report.page.numbers import duration
 Trace = dict[str, Any]
 Layout = dict[str, Any]
 
-COLOURS: Final = 8
-"""Colours for designs, and for CPUs, in style.css."""
+COLOURS: Final = 10
+"""Colours for designs in style.css."""
 
-SYMBOLS: Final = ("circle", "diamond", "square", "triangle-up", "triangle-down", "cross", "star", "hexagon")
+SYMBOLS: Final = (
+    *("circle", "diamond", "square", "triangle-up", "triangle-down"),
+    *("cross", "star", "hexagon", "bowtie", "pentagon"),
+)
 """A design has a symbol too: colours are lost on paper, and on some eyes."""
 
 FONT_PX: Final = 13

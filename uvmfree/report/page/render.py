@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import count
+from typing import Final
 
 from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.markup import Html, joined, tag
 from uvmfree.report.page.plot import as_json
+
+ROWS_UNFOLDED: Final = 40
+"""A plot with more rows of figures has them folded away; on paper they are unfolded."""
+
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+"""What a cell begins with that is a date: it is not broken over lines."""
 
 
 class Renderer:
@@ -38,6 +46,9 @@ class Renderer:
         return tag("details", tag("summary", group.summary), inner, class_="record", open=group.unfolded)
 
     def _plot(self, plot: Plot) -> Html:
+        title = tag("h3", plot.title)
+        if not plot.traces:
+            return tag("div", title, tag("p", plot.says), self._figures(plot))
         name = f"plot-{next(self._numbers)}"
         # plotly's JSON has no < and no &: as_json() saw to that.
         data = tag("script", Html(as_json(plot)), type="application/json", id=f"{name}-data")
@@ -49,8 +60,11 @@ class Renderer:
             aria_label=f"{plot.title}. {plot.says} The table below has all figures.",
             style=f"height:{plot.height}px",
         )
-        tables = tag("details", tag("summary", "Figures"), *map(self._table, plot.tables), open=True)
-        return tag("figure", tag("h3", plot.title), drawing, data, tag("figcaption", plot.says), tables)
+        return tag("figure", title, drawing, data, tag("figcaption", plot.says), self._figures(plot))
+
+    def _figures(self, plot: Plot) -> Html:
+        few = sum(len(table.rows) for table in plot.tables) <= ROWS_UNFOLDED
+        return tag("details", tag("summary", "Figures"), *map(self._table, plot.tables), open=few)
 
     def _table(self, table: Table) -> Html:
         name = f"table-{next(self._numbers)}"
@@ -87,8 +101,20 @@ def _cells(table: Table, row: Sequence[str]) -> Iterator[Html]:
         return
     for index, text in enumerate(row):
         if index >= table.names:
-            yield tag("td", text, class_="text" if table.wide else "number")
+            yield _number(text) if not table.wide else _text(text)
         elif index == 0 or not table.wide:
             yield tag("th", text, scope="row", class_="name")
         else:
-            yield tag("td", text, class_="text")
+            yield _text(text)
+
+
+def _number(text: str) -> Html:
+    """Render a figure; between a value and its range a line may break."""
+    value, bracket, ends = text.partition(" [")
+    if not bracket:
+        return tag("td", text, class_="number")
+    return tag("td", tag("span", value), " ", tag("span", f"[{ends}"), class_="number")
+
+
+def _text(text: str) -> Html:
+    return tag("td", text, class_="text date" if _DATE.match(text) else "text")

@@ -35,8 +35,10 @@ class Timeline:
     @property
     def title(self) -> str:
         """The run in a few words."""
-        return f"{self.run.design}, " + (
-            f"repetition {self.run.repetition + 1}" if isinstance(self.run, Run) else "stressed"
+        return (
+            f"{self.run.design}, "
+            + (f"repetition {self.run.repetition + 1}" if isinstance(self.run, Run) else "stressed")
+            + ("" if self.source.record.threads_run_at_once else ", with the GIL: threads took turns")
         )
 
     @property

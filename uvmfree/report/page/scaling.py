@@ -23,10 +23,6 @@ from uvmfree.workload.plural import plural
 DASHES: Final = ("solid", "dash", "dashdot", "longdash", "dot", "longdashdot")
 UNIT: Final = "page operations per second"
 _HEIGHT_PX: Final = 420
-_ENTRIES: Final = 8
-"""As many stand in the legend without taking much of the plot's height."""
-_ENTRY_PX: Final = 10
-"""What each more adds: half of its height, for they stand side by side except on a telephone."""
 
 Series = tuple[str, str, Sequence[Point], int]
 """Design, setting, points from few CPUs to many, and the number of the setting in its plot."""
@@ -105,11 +101,10 @@ def _against_cpus(workload: str, settings: Sequence[Sequence[Point]], designs: S
     if max(point.ncpus for point in points) > (processors := _processors(points)):
         words = f"more threads than the {plural(processors, 'processor')} of the host"
         traces.append(legend_only(words, symbol="square", size=14, color="var(--shade)"))
-    entries = _entered(traces)
-    height = _HEIGHT_PX + _ENTRY_PX * max(0, entries - _ENTRIES)
+    _enter(traces)
     tables = [_table(points, designs, series), *([law.table(fitted)] if fitted else [])]
     says = " ".join([_says(series), *law.told(fitted)])
-    return Plot(f"Throughput of {workload}", says, traces, _layout(points), height, tables)
+    return Plot(f"Throughput of {workload}", says, traces, _layout(points), _HEIGHT_PX, tables)
 
 
 def _lines(each: Series, designs: Sequence[str], several: bool) -> list[Trace]:
@@ -150,14 +145,13 @@ def _lines(each: Series, designs: Sequence[str], several: bool) -> list[Trace]:
     return [measured, linear]
 
 
-def _entered(traces: Sequence[Trace]) -> int:
-    """Put each name into the legend once, for all lines that have it; return how many there are."""
+def _enter(traces: Sequence[Trace]) -> None:
+    """Put each name into the legend once, for all lines that have it."""
     names: set[str] = set()
     for trace in traces:
         name = trace["name"]
         trace |= {"legendgroup": name, "showlegend": name not in names}
         names.add(name)
-    return len(names)
 
 
 def _layout(points: Sequence[Point]) -> Layout:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from uvmfree.measure.record import Record
 from uvmfree.measure.run import Run
 from uvmfree.param import Param
-from uvmfree.uvm.designs import REGISTRY
+from uvmfree.uvm.designs import REGISTRY, settings_of
 from uvmfree.workload.plural import plural
 
-TUNABLES: Final = tuple(
-    each.name for each in fields(Param) if each.name not in ("design", "ncpus", "lockstat", "npages")
-)
-"""The tunables that make a setting; the others are in a run, in a point, or beside them here."""
+ELSEWHERE: Final = ("design", "ncpus", "lockstat", "npages")
+"""The tunables that make no setting: they are in a run, in a point, or beside the others here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Setting:
     @classmethod
     def of(cls, record: Record) -> Setting:
         """Take it from a record."""
-        host, param, virtual = record.host, asdict(record.param), record.machine.virtual
+        host, virtual = record.host, record.machine.virtual
         processors = plural(len(host.affinity), "processor")
         return cls(
             workload=record.workload.name,
@@ -43,7 +41,7 @@ class Setting:
             interpreter="" if virtual else host.interpreter,
             host="" if virtual else f"{host.cpu_model}, {processors}, {host.kernel}",
             npages=record.param.npages,
-            tunables=tuple((name, param[name]) for name in TUNABLES),
+            tunables=_tunables(record.param),
         )
 
     def without(self, *names: str) -> Setting:
@@ -102,8 +100,12 @@ def cpus(count: int) -> str:
 
 def changed(param: Param) -> list[tuple[str, object]]:
     """Return the tunables that are not at their defaults."""
-    defaults = Param()
-    return [(name, getattr(param, name)) for name in TUNABLES if getattr(param, name) != getattr(defaults, name)]
+    defaults = dict(_tunables(Param()))
+    return [(name, value) for name, value in _tunables(param) if name not in defaults or value != defaults[name]]
+
+
+def _tunables(param: Param) -> tuple[tuple[str, object], ...]:
+    return tuple((name, value) for name, value in settings_of(param).items() if name not in ELSEWHERE)
 
 
 def points_of(records: Sequence[Record]) -> list[Point]:

@@ -69,4 +69,7 @@ def _plot(record: Sequence[Timeline], designs: Sequence[str], limit: int) -> Plo
         for each in record
     ]
     columns = ("design", "maximum", "of RAM", "median of the samples", "at the end", "samples with any")
-    return Plot("Stranded pages", says, traces, drawn, _HEIGHT_PX, [Table("Stranded pages", columns, rows)])
+    tables = [Table("Stranded pages", columns, rows)]
+    if not any(max(each.stranded) for each in record):
+        return Plot("Stranded pages", "No page was stranded in any sample.", [], {}, 0, tables)
+    return Plot("Stranded pages", says, traces, drawn, _HEIGHT_PX, tables)

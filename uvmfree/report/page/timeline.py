@@ -13,8 +13,8 @@ from uvmfree.kern.eventlog import Event
 from uvmfree.measure.samples import MOVED_PAGES
 from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.numbers import duration, number
-from uvmfree.report.page.plot import COLOURS, Layout, Trace, axis, layout, pages_axis, plain
-from uvmfree.report.page.samples import Timeline, rows_drawn, timelines
+from uvmfree.report.page.plot import Layout, Trace, axis, layout, pages_axis, plain
+from uvmfree.report.page.samples import BANDS_MAX, Timeline, rows_drawn, timelines
 from uvmfree.report.page.settings import Source
 from uvmfree.report.page.thin import binned, thinned
 
@@ -78,12 +78,12 @@ def _plot(timeline: Timeline, record: Sequence[Timeline], limit: int, marks: int
     samples = timeline.samples
     kept = thinned(len(samples.t_ns), limit, [[-pages for pages in samples.free], timeline.cached])
     times = timeline.times(kept)
-    low, high = _range(record)
+    most = _most(record)
     panels: list[tuple[Layout, int, list[Trace]]] = [
         (
-            axis("free pages", range=[low, high], tickformat=",d"),
+            pages_axis("free pages", [most]),
             FREE_PX,
-            [*_free(timeline, kept, times), *_target(timeline, low, high)],
+            [*_free(timeline, kept, times), *_target(timeline, most)],
         )
     ]
     if timeline.bands:
@@ -136,8 +136,8 @@ def _cached(timeline: Timeline, kept: Sequence[int], times: Sequence[float]) -> 
             "x": times,
             "y": [column[row] for row in kept],
             "stackgroup": "cached",
-            "line": {"width": 0, "color": f"var(--cpu-{index % COLOURS})"},
-            "fillcolor": f"var(--cpu-{index % COLOURS})",
+            "line": {"width": 0, "color": f"var(--cpu-{index % BANDS_MAX})"},
+            "fillcolor": f"var(--cpu-{index % BANDS_MAX})",
             "hovertemplate": "%{y:,d}",
         }
         for index, (name, column) in enumerate(timeline.bands)
@@ -198,19 +198,18 @@ def _laid_out(timeline: Timeline, panels: Sequence[tuple[Layout, int, list[Trace
     return layout(xaxis=xaxis, hovermode="x unified", **axes), inner + EDGES_PX
 
 
-def _range(record: Sequence[Timeline]) -> tuple[float, float]:
-    """Return the range of the free pages: one for all designs of a record, so that they compare."""
-    shown = [pages for each in record for column in (each.on_list, each.samples.free, each.truth) for pages in column]
-    low, high = min(shown), max(shown)
-    margin = max(1, (high - low) * 0.05)
-    return low - margin, high + margin
+def _most(record: Sequence[Timeline]) -> int:
+    """Return the most free pages that are drawn: one axis for all designs of a record, so that they compare."""
+    return max(
+        pages for each in record for column in (each.on_list, each.samples.free, each.truth) for pages in column
+    )
 
 
-def _target(timeline: Timeline, low: float, high: float) -> list[Trace]:
-    """Draw freetarg, up to which the daemon frees pages, where memory came near to it."""
+def _target(timeline: Timeline, most: int) -> list[Trace]:
+    """Draw freetarg, up to which the daemon frees pages."""
     assert timeline.run.uvmexp is not None
     freetarg, (_, size) = timeline.run.uvmexp.freetarg, timeline.unit
-    if not low < 2 * freetarg < 2 * high:
+    if freetarg >= most:
         return []
     return [
         {

@@ -41,8 +41,8 @@ def virtual(sources: Sequence[CurveSource]) -> list[Section]:
         designs = list(dict.fromkeys(line.label for line in lines))
         single += _single([line for line in lines if not line.grows], workload)
         if any(line.grows for line in lines):
-            shares = [share(figure, workload, lines, designs) for figure in (WAITING, BUSY)]
-            groups += [Group([throughput(workload, lines, designs, laws)]), Group(shares)]
+            plots = [throughput(workload, lines, designs, laws), share(BUSY, workload, lines, designs)]
+            groups += [Group([plot]) for plot in plots]
         elif lines:
             tables = [throughput_table(lines), *(share_table(figure, lines) for figure in (WAITING, BUSY))]
             groups.append(Group([], tables=tables))

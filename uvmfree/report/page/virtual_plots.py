@@ -29,10 +29,6 @@ LINES_TOLD: Final = 6
 
 _HEIGHT_PX: Final = 420
 _SMALL_PX: Final = 320
-_ENTRIES: Final = 3
-_ENTRY_PX: Final = 14
-"""What each entry of the legend beyond so many adds to the height: on a telephone they stand below each other."""
-
 _DECADES_FINE: Final = 3
 """Powers of ten on an axis that has room for ticks between them."""
 
@@ -43,7 +39,7 @@ _LINEAR, _LAW, _BAND, _SATURATED = range(1000, 1004)
 def throughput(workload: str, lines: Sequence[Line], designs: Sequence[str], laws: law.Laws) -> Plot:
     """Draw throughput over CPUs, both logarithmic, with linear line, law, band, and where half of linear is lost."""
     unit = unit_of(lines)
-    traces: list[Trace] = [band for line in lines if (band := _band(line, designs))]
+    traces: list[Trace] = [band for line in lines if (band := _band(line, designs, None))]
     for at, line in enumerate(lines):
         traces += [
             _linear(line),
@@ -61,13 +57,18 @@ def throughput(workload: str, lines: Sequence[Line], designs: Sequence[str], law
     if fitted:
         tables.append(law.table(fitted, "The law in virtual time: values [95 % intervals]", unit.law))
     says = f"{marked(lines)} {_told(lines)}"
-    return Plot(f"Throughput in virtual time: {workload}", says, traces, drawn, _height(_HEIGHT_PX, traces), tables)
+    return Plot(f"Throughput in virtual time: {workload}", says, traces, drawn, _HEIGHT_PX, tables)
 
 
 def share(figure: Figure, workload: str, lines: Sequence[Line], designs: Sequence[str]) -> Plot:
-    """Draw a percentage over CPUs."""
-    traces = [_measured(line, designs, figure.of, hundredths, at) for at, line in enumerate(lines)]
-    most = max(max(line.values(ncpus, figure.of)) for line in lines for ncpus in line.counts)
+    """Draw a percentage over CPUs, with bands; where it is always 0 that is said, and not drawn."""
+    bands = [band for line in lines if (band := _band(line, designs, figure.of))]
+    traces = [*bands, *(_measured(line, designs, figure.of, hundredths, at) for at, line in enumerate(lines))]
+    traces += _legend(traces)
+    most = max(value for trace in traces for value in trace["y"] if value is not None)
+    if not most:
+        says = f"{marked(lines)} Always 0 %, with each design."
+        return Plot(f"{figure.title}: {workload}", says, [], {}, 0, [share_table(figure, lines)])
     drawn = layout(
         xaxis=_cpus_axis(lines),
         yaxis=axis(figure.unit, range=[-0.02 * max(most, 1), 1.06 * max(most, 1)]),
@@ -76,7 +77,8 @@ def share(figure: Figure, workload: str, lines: Sequence[Line], designs: Sequenc
     ends = [f"{line.name} {percent(_median(line, line.counts[-1], figure.of))}" for line in lines]
     told = ", ".join(ends) if len(ends) <= LINES_TOLD else f"{len(ends)} lines"
     says = f"{marked(lines)} On the most CPUs: {told}."
-    return Plot(figure.title, says, traces, drawn, _height(_SMALL_PX, traces), [share_table(figure, lines)])
+    title, height = f"{figure.title}: {workload}", _SMALL_PX
+    return Plot(title, says, traces, drawn, height, [share_table(figure, lines)])
 
 
 def _measured(
@@ -130,11 +132,12 @@ def _linear(line: Line) -> Trace:
     }
 
 
-def _band(line: Line, designs: Sequence[str]) -> Trace | None:
-    """Shade from the least to the most that halved and doubled costs give."""
+def _band(line: Line, designs: Sequence[str], figure: Callable[[Point], float] | None) -> Trace | None:
+    """Shade from the least to the most that halved and doubled costs give, of the throughput or of a figure."""
     curve = line.source.curve
-    found = [(ncpus, band) for ncpus in curve.cpu_counts() if (band := curve.band(line.label, ncpus)) and band[0] > 0]
-    if not found:
+    bands = [(ncpus, curve.band(line.label, ncpus, figure)) for ncpus in curve.cpu_counts()]
+    found = [(ncpus, band) for ncpus, band in bands if band and (figure or band[0] > 0)]
+    if all(low == high for _, (low, high) in found):  # also where there is none
         return None
     there, back = [ncpus for ncpus, _ in found], [ncpus for ncpus, _ in reversed(found)]
     return {
@@ -219,11 +222,6 @@ def _throughput_axis(title: str, traces: Sequence[Trace]) -> Layout:
     steps = (1, 2, 5) if last - first <= _DECADES_FINE else (1,)
     ticks = [step * 10**power for power in range(first, last + 1) for step in steps]
     return axis(title, type="log", tickvals=ticks, tickformat="~s")
-
-
-def _height(least: int, traces: Sequence[Trace]) -> int:
-    entries = sum(1 for trace in traces if trace.get("showlegend", True))
-    return least + _ENTRY_PX * max(0, entries - _ENTRIES)
 
 
 def _told(lines: Sequence[Line]) -> str:

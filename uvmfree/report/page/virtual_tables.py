@@ -79,6 +79,9 @@ BUSY: Final = Figure(
 )
 
 
+_BANDED: Final = "costs halved and doubled"
+
+
 def _over(value: int, by: int) -> float | None:
     return value / by if by else None
 
@@ -101,9 +104,13 @@ def throughput_table(lines: Sequence[Line]) -> Table:
             yield "-" if band is None else reach(band, unit.shown)
 
     unit = unit_of(lines)
-    banded = any(line.source.curve.band(line.label, ncpus) for line in lines for ncpus in line.counts)
-    columns = [unit.column, "% of linear", *(["costs halved and doubled"] if banded else [])]
+    banded = _banded(lines)
+    columns = [unit.column, "% of linear", *([_BANDED] if banded else [])]
     return _table("Throughput" if unit is CPUS else "Page operations", lines, columns, cells)
+
+
+def _banded(lines: Sequence[Line]) -> bool:
+    return any(line.source.curve.band(line.label, ncpus) for line in lines for ncpus in line.counts)
 
 
 def share_table(figure: Figure, lines: Sequence[Line]) -> Table:
@@ -111,11 +118,16 @@ def share_table(figure: Figure, lines: Sequence[Line]) -> Table:
 
     def cells(line: Line, ncpus: int) -> Iterator[str]:
         yield spread(line.values(ncpus, figure.of), hundredths)
+        if banded:
+            band = line.source.curve.band(line.label, ncpus, figure.of)
+            yield "-" if band is None else reach(band, hundredths)
         for _, of, shown in figure.columns:
             values = [value for point in line.source.curve.at(line.label, ncpus) if (value := of(point)) is not None]
             yield shown(statistics.median(values)) if values else "-"
 
-    return _table(figure.title, lines, [figure.column, *(heading for heading, _, _ in figure.columns)], cells)
+    banded = _banded(lines)
+    columns = [figure.column, *([_BANDED] if banded else []), *(heading for heading, _, _ in figure.columns)]
+    return _table(figure.title, lines, columns, cells)
 
 
 def _table(

@@ -54,9 +54,9 @@ def waits(points: Sequence[Point], designs: Sequence[str]) -> Section:
     points = counted(points, designs)
     if not points:
         return Section("waits", title, [NOTHING])
-    words = left_out(points, "how long they waited for page locks")
+    words = left_out(points, "how long they waited for page locks and for pages")
     waited = at_once(points)
-    slept = any(page_waits(point, design).number for point in points for design in designs)
+    sleepers = [point for point in points if any(page_waits(point, design).number for design in designs)]
     groups = []
     if waited:
         groups.append(
@@ -72,11 +72,11 @@ def waits(points: Sequence[Point], designs: Sequence[str]) -> Section:
                 ]
             )
         )
-    if slept:
+    if at_once(sleepers):
         groups.append(
-            Group([_plot(points, designs, page_waits, "Sleeps in uvm_wait", "sleeps for pages in uvm_wait")])
+            Group([_plot(waited, designs, page_waits, "Sleeps in uvm_wait", "sleeps for pages in uvm_wait")])
         )
-    else:
+    elif not sleepers:
         words.append("Nobody slept in uvm_wait in these records.")
     if groups:
         words.append(

@@ -3,6 +3,7 @@
 One that is not of this package is named by where it stands, `module:Class`, or by the name that its package gives it.
 """
 
+from dataclasses import fields
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final
@@ -40,8 +41,11 @@ REGISTRY: Final[dict[str, type[Design[Any]]]] = {
 """Every design that boot() knows; never changed after import."""
 
 
-SHOWN: Final = ("fpageqlock", "percpu")
-"""What is compared if nobody says what: today's design and the proposal."""
+PAIR: Final = ("fpageqlock", "percpu")
+"""What the mail is about: today's design, and its proposal."""
+
+SHOWN: Final = (*PAIR, "depot")
+"""What a command compares where no design is named: the mail's pair, and our answer to it."""
 
 GROUP: Final = "uvmfree.designs"
 """The entry points by which another package brings designs: a name, and the module:Class that it stands for."""
@@ -72,6 +76,16 @@ def traits_of(param: Param) -> Traits:
     """Return what the design says of itself with these tunables; ParamError."""
     design = design_for(param)
     return design.traits(param, param.tunables_of(design.name, design.Tunables))
+
+
+def settings_of(param: Param) -> dict[str, Any]:
+    """Return all tunables by name, those of designs as DESIGN.TUNABLE, whether they were set or not."""
+    every: dict[str, Any] = {each.name: getattr(param, each.name) for each in fields(param) if each.name != "own"}
+    for design in REGISTRY.values():
+        every |= {f"{design.name}.{own.name}": own.default for own in fields(design.Tunables)}
+    for said, value in param.own:
+        every |= dict.fromkeys([name for name in every if name.endswith(f".{said}")] or [said], value)
+    return every
 
 
 def _imported(name: str, where: str) -> type[Design[Any]]:

@@ -20,7 +20,9 @@ Source: uvm_pagealloc_pgfl, uvm_pagealloc_strat, uvm_pagefree in sys/uvm/uvm_pag
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
@@ -29,7 +31,6 @@ from uvmfree.uvm.cpu import Cpu, Found, Strat, Want
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.freelist import Grid, each, grid
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
-from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
 
 
@@ -120,9 +121,10 @@ class FpageqlockCpu(Cpu):
 
     def publish(self, pages: int, zeropages: int) -> None:
         """Add to the counts of free pages, plainly; with the lock held."""
-        words = self._design.words  # not its own: those of a CPU that was stopped are gone
-        words[self._state.counters.slot("free")] += pages
-        words[self._state.counters.slot("zeropages")] += zeropages
+        counters = self._state.counters
+        words = counters.view()  # not its own: those of a CPU that was stopped are gone
+        words[counters.slot("free")] += pages
+        words[counters.slot("zeropages")] += zeropages
 
     def pagealloc(
         self,
@@ -275,7 +277,8 @@ class FpageqlockCpu(Cpu):
 class Fpageqlock(Design[FpageqlockCpu]):
     """The design of today: one lock, every free page on the global list and on one CPU's.
 
-    => `every[queue][free_list][color]`: the global lists. `words`: the counter page. All under uvm_fpageqlock.
+    => `every[queue][free_list][color]`: the global lists, under uvm_fpageqlock. At boot all pages are CPU 0's, as in
+       uvm_page_init.
     """
 
     name = "fpageqlock"
@@ -287,24 +290,8 @@ class Fpageqlock(Design[FpageqlockCpu]):
     @classmethod
     def traits(cls, param: Param, tunables: Any) -> Traits:
         """All free pages are on the global list, and so is every question."""
-        return Traits(
-            colors="system",
-            zeros=True,
-            lifo=True,
-            freed="both",
-            bound=0,
-            refill=1,
-            idle=0,
-            causes=frozenset(),
-            free="all",
-            short="all",
-            gate="system",
-        )
-
-    def __init__(self, state: UvmState) -> None:
-        """Free every page from CPU 0, as uvm_page_init does on the boot CPU."""
-        self.words = state.counters.view()
-        super().__init__(state)
+        letter = super().traits(param, tunables)
+        return replace(letter, colors="system", freed="both", bound=0, free="all", short="all", gate="system")
 
     def empty(self) -> None:
         """Have empty global lists."""
@@ -335,20 +322,15 @@ class Fpageqlock(Design[FpageqlockCpu]):
 
     def check(self) -> Iterator[str]:
         """Check that both lists hold the same pages and that the counts follow (R3)."""
-        on_global, on_cpus = set[int](), set[int]()
-        npages = [[0] * NQUEUES for _ in self.cpus]
+        on_global, on_cpus, standing = set[int](), set[int](), Counter[tuple[int | None, int]]()
         for walked in self.walk():
-            standing = {pg.pfn for pg in walked.real}
-            if walked.owner is None:
-                on_global |= standing
-            else:
-                on_cpus |= standing
-                npages[walked.owner][walked.queue] += len(standing)
-        for index, walked_npages in enumerate(npages):
-            counts = [0] * NQUEUES if self.cpus[index].stopped else self.cpus[index].npages
-            for queue, (counted, stand_there) in enumerate(zip(counts, walked_npages, strict=True)):
-                if counted != stand_there:
-                    yield f"CPU {index} counts {counted} pages on queue {queue}, {stand_there} stand there"
+            pfns = {pg.pfn for pg in walked.real}
+            (on_global if walked.owner is None else on_cpus).update(pfns)
+            standing[walked.owner, walked.queue] += len(pfns)
+        for cpu in self.cpus:
+            for queue, counted in enumerate([0] * NQUEUES if cpu.stopped else cpu.npages):
+                if counted != (there := standing[cpu.index, queue]):
+                    yield f"CPU {cpu.index} counts {counted} pages on queue {queue}, {there} stand there"
         for pfn in sorted(on_global ^ on_cpus):
             where = "the global list only" if pfn in on_global else "a CPU's list only"
             yield f"free page {pfn:#x} stands on {where}; it must stand on both"

@@ -191,7 +191,8 @@ class FreebsdPgcache(Design[FreebsdCpu]):
     def traits(cls, param: Param, tunables: FreebsdTunables) -> Traits:
         """No colours, no zeros; a bound, and nothing that flushes a CPU."""
         size = room_in(bucket_size(param, tunables))
-        return Traits(
+        return replace(
+            super().traits(param, tunables),
             colors=None,
             zeros=False,
             lifo=size > 0,
@@ -200,9 +201,6 @@ class FreebsdPgcache(Design[FreebsdCpu]):
             refill=size or 1,
             idle=None,
             causes=frozenset((*cls.CAUSES, "pglistalloc") if size else ()),
-            free="store",
-            short="all" if param.count_cached else "store",
-            gate="store",
         )
 
     def guarded(self) -> Iterable[tuple[Mutex, object]]:

@@ -335,17 +335,14 @@ class LinuxPcp(Design[LinuxPcpCpu]):
         """No colours, no zeros; a bound for each CPU; every freelist beyond the first may add a batch to it."""
         sizes = Sizes.of(param, tunables)
         refill = sizes.batch << (tunables.scale_max if tunables.autotune else 0)
-        return Traits(
+        return replace(
+            super().traits(param, tunables),
             colors=None,
             zeros=False,
-            lifo=True,
-            freed="cache",
             bound=sizes.high_max + (param.nfreelists - 1) * sizes.batch,
             refill=refill,
             idle=sizes.high_min if tunables.decay else None,
             causes=frozenset((*cls.CAUSES, "pglistalloc")) - (set() if tunables.decay else {"decay"}),
-            free="store",
-            short="all" if param.count_cached else "store",
             gate="system",
         )
 

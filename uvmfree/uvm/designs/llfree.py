@@ -172,15 +172,14 @@ class Llfree(Design[LlfreeCpu]):
     @classmethod
     def traits(cls, param: Param, tunables: LlfreeTunables) -> Traits:
         """Nothing is cached, though much is reserved."""
-        return Traits(
+        others = super().traits(param, tunables)
+        return replace(
+            others,
             colors=None,
             zeros=False,
             lifo=False,
             freed="store",
             bound=0,
-            refill=1,
-            idle=0,
-            causes=frozenset(),
             free="all",
             short="all",
             gate="system",

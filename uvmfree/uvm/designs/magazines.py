@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from uvmfree.param import Param, tunable, whole
@@ -172,14 +172,8 @@ class MagazinesCpu(StackCpu):
         loaded, previous = self.loaded[row], self.previous[row]
         if len(loaded) >= self._size:
             if previous:
-                full, npages = previous, len(previous)  # counted now: once in the depot it is anybody's
+                self.hand_back([previous], [self._fpageqlock])
                 previous = self._magazine(row)
-                self._fpageqlock.acquire()
-                try:
-                    self._depot.splice(full)
-                finally:
-                    self._fpageqlock.release()
-                self.gave(npages)
             self.previous[row], self.loaded[row] = loaded, previous
             loaded = previous
         pg.on = loaded
@@ -235,16 +229,7 @@ class Magazines(Design[MagazinesCpu]):
     @classmethod
     def traits(cls, param: Param, tunables: MagazinesTunables) -> Traits:
         """No colours, no zeros; a bound, and nothing that flushes a CPU in peace."""
-        return Traits(
-            colors=None,
-            zeros=False,
-            lifo=True,
-            freed="cache",
-            bound=2 * tunables.M * param.nfreelists,
-            refill=tunables.M,
-            idle=None,
-            causes=frozenset((*cls.CAUSES, "pglistalloc")) - (set() if param.drain_retry else {"retry"}),
-            free="store",
-            short="all" if param.count_cached else "store",
-            gate="store",
+        others = super().traits(param, tunables)
+        return replace(
+            others, colors=None, zeros=False, bound=2 * tunables.M * param.nfreelists, refill=tunables.M, idle=None
         )

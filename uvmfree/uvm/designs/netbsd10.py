@@ -24,7 +24,7 @@ Source: sys/uvm/uvm_pgflcache.c, uvm_pglist.h; uvm_pagealloc_pgb, uvm_pagefree, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from uvmfree.errors import ParamError
@@ -195,15 +195,13 @@ class Netbsd10(Design[Netbsd10Cpu]):
     @classmethod
     def traits(cls, param: Param, tunables: Netbsd10Tunables) -> Traits:
         """The very colour or the store; bounded; all that is not in use is free."""
-        return Traits(
+        return replace(
+            super().traits(param, tunables),
             colors="system",
             zeros=False,
-            lifo=True,
-            freed="cache",
             bound=MAXPGS * param.ncolors * param.nfreelists,
             refill=1 + FILLPGS,
             idle=None,
-            causes=frozenset((*cls.CAUSES, "pglistalloc")),
             free="all",
             short="all",
             gate="part",

@@ -215,18 +215,9 @@ class OpenbsdMagazine(Design[OpenbsdCpu]):
     @classmethod
     def traits(cls, param: Param, tunables: OpenbsdTunables) -> Traits:
         """No colours, no zeros, small caches that nobody flushes in peace."""
-        return Traits(
-            colors=None,
-            zeros=False,
-            lifo=True,
-            freed="cache",
-            bound=2 * tunables.magazine,
-            refill=tunables.magazine,
-            idle=None,
-            causes=frozenset((*cls.CAUSES, "pglistalloc")),
-            free="store",
-            short="all" if param.count_cached else "store",
-            gate="store",
+        others = super().traits(param, tunables)
+        return replace(
+            others, colors=None, zeros=False, bound=2 * tunables.magazine, refill=tunables.magazine, idle=None
         )
 
     def adder(self, name: str) -> Any:

@@ -23,7 +23,7 @@ Source: the proposal, P3 to P9; compare sys/uvm/uvm_pgflcache.c of NetBSD 10 and
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from uvmfree.errors import BindError, ParamError
@@ -31,7 +31,7 @@ from uvmfree.param import PAGES_MAX, Param, tunable, whole
 from uvmfree.uvm.cpu import Cpu, Found, Strat, Want
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.freelist import Grid, each, grid
-from uvmfree.uvm.page import FRESH, FRESH_ZERO, NQUEUES, UNKNOWN, ZEROS, PageList, Place, VmPage
+from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.traits import Traits
 
 NEVER: Final = (1 << 30) - 1
@@ -108,8 +108,8 @@ class PercpuCpu(Cpu):
         """Take the cache over; empty lists are made anew, to belong to the thread that is going to use them."""
         if before.cached():
             self._use(before.grid)
-            return
-        self.empty()
+        else:
+            self.empty()
 
     def leave(self, heir: PercpuCpu) -> None:
         """Leave all pages to the global list; one that is being zeroed comes to the heir."""
@@ -209,44 +209,37 @@ class PercpuCpu(Cpu):
            only of what lies above the kernel reserve: a cache must not hoard what the reserve should keep.
         => With a bound no more than there is room for: the cache may be full of other colours.
         """
-        refill = 1 if self._refill == 1 else self._batch()
-        spare: list[tuple[int, list[list[VmPage]]]] = []
-        taken = [0] * NQUEUES
-        self._fpageqlock.acquire()
+        refill, bounded = self._refill, self._bound != NEVER
+        if bounded and refill > 1:
+            refill = min(refill, 1 + max(0, self._room()))
+        spare: list[tuple[int, list[VmPage]]] = []
+        self._fpageqlock.acquire()  # `with` would cost a miss two calls
         try:
-            stock = self._store
-            free = stock.free
-            if not self.may_take(free, want):
+            store = self._store
+            free = store.free
+            if not self.may_take(free, want) or (found := store.pop(free_list, start, want.queues, span)) is None:
                 return None
-            found = stock.pop(free_list, start, want.queues, span)
-            if found is None:
-                return None
-            pg, queue = found
-            taken[queue] = 1
             wanted = min(refill, free - self._state.uvmexp.reserve_kernel) - 1
             for other in want.queues:
                 if wanted > 0:
-                    batches = stock.take(free_list, start + 1, wanted, other)
-                    got = sum(map(len, batches))
-                    spare.append((other, batches))
-                    taken[other] += got
-                    wanted -= got
+                    for batch in store.take(free_list, start + 1, wanted, other):
+                        spare.append((other, batch))
+                        wanted -= len(batch)
         finally:
             self._fpageqlock.release()
-        for other, batches in spare:
-            for batch in batches:
-                into = self.grid[other][free_list][batch[0].color]
-                for each_pg in batch:
-                    each_pg.on = into
-                into += batch
-        self.took(sum(taken), taken[ZEROS])
-        if self._bound != NEVER:
+        pg, queue = found
+        npages, nzeros = 1, int(queue == ZEROS)
+        for other, batch in spare:
+            into = self.grid[other][free_list][batch[0].color]
+            for each_pg in batch:
+                each_pg.on = into
+            into += batch
+            npages += len(batch)
+            nzeros += len(batch) if other == ZEROS else 0
+        self.took(npages, nzeros)
+        if bounded:
             self._spill_at = 0
         return pg, queue, False
-
-    def _batch(self) -> int:
-        """Return how many pages a miss may take."""
-        return self._refill if self._bound == NEVER else min(self._refill, 1 + max(0, self._room()))
 
     def _room(self) -> int:
         """Return how many pages more the cache may hold, by this CPU's own counters; note when to ask again.
@@ -267,17 +260,7 @@ class PercpuCpu(Cpu):
         try:
             if self.stopped:
                 return  # it did so while we waited for the lock
-            spilled = [_cut(pages) for pages in self._lists if pages]
-            # Counted now: as soon as the global list is unlocked others take from these very lists.
-            npages = sum(map(len, spilled))
-            zeropages = sum(len(cold) for cold in spilled if cold.queue == ZEROS)
-            self._fpageqlock.acquire()
-            try:
-                for cold in spilled:
-                    self._store.splice(cold)
-            finally:
-                self._fpageqlock.release()
-            self.gave(npages, zeropages)
+            self.hand_back([_cut(pages) for pages in self._lists if pages], [self._fpageqlock])
         finally:
             self._release_free()
         self._state.pageout.wake_waiters()
@@ -305,16 +288,10 @@ class Percpu(Design[PercpuCpu]):
     @classmethod
     def traits(cls, param: Param, tunables: PercpuTunables) -> Traits:
         """The proposal's letter, and what the options make of it."""
-        return Traits(
+        others = super().traits(param, tunables)
+        return replace(
+            others,
             colors="system" if tunables.search == "colour" else "cache",
-            zeros=True,
-            lifo=True,
-            freed="cache",
             bound=tunables.hoard_max,
             refill=tunables.refill,
-            idle=0,
-            causes=frozenset(cls.CAUSES if param.drain_retry else set(cls.CAUSES) - {"retry"}) | {"pglistalloc"},
-            free="store",
-            short="all" if param.count_cached else "store",
-            gate="store",
         )

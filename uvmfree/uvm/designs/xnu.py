@@ -24,7 +24,7 @@ COLOR_GROUPS_TO_STEAL in osfmk/vm/vm_page_internal.h of xnu.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from uvmfree.kern.lockrank import CPU_OFF, UVM_FPAGEQLOCK
@@ -135,7 +135,8 @@ class Xnu(Design[XnuCpu]):
     @classmethod
     def traits(cls, param: Param, tunables: XnuTunables) -> Traits:
         """No colours, no zeros; what is freed is not with the CPU that freed it, but for a part of a batch."""
-        return Traits(
+        return replace(
+            super().traits(param, tunables),
             colors=None,
             zeros=False,
             lifo=False,
@@ -143,8 +144,4 @@ class Xnu(Design[XnuCpu]):
             bound=(tunables.refill_limit - 1) * param.nfreelists + tunables.free_batch - 1,
             refill=tunables.refill_limit,
             idle=None,
-            causes=frozenset((*cls.CAUSES, "pglistalloc")),
-            free="store",
-            short="all" if param.count_cached else "store",
-            gate="store",
         )

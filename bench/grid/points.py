@@ -1,0 +1,71 @@
+"""The page of docs/results/curve.md: a table for each trace and lock policy, designs down, CPU counts across."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from bench.grid.kept import source
+from bench.grid.point import CurveCell
+from uvmfree.measure.curve import Curve
+from uvmfree.measure.decode import decode
+from uvmfree.measure.host import Host
+from uvmfree.measure.scale import Point
+
+DASH: Final = "-"
+
+SHOWN: Final = 4
+"""CPU counts in a table, the largest of them; the file has all."""
+
+
+def curves(kept: Mapping[str, Any], cells: Sequence[CurveCell]) -> dict[tuple[str, str], Curve]:
+    """Return a curve for each trace and lock policy, of the points that are there."""
+    found: dict[tuple[str, str], Curve] = {}
+    for cell in cells:
+        values = kept["cells"].get(str(cell))
+        if values is not None:
+            host = decode(Host, kept["host"], "host")
+            curve = found.setdefault((cell.trace_name, cell.lock), Curve(host, (kept["command"],)))
+            curve.points.append(decode(Point, values["point"], str(cell)))
+    return found
+
+
+def markdown(kept: Mapping[str, Any], cells: Sequence[CurveCell], left_out: Sequence[str]) -> str:
+    """Return the page."""
+    return "\n".join(_lines(kept, cells, left_out)) + "\n"
+
+
+def _lines(kept: Mapping[str, Any], cells: Sequence[CurveCell], left_out: Sequence[str]) -> Iterator[str]:
+    yield "# The designs on many CPUs: figures"
+    yield ""
+    yield "Copies of a trace, each on 2 CPUs of its own with its recorded gaps, on 2 sockets in virtual time. A cell"
+    yield "has the work done, in CPUs of which none ever waits, and the share of time that page locks are waited for."
+    yield ""
+    yield source(kept)
+    if left_out:
+        yield ""
+        yield f"Left out, since the files were not there: {', '.join(left_out)}."
+    for (trace, lock), curve in curves(kept, cells).items():
+        yield from ("", f"## {trace}, {lock}", "")
+        yield from _table(curve)
+
+
+def _table(curve: Curve) -> Iterator[str]:
+    counts = curve.cpu_counts()[-SHOWN:]
+    columns = [f"{ncpus} CPUs" for ncpus in counts]
+    yield f"| {' | '.join(['design', *columns, 'below 90 % / 50 % of linear'])} |"
+    yield "|---|" + "---:|" * (len(columns) + 1)
+    for label in curve.labels():
+        row = [_cell(curve, label, ncpus) for ncpus in counts]
+        falls = [curve.falls_below(label, share) for share in (0.9, 0.5)]
+        said = " / ".join(f"> {counts[-1]}" if at is None else str(at) for at in falls)
+        yield f"| {' | '.join([label, *row, said])} |"
+
+
+def _cell(curve: Curve, label: str, ncpus: int) -> str:
+    share, waiting = curve.share_of_linear(label, ncpus), curve.wait_share_percent(label, ncpus)
+    if share is None or waiting is None:
+        return DASH
+    around = curve.band(label, ncpus)
+    wide = f" [{around[0]:.1f}-{around[1]:.1f}]" if around is not None else ""
+    return f"{share * ncpus:.1f}{wide}, {waiting:.1f} %"

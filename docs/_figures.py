@@ -1,0 +1,211 @@
+"""Figures for the generated pages, each read from a record in docs/results by name.
+
+=> A method is what a template calls: it takes words and returns text. NotMeasured if no record has the figure.
+=> docs/results: designs.json, curve.json, steps.json (bench/grid/kept.py), published.json; docs/_printed.py has what
+   comes from the evidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.grid.cell import GridCell
+from bench.grid.point import CurveCell
+from bench.grid.step import StepCell
+from bench.steps import MANY, STEPS, point_of, work
+from docs._printed import NotMeasured, Printed, markdown
+from uvmfree.measure.decode import decode
+from uvmfree.measure.scale import Point
+from uvmfree.uvm.designs import REGISTRY
+
+
+@dataclass
+class Figures(Printed):
+    """The records of a folder."""
+
+    def _cell(self, file: str, name: str) -> dict[str, Any]:
+        found = self._file(f"{file}.json").get("cells", {}).get(name)
+        if found is None:
+            raise NotMeasured
+        return dict(found)
+
+    def _value(self, file: str, cell: str, name: str) -> float:
+        figures: dict[str, Any] = self._cell(file, cell).get("figures", {})
+        if figures.get(name) is None:
+            raise NotMeasured
+        return float(figures[name])
+
+    # The steps
+
+    def _step(self, step: str, trace: str, name: str) -> float:
+        return self._value("steps", str(StepCell(*STEPS[step], trace)), name)
+
+    def step(self, step: str, trace: str, name: str, form: str) -> str:
+        """A figure of a step on a trace, 2 CPUs."""
+        return format(self._step(step, trace, name), form)
+
+    def fewer(self, step: str, than: str, trace: str, form: str) -> str:
+        """How many times less often a step takes shared locks than another."""
+        name = "page_locks_per_op"
+        return format(self._step(than, trace, name) / self._step(step, trace, name), form)
+
+    def one_in(self, step: str, trace: str, form: str) -> str:
+        """A step's shared locks on a trace as one in so many operations."""
+        return format(1 / self._step(step, trace, "page_locks_per_op"), form)
+
+    def _many(self, step: str, trace: str) -> Point:
+        point = point_of(self._file("steps.json").get("cells", {}), step, trace)
+        if point is None:
+            raise NotMeasured
+        return point
+
+    def waits(self, step: str, trace: str, form: str) -> str:
+        """The share of time that a step waits for page locks on MANY CPUs, percent."""
+        return format(self._many(step, trace).wait_share_percent, form)
+
+    def works(self, step: str, trace: str, form: str) -> str:
+        """The CPUs that would do as much as MANY do with a step, if they never waited."""
+        return format(work(self._many(step, trace)), form)
+
+    def many(self) -> str:
+        """How many CPUs that is."""
+        return str(MANY)
+
+    def pageout_percent(self, form: str) -> str:
+        """Of the acquisitions of today's lock under pressure, those that the pagedaemon's own lock takes off it."""
+        cell = self._cell("steps", str(StepCell("fpageqlock", (), "pressure", 4)))
+        return format(100 * cell["pageout_lock"] / (cell["pageout_lock"] + cell["shared_locks"]), form)
+
+    def steps_table(self) -> str:
+        """All steps, a row each: locks and pages parked on cc-j4, work and waiting on MANY CPUs."""
+        rows = ["| step | locks an operation | parked | work of 64 CPUs | waiting, % |", "|---|---:|---:|---:|---:|"]
+        for step in STEPS:
+            cells = [
+                self._or_dash("step", step, "cc-j4", "page_locks_per_op", ".4f"),
+                self._or_dash("step", step, "cc-j4", "parked_pages_max", ",.0f"),
+                self._or_dash("works", step, "cc-j4", ".1f"),
+                self._or_dash("waits", step, "cc-j4", ".2f"),
+            ]
+            rows.append(f"| {step} | {' | '.join(cells)} |")
+        return "\n".join(rows)
+
+    def _or_dash(self, name: str, *words: str) -> str:
+        try:
+            return str(getattr(self, name)(*words))
+        except NotMeasured:
+            return "-"
+
+    # The table of designs, and the curve
+
+    def design(self, design: str, load: str, name: str, form: str) -> str:
+        """A figure of a design under a load of the table; "cc-j4, 4 passes" is a load, too."""
+        return format(self._value("designs", f"{design}: {load}", name), form)
+
+    def stranded(self, design: str, seconds: str) -> str:
+        """Pages that an exit leaves stranded, so many seconds later."""
+        found = self._cell("designs", str(GridCell(design, "exit")))["exit"]
+        return format(found[f"after_{seconds}_s"], ",")
+
+    def curve(self, design: str, trace: str, lock: str, ncpus: str, name: str, form: str) -> str:
+        """A figure of a point of the curve: work, share (of linear, percent) or waits (percent)."""
+        cell = str(CurveCell(design, trace, int(ncpus), lock))
+        point = decode(Point, self._cell("curve", cell)["point"], cell)
+        found = {
+            "work": work(point),
+            "share": 100 * work(point) / point.case.ncpus,
+            "waits": point.wait_share_percent,
+        }
+        return format(found[name], form)
+
+    def saturates(self, design: str, trace: str, lock: str, percent: str) -> str:
+        """The first CPU count at which waiting for page locks takes more than so many percent of the time."""
+        begins = f"{design}: {trace}, {lock}, "
+        points = [
+            decode(Point, cell["point"], name)
+            for name, cell in self._file("curve.json").get("cells", {}).items()
+            if name.startswith(begins) and not cell["point"]["case"]["varied"]
+        ]
+        if not points:
+            raise NotMeasured
+        full = [point.case.ncpus for point in points if point.wait_share_percent > float(percent)]
+        return str(min(full)) if full else f"> {max(point.case.ncpus for point in points)}"
+
+    def beside(self, trace: str) -> str:
+        """All designs on a trace: shared locks for 1,000 operations, and pages parked."""
+        lines = ["| design | locks for 1,000 operations | pages parked, most | warm, % |", "|---|---:|---:|---:|"]
+        for design in REGISTRY:
+            locks = self._or_dash("design", design, trace, "page_locks_per_op", ".6f")
+            cells = [
+                locks if locks == "-" else f"{1000 * float(locks):,.2f}",
+                self._or_dash("design", design, trace, "parked_pages_max", ",.0f"),
+                self._or_dash("design", design, trace, "warm_percent", ".0f"),
+            ]
+            lines.append(f"| {design} | {' | '.join(cells)} |")
+        return "\n".join(lines)
+
+    def section(self, page: str, title: str) -> str:
+        """A table of a generated page, by its heading."""
+        file = self.folder / page
+        _, _, after = (file.read_text() if file.exists() else "").partition(f"\n## {title}\n")
+        lines = [line for line in after.partition("\n## ")[0].splitlines() if line.startswith("|")]
+        if not lines:
+            raise NotMeasured
+        return "\n".join(lines)
+
+    # What others published
+
+    def published(self, *path: str) -> str:
+        """A value of published.json, by its keys; the last word is its form."""
+        *keys, form = path
+        found = self._file("published.json")
+        for key in keys:
+            try:
+                found = found[int(key)] if isinstance(found, list) else found[key]
+            except (KeyError, IndexError) as error:
+                raise NotMeasured from error
+        return format(found, form)
+
+    def auto_tuned(self, form: str) -> str:
+        """Pages under the zone lock with auto-tuning, of 100 without."""
+        on, off = (float(self.published("predicted", "auto-tuning", name, "")) for name in ("on", "off"))
+        return format(100 * on / off, form)
+
+    def bulk_ratio(self, name: str, ncpus: str, form: str) -> str:
+        """Bulk allocation: the time of so many cores over that of 8."""
+        some, eight = (float(self.published("predicted", "bulk_ns", name, each, "0", "")) for each in (ncpus, "8"))
+        return format(some / eight, form)
+
+    def chunks_on(self, ncpus: str, form: str) -> str:
+        """The least and the greatest change by frees in chunks on so many CPUs, percent."""
+        rows = self._file("published.json").get("illustrated", {}).get("chunks", [])
+        values = [row[-1] for row in rows if row[0] == int(ncpus)]
+        if not values:
+            raise NotMeasured
+        return f"{min(values):{form}} to {max(values):{form}}"
+
+    def illustrated(self, name: str, form: str) -> str:
+        """The least and the greatest of the last value of an illustration's rows."""
+        rows = self._file("published.json").get("illustrated", {}).get(name)
+        if not rows:
+            raise NotMeasured
+        values = [row[-1] for row in rows]
+        return f"{min(values):{form}} to {max(values):{form}}"
+
+    def saturation(self) -> str:
+        """At which CPU count waiting takes 10 % / 50 % of each design's time, for each trace and lock policy."""
+        names = self._file("curve.json").get("cells", {})
+        loads = list(dict.fromkeys(tuple(name.partition(": ")[2].split(", ")[:2]) for name in names))
+        if not loads:
+            raise NotMeasured
+        rows = [
+            [
+                design,
+                *(
+                    " / ".join(self._or_dash("saturates", design, *load, most) for most in ("10", "50"))
+                    for load in loads
+                ),
+            ]
+            for design in REGISTRY
+        ]
+        return markdown(["design", *(", ".join(load) for load in loads)], rows)

@@ -1,0 +1,132 @@
+"""Figures of the evidence of real threads for the generated pages: records of scripts, and the tables they printed.
+
+=> evidence-BUILD.json is what bench/all.py wrote; the free-threaded build's comes first: waits can be measured there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Final
+
+MISSING: Final = "(not measured)"
+BUILDS: Final = ("3.13t", "3.11")
+
+ONE_VALUE: Final = re.compile(r"(\S+) \[\1-\1\]")
+"""A median and extremes that are all the same."""
+
+
+class NotMeasured(Exception):
+    """No record has the figure."""
+
+
+@dataclass
+class Printed:
+    """The records of a folder."""
+
+    folder: Path
+    _read: dict[str, Any] = field(default_factory=dict)
+
+    def _file(self, name: str) -> Any:
+        if name not in self._read:
+            file = self.folder / name
+            self._read[name] = json.loads(file.read_text()) if file.exists() else {}
+        return self._read[name]
+
+    # The evidence of real threads
+
+    @cached_property
+    def _outputs(self) -> dict[tuple[str, str], tuple[str, list[str]]]:
+        """What scripts printed, by script and the title of the block: the build, and the lines below the title."""
+        found: dict[tuple[str, str], tuple[str, list[str]]] = {}
+        for build in reversed(BUILDS):
+            for script in self._file(f"evidence-{build}.json").get("scripts", []):
+                for block in "\n".join(script["output"]).split("\n\n"):
+                    title, *lines = block.splitlines() or [""]
+                    found[script["script"], title.strip()] = build, lines
+        return found
+
+    def _block(self, script: str, begins: str) -> tuple[str, list[list[str]]]:
+        """Return the build and the rows of the block of a script whose title begins so."""
+        for (name, title), (build, lines) in self._outputs.items():
+            if name == script and title.startswith(begins):
+                indented = takewhile(lambda line: line.startswith("    "), lines)
+                once = (ONE_VALUE.sub(r"\1", line) for line in indented)
+                rows = [re.split(r"\s{2,}", line.strip()) for line in once]
+                if rows:
+                    return build, rows
+        raise NotMeasured
+
+    def printed(self, script: str, begins: str) -> str:
+        """A block of a script's output as a table."""
+        head, rows = self._table(script, begins)
+        return markdown(head, rows)
+
+    def _table(self, script: str, begins: str) -> tuple[list[str], list[list[str]]]:
+        """Return head and rows of a block; the first line is the head if it ends in no number."""
+        _, rows = self._block(script, begins)
+        if rows[0][-1][0].isdigit():
+            return ["setting", "median [least-most]"], rows
+        head, *rows = rows
+        return ["setting", *head] if len(head) < len(rows[0]) else head, rows
+
+    def stacked(self, script: str, *blocks: str) -> str:
+        """Blocks with the same columns as one table; each is LABEL=TITLE, and its rows get the label."""
+        found: list[list[str]] = []
+        head: list[str] = []
+        for block in blocks:
+            label, _, begins = block.partition("=")
+            head, rows = self._table(script, begins)
+            named = head[0] == "setting"
+            found += [[f"{label}, {row[0]}", *row[1:]] if named else [label, *row] for row in rows]
+            head = head if named else ["", *head]
+        return markdown(head, found)
+
+    def cell(self, script: str, begins: str, row: str, column: str) -> str:
+        """The median in a block of a script's output; `row` is "" where it has but one."""
+        _, (head, *rows) = self._block(script, begins)
+        for each in rows:
+            if not row or each[0] == row:
+                values = each[len(each) - len(head) :]
+                return values[head.index(column)].partition(" ")[0]
+        raise NotMeasured
+
+    def _records(self, build: str) -> dict[str, Any]:
+        scripts: Sequence[Any] = self._file(f"evidence-{build}.json").get("scripts", [])
+        found: dict[str, Any] = {}
+        for script in scripts:
+            for record in script["records"]:
+                found.setdefault(record["id"], record)
+                found[f"{record['id']}|{record['claim'].rpartition(': ')[2]}"] = record
+        return found
+
+    def measured(self, id: str, form: str, build: str = "") -> str:
+        """The median of a record, by its id, or `id|row`; of a build, or of the first that has it."""
+        for each in [build] if build else BUILDS:
+            record = self._records(each).get(id)
+            if record is not None and record["measured"] is not None:
+                return format(record["measured"], form)
+        raise NotMeasured
+
+    def when(self, file: str = "") -> str:
+        """The day, the host and the interpreter of a record; without a name, of the evidence."""
+        names = [file] if file else [f"evidence-{build}" for build in BUILDS]
+        said = []
+        for name in names:
+            host = self._file(f"{name}.json").get("host")
+            if host:
+                gil = "with the GIL" if host["gil"] else "free-threaded"
+                said.append(f"{host['date'][:10]}, {host['implementation']} {host['python']} {gil}")
+        if not said:
+            raise NotMeasured
+        return "; ".join(said)
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
+    return "\n".join([*lines, *(f"| {' | '.join(each)} |" for each in rows)])

@@ -1,0 +1,71 @@
+"""Write docs/answer.md and docs/questions.md: `./run python docs/answers.py`.
+
+=> A page is a template, PAGE.md.in, whose words are typed; every number in it comes from a record in docs/results.
+   What stands in {{ }} is a method of docs/_figures.py and its arguments. tests/docs/test_answers.py fails where a
+   page says anything else than its template and the records give.
+=> What no record has yet is written as "(not measured)".
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+
+from docs._figures import Figures  # noqa: E402
+from docs._printed import MISSING, NotMeasured  # noqa: E402
+
+PAGES: Final = ("answer.md", "questions.md")
+COLUMNS: Final = 88
+PLACE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+
+
+def page(template: str, figures: Figures) -> str:
+    """Return what a template and the records give."""
+    text = PLACE.sub(lambda match: _figure(match[1], figures), template)
+    return "\n\n".join(map(_wrapped, text.strip().split("\n\n"))) + "\n"
+
+
+def _figure(said: str, figures: Figures) -> str:
+    name, *arguments = shlex.split(said)
+    try:
+        return str(getattr(figures, name)(*arguments))
+    except NotMeasured:
+        return MISSING
+
+
+def _wrapped(block: str) -> str:
+    """Fill the lines of a paragraph or a list; tables, headings, code and quotes stay as they are."""
+    if block.startswith(("|", "#", "    ", "```", "<", "!", ">")):
+        return block
+    return "\n".join(_filled(block))
+
+
+def _filled(block: str) -> Iterator[str]:
+    """Fill each item of a list, or the one paragraph."""
+    items = re.split(r"\n(?=- |\d+\. )", block)
+    for item in items:
+        mark = re.match(r"- |\d+\. ", item)
+        later = " " * len(mark[0]) if mark else ""
+        yield textwrap.fill(
+            " ".join(item.split()), COLUMNS, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+        )
+
+
+def main() -> None:
+    """Write all pages."""
+    figures = Figures(ROOT / "docs" / "results")
+    for name in PAGES:
+        (ROOT / "docs" / name).write_text(page((ROOT / "docs" / f"{name}.in").read_text(), figures))
+
+
+if __name__ == "__main__":
+    main()

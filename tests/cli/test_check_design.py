@@ -1,0 +1,56 @@
+"""What `uvmfree check-design` counts: tests that hold, that fail, and that ask for what is not claimed."""
+
+from pathlib import Path
+
+import pytest
+
+from uvmfree.cli.check_design import Judge
+
+TESTS = '''
+import pytest
+
+@pytest.fixture
+def broken():
+    raise ValueError("not to be had")
+
+def test_holds():
+    pass
+
+def test_holds_too():
+    pass
+
+def test_asks_too_much():
+    pytest.skip("not claimed")
+
+def test_fails():
+    """R1: one is two."""
+    assert 1 == 2
+
+def test_is_not_begun(broken):
+    """R2: it begins."""
+'''
+
+
+def test_each_test_counts_once_however_many_parts_it_has(tmp_path: Path) -> None:
+    """Set-up, call and tear-down are a report each."""
+    (tmp_path / "test_it.py").write_text(TESTS)
+    judge = Judge()
+    status = pytest.main(
+        ["-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)],
+        plugins=[judge],
+    )
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert (judge.held, judge.unclaimed, [test for test, _, _ in judge.failed]) == (
+        2,
+        1,
+        ["test_it.py::test_fails", "test_it.py::test_is_not_begun"],
+    )
+    assert judge.lines("some") == [
+        "fails  test_it.py::test_fails",
+        "       R1: one is two.",
+        "       assert 1 == 2",
+        "fails  test_it.py::test_is_not_begun",
+        "       R2: it begins.",
+        "       ValueError: not to be had",
+        "some: 2 tests of the contract hold, 2 fail, 1 ask for what its traits do not claim",
+    ]

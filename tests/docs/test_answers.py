@@ -1,0 +1,129 @@
+"""docs/answer.md and docs/questions.md: what stands there is what template and records give."""
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.grid.point import CurveCell
+from bench.grid.step import StepCell
+from bench.steps import STEPS
+from docs import answers
+from docs._figures import Figures
+from uvmfree.measure.scale import Case, Point, Traffic
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+PRINTED = """\
+head
+
+  Q2: a bound
+                  locks      hits, %
+    no bound      1 [1-2]    50.5 [50.0-51.0]
+    bound of 64   3          7.0
+
+  Q7: alone, us
+    percpu        9 [8-9]
+
+claim
+"""
+
+
+@pytest.fixture
+def figures(tmp_path: Path) -> Figures:
+    """Records of a step, and of what a script printed on two builds."""
+    cells = {
+        str(StepCell(*STEPS[step], "cc-j4")): {"figures": {"page_locks_per_op": locks}}
+        for step, locks in (("today", 1.0), ("split", 0.25))
+    }
+    put(tmp_path / "steps.json", {"cells": cells})
+    for build, said in (("3.11", PRINTED.replace("3   ", "5   ")), ("3.13t", PRINTED)):
+        record = {"id": "a", "claim": "in words: a row", "measured": 2.0 if build == "3.11" else 4.0}
+        put(
+            tmp_path / f"evidence-{build}.json",
+            {"scripts": [{"script": "s.py", "output": said.splitlines(), "records": [record]}]},
+        )
+    return Figures(tmp_path)
+
+
+def put(file: Path, document: Any) -> None:
+    file.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("name", answers.PAGES)
+def test_a_page_is_what_its_template_and_the_records_give(name: str) -> None:
+    """Where this fails: ./run python docs/answers.py."""
+    template = (DOCS / f"{name}.in").read_text()
+    assert (DOCS / name).read_text() == answers.page(template, Figures(DOCS / "results"))
+
+
+def test_who_reads_a_number_is_told_the_command_or_the_page() -> None:
+    """In each paragraph and each item of a list of the reply."""
+    text = (DOCS / "answer.md.in").read_text().partition("## The steps")[2]
+    items = [item for block in text.split("\n\n") for item in re.split(r"\n(?=- |\d+\. )", block)]
+    numbers = [item for item in items if "{{" in item and not item.startswith(("{{", "|"))]
+    assert len(numbers) > 12
+    assert [item for item in numbers if "`bench/" not in item and "](" not in item] == []
+
+
+def test_numbers_come_from_records(figures: Figures) -> None:
+    said = answers.page(
+        "Locks: {{step split cc-j4 page_locks_per_op .2f}}, {{fewer split today cc-j4 .1f}} times less.", figures
+    )
+    assert said == "Locks: 0.25, 4.0 times less.\n"
+    assert answers.page("{{step batch cc-j4 page_locks_per_op .2f}}; {{published a b .1f}}", figures) == (
+        "(not measured); (not measured)\n"
+    )
+    assert answers.page("{{measured a .0f}} {{measured a .0f 3.11}} {{measured 'a|a row' .0f}}", figures) == "4 2 4\n"
+
+
+def test_what_a_script_printed_is_a_table(figures: Figures) -> None:
+    assert (
+        answers.page('{{printed s.py "Q2"}}\n\n{{printed s.py "Q7"}}', figures)
+        == """\
+| setting | locks | hits, % |
+|---|---:|---:|
+| no bound | 1 [1-2] | 50.5 [50.0-51.0] |
+| bound of 64 | 3 | 7.0 |
+
+| setting | median [least-most] |
+|---|---:|
+| percpu | 9 [8-9] |
+"""
+    )
+    assert (
+        answers.page('{{cell s.py "Q2" "bound of 64" "hits, %"}} {{cell s.py "Q2" "no bound" locks}}', figures)
+        == "7.0 1\n"
+    )
+
+
+def test_paragraphs_are_filled_and_tables_are_not(figures: Figures) -> None:
+    long = "word " * 40
+    said = answers.page(f"{long}\n\n- {long}\n- b\n\n| {long} |", figures)
+    paragraph, items, table, *rest = said.split("\n\n")
+    assert max(map(len, paragraph.splitlines())) <= answers.COLUMNS
+    assert [line[:2] for line in items.splitlines()] == ["- ", "  ", "  ", "- "]
+    assert (table.strip(), rest) == (f"| {long} |", [])
+
+
+def test_a_design_is_saturated_where_waiting_takes_more_than_a_share(tmp_path: Path) -> None:
+    """Whatever work is left undone because CPUs of a trace wait for each other's pages; costs as they are only."""
+    cells = {}
+    for ncpus, waited_percent, varied in ((2, 0, False), (8, 20, False), (4, 90, True), (64, 60, False)):
+        case = Case("percpu", ncpus, Traffic("trace", "a.perf.xz"), varied=varied)
+        point = Point(case, 1000, 9, 10 * waited_percent * ncpus, 0, 0, 0, outside_ns=400 * ncpus)
+        cells[str(CurveCell("percpu", "a", ncpus, "ttas")) + ", x" * varied] = {"point": asdict(point)}
+    put(tmp_path / "curve.json", {"cells": cells})
+    figures = Figures(tmp_path)
+    said = "{{saturates percpu a ttas 10}} {{saturates percpu a ttas 50}} {{saturates percpu a ttas 70}}"
+    assert answers.page(said, figures) == "8 64 > 64\n"
+    assert (
+        answers.page("{{curve percpu a ttas 64 share .0f}} {{curve percpu a ttas 8 waits .0f}}", figures) == "40 20\n"
+    )
+    table = answers.page("{{saturation}}", figures).splitlines()
+    assert table[0] == "| design | a, ttas |"
+    assert "| percpu | 8 / 64 |" in table
+    assert "| depot | - / - |" in table

@@ -1,0 +1,40 @@
+"""What the pages show of the first command is what it printed."""
+
+import pytest
+
+from docs import first_command
+
+PRINTED = first_command.PRINTED.read_text()
+FOUND = first_command.parts(PRINTED)
+
+
+@pytest.mark.parametrize("page", first_command.PAGES, ids=lambda page: page.name)
+def test_a_page_shows_what_was_printed(page: object) -> None:
+    """Where this fails: python docs/first_command.py."""
+    text = first_command.ROOT.joinpath(str(page)).read_text()
+    assert "<!-- first command: " in text
+    assert first_command.filled(text, FOUND) == text
+
+
+def test_what_is_shown_is_of_the_three_designs_and_as_printed() -> None:
+    for part in ("table", "locks", "curve"):
+        assert FOUND[part].removeprefix("```text\n").removesuffix("\n```\n") in PRINTED
+    answer = FOUND["answer"].splitlines()
+    assert answer[0].endswith("| `fpageqlock` | `percpu` | `depot` |")
+    assert {line.count("|") for line in answer} == {5}
+    assert {row.split()[0] for row in FOUND["picture"].splitlines()[3:-1]} <= {"4", "8", "16", "32", "64"}
+
+
+def test_medians_are_shown_without_their_ranges_wherever_these_stand() -> None:
+    printed = (
+        "verdict.\n\n    fpageqlock   percpu\n-----\n"
+        "shared lock taken per op   0.99   0.35\n                           [0.35-0.36]\n"
+        "wait share %   36.09 [33.29-37.77]   9.94 [8.23-21.97]\n"
+        "\nfpageqlock, 1 run with lockstat\nx\n\ncopies of x\n\nhead\nhead\n"
+        "    2   1.9   0.0 % #   1.8   9.5 % #\n\nsaid"
+    )
+    assert first_command.parts(printed)["answer"].splitlines()[2:] == [
+        "| shared lock taken, per page operation | 0.99 | 0.35 |",
+        "| waiting for page locks, % of the time | 36.09 | 9.94 |",
+        "| work done by 2 CPUs, in virtual time | 1.9 | 1.8 |",
+    ]

@@ -1,0 +1,56 @@
+"""FreeBSD's buckets and their stack: what of them is not in the contract, and not counted in tests/designs."""
+
+import uvmfree
+from tests.conformance.steps import free_all
+from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.param import Param
+from uvmfree.uvm.bucketstack import TIMEOUT_NS, BucketStack, FreebsdTunables
+from uvmfree.uvm.designs.freebsd_pgcache import FreebsdPgcache
+from uvmfree.uvm.page import UNKNOWN, PageList, Place
+
+SIZE = 8
+TUNABLES = FreebsdTunables(cache_fraction=8, bucket_max=SIZE)
+
+
+def bucket(pages: int = SIZE) -> PageList:
+    made = PageList(Place.CACHED, 0, UNKNOWN, 0)
+    made += [None] * pages  # type: ignore[list-item]  # a stack counts pages, and looks at none
+    return made
+
+
+def stack() -> BucketStack:
+    return BucketStack(Param(npages=65_536, ncpus=2), TUNABLES, 0)
+
+
+def test_the_working_set_is_what_the_stack_swung_by_since_the_last_look_or_three_quarters_of_before() -> None:
+    made = stack()
+    for _ in range(3):
+        made.put(bucket())
+    made.estimate(TIMEOUT_NS)
+    assert made.wss == 3 * SIZE
+    made.put(bucket())
+    made.estimate(2 * TIMEOUT_NS)
+    assert made.wss == 3 * SIZE * 3 // 4  # it swung by one bucket
+
+
+def test_a_stack_gives_its_oldest_buckets_back_and_keeps_so_many_pages() -> None:
+    made, buckets = stack(), [bucket() for _ in range(4)]
+    for each in buckets:
+        made.put(each)
+    assert [id(each) for each in made.surplus(SIZE + 1)] == [id(each) for each in buckets[:2]]
+    assert made.get(0) is buckets[3]
+
+
+def test_buckets_are_smaller_after_a_trim_whichever_way_they_are_filled() -> None:
+    """The stack was emptied; the two that the CPU had by then are as large as they were."""
+    tunables = {"cache_fraction": TUNABLES.cache_fraction, "bucket_max": SIZE}
+    with uvmfree.boot(VirtualMachine(ncpus=2), npages=8192, ncpus=2, design="freebsd_pgcache", **tunables) as uvm:
+        design, pages = uvm.design, uvm.pglistalloc(80, nsegs=80)
+        assert isinstance(design, FreebsdPgcache)
+        free_all(uvm.cpus[0], pages[: 4 * SIZE])
+        assert [len(each) for each in design.store.stacks[0].buckets] == [SIZE] * 2
+        design.redistribute(0, "pressure")
+        free_all(uvm.cpus[0], pages[4 * SIZE :])
+        sizes = [len(each) for each in design.store.stacks[0].buckets]
+        assert sizes == [SIZE] * 2 + [SIZE - 1] * 5
+        uvm.audit()

@@ -1,0 +1,34 @@
+"""XNU's list and batch: what of them is not in the contract, and not counted in tests/designs."""
+
+import uvmfree
+from tests.conformance.steps import free_all, take
+from uvmfree.machine.virtual.machine import VirtualMachine
+
+
+def booted() -> uvmfree.Uvm:
+    """Boot 1024 pages for two CPUs in virtual time."""
+    return uvmfree.boot(VirtualMachine(ncpus=2), npages=1024, ncpus=2, design="xnu")
+
+
+def test_who_may_use_the_reserve_takes_a_page_of_it_and_no_more() -> None:
+    with booted() as uvm:
+        pages = uvm.pglistalloc(1024, nsegs=1024)
+        uvm.pglistfree(pages[: uvm.uvmexp.reserve_kernel])
+        uvm.redistribute()
+        cpu, filled = uvm.cpus[0], uvm.cpus[0].stats().filled
+        assert cpu.pagealloc() is None
+        take(cpu, use_reserve=True)
+        assert (cpu.stats().filled - filled, uvm.cached_pages()[0]) == (1, 0)
+        uvm.audit()
+
+
+def test_a_cpu_parks_as_much_as_its_bound_says_and_no_less() -> None:
+    """A refill of which one page went out, and a batch that lacks one."""
+    with booted() as uvm:
+        cpu, pages = uvm.cpus[0], uvm.pglistalloc(64, nsegs=64)
+        take(cpu)
+        free_all(cpu, pages[:63])
+        assert uvm.cached_pages()[0] == uvm.traits.bound == 127 + 63
+        cpu.pagefree(pages[63])
+        assert uvm.cached_pages()[0] == 127
+        uvm.audit()
