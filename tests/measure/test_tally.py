@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.measure.tallies import NONE, TALLY
-from uvmfree.measure.tally import TallyFigures, figures_of, histogram, merged, quantile
+from uvmfree.measure.tally import RUNS, Held, TallyFigures, figures_of, histogram, merged, quantile
 
 
 def test_every_figure_of_a_tally() -> None:
@@ -17,6 +17,7 @@ def test_every_figure_of_a_tally() -> None:
         held_items_p99=32,
         held_items_max=32,
         held_pages_max=32,
+        held_run_items_max=0,
         parked_pages_max=1234,
         parked_pages_mean=617.0,
         warm_percent=20.0,
@@ -35,6 +36,13 @@ def test_a_chunk_counts_among_the_items_and_not_among_the_pages() -> None:
     only_chunks = replace(TALLY, held=TALLY.held[1:])
     found = figures_of(only_chunks)
     assert (found.held_items_p50, found.held_items_max, found.held_pages_max) == (16, 16, 0)
+
+
+def test_runs_of_pages_are_told_apart_from_what_cpus_exchange() -> None:
+    """A run of 512 pages is 512 items for every design."""
+    found = figures_of(replace(TALLY, held=(*TALLY.held, Held("uvm_fpageqlock", RUNS, ((512, 99),), ((512, 99),)))))
+    assert (found.held_items_p99, found.held_items_max, found.held_pages_max) == (32, 32, 32)
+    assert found.held_run_items_max == 512
 
 
 def test_a_design_without_shared_locks_touches_nothing_under_one() -> None:

@@ -229,14 +229,14 @@ BUGS: Final = (
     Mutant(
         "pglistalloc takes a half-zeroed page",
         f"{_PGLIST}:_find_run",
-        (become("if on is None or on.place is Place.ZEROING:", "if on is None:"),),
+        (become("else on.place is Place.ZEROING", "else False"),),
         "a page that an idle CPU is zeroing is taken into a run",
         "its holder's bytes are overwritten with zeros (R28)",
         schedules("idle"),
     ),
     Mutant(
         "run across a physical segment",
-        f"{_PGLIST}:_choose",
+        f"{_PGLIST}:_seek",
         (
             become(
                 "in physmem.by_freelist():",

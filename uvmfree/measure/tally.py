@@ -23,6 +23,9 @@ STRANDED_AFTER_S: Final = (1, 5, 20)
 _ROUNDING: Final = 1e-6
 """What a part of a whole number may be too large by, as 0.07 of 100 is."""
 
+RUNS: Final = "uvm_pglistalloc"
+"""Caller whose holds take a run of pages out of the middle of a store: each of its pages, whatever the design."""
+
 Histogram = tuple[tuple[int, int], ...]
 """Values with how often each was seen, ascending."""
 
@@ -101,7 +104,8 @@ class TallyFigures:
     """What a tally says about a design; None where nothing of the kind happened.
 
     => `held_items_...`: items touched in a hold of a shared lock: a page moved singly, or a run moved by pointer;
-       `held_pages_max`: pages moved singly.
+       `held_pages_max`: pages moved singly. Not in the holds that take a run of pages for a contiguous allocation:
+       the length of the run decides there, not the design. `held_run_items_max`: in those.
     => `parked_pages_...`: pages in caches that one CPU alone allocates from, at the end of each operation.
     => `warm_percent`: of the allocations, those of a page that this CPU freed last, with at most WARM_PAGES handed
        out by it since; `reuse_pages_median`: how many were, over all pages that came back to the CPU that freed them.
@@ -115,6 +119,7 @@ class TallyFigures:
     held_items_p99: int | None = None
     held_items_max: int | None = None
     held_pages_max: int | None = None
+    held_run_items_max: int | None = None
     parked_pages_max: int | None = None
     parked_pages_mean: float | None = None
     warm_percent: float | None = None
@@ -132,8 +137,10 @@ def figures_of(tally: Tally | None) -> TallyFigures:
     """Derive the figures of a tally; all None without one."""
     if tally is None:
         return TallyFigures()
-    items = merged(one.items for one in tally.held)
-    pages = merged(one.pages for one in tally.held)
+    items, run_items = (
+        merged(one.items for one in tally.held if (one.caller == RUNS) is runs) for runs in (False, True)
+    )
+    pages = merged(one.pages for one in tally.held if one.caller != RUNS)
     warm = sum(times for value, times in tally.reuse_pages if value <= WARM_PAGES)
     after_1s, after_5s, after_20s = tally.stranded_pages
     return TallyFigures(
@@ -142,6 +149,7 @@ def figures_of(tally: Tally | None) -> TallyFigures:
         held_items_p99=quantile(items, 0.99) or 0,
         held_items_max=quantile(items, 1) or 0,
         held_pages_max=quantile(pages, 1) or 0,
+        held_run_items_max=quantile(run_items, 1) or 0,
         parked_pages_max=tally.parked_pages_max,
         parked_pages_mean=tally.parked_pages_total / tally.operations if tally.operations else 0.0,
         warm_percent=_percent(warm, tally.allocations),

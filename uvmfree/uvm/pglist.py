@@ -182,7 +182,7 @@ def _choose(physmem: PhysMem, request: Request, hints: dict[int, int]) -> list[V
 def _seek(physmem: PhysMem, request: Request, hints: dict[int, int], *, stored: bool = False) -> list[VmPage] | None:
     """Find a run of free pages, or of pages that are in the store; None if there is none."""
     for seg, pages in physmem.by_freelist():
-        hint = max(hints[seg.start], request.low)
+        hint = max(hints.get(seg.start, 0), request.low)
         first = _find_run(pages, seg.start, seg.end, request, hint, stored)
         if first is None and hint > seg.start:
             first = _find_run(pages, seg.start, min(seg.end, hint + request.size), request, request.low, stored)

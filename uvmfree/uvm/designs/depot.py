@@ -11,8 +11,9 @@ is a matter of *credits* (uvm/credits.py): one allows two units.
     steal      if the store has none: a unit of any CPU's, by trylock; then with everything stopped; then fail
 
 => An exchange moves half of what the CPU may keep. So one that has all 16 credits takes uvm_fpageqlock at most once
-   in 512 operations, whatever the load, as long as units are whole; a hold has at most 32 items.
+   in 512 operations, whatever the load, as long as units are whole; its holds have at most 16 items.
 => The sum of the credits never changes. So all caches together hold at most `budget` pages.
+=> A run of pages is taken out of the store, one item a page, and stops no CPU if the store has one.
 => No allocation fails while a page that it may have is free anywhere.
 => uvmexp.free counts the pages in the store, by one atomic update per exchange. What is cached is in no counter.
 
