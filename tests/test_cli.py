@@ -140,7 +140,7 @@ def test_tunables_reach_the_system(run: Run, trace: str) -> None:
         (["bench", "--set", "search=up"], "search='up'"),
         (["bench", "--set", "redistribute_interval_s=nan"], "redistribute_interval_s=nan"),
         (["bench", "--set", "npages=3"], "--npages"),
-        (["bench", "--set", "refill=3", "--refill", "2"], "percpu.refill was set before"),
+        (["bench", "--set", "refill=3", "--refill", "2"], "refill is set by --refill"),
         (["bench", "--set", "lockstat=true"], "lockstat=true: every repetition runs with lockstat and without"),
         (["bench", "--workload", "pingpong", "--by", "task"], "--by goes with a trace, not with --workload pingpong"),
         (["bench", "--workload", "pressure", "--by", "cpu"], "--by goes with a trace, not with --workload pressure"),

@@ -232,7 +232,7 @@ def test_a_terminal_sees_how_far_it_is() -> None:
     assert b"\x1b" not in out
 
 
-def test_a_timeline_and_a_counter_page_of_both_designs(run: Run, tmp_path: Path) -> None:
+def test_a_timeline_and_a_counter_page_of_all_designs(run: Run, tmp_path: Path) -> None:
     pb = pytest.importorskip(
         "perfetto.protos.perfetto.trace.perfetto_trace_pb2", reason="extra `trace` not installed"
     )
@@ -251,4 +251,4 @@ def test_a_timeline_and_a_counter_page_of_both_designs(run: Run, tmp_path: Path)
     processes = [each.process.process_name.split()[0] for each in described if each.HasField("process")]
     assert processes == list(SHOWN)
     last = CounterReader(str(counters)).read()
-    assert (last.design, last.ended, last.npages) == ("percpu", True, 256)
+    assert (last.design, last.ended, last.npages) == (SHOWN[-1], True, 256)

@@ -109,8 +109,11 @@ def bench(
 
     check_designs(designs)
     check_one_document(exports.json_file, lock_format)
-    settings += () if refill is None else (f"percpu.refill={refill}",)
-    tunables = parse_settings(settings, given=_GIVEN)
+    by_option = {} if refill is None else dict.fromkeys(("refill", "percpu.refill"), "--refill")
+    tunables = parse_settings(settings, given=_GIVEN | by_option)
+    if refill is not None:
+        given = parse_settings([f"percpu.refill={refill}"], given={})
+        tunables["own"] = (*tunables.get("own", ()), *given["own"])
     Param(**tunables)  # what is wrong with these shows at once, not after a trace was read
     if memory is not None and npages is not None:
         raise ArgumentError("--memory and --npages both say how much RAM there is; give one")
