@@ -115,7 +115,8 @@ class Param:
         unknown = ", ".join(sorted(set(values) - set(has)))
         if unknown:
             others = ", ".join(each for each in self.__dataclass_fields__ if each != "own")
-            raise ParamError(f"no tunable is called {unknown}; there are {others}, and {', '.join(has)} of {name}")
+            theirs = f"{', '.join(has)} of {name}" if has else f"{name} has none of its own"
+            raise ParamError(f"no tunable is called {unknown}; there are {others}; {theirs}")
         return of(**values)
 
     def __post_init__(self) -> None:

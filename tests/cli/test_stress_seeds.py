@@ -97,7 +97,7 @@ def test_its_record_says_what_machine_it_is_of(run: Run) -> None:
 def test_seeds_are_played_by_processes_and_summed_up(run: Run) -> None:
     status, out, err = run(*VIRTUAL, "--seeds", "1-3")
     assert (status, err) == (0, "")
-    assert out.startswith("3 seeds, nothing found: fpageqlock, percpu in turn, 0.002 s each\n")
+    assert out.startswith("3 seeds, nothing found: fpageqlock, percpu, depot in turn, 0.002 s each\n")
     assert "virtual seconds and" in out
 
 

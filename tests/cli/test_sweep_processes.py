@@ -69,7 +69,7 @@ def test_ctrl_c_while_the_measuring_process_starts_ends_without_a_word_of_it(run
     os.killpg(running.pid, signal.SIGINT)
     _, said = running.communicate(timeout=BOUND_S)
     assert running.returncode == 130
-    assert said == "uvmfree: interrupted; the same command goes on with the 4 cells left\n"
+    assert said == "uvmfree: interrupted; the same command goes on with the 6 cells left\n"
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["while it starts", "while it measures"])

@@ -327,9 +327,9 @@ def caches(design: str) -> bool:
 @pytest.mark.parametrize(
     "tunables",
     [
-        {"refill": 4, "hoard_max": 12},
-        {"refill": 1, "redistribute_interval_s": 0.001},
-        {"refill": 8, "idlezero": True, "idle_interval_s": 0.001, "drain_retry": True},
+        {"percpu.refill": 4, "percpu.hoard_max": 12, "xnu.refill_limit": 4},
+        {"percpu.refill": 1, "xnu.refill_limit": 1, "redistribute_interval_s": 0.001},
+        {"percpu.refill": 8, "idlezero": True, "idle_interval_s": 0.001, "drain_retry": True},
     ],
     ids=["bounded", "redistributed", "zeroed"],
 )
