@@ -65,5 +65,5 @@ def test_an_unknown_tunable_is_refused_beside_those_that_there_are(setting: str)
 
 
 def test_boot_names_what_the_chosen_design_has() -> None:
-    with pytest.raises(uvmfree.ParamError, match=r"no tunable is called budget; there are .* and refill, hoard_max"):
+    with pytest.raises(uvmfree.ParamError, match=r"no tunable is called budget; there are .*; refill, hoard_max"):
         uvmfree.boot(npages=64, ncpus=1, design="percpu", budget=4)

@@ -17,12 +17,12 @@ from uvmfree.workload.synthetic import BURST_PAGES, PARCEL_PAGES, PARCELS_MAX, h
 @pytest.mark.parametrize("pages", [1, BURST_PAGES - 1, BURST_PAGES, BURST_PAGES + 1, 100])
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_pingpong_allocates_and_frees_on_every_cpu(design: str, pages: int) -> None:
-    with uvmfree.boot(npages=256, ncpus=3, design=design, redistribute_interval_s=3600) as uvm:
+    with uvmfree.boot(npages=4096, ncpus=3, pagesize=512, design=design, redistribute_interval_s=3600) as uvm:
         run = drive(uvm, pingpong(3, pages))
         assert [(stats.allocs, stats.frees) for stats in uvm.cpu_stats()] == [(pages, pages)] * 3
         assert run.failed == (0, 0, 0)
         uvm.redistribute()
-        assert uvm.uvmexp.free == 256
+        assert uvm.uvmexp.free == 4096
         uvm.audit()
 
 
