@@ -2,6 +2,7 @@
 
 import uvmfree
 from tests.conformance.steps import free_all
+from tests.kern.tasks import WAIT_S
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.param import Param
 from uvmfree.uvm.bucketstack import TIMEOUT_NS, BucketStack, FreebsdTunables
@@ -53,4 +54,18 @@ def test_buckets_are_smaller_after_a_trim_whichever_way_they_are_filled() -> Non
         free_all(uvm.cpus[0], pages[4 * SIZE :])
         sizes = [len(each) for each in design.store.stacks[0].buckets]
         assert sizes == [SIZE] * 2 + [SIZE - 1] * 5
+        uvm.audit()
+
+
+def test_the_daemon_trims_the_stacks_when_memory_is_short_and_leaves_the_cpus_their_buckets() -> None:
+    tunables = {"cache_fraction": TUNABLES.cache_fraction, "bucket_max": SIZE}
+    with uvmfree.boot(VirtualMachine(ncpus=2), npages=8192, ncpus=2, design="freebsd_pgcache", **tunables) as uvm:
+        pages = uvm.pglistalloc(uvm.uvmexp.free, nsegs=8192)
+        free_all(uvm.cpus[0], pages[: 4 * SIZE])
+        stacked, (cached, _) = uvm.design.parked(), uvm.cached_pages()
+        assert stacked == cached == 2 * SIZE
+        uvm.pagedaemon.one_pass()
+        uvm.xcall.wait(uvm.xcall.broadcast(lambda cpu: None), WAIT_S)
+        assert (uvm.design.parked(), uvm.cached_pages()[0]) == (0, cached)
+        assert (uvm.uvmexp.free, uvm.redistributions()["trim"]) == (stacked, 1)
         uvm.audit()

@@ -16,9 +16,6 @@ from uvmfree.uvm.designs import REGISTRY
 SYSTEMS = {"npages", "pagesize", "ncpus", "ncolors", "nfreelists", "idlezero", "idle_interval_s"}
 """What every system has, whatever its design."""
 
-BY_CAUSE = {"timer": "redistribute_interval_s", "decay": "redistribute_interval_s", "retry": "drain_retry"}
-"""What decides about a cause, in code that all designs share."""
-
 CHOICE = {"design", "lockstat", "lockdebug"}
 """What chooses a design, or watches it."""
 
@@ -44,11 +41,16 @@ def test_a_design_uses_what_it_says(name: str) -> None:
         design.Tunables.__module__
     } - {Design.__module__}
     read = set[str]().union(*(read_in(importlib.import_module(module)) for module in modules))
-    if "pressure" in design.CAUSES:  # it has caches: they are drained, and may count as free
-        read |= read_in(drainer) | (read_in(system) & {"count_cached"})
-    read |= {tunable for cause, tunable in BY_CAUSE.items() if cause in design.CAUSES}
+    if design.relieves("pressure"):
+        read |= read_in(drainer)
+    elif design.relieves("retry"):  # which takes the locks itself
+        read |= read_in(drainer) - {"remote_drain"}
+    if design.CAUSES and design.traits(Param(design=name), design.Tunables()).free == "store":
+        read |= read_in(system) & {"count_cached"}
+    if design.tick is not Design.tick or "timer" in design.CAUSES:
+        read.add("redistribute_interval_s")
     if "retry" in design.CAUSES:
-        read.add("redistribute_min_gap_s")
+        read.add("drain_retry")
     assert read - SYSTEMS - CHOICE == design.used()
 
 

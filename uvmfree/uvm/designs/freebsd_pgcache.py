@@ -225,6 +225,11 @@ class FreebsdPgcache(Design[FreebsdCpu]):
         pages = super().redistribute(index, cause)
         return pages + self._reclaim(index, None) if cause == "explicit" else pages
 
+    @classmethod
+    def relieves(cls, cause: str) -> bool:
+        """Under pressure the stacks are trimmed, which counts as "trim": the CPUs keep their buckets."""
+        return cause == "pressure" or super().relieves(cause)
+
     def tick(self, index: int) -> None:
         """Estimate the working sets when it is time for that."""
         self.store.estimate(self._zdoms, self.state.machine.clock_ns())
