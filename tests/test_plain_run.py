@@ -31,6 +31,10 @@ def test_one(design, number):
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_two(design):
     pass
+@pytest.mark.whole
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+def test_cheap(design):
+    pass
 """
 
 
@@ -77,11 +81,12 @@ def test_a_test_of_every_design_is_asked_of_two_and_of_one_that_is_drawn(tmp_pat
         ids = collected(tmp_path, f"--sample={word}", cases=DESIGNS)
         one = [each for each in ids if each.startswith("test_one")]
         assert len(one) == 2 * 3
-        assert len(ids) - len(one) == 3
+        assert sum(each.startswith("test_two") for each in ids) == 3
+        assert sum(each.startswith("test_cheap") for each in ids) == len(uvmfree.DESIGNS)
         assert sum("fpageqlock" in each or "percpu" in each for each in one) == 2 * 2
-        others |= {each.rpartition("-")[2].rpartition("[")[2] for each in ids} - {"fpageqlock]", "percpu]"}
+        others |= {each.rpartition("-")[2] for each in one} - {"fpageqlock]", "percpu]"}
     assert others
-    assert len(collected(tmp_path, cases=DESIGNS)) == 3 * len(uvmfree.DESIGNS)
+    assert len(collected(tmp_path, cases=DESIGNS)) == 4 * len(uvmfree.DESIGNS)
 
 
 def test_a_drawn_run_has_half_of_the_examples(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def strayed(name: str, text: str) -> list[str]:
     return [link for link in LINK.findall(text) if link and not (ROOT / name).parent.joinpath(link).exists()]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", PAGES)
 def test_links_lead_to_files(name: str) -> None:
     assert strayed(name, PAGES[name]) == []
@@ -70,6 +71,7 @@ def test_the_api_page_has_every_exported_name() -> None:
     assert named - {"errors"} == set(uvmfree.__all__) - errors
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", sorted(uvmfree.DESIGNS))
 def test_every_design_has_a_page_with_a_picture(name: str) -> None:
     text = PAGES[f"docs/designs/{name}.md"]

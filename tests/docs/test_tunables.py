@@ -13,6 +13,7 @@ from uvmfree.uvm.designs import REGISTRY
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", REGISTRY)
 def test_each_page_has_its_table(name: str) -> None:
     text = (DOCS / "designs" / f"{name}.md").read_text()

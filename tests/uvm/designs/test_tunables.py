@@ -32,6 +32,7 @@ def read_in(module: ModuleType) -> set[str]:
     }
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", REGISTRY)
 def test_a_design_uses_what_it_says(name: str) -> None:
     design = REGISTRY[name]
@@ -61,6 +62,7 @@ def test_each_tunable_is_somebodys() -> None:
     assert not of_designs & (SYSTEMS | CHOICE)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", REGISTRY)
 def test_each_tunable_of_a_design_has_a_unit_and_a_reason(name: str) -> None:
     for field in fields(REGISTRY[name].Tunables):
