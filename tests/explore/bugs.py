@@ -55,9 +55,14 @@ def changed(owner: type, name: str, *edits: tuple[str, str]) -> Bug:
 redistribution_without_the_cpu_lock = changed(
     Design, "redistribute", ("with self.guarding(index) as cpu:", "for cpu in self.cpus[index : index + 1]:")
 )
-splice_without_the_global_lock = changed(Design, "redistribute", ("chopped, self._redistribute[1]", "chopped, ()"))
+splice_without_the_global_lock = changed(
+    Design, "redistribute_guarded", ("chopped, self._redistribute[1]", "chopped, ()")
+)
 redistribution_counted_without_the_cpu_lock = changed(
-    Design, "redistribute", ("        pages = cpu.hand_back(", "    pages = cpu.hand_back(")
+    Design,
+    "redistribute_guarded",
+    ("    pages = cpu.hand_back(", "    self._redistribute[0][cpu.index].release()\n    pages = cpu.hand_back("),
+    ("    self.state.events", "    self._redistribute[0][cpu.index].acquire()\n    self.state.events"),
 )
 spill_without_the_global_lock = changed(PercpuCpu, "_spill", ("[self._fpageqlock])", "[])"))
 spill_counted_after_others_can_take = changed(

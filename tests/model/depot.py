@@ -224,21 +224,35 @@ class DepotModel(Model):
         """Push the coldest half of what it may keep, if no credit is to be had."""
         if not (self.pull(cpu) and self.kept(cpu) < self.most(cpu)):
             most = self.most(cpu)
-            self.publish(cpu, *self.hand_back(cpu, max(most // 2, self.kept(cpu) - most + 1)))
+            self.hand_back(cpu, max(most // 2, self.kept(cpu) - most + 1))
         self.wake_waiters()
 
-    def hand_back(self, cpu: int, npages: int) -> tuple[int, int]:
-        units = self.chain(cpu, npages)
-        for unit in units:
+    def hand_back(self, cpu: int, npages: int, *, published: bool = True) -> int:
+        """Push units; the counters follow once for each hold, of `2 * exchange` items."""
+        moved, hold = 0, list[Unit]()
+        for unit in self.chain(cpu, npages):
+            moved += len(unit[2])
+            if published and hold and self.items([*hold, unit]) > 2 * self.own.exchange:
+                self.end_hold(cpu, hold)
+                hold = []
             self.push(unit)
-        moved = sum(len(pfns) for _, _, pfns in units)
+            hold.append(unit)
+        if published:
+            self.end_hold(cpu, hold)
         self.stats[cpu]["drained"] += moved
-        return moved, sum(len(pfns) for zeroed, _, pfns in units if zeroed)
+        return moved
+
+    def items(self, hold: list[Unit]) -> int:
+        """Count what a hold may touch: a unit that has no whole one of its stack under it may be poured."""
+        whole = {unit[:2] for unit in hold if len(unit[2]) == self.own.unit}
+        return sum(1 if unit[:2] in whole else len(unit[2]) for unit in hold)
+
+    def end_hold(self, cpu: int, hold: list[Unit]) -> None:
+        self.publish(cpu, sum(len(pfns) for *_, pfns in hold), sum(len(pfns) for zeroed, _, pfns in hold if zeroed))
 
     def redistribute(self, cpu: int, cause: str = "explicit") -> int:
-        npages, zeropages = self.hand_back(cpu, self.cached(cpu))
+        npages = self.hand_back(cpu, self.cached(cpu))
         self.causes[cause] += npages > 0
-        self.publish(cpu, npages, zeropages)
         return npages
 
     def timer(self, cpu: int) -> None:
@@ -248,7 +262,7 @@ class DepotModel(Model):
 
     def gather(self, cpus: set[int]) -> None:
         for cpu in sorted(cpus):
-            self.hand_back(cpu, self.cached(cpu))
+            self.hand_back(cpu, self.cached(cpu), published=False)
 
     def unlink(self, pfns: list[int]) -> None:
         for stack in self.units.values():

@@ -6,6 +6,7 @@ from tests.mutants.mutation import Mutant, after, become, forget
 from tests.mutants.suites import machine
 
 _DEPOT, _UNITS, _CREDITS = "uvmfree.uvm.designs.depot", "uvmfree.uvm.units", "uvmfree.uvm.credits"
+_HANDS_BACK = "uvm/designs/test_depot_hands_back.py"
 _OF_DEPOT, _OF_UNITS, _OF_CREDITS = "uvm/designs/test_depot.py", "uvm/test_units.py", "uvm/test_credits.py"
 
 BUGS: Final = (
@@ -176,6 +177,30 @@ BUGS: Final = (
         "an idle CPU's pages stay with it",
         "what a process that ended had freed is stranded",
         f"{_OF_DEPOT}::test_what_an_idle_cpu_has_goes_back_and_what_a_working_one_has_does_not",
+    ),
+    Mutant(
+        "idle return waits for the lock",
+        f"{_DEPOT}:Depot.tick",
+        (become("if guard.try_acquire():", "if guard.acquire() is None:"),),
+        "an idle CPU that works again is waited for, to have its pages handed back",
+        "the xc thread waits for as long as the CPU works, and then takes what it has just fetched",
+        f"{_HANDS_BACK}::test_a_cpu_whose_lock_is_held_is_not_idle_and_not_waited_for",
+    ),
+    Mutant(
+        "idle return keeps the lock",
+        f"{_DEPOT}:Depot.tick",
+        (forget("guard.release()"),),
+        "who hands an idle CPU's pages back never gives its lock back",
+        "the CPU hangs as soon as it has something to do",
+        machine("depot, few"),
+    ),
+    Mutant(
+        "all handed back in one hold",
+        f"{_UNITS}:parted",
+        (become("if part and items + touched > most:", "if part and items > 1 << 30:"),),
+        "what is handed back at once goes in one hold, however much it is",
+        "others wait while a unit that is not whole is poured, page by page, beside all others",
+        f"{_HANDS_BACK}::test_what_is_handed_back_at_once_touches_at_most_32_items_in_a_hold",
     ),
     Mutant(
         "unit counted and not taken",

@@ -127,8 +127,8 @@ BUGS: Final = (
     ),
     Mutant(
         "timer drains what was just drained",
-        f"{_DESIGN}:Design.redistribute",
-        (become("self._redistributed_ns[index] = began_ns", "began_ns"),),
+        f"{_DESIGN}:Design.redistribute_guarded",
+        (become("self._redistributed_ns[cpu.index] = began_ns", "began_ns"),),
         "when a cache was last handed back is not noted",
         "the timer throws away caches that are warm (P9, Q10)",
         machine("percpu"),

@@ -182,13 +182,7 @@ class Design(Locked, Generic[C]):
         if cause not in self.CAUSES:
             return 0
         with self.guarding(index) as cpu:
-            self._redistributed_ns[index] = began_ns = self.state.machine.clock_ns()
-            if not (chopped := cpu.chop()):
-                return 0
-            self.count(index, cause)
-            pages = cpu.hand_back(chopped, self._redistribute[1])
-        self.state.events.add("redistribute", cause, index, began_ns, pages)
-        return pages
+            return self.redistribute_guarded(cpu, cause)
 
     @classmethod
     def relieves(cls, cause: str) -> bool:
@@ -226,6 +220,16 @@ class Design(Locked, Generic[C]):
         """Hold a CPU's guard, as whoever redistributes does, and yield its Cpu; a stopped one caches nothing."""
         with self._redistribute[0][index]:
             yield self.cpus[index]
+
+    def redistribute_guarded(self, cpu: C, cause: str) -> int:
+        """Do what redistribute() does, for a cause of CAUSES; with the CPU's guard held already."""
+        self._redistributed_ns[cpu.index] = began_ns = self.state.machine.clock_ns()
+        if not (chopped := cpu.chop()):
+            return 0
+        self.count(cpu.index, cause)
+        pages = cpu.hand_back(chopped, self._redistribute[1])
+        self.state.events.add("redistribute", cause, cpu.index, began_ns, pages)
+        return pages
 
     def count(self, index: int, cause: str) -> None:
         """Count that pages of a CPU are handed back for a cause of CAUSES; with its guard held."""

@@ -138,6 +138,27 @@ def unchain(units: Sequence[PageList], grid: Grid) -> int:
     return sum(map(len, units))
 
 
+def parted(units: Sequence[PageList], size: int, most: int) -> Iterator[Sequence[PageList]]:
+    """Part units so that to splice a part touches at most `most` items, or the pages of one unit.
+
+    => A whole unit, of `size` pages, is one item, as is what comes on top of one. Others may be poured, page by page.
+    """
+    part: list[PageList] = []
+    items, topped = 0, set[tuple[int, int | None]]()
+    for unit in units:
+        row, whole = (unit.queue, unit.free_list), len(unit) == size
+        touched = 1 if whole or row in topped else len(unit)
+        if part and items + touched > most:
+            yield part
+            part, items, topped = [], 0, set()
+            touched = 1 if whole else len(unit)
+        part.append(unit)
+        items += touched
+        topped |= {row} if whole else set()
+    if part:
+        yield part
+
+
 def zeros(units: Sequence[PageList]) -> int:
     """Return how many pages of units are known to be zero."""
     return sum(len(unit) for unit in units if unit.queue == ZEROS)

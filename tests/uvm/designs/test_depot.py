@@ -6,37 +6,11 @@ import pytest
 
 import uvmfree
 from tests.conformance.steps import free_all, take, take_all
+from tests.uvm.designs.depots import EXCHANGE, boot, depot_of, locks, operations
 from tests.uvm.machines import ClockMachine, InterposingMachine
 from uvmfree.errors import AuditError, ParamError
 from uvmfree.uvm.cpu import Cpu
-from uvmfree.uvm.designs.depot import Depot
 from uvmfree.uvm.page import UNKNOWN, ZEROS, VmPage
-
-EXCHANGE = 512
-"""Pages of an exchange of a CPU with all credits: the least number of operations between two."""
-
-
-def boot(machine: Any = None, **tunables: Any) -> uvmfree.Uvm:
-    small = {"npages": 4096, "ncpus": 2, "ncolors": 8, "design": "depot", "redistribute_interval_s": 3600}
-    return uvmfree.boot(machine, **small | tunables)
-
-
-def depot_of(uvm: uvmfree.Uvm) -> Depot:
-    assert isinstance(uvm.design, Depot)
-    return uvm.design
-
-
-def locks(uvm: uvmfree.Uvm) -> int:
-    """Return how often the depot's lock was taken, and other CPUs' locks to borrow."""
-    return sum(
-        record.acquired
-        for record in uvm.lockstat(by_caller=True)
-        if record.name == "uvm_fpageqlock" or record.caller in ("uvm_pull", "uvm_rescue")
-    )
-
-
-def operations(uvm: uvmfree.Uvm) -> int:
-    return sum(stats.allocs + stats.frees for stats in uvm.cpu_stats())
 
 
 def saw(uvm: uvmfree.Uvm, pages: int, phase: int, teeth: int) -> float:

@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from uvmfree.errors import BindError
+from uvmfree.kern.lock import LockHandle
 from uvmfree.param import PAGES_MAX, Param, seconds, tunable, whole
 from uvmfree.uvm.cpu import Found, Want
 from uvmfree.uvm.credits import Credits
@@ -35,7 +36,7 @@ from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu, PercpuTunables
 from uvmfree.uvm.page import PageList, VmPage
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
-from uvmfree.uvm.units import Units, chained, unchain, zeros
+from uvmfree.uvm.units import Units, chained, parted, unchain, zeros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,18 +119,15 @@ class DepotCpu(PercpuCpu):
         try:
             if self.stopped or self._room() >= 0 or (self._design.pull(self) and self._room() >= 0):
                 return
-            units = self.chain(max((self._bound + 1) // 2, -self._room()))
-            npages, nzeros = sum(map(len, units)), zeros(units)  # counted now: others will take them
-            self._fpageqlock.acquire()
-            try:
-                for unit in units:
-                    self._store.splice(unit)
-            finally:
-                self._fpageqlock.release()
-            self.gave(npages, nzeros)
+            self.hand_back(self.chain(max((self._bound + 1) // 2, -self._room())), [self._fpageqlock])
         finally:
             self._release_free()
         self._state.pageout.wake_waiters()
+
+    def hand_back(self, parts: Sequence[PageList], locks: Sequence[LockHandle]) -> int:  # type: ignore[override]
+        """Put units into the depot, in as many holds as it takes to have few items in each."""
+        hand_back, tunables = super().hand_back, self._design.tunables
+        return sum(hand_back(few, locks) for few in parted(parts, tunables.unit, 2 * tunables.exchange))
 
     def allow(self, npages: int) -> int:
         """Note how many pages it may keep from now on; return how many it has beyond; with the guard held."""
@@ -233,9 +231,14 @@ class Depot(Design[DepotCpu]):
         return self.state.param.redistribute_interval_s / 20
 
     def tick(self, index: int) -> None:
-        """Have an idle CPU's pages handed back; one that works keeps its own."""
+        """Have an idle CPU's pages handed back; one that works keeps its own, and one whose guard is held works."""
         if self.credits.idle_ns(index) >= 2e9 * self.tick_s() and self.cached(index):
-            self.redistribute(index, "timer")
+            guard = self._redistribute[0][index]
+            if guard.try_acquire():
+                try:
+                    self.redistribute_guarded(self.cpus[index], "timer")
+                finally:
+                    guard.release()
 
     def check(self) -> Iterator[str]:
         """Check that no credit was lost or made, and that no CPU keeps more than its credits allow."""
