@@ -39,6 +39,11 @@ _ATTRIBUTES: Mapping[str, dict[str, Any]] = {
         "metavar": "K",
         "help": "so many replays of the trace beside each other, each on CPUs of its own. Default: 1.",
     },
+    "warm-up": {
+        "type": click.IntRange(0, 100),
+        "metavar": "LOOPS",
+        "help": "play the trace so often before counting begins. Default: 1 with --copies, else 0.",
+    },
     "seed": {
         "type": click.IntRange(0, SEED_MAX),
         "metavar": "S",
@@ -47,7 +52,7 @@ _ATTRIBUTES: Mapping[str, dict[str, Any]] = {
     "busy": {"type": float, "metavar": "PERCENT", "help": "of the time in which CPUs are at work. Default: 100."},
 }
 
-_PARAMETERS = {"cost": "changes", "think": "think_ns"}
+_PARAMETERS = {"cost": "changes", "think": "think_ns", "warm-up": "warm_up"}
 """What a command is given an option's value as, where that is not its name."""
 
 
