@@ -11,13 +11,11 @@ import click
 
 from uvmfree.cli.costs import changed_figures
 from uvmfree.cli.machine import COSTS, SEED, policy, refuse_for_threads, virtual_options
+from uvmfree.cli.options import ENDING
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
     from uvmfree.measure.machine_facts import MachineFacts
-
-THINKING = ("pingpong", "handoff", "forkexit")
-"""Workloads that have no time of their own between two operations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +44,16 @@ class VirtualOptions:
             given = {"costs": self.costs, "cost": self.changes, "lock": self.lock, "think": self.think_ns}
             refuse_for_threads(given | {"copies": self.copies, "warm-up": self.warm_up, "seed": self.seed})
             return MachineFacts(), None
-        if self.think_ns is not None and workload not in THINKING:
+        if self.think_ns is not None and workload not in ENDING:
             own = "a trace has gaps of its own" if workload == "trace" else "its CPUs work all the time"
-            raise ArgumentError(f"--think goes with {', '.join(THINKING)}, not with --workload {workload}: {own}")
+            raise ArgumentError(f"--think goes with {', '.join(ENDING)}, not with --workload {workload}: {own}")
         for option, value in (("copies", self.copies), ("warm-up", self.warm_up)):
             if value is not None and (workload != "trace" or memory):
                 what = "--memory" if workload == "trace" else f"--workload {workload}"
                 raise ArgumentError(f"--{option} goes with a trace, not with {what}")
         lock = policy(self.lock)
         costs, changed = changed_figures(self.costs or COSTS, self.changes)
-        think_ns = THINK_NS if self.think_ns is None and workload in THINKING else self.think_ns
+        think_ns = THINK_NS if self.think_ns is None and workload in ENDING else self.think_ns
         copies = (self.copies or 1) if workload == "trace" else None
         warm_up = int(self.copies is not None) if self.warm_up is None else self.warm_up
         facts = MachineFacts(VIRTUAL, costs, changed, lock, think_ns, copies, warm_up=warm_up)
