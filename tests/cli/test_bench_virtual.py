@@ -106,6 +106,7 @@ def test_a_record_says_what_machine_it_was(run: Run, tmp_path: Path) -> None:
         "think_ns": 300,
         "copies": None,
         "busy": None,
+        "warm_up": 0,
     }
     assert (document["seed"], document["not_measurable"]) == (5, ())
     assert record.threads_run_at_once
@@ -159,6 +160,21 @@ def test_a_replay_keeps_its_gaps_and_copies_have_cpus_of_their_own(run: Run, tmp
         # They begin one after the other, within an epoch: all of so short a trace.
         assert 2.6e6 < run_of_three.drive.wall_ns < 4.2e6
     assert three.workload.page_operations == 3 * 80
+
+
+def test_copies_are_played_once_before_they_count_and_a_trace_alone_is_not(
+    run: Run, tmp_path: Path, trace: str
+) -> None:
+    replay = (*VIRTUAL, "--design", "percpu", "--npages", "8192", "--trace", trace)
+    loops = {(): 0, ("--copies", "1"): 1, ("--copies", "1", "--warm-up", "0"): 0, ("--warm-up", "2"): 2}
+    records = {args: ran(run, tmp_path, *replay, *args) for args in loops}
+    assert {args: record.machine.warm_up for args, record in records.items()} == loops
+    hits = {args: record.summary("percpu")["local_hit_percent"].median for args, record in records.items()}
+    # All that is freed stays in the cache: the next time each page is there.
+    assert list(hits.values()) == [0.0, 100.0, 0.0, 100.0]
+    for args, record in records.items():
+        said = {0: "", 1: ", 1 loop of warm-up", 2: ", 2 loops of warm-up"}[loops[args]]
+        assert record.machine_words == f"virtual, costs xeon-2s, ttas locks{said}, seed 1"
 
 
 def test_tasks_are_spread_over_the_cpus_of_each_copy(run: Run, tmp_path: Path, trace: str) -> None:
@@ -218,6 +234,12 @@ def test_a_timeline_is_in_virtual_time_and_says_so(run: Run, tmp_path: Path) -> 
         (("--seed", "0"), "--seed goes with --machine virtual"),
         (("--think", "0"), "--think goes with --machine virtual"),
         (("--copies", "2"), "--copies goes with --machine virtual"),
+        (("--warm-up", "0"), "--warm-up goes with --machine virtual"),
+        (("--machine", "virtual", "--workload", "pingpong", "--warm-up", "1"), "--warm-up goes with a trace, not"),
+        (
+            ("--machine", "virtual", "--memory", "0.5", "--warm-up", "1"),
+            "--warm-up goes with a trace, not with --mem",
+        ),
         (("--machine", "virtual", "--costs", "nope"), "costs='nope': must be one of"),
         (("--machine", "virtual", "--cost", "nope=1"), "no cost is called 'nope'"),
         (("--machine", "virtual", "--cost", "atomic=-1"), "atomic=-1.0: must be from 0"),

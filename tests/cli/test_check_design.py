@@ -28,6 +28,22 @@ def test_fails():
 
 def test_is_not_begun(broken):
     """R2: it begins."""
+
+@pytest.fixture
+def left_behind():
+    yield
+    raise ValueError("a page")
+
+def test_holds_and_leaves_something_behind(left_behind):
+    """R3: all is freed."""
+
+def test_fails_and_leaves_something_behind(left_behind):
+    """R4: one is three."""
+    assert 1 == 3
+
+def test_asks_too_much_and_leaves_something_behind(left_behind):
+    """R5: no skipping."""
+    pytest.skip("not claimed")
 '''
 
 
@@ -43,7 +59,13 @@ def test_each_test_counts_once_however_many_parts_it_has(tmp_path: Path) -> None
     assert (judge.held, judge.unclaimed, [test for test, _, _ in judge.failed]) == (
         2,
         1,
-        ["test_it.py::test_fails", "test_it.py::test_is_not_begun"],
+        [
+            "test_it.py::test_fails",
+            "test_it.py::test_is_not_begun",
+            "test_it.py::test_holds_and_leaves_something_behind",
+            "test_it.py::test_fails_and_leaves_something_behind",
+            "test_it.py::test_asks_too_much_and_leaves_something_behind",
+        ],
     )
     assert judge.lines("some") == [
         "fails  test_it.py::test_fails",
@@ -52,5 +74,14 @@ def test_each_test_counts_once_however_many_parts_it_has(tmp_path: Path) -> None
         "fails  test_it.py::test_is_not_begun",
         "       R2: it begins.",
         "       ValueError: not to be had",
-        "some: 2 tests of the contract hold, 2 fail, 1 ask for what its traits do not claim",
+        "fails  test_it.py::test_holds_and_leaves_something_behind",
+        "       R3: all is freed.",
+        "       ValueError: a page",
+        "fails  test_it.py::test_fails_and_leaves_something_behind",
+        "       R4: one is three.",
+        "       assert 1 == 3",
+        "fails  test_it.py::test_asks_too_much_and_leaves_something_behind",
+        "       R5: no skipping.",
+        "       ValueError: a page",
+        "some: 2 tests of the contract hold, 5 fail, 1 ask for what its traits do not claim",
     ]

@@ -75,7 +75,7 @@ def test_bad_input_is_one_clear_line(run: Run, args: tuple[str, ...], says: str)
 def test_numbers_out_of_range_are_refused_by_their_option(run: Run, args: tuple[str, str]) -> None:
     said = run(*QUICK, *args)
     assert (said.status, said.out) == (2, "")
-    assert f"Invalid value for '{args[0]}'" in said.err
+    assert f"uvmfree: {args[0]} {args[1]}: must be a whole number from " in said.err
 
 
 def test_by_default_a_workload_has_the_cpu_counts_that_it_can_have() -> None:

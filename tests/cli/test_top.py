@@ -136,7 +136,7 @@ def test_no_escape_sequence_of_a_counter_page_gets_to_the_terminal(counters: str
     [
         (("nowhere",), "nowhere: there is no such file; a run makes it with --counters nowhere"),
         (("/dev/null",), "/dev/null: is no counter page of uvmfree"),
-        (("nowhere", "-w", "0"), "-w 0: must be from 0.05 to 3600 seconds"),
+        (("nowhere", "-w", "0"), "-w 0: must be a number from 0.05 to 3600"),
     ],
 )
 def test_bad_input_is_one_clear_line(args: tuple[str, ...], says: str) -> None:

@@ -109,7 +109,7 @@ def test_what_is_missing_is_said_and_the_command_not_run(
         (["-o", "nowhere/t", "echo"], "-o nowhere/t: there is no folder"),
         (["-o", ".", "echo"], "is a folder"),
         (["-o", "t"], "COMMAND"),
-        (["echo"], "--output"),
+        (["echo"], "-o FILE: has to be given"),
     ],
 )
 def test_bad_input_gets_one_clear_line(

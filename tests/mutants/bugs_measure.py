@@ -15,7 +15,7 @@ BUGS: Final = (
     ),
     Mutant(
         "holds of all locks for those of the shared one",
-        "uvmfree.measure.scale:_Reading.of",
+        "uvmfree.measure.scale:_Meter._run",
         (
             become(
                 "held_ns=sum(lock.hold_ns_total for lock in shared)",

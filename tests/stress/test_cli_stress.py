@@ -105,7 +105,7 @@ def test_a_table_and_the_counters(run: Run) -> None:
         (("--faults", "strom"), "'strom' is no fault; give all, none, or some of xcall,stall"),
         (("--seconds", "-1"), "--seconds -1: must be from 0.1 to"),
         (("--seconds", "nan"), "--seconds nan: must be from"),
-        (("--seconds", "long"), "'long' is not a valid float"),
+        (("--seconds", "long"), "--seconds long: must be a number"),
         (("--seed", "-3"), "--seed -3: must be a whole number, 0 or more"),
         (("--seed", str(1 << 63)), "must be less than 2**63, so that a record can keep it"),
         (("--cpus", "0"), "--cpus 0: must be from 1 to 128"),

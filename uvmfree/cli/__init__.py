@@ -29,6 +29,7 @@ from uvmfree.cli.stress import stress
 from uvmfree.cli.sweep import sweep
 from uvmfree.cli.top import top
 from uvmfree.cli.trace import trace
+from uvmfree.cli.usage import say_wrong
 from uvmfree.cli.usl import usl
 from uvmfree.errors import AuditError, HangError, LockError, OutputError, UvmError, WorkerLostError, XcallError
 
@@ -47,10 +48,10 @@ def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     guard_streams()
     try:
-        status = cli(standalone_mode=False)
+        status = cli(prog_name="uvmfree", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        say_wrong(error)
         status = BAD_INPUT
     except (click.Abort, KeyboardInterrupt) as error:
         click.echo("uvmfree: interrupted", err=True)

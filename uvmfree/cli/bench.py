@@ -11,10 +11,22 @@ from click.core import ParameterSource
 
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_options
+from uvmfree.cli.options import (
+    WORKLOADS,
+    designs_option,
+    pressure_seconds_option,
+    repetitions_option,
+    set_option,
+    trace_option,
+    unpacked_option,
+    vmstat_option,
+    workload_option,
+)
 from uvmfree.cli.output import write_json
-from uvmfree.cli.running import first_signal_asks, progress, reading, unpacked_option
+from uvmfree.cli.running import first_signal_asks, progress, reading
 from uvmfree.cli.status import BROKEN
 from uvmfree.cli.terminal import say, say_labelled, width
+from uvmfree.cli.values import AnyNumber, AnyWhole, OneOf
 from uvmfree.cli.virtual import VirtualOptions, bench_options, strands
 from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
@@ -23,9 +35,6 @@ if TYPE_CHECKING:
     from uvmfree.kern.lockstat import LockStat
     from uvmfree.measure.lockstat_layout import Selection
     from uvmfree.measure.record import Record
-
-WORKLOADS = ("trace", "pingpong", "handoff", "forkexit", "pressure")
-"""Those of measure/workloads.py, spelled out, so that `--help` need not load it."""
 
 _GIVEN = {
     "npages": "--npages",
@@ -37,45 +46,34 @@ _GIVEN = {
 
 
 @click.command()
-@click.option(
-    "--trace", "trace_file", metavar="FILE", help="Replay this trace; '-' reads stdin. Default: the one shipped."
-)
+@trace_option("Replay this trace; '-' reads stdin. Default: the one shipped.")
 @unpacked_option
-@click.option(
-    "--workload",
-    type=click.Choice(WORKLOADS),
-    default="trace",
-    show_default=True,
-)
-@click.option("--by", type=click.Choice(["cpu", "task"]), help="Whose events of a trace a CPU replays. Default: cpu.")
+@workload_option(WORKLOADS, "What the CPUs do.", default="trace", show_default=True)
+@click.option("--by", type=OneOf(["cpu", "task"]), help="Whose events of a trace a CPU replays. Default: cpu.")
 @click.option(
     "--cpus",
-    type=int,
+    type=AnyWhole(),
     metavar="N",
     help="Simulated CPUs. Default: as many as the trace has; 4 for pressure and forkexit; else 2.",
 )
-@click.option(
-    "--design",
-    "designs",
-    multiple=True,
-    metavar="NAME",
-    help="Measure this design; may be repeated. Default: fpageqlock, percpu, depot.",
-)
+@designs_option()
 @click.option(
     "--npages",
-    type=int,
+    type=AnyWhole(),
+    metavar="N",
     help="Pages of RAM. Default: 65536, in virtual time more where needed; with --workload pressure 4096.",
 )
 @click.option(
-    "--memory", type=float, metavar="FRACTION", help="RAM: this fraction of the trace's peak; the rest is swapped."
+    "--memory",
+    type=AnyNumber(),
+    metavar="FRACTION",
+    help="RAM: this fraction of the trace's peak; the rest is swapped.",
 )
-@click.option("--seconds", type=float, metavar="S", help="How long --workload pressure runs. Default: 2.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a tunable (see Param); may be repeated."
-)
-@click.option("--refill", type=int, metavar="N", help="Pages that a miss of percpu takes. Default: 1.")
-@click.option("--vmstat", is_flag=True, help="Print the counters of each design's last run as `vmstat -s` does.")
-@click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
+@pressure_seconds_option
+@set_option
+@click.option("--refill", type=AnyWhole(), metavar="N", help="Pages that a miss of percpu takes. Default: 1.")
+@vmstat_option
+@repetitions_option
 @bench_options
 @export_options()
 @lockstat_options

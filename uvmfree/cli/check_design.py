@@ -46,13 +46,33 @@ def check_design(name: str) -> int:
 
 @dataclass(eq=False)  # hashable, as pytest wants its plugins
 class Judge:
-    """A pytest plugin that keeps how each test ended."""
+    """A pytest plugin that keeps how each test ended: set-up, call and tear-down are a report each.
 
-    held: int = 0
-    unclaimed: int = 0
-    failed: list[tuple[str, str, str]] = field(default_factory=list)
+    => `_ended`: by test, "held", "unclaimed", or of one that failed what was said first.
+    """
+
     broken: str = ""
     _asked: dict[str, str] = field(default_factory=dict)
+    _ended: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def held(self) -> int:
+        """Tests that hold."""
+        return sum(how == "held" for how, _ in self._ended.values())
+
+    @property
+    def unclaimed(self) -> int:
+        """Tests that ask for what is not claimed."""
+        return sum(how == "unclaimed" for how, _ in self._ended.values())
+
+    @property
+    def failed(self) -> list[tuple[str, str, str]]:
+        """Of each test that fails its name, what it asks, and what it said."""
+        return [
+            (test.rpartition("/")[2].partition("[")[0], self._asked.get(test, ""), said)
+            for test, (how, said) in self._ended.items()
+            if how == "failed"
+        ]
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Note what each test says that it asks."""
@@ -65,17 +85,17 @@ class Judge:
             self.broken = str(report.longrepr).strip().splitlines()[-1]
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Count a test."""
+        """Note how a test ended; one that failed stays failed, whatever else it does."""
         if report.failed:
             said = str(
                 report.longrepr.reprcrash.message if hasattr(report.longrepr, "reprcrash") else report.longrepr
             )
-            test = report.nodeid.rpartition("/")[2].partition("[")[0]
-            self.failed.append((test, self._asked.get(report.nodeid, ""), said.strip().splitlines()[0]))
+            if self._ended.get(report.nodeid, ("", ""))[0] != "failed":
+                self._ended[report.nodeid] = "failed", said.strip().splitlines()[0]
         elif report.skipped:
-            self.unclaimed += 1
+            self._ended.setdefault(report.nodeid, ("unclaimed", ""))
         elif report.when == "call":
-            self.held += 1
+            self._ended.setdefault(report.nodeid, ("held", ""))
 
     def lines(self, name: str) -> list[str]:
         """Return what to print: what failed, with the rule that asks for it, and the sum."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uvmfree.cli.options import json_option
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.status import BROKEN
+from uvmfree.cli.values import AnyNumber
 
 if TYPE_CHECKING:
     from uvmfree.measure.compare import Change
@@ -20,14 +22,14 @@ if TYPE_CHECKING:
 @click.argument("after")
 @click.option(
     "--tolerance",
-    type=float,
+    type=AnyNumber(),
     default=0.05,
     show_default=True,
     metavar="PART",
     help="By which part a figure may get worse.",
 )
 @click.option("--all", "every", is_flag=True, help="Show the figures that are not judged too.")
-@click.option("--json", "json_file", metavar="FILE", help="Write the comparison here; '-' is stdout, with no table.")
+@json_option("Write the comparison here")
 def compare(before: str, after: str, tolerance: float, every: bool, json_file: str | None) -> None:
     """Compare two records: ratio, its 95 % interval, and a verdict per figure.
 

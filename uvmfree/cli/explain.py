@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from uvmfree.cli.options import set_option, trace_option
 from uvmfree.cli.running import Interrupted, first_signal_asks, reading
 from uvmfree.cli.terminal import say, width
+from uvmfree.cli.values import Number, Whole
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -34,16 +36,12 @@ _GIVEN: Final = {
 @click.command()
 @click.argument("design")
 @click.option("--step", "by_key", is_flag=True, help="Wait for a key after each step: Enter goes on, q ends.")
-@click.option(
-    "--speed", type=click.FloatRange(0.05, 50), default=0.4, show_default=True, metavar="N", help="Steps a second."
-)
-@click.option("--trace", "trace_file", metavar="FILE", help="Play the first events of a trace, not the story.")
-@click.option("--cpus", type=click.IntRange(1, 64), default=4, show_default=True)
-@click.option("--steps", type=click.IntRange(1, 10_000), metavar="N", help="End after N. Default: 40 of a trace.")
-@click.option("--npages", type=click.IntRange(1024, 65536), default=2048, show_default=True, help="Pages of RAM.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a tunable (see Param); may be repeated."
-)
+@click.option("--speed", type=Number(0.05, 50), default=0.4, show_default=True, metavar="N", help="Steps a second.")
+@trace_option("Play the first events of a trace, not the story.")
+@click.option("--cpus", type=Whole(1, 64), metavar="N", default=4, show_default=True, help="Simulated CPUs.")
+@click.option("--steps", type=Whole(1, 10_000), metavar="N", help="End after N. Default: 40 of a trace.")
+@click.option("--npages", type=Whole(1024, 65536), metavar="N", default=2048, show_default=True, help="Pages of RAM.")
+@set_option
 def explain(
     design: str,
     by_key: bool,

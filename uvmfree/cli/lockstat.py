@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from uvmfree.cli.output import goes_to_stdout
+from uvmfree.cli.values import OneOf
 from uvmfree.errors import ArgumentError
 
 FORMATS = ("netbsd", "linux", "perf", "json")
@@ -41,7 +42,7 @@ def _with_options(command: Callable[..., Any], *, always: bool) -> Callable[...,
     @click.option(
         "--format",
         "lock_format",
-        type=click.Choice(FORMATS),
+        type=OneOf(FORMATS),
         default=FORMATS[0] if always else None,
         show_default=True,
         help=_LAYOUTS if always else _ON_REQUEST,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from uvmfree.cli.costs import table
+from uvmfree.cli.values import AnyNumber, OneOf, Whole
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -30,24 +31,33 @@ _ATTRIBUTES: Mapping[str, dict[str, Any]] = {
         "help": f"how shared locks are waited for: ttas, ticket, mcs or sleep. Default: {LOCK}.",
     },
     "think": {
-        "type": click.IntRange(0, 1_000_000_000),
+        "type": Whole(0, 1_000_000_000),
         "metavar": "NS",
         "help": "work outside of the allocator after each operation of a synthetic workload. Default: 1000.",
     },
     "copies": {
-        "type": click.IntRange(1, 512),
+        "type": Whole(1, 512),
         "metavar": "K",
         "help": "so many replays of the trace beside each other, each on CPUs of its own. Default: 1.",
     },
+    "warm-up": {
+        "type": Whole(0, 100),
+        "metavar": "LOOPS",
+        "help": "play the trace so often before counting begins. Default: 1 with --copies, else 0.",
+    },
     "seed": {
-        "type": click.IntRange(0, SEED_MAX),
+        "type": Whole(0, SEED_MAX),
         "metavar": "S",
         "help": f"of the first run; each further one has one more. Default: {SEED}.",
     },
-    "busy": {"type": float, "metavar": "PERCENT", "help": "of the time in which CPUs are at work. Default: 100."},
+    "busy": {
+        "type": AnyNumber(),
+        "metavar": "PERCENT",
+        "help": "of the time in which CPUs are at work. Default: 100.",
+    },
 }
 
-_PARAMETERS = {"cost": "changes", "think": "think_ns"}
+_PARAMETERS = {"cost": "changes", "think": "think_ns", "warm-up": "warm_up"}
 """What a command is given an option's value as, where that is not its name."""
 
 
@@ -71,7 +81,7 @@ def virtual_options(*names: str, always: bool = False) -> Callable[[Any], Any]:
 _kind = click.option(
     "--machine",
     "kind",
-    type=click.Choice(["threads", "virtual"]),
+    type=OneOf(["threads", "virtual"]),
     default="threads",
     show_default=True,
     help="Real threads, or CPUs in virtual time: as many as you like, and the same seed is the same run.",

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-import click
-
 from uvmfree.cli.status import SIGNALLED
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -128,18 +126,6 @@ def progress(total: int, *, time_left: bool = False) -> Iterator[tuple[Any, Any]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         job = bar.add_task("", total=total)
         yield (lambda what: bar.update(job, description=what), lambda: bar.advance(job))
-
-
-def unpacked_option(command: Any) -> Any:
-    """Add the option that says how large a packed trace may be."""
-    return click.option(
-        "--unpacked-mib",
-        "unpacked_max_bytes",
-        type=click.IntRange(1, 1 << 24),
-        callback=lambda context, option, mib: mib and mib << 20,
-        metavar="N",
-        help="A packed trace may unpack to N MiB. Default: 16, or 256 times its size if that is more.",
-    )(command)
 
 
 @contextlib.contextmanager

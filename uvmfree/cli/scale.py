@@ -12,9 +12,11 @@ import click
 
 from uvmfree.cli.costs import changed_figures
 from uvmfree.cli.machine import COSTS, LOCK, SEED, policy, virtual_options
+from uvmfree.cli.options import ENDING, designs_option, json_option, scheduler_option, trace_option, workload_option
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.running import first_signal_asks, progress
 from uvmfree.cli.status import BROKEN
+from uvmfree.cli.values import Whole
 from uvmfree.cli.virtual import strands
 from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.workload.plural import plural
@@ -34,32 +36,21 @@ FIRST_CPUS = {"greenlet": "2,4,8,16,32,64", "baton": "4,16,64"}
 
 @click.command()
 @click.option("--cpus", default=CPUS, show_default=True, metavar="N,N...", help="CPU counts.")
-@click.option(
-    "--design",
-    "designs",
-    multiple=True,
-    metavar="NAME[,TUNABLE=VALUE...]",
-    help="May be repeated, also with other tunables. Default: fpageqlock, percpu, depot.",
-)
-@click.option(
-    "--workload",
-    type=click.Choice(["trace", "pingpong", "handoff", "forkexit"]),
-    help="Default: pingpong, or trace with --trace.",
-)
-@click.option("--trace", "trace_file", metavar="FILE", help="Play copies of this trace with its recorded gaps.")
+@designs_option("NAME[,TUNABLE=VALUE...]")
+@workload_option(("trace", *ENDING), "Default: pingpong, or trace with --trace.")
+@trace_option("Play copies of this trace with its recorded gaps.")
 @virtual_options("think", "costs", "cost", "lock", "seed", always=True)
 @click.option(
     "--seeds",
-    type=click.IntRange(1, 100),
+    type=Whole(1, 100),
+    metavar="N",
     default=1,
     show_default=True,
     help="Runs with as many seeds, the first being --seed.",
 )
 @click.option("--band/--no-band", default=False, help="Also with groups of costs halved and doubled.")
-@click.option(
-    "--json", "json_file", metavar="FILE", help="Write every point here, for `uvmfree report`; '-' is stdout."
-)
-@click.option("--scheduler", metavar="ADDRESS", help="Let the workers of this dask scheduler run the points.")
+@json_option("Write every point here, for `uvmfree report`")
+@scheduler_option("Let the workers of this dask scheduler run the points")
 def scale(
     cpus: str,
     designs: tuple[str, ...],

@@ -15,11 +15,13 @@ from uvmfree.cli.bench import check_designs
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_on_request
 from uvmfree.cli.machine import machine_of, virtual_options
+from uvmfree.cli.options import designs_option, scheduler_option, set_option, vmstat_option
 from uvmfree.cli.output import write_json
 from uvmfree.cli.running import Asked, first_signal_asks
 from uvmfree.cli.status import BROKEN
 from uvmfree.cli.stress_seeds import stress_seeds
 from uvmfree.cli.terminal import say_labelled, width
+from uvmfree.cli.values import AnyNumber, AnyWhole
 from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
 
@@ -41,19 +43,21 @@ THREADS_PAGES, VIRTUAL_PAGES = 2048, 1024
 @click.command()
 @click.option(
     "--seconds",
-    type=float,
+    type=AnyNumber(),
+    metavar="S",
     help=f"How long each design is stressed, in the machine's time. Default: 10; virtual: {VIRTUAL_S}.",
 )
-@click.option("--seed", type=int, metavar="N", help="Makes the programs of the CPUs. Default: another in each run.")
-@click.option("--cpus", type=int, metavar="N", default=4, show_default=True, help="Simulated CPUs.")
 @click.option(
-    "--design",
-    "designs",
-    multiple=True,
-    metavar="NAME",
-    help="May be repeated. Default: fpageqlock, percpu, depot in turn.",
+    "--seed", type=AnyWhole(), metavar="N", help="Makes the programs of the CPUs. Default: another in each run."
 )
-@click.option("--npages", type=int, help=f"Pages of RAM. Default: {THREADS_PAGES}; virtual: {VIRTUAL_PAGES}.")
+@click.option("--cpus", type=AnyWhole(), metavar="N", default=4, show_default=True, help="Simulated CPUs.")
+@designs_option()
+@click.option(
+    "--npages",
+    type=AnyWhole(),
+    metavar="N",
+    help=f"Pages of RAM. Default: {THREADS_PAGES}; virtual: {VIRTUAL_PAGES}.",
+)
 @click.option(
     "--faults",
     metavar="LIST",
@@ -61,12 +65,10 @@ THREADS_PAGES, VIRTUAL_PAGES = 2048, 1024
     show_default=True,
     help="Some of xcall,stall,swapwrite,exhaustion,storm,hotplug; all; none.",
 )
-@click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a tunable (see Param); may be repeated."
-)
-@click.option("--vmstat", is_flag=True, help="Print each design's counters as `vmstat -s` does.")
+@set_option
+@vmstat_option
 @click.option("--seeds", metavar="FROM-TO", help="Virtual: one run for each of these seeds, the designs in turn.")
-@click.option("--scheduler", metavar="ADDRESS", help="With --seeds: let the workers of this dask scheduler run them.")
+@scheduler_option("With --seeds: let the workers of this dask scheduler run them")
 @virtual_options("costs", "cost", "lock", "busy")
 @export_options(pyperf=False)
 @lockstat_on_request

@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uvmfree.cli.bench import WORKLOADS
+from uvmfree.cli.options import (
+    WORKLOADS,
+    designs_option,
+    pressure_seconds_option,
+    repetitions_option,
+    scheduler_option,
+    trace_option,
+    unpacked_option,
+    workload_option,
+)
 from uvmfree.cli.output import check_writable, write_whole
-from uvmfree.cli.running import first_signal_asks, progress, unpacked_option
+from uvmfree.cli.running import first_signal_asks, progress
 from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.workload.plural import plural
 
@@ -37,27 +46,17 @@ _COLUMNS = (
     required=True,
     help="The records; a sweep in it is gone on with, and may be extended.",
 )
-@click.option(
-    "--workload", "workloads", type=click.Choice(WORKLOADS), multiple=True, help="May be repeated. Default: trace."
-)
-@click.option("--trace", "trace_file", metavar="FILE", help="The trace. Default: the one shipped.")
+@workload_option(WORKLOADS, "May be repeated. Default: trace.", multiple=True)
+@trace_option("The trace. Default: the one shipped.")
 @unpacked_option
-@click.option("--seconds", type=float, metavar="S", help="How long --workload pressure runs. Default: 2.")
+@pressure_seconds_option
 @click.option("--cpus", metavar="N,N...", help="CPU counts. Default: the workload's.")
-@click.option(
-    "--design",
-    "designs",
-    multiple=True,
-    metavar="NAME",
-    help="May be repeated. Default: fpageqlock, percpu, depot.",
-)
+@designs_option()
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE,...", help="Values of a tunable (see Param); repeatable."
 )
-@click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
-@click.option(
-    "--scheduler", metavar="ADDRESS", help="Let the workers of this dask scheduler measure, as tcp://host:8786."
-)
+@repetitions_option
+@scheduler_option("Let the workers of this dask scheduler measure")
 def sweep(
     file: str,
     workloads: tuple[str, ...],

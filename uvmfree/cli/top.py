@@ -12,7 +12,8 @@ import click
 
 from uvmfree.cli.running import signals_raise
 from uvmfree.cli.status import BROKEN
-from uvmfree.errors import ArgumentError, CounterFileError
+from uvmfree.cli.values import Number, Whole
+from uvmfree.errors import CounterFileError
 
 if TYPE_CHECKING:
     from uvmfree.measure.counterfile import Reading
@@ -25,13 +26,13 @@ HEADER_EVERY = 20
 @click.command()
 @click.argument("file")
 @click.option("-b", "batch", is_flag=True, help="Print lines, as for a pipe.")
-@click.option("-c", "count", type=click.IntRange(1), metavar="COUNT", help="End after so many looks.")
-@click.option("-w", "wait_s", type=float, default=1.0, show_default=True, metavar="SECS", help="Between two looks.")
+@click.option("-c", "count", type=Whole(1), metavar="COUNT", help="End after so many looks.")
+@click.option(
+    "-w", "wait_s", type=Number(0.05, 3600), default=1.0, show_default=True, metavar="SECS", help="Between two looks."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 def top(file: str, batch: bool, count: int | None, wait_s: float, as_json: bool) -> None:
     """Watch a run that was started with --counters FILE. Takes no lock of it, and ends when it has ended."""
-    if not 0.05 <= wait_s <= 3600:
-        raise ArgumentError(f"-w {wait_s:g}: must be from 0.05 to 3600 seconds")
     looks = _looks(file, count, wait_s)
     if as_json:
         for look in looks:

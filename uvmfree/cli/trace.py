@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uvmfree.cli.options import unpacked_option
 from uvmfree.cli.output import check_writable
-from uvmfree.cli.running import first_signal_asks, reading, unpacked_option
+from uvmfree.cli.running import first_signal_asks, reading
 from uvmfree.cli.status import BROKEN
 from uvmfree.errors import ArgumentError
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uvmfree.cli.options import json_option
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.errors import ArgumentError
 
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("records", nargs=-1, required=True, metavar="RECORD...")
-@click.option(
-    "--json", "json_file", metavar="FILE", help="Write points and fits here; '-' is stdout, with no tables."
-)
+@json_option("Write points and fits here")
 def usl(records: tuple[str, ...], json_file: str | None) -> None:
     """Fit the Universal Scalability Law to the throughput in records, or a sweep, at 5 or more CPU counts."""
     from dataclasses import asdict

@@ -11,13 +11,11 @@ import click
 
 from uvmfree.cli.costs import changed_figures
 from uvmfree.cli.machine import COSTS, SEED, policy, refuse_for_threads, virtual_options
+from uvmfree.cli.options import ENDING
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
     from uvmfree.measure.machine_facts import MachineFacts
-
-THINKING = ("pingpong", "handoff", "forkexit")
-"""Workloads that have no time of their own between two operations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,7 @@ class VirtualOptions:
     lock: str | None
     think_ns: int | None
     copies: int | None
+    warm_up: int | None
     seed: int | None
 
     def machine(self, workload: str, *, memory: bool = False) -> tuple[MachineFacts, int | None]:
@@ -43,25 +42,28 @@ class VirtualOptions:
 
         if self.kind != VIRTUAL:
             given = {"costs": self.costs, "cost": self.changes, "lock": self.lock, "think": self.think_ns}
-            refuse_for_threads(given | {"copies": self.copies, "seed": self.seed})
+            refuse_for_threads(given | {"copies": self.copies, "warm-up": self.warm_up, "seed": self.seed})
             return MachineFacts(), None
-        if self.think_ns is not None and workload not in THINKING:
+        if self.think_ns is not None and workload not in ENDING:
             own = "a trace has gaps of its own" if workload == "trace" else "its CPUs work all the time"
-            raise ArgumentError(f"--think goes with {', '.join(THINKING)}, not with --workload {workload}: {own}")
-        if self.copies is not None and (workload != "trace" or memory):
-            what = "--memory" if workload == "trace" else f"--workload {workload}"
-            raise ArgumentError(f"--copies goes with a trace, not with {what}")
+            raise ArgumentError(f"--think goes with {', '.join(ENDING)}, not with --workload {workload}: {own}")
+        for option, value in (("copies", self.copies), ("warm-up", self.warm_up)):
+            if value is not None and (workload != "trace" or memory):
+                what = "--memory" if workload == "trace" else f"--workload {workload}"
+                raise ArgumentError(f"--{option} goes with a trace, not with {what}")
         lock = policy(self.lock)
         costs, changed = changed_figures(self.costs or COSTS, self.changes)
-        think_ns = THINK_NS if self.think_ns is None and workload in THINKING else self.think_ns
+        think_ns = THINK_NS if self.think_ns is None and workload in ENDING else self.think_ns
         copies = (self.copies or 1) if workload == "trace" else None
-        return MachineFacts(VIRTUAL, costs, changed, lock, think_ns, copies), SEED if self.seed is None else self.seed
+        warm_up = int(self.copies is not None) if self.warm_up is None else self.warm_up
+        facts = MachineFacts(VIRTUAL, costs, changed, lock, think_ns, copies, warm_up=warm_up)
+        return facts, SEED if self.seed is None else self.seed
 
 
 def bench_options(command: Callable[..., Any]) -> Any:
     """Give a command --machine, and what goes with a virtual one; it is called with VirtualOptions as `virtual`."""
 
-    @virtual_options("costs", "cost", "lock", "think", "copies", "seed")
+    @virtual_options("costs", "cost", "lock", "think", "copies", "warm-up", "seed")
     @functools.wraps(command)
     def with_virtual(
         *,
@@ -71,10 +73,11 @@ def bench_options(command: Callable[..., Any]) -> Any:
         lock: str | None,
         think_ns: int | None,
         copies: int | None,
+        warm_up: int | None,
         seed: int | None,
         **rest: Any,
     ) -> Any:
-        return command(virtual=VirtualOptions(kind, costs, changes, lock, think_ns, copies, seed), **rest)
+        return command(virtual=VirtualOptions(kind, costs, changes, lock, think_ns, copies, warm_up, seed), **rest)
 
     return with_virtual
 

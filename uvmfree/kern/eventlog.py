@@ -60,6 +60,12 @@ class EventLog:
             else:
                 self.dropped += 1
 
+    def restart(self) -> None:
+        """Keep what ends from now on."""
+        with self._lock:
+            self._entries = []
+            self.dropped = 0
+
     def snapshot(self) -> tuple[Event, ...]:
         """Return the entries so far, in the order in which they ended; a copy, O(entries)."""
         with self._lock:

@@ -140,6 +140,13 @@ class LockHolds:
         touched, self._touched = self._touched, 0
         return touched
 
+    def restart(self) -> None:
+        """Count holds from now on; at rest, or in virtual time."""
+        with self._lock:
+            for one in self._holds:
+                one.items.clear()
+                one.pages.clear()
+
     def snapshot(self) -> tuple[Holds, ...]:
         """Return the holds, one entry for each rank and caller; at rest."""
         with self._lock:

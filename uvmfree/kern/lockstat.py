@@ -59,6 +59,10 @@ class Times:
     __slots__ = ("count", "max_ns", "min_ns", "total_ns")
 
     def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was counted."""
         self.count = self.total_ns = self.min_ns = self.max_ns = 0
 
     def add(self, ns: int) -> None:
@@ -77,13 +81,14 @@ class CountingHandle:
     => `acquire`, `try_acquire`, `release`: as those of a LockHandle. A trylock that fails is not counted.
     => `wait`: an acquisition of which the caller has seen that it has to wait, and that counts as such.
     => `snapshot()`: the counts as they stand. A holder's newest may be missing, HOLD_SAMPLE of them at most.
+    => `restart()`: count from now on; a hold that is under way is none. While nobody else uses the handle.
     => `freed_ns()`, where a Machine has it: when the lock was last given back. Such a machine charges the work under
        a lock when it is given back, so that only afterwards it can be told how long it was held.
     => Closures, because every acquisition comes this way: on 3.11 what they keep is reached in two thirds, on a
        free-threaded build in half of the time that attributes take (bench/lockstat_cost.py).
     """
 
-    __slots__ = ("acquire", "release", "snapshot", "try_acquire", "wait")
+    __slots__ = ("acquire", "release", "restart", "snapshot", "try_acquire", "wait")
 
     def __init__(
         self,
@@ -156,6 +161,13 @@ class CountingHandle:
             if freed_ns is None:
                 raw_release()
 
+        def restart() -> None:
+            nonlocal to_sample, samples, held_since_ns
+            to_sample, samples, held_since_ns = 1, 0, None
+            waits.restart()
+            holds.restart()
+            wait_hist[:] = [0] * WAIT_BUCKETS
+
         def snapshot() -> LockStat:
             # `samples` first: whoever counts meanwhile changes it last, so that what is read is never too many.
             sampled = samples * every
@@ -176,7 +188,7 @@ class CountingHandle:
             )
 
         self.acquire, self.try_acquire, self.release, self.snapshot = acquire, try_acquire, release, snapshot
-        self.wait = wait
+        self.wait, self.restart = wait, restart
 
 
 def summed(records: Iterable[LockStat], *, by_caller: bool) -> tuple[LockStat, ...]:

@@ -38,7 +38,7 @@ class Slice:
 class TracingHandle:
     """A lock handle that counts and keeps what it counted; all fields are written only while the lock is held.
 
-    => `acquire`, `try_acquire`, `release`, `wait`, `snapshot`: as those of a CountingHandle.
+    => `acquire`, `try_acquire`, `release`, `wait`, `snapshot`, `restart`: as those of a CountingHandle.
     """
 
     __slots__ = (
@@ -48,7 +48,6 @@ class TracingHandle:
         "_freed_ns",
         "_held_since_ns",
         "_holds",
-        "_name",
         "_raw_acquire",
         "_raw_release",
         "_raw_slices",
@@ -57,6 +56,7 @@ class TracingHandle:
         "_wait_hist",
         "_waits",
         "dropped",
+        "name",
     )
 
     def __init__(
@@ -68,12 +68,16 @@ class TracingHandle:
         freed_ns: Callable[[], int] | None,
         thread_name: Callable[[], str],
     ) -> None:
-        self._name, self._caller = name, caller
+        self.name, self._caller = name, caller
         self._raw_acquire, self._raw_release = raw.acquire, raw.release
         self._clock_ns, self._freed_ns, self._thread_name = clock_ns, freed_ns, thread_name
+        self._taken_by = ""
+        self.restart()
+
+    def restart(self) -> None:
+        """Count and trace from now on; when nobody holds the lock."""
         self._waits, self._holds, self._wait_hist = Times(), Times(), [0] * WAIT_BUCKETS
         self._acquired = self._held_since_ns = self.dropped = 0
-        self._taken_by = ""
         self._raw_slices: list[tuple[str, bool, int, int]] = []
 
     def acquire(self) -> None:
@@ -114,7 +118,7 @@ class TracingHandle:
     def snapshot(self) -> LockStat:
         """Return the counts as they stand; a holder's newest may be missing."""
         return LockStat(
-            name=self._name,
+            name=self.name,
             caller=self._caller,
             acquired=self._acquired,
             contended=self._waits.count,
@@ -130,7 +134,7 @@ class TracingHandle:
 
     def slices(self) -> list[Slice]:
         """Return what was traced, in order; when nobody holds the lock."""
-        return [Slice(self._name, self._caller, *raw) for raw in self._raw_slices]
+        return [Slice(self.name, self._caller, *raw) for raw in self._raw_slices]
 
     def _taken(self, now_ns: int) -> None:
         self._held_since_ns = now_ns
@@ -169,6 +173,13 @@ class LockTrace:
         with self._lock:
             self._handles.append(handle)
         return handle
+
+    def restart(self, lock: str) -> None:
+        """Trace a lock from now on, and forget what its handles traced, retired ones too; when nobody holds it."""
+        with self._lock:
+            for handle in self._handles:
+                if handle.name == lock:
+                    handle.restart()
 
     def slices(self) -> tuple[Slice, ...]:
         """Return all that was traced, by the time at which it began; at rest."""

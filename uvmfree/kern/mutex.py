@@ -112,6 +112,15 @@ class Mutex:
             if counting is not None:
                 self._retired = list(summed([*self._retired, counting.snapshot()], by_caller=True))
 
+    def restart(self) -> None:
+        """Have all handles count from now on; when nobody holds the mutex, or in virtual time."""
+        with self._registry:
+            self._retired = []
+            for counting in self._counting.values():
+                counting.restart()
+        if self._trace is not None:
+            self._trace.restart(self.name)
+
     def comes_free(self, timeout_s: float) -> bool:
         """Whether nobody holds the mutex, or nobody does any more within `timeout_s`; neither counted nor checked.
 
@@ -135,7 +144,7 @@ class Mutex:
         self._raw.release()
 
     def snapshot(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
-        """Return what was counted since boot: one record, or one per caller; nothing without lockstat.
+        """Return what was counted since boot, or restart(): one record, or one per caller; nothing without lockstat.
 
         => Exact when nobody holds the lock; else the holders' newest counts may be missing.
         """

@@ -34,7 +34,7 @@ CURVE_POINTS: Final = 512
 
 
 class Counts:
-    """The counts of one system, from its boot on; `holds`: of its machine.
+    """The counts of one system, from its boot on, or restart(); `holds`: of its machine.
 
     => `cpus`: the Cpus as they are now. `_always`: those that are looked at each time, where caches have no guard but
        a shared lock.
@@ -52,6 +52,11 @@ class Counts:
         self._freed_by: list[int] = []
         self._freed_at: list[int] = []
         self._handed: list[int] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now on; what is parked, and who freed which page, stays known."""
+        self._holds.restart()
         self._reuse_pages: Counter[int] = Counter()
         self._operations = self._allocations = self._color_right = self._failed = self._failed_beside = 0
         self._parked_max = self._parked_total = 0

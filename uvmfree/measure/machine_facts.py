@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from uvmfree.workload.plural import plural
+
 THREADS: Final = "threads"
 VIRTUAL: Final = "virtual"
 """Kinds of machine, by Machine.name."""
@@ -16,6 +18,7 @@ class MachineFacts:
     => `lock`: the policy of shared locks. The seed is the record's; repetition i runs with `seed + i`.
     => `think_ns`: work outside of the allocator after each operation, where the workload has no gaps of its own.
     => `copies`: of the trace, each on CPUs of its own; None if nothing was replayed.
+    => `warm_up`: how often the trace was played before counting began.
     => `busy`: of a stress run, percent of the time in which the CPUs are at work.
     """
 
@@ -26,6 +29,7 @@ class MachineFacts:
     think_ns: int | None = None
     copies: int | None = None
     busy: float | None = None
+    warm_up: int = 0
 
     @property
     def virtual(self) -> bool:
@@ -39,4 +43,5 @@ class MachineFacts:
             return "real threads"
         changed = "".join(f", {name}={value:g}" for name, value in sorted(self.changed.items()))
         busy = "" if self.busy is None else f", {self.busy:g} % busy"
-        return f"virtual, costs {self.costs}{changed}, {self.lock} locks{busy}"
+        warm_up = f", {plural(self.warm_up, 'loop')} of warm-up" if self.warm_up else ""
+        return f"virtual, costs {self.costs}{changed}, {self.lock} locks{busy}{warm_up}"

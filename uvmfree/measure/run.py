@@ -19,6 +19,7 @@ from uvmfree.machine.face import Machine
 from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.counting import NOT_THE_RUN, Counts, counted_boot
 from uvmfree.measure.machine_facts import VIRTUAL
+from uvmfree.measure.mark import Mark
 from uvmfree.measure.observer import Seen, watch
 from uvmfree.measure.samples import Samples
 from uvmfree.measure.tally import Tally, TallyFigures, figures_of
@@ -27,18 +28,18 @@ from uvmfree.param import Param
 from uvmfree.uvm.anonpage import AnonStats
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.pageout import Pageout
-from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import CpuStats, UvmExpSnapshot
 from uvmfree.workload.driver import Drive, drive
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The raw records of one run.
+    """The raw records of one run, from the end of its warm-up on.
 
-    => `uvmexp`: the counters at the end. `ranged_pages`: pages handed out by pglistalloc. `redistributions`: those
-       that moved pages, by cause. `anons`: what was paged, if anything could be. `counts`: what the workload asked
-       for and counted, and `false_oom`: accesses that got no page, and CPUs that could get none at the end.
+    => `uvmexp`: the counters, and how things are at the end. `ranged_pages`: pages handed out by pglistalloc.
+       `redistributions`: those that moved pages, by cause. `anons`: what was paged, if anything could be. `counts`:
+       what the workload asked for and counted, and `false_oom`: accesses that got no page, and CPUs that could get
+       none at the end.
     => `samples`: counters over time, with lockstat. `events`: redistributions and the daemon's passes, as many as
        were kept (kern/eventlog.py); times on the clock of `samples.began_ns`.
     => `locks`: one record per lock and caller, without those that only watch; empty if lockstat was off.
@@ -165,7 +166,7 @@ def run(
     counterfile: CounterFile | None = None,
     holds: LockHolds | None = None,
 ) -> Run | None:
-    """Boot a system, run the workload once, audit, and return the records.
+    """Boot a system, warm it up as the workload says, run that once, audit, and return the records.
 
     => `machine`: what it runs on, with lockstat as asked for; real threads by default. `counterfile`: with lockstat,
        where others can see what is observed; the caller closes it. `holds`: of that machine, if the run's page
@@ -184,6 +185,10 @@ def run(
     with uvm:
         if uvm.machine.name != VIRTUAL:  # whose clock does not see page faults of the host
             uvm.physmem.populate()
+        for warming in workload.warm_up:
+            if drive(uvm, warming(uvm).bodies, stop).interrupted:
+                return None
+        mark = Mark(uvm, counts)
         if lockstat:
             with watch(uvm, counterfile) as observation:
                 drove = drive(uvm, load.bodies, stop)
@@ -193,8 +198,8 @@ def run(
         uvm.audit()
         if drove.interrupted:
             return None
-        snapshot, redistributions = uvm.uvmexp.snapshot(), uvm.redistributions()
-        waits, cpus = Waits.of(uvm.pageout), uvm.cpu_stats()
+        snapshot, redistributions = mark.uvmexp(), mark.redistributions()
+        waits, cpus, ranged_pages = Waits.of(uvm.pageout), mark.cpus(), mark.ranged_pages()
         anons = load.anons.stats() if load.anons is not None else None
         locks = uvm.lockstat(by_caller=True) if lockstat else ()
         asked, events = workload.asked() | load.counts(), uvm.events.snapshot()
@@ -213,7 +218,7 @@ def run(
             locks=tuple(record for record in locks if record.caller not in NOT_THE_RUN and record.name != "xcall"),
             seen=seen,
             uvmexp=snapshot,
-            ranged_pages=_ranged_pages(uvm),
+            ranged_pages=ranged_pages,
             redistributions=redistributions,
             waits=waits,
             anons=anons,
@@ -223,13 +228,6 @@ def run(
             events_dropped=uvm.events.dropped,
             tally=tally,
         )
-
-
-def _ranged_pages(uvm: Uvm) -> int:
-    """Return how many pages pglistalloc handed out: pages that are in use, or were freed, and no CPU allocated."""
-    design = uvm.design
-    in_use = uvm.param.npages - sum(design.stock()) - sum(uvm.cached_pages()) - design.parked()
-    return in_use - sum(cpu.allocs - cpu.frees for cpu in uvm.cpu_stats())
 
 
 def figures(record: Run) -> Figures:

@@ -19,6 +19,7 @@ from uvmfree.kern.lockrank import PAGE_LOCKS
 from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.cell import Worker
+from uvmfree.measure.mark import Mark
 from uvmfree.measure.settings import parse_settings
 from uvmfree.measure.workloads import PAGES_PER_CPU
 from uvmfree.param import Param
@@ -207,10 +208,10 @@ def measured(case: Case, stop: Callable[[], bool] = lambda: False) -> Point | No
     traffic = case.traffic
     uvm = boot(case.machine(), **asdict(case.param()))
     load = traffic.load(uvm, case.seed)
-    meter = _Meter(uvm, load, COUNTED_OPS / traffic.ops_per_s())
+    meter = _Meter(case, uvm, load)
     with uvm:
-        drove = drive(uvm, [meter.started_by(load.bodies[0]), *load.bodies[1:]], stop)
-        return None if drove.interrupted else meter.point(case, sum(drove.failed))
+        drove = drive(uvm, [meter.watching(body) for body in load.bodies], stop)
+        return None if drove.interrupted else meter.point
 
 
 def measured_here(case: Case) -> Point | None:
@@ -218,34 +219,8 @@ def measured_here(case: Case) -> Point | None:
     return measured(case, Worker.stop)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """The counters at a moment."""
-
-    now_ns: int
-    operations: int
-    wait_ns: int
-    held_ns: int
-    shared_acquired: int
-    outside_ns: int | None
-
-    @classmethod
-    def of(cls, uvm: Uvm, load: Load) -> _Reading:
-        locks = [lock for lock in uvm.lockstat(by_caller=True) if lock.caller != OBSERVER]
-        pages = [lock for lock in locks if lock.kind in PAGE_LOCKS]
-        shared = [lock for lock in pages if lock.kind == "shared"]
-        return cls(
-            now_ns=uvm.machine.clock_ns(),
-            operations=sum(cpu.allocs + cpu.frees for cpu in uvm.cpu_stats()),
-            wait_ns=sum(lock.wait_ns_total for lock in pages),
-            held_ns=sum(lock.hold_ns_total for lock in shared),
-            shared_acquired=sum(lock.acquired for lock in shared),
-            outside_ns=None if load.outside_ns is None else load.outside_ns(),
-        )
-
-
 class _Meter:
-    """Reads the counters when the warm-up is over, and ends the run when enough has been counted.
+    """Sets the mark when the warm-up is over, and ends the run when enough has been counted: then there is a `point`.
 
     => Warm-up and counting last for `part_s`, and until the CPUs have done so much, taken together: where all of them
        wait for one lock that is much longer. The warm-up also waits for the slowest CPU, within reason: who has yet
@@ -253,24 +228,42 @@ class _Meter:
     => It stands outside of time: looking costs no CPU anything.
     """
 
-    def __init__(self, uvm: Uvm, load: Load, part_s: float) -> None:
-        self._uvm, self._load, self._part_s = uvm, load, part_s
-        self._readings: list[_Reading] = []
+    def __init__(self, case: Case, uvm: Uvm, load: Load) -> None:
+        self.point: Point | None = None
+        self._case, self._uvm = case, uvm
+        self._outside_ns = load.outside_ns
+        self._part_s = COUNTED_OPS / case.traffic.ops_per_s()
+        self._lanes: list[Lane] = []
 
-    def started_by(self, body: Body) -> Body:
-        """Let the warm-up begin with a body."""
+    def watching(self, body: Body) -> Body:
+        """Let the warm-up begin with the first body to begin."""
 
         def begun(cpu: Any, lane: Lane) -> None:
-            self._uvm.machine.spawn("meter", functools.partial(self._run, lane))
+            self._lanes.append(lane)
+            if len(self._lanes) == 1:
+                self._uvm.machine.spawn("meter", self._run)
             body(cpu, lane)
 
         return begun
 
-    def _run(self, lane: Lane) -> None:
-        for least, mean in ((WARM_OPS // 2, WARM_OPS), (0, COUNTED_OPS)):
-            self._sleep(least, mean)
-            self._readings.append(_Reading.of(self._uvm, self._load))
-        lane.end_run()
+    def _run(self) -> None:
+        self._sleep(WARM_OPS // 2, WARM_OPS)
+        mark, failed, outside_ns = Mark(self._uvm), self._failed(), self._outside()
+        self._sleep(0, COUNTED_OPS)
+        locks = [lock for lock in self._uvm.lockstat(by_caller=True) if lock.caller != OBSERVER]
+        pages = [lock for lock in locks if lock.kind in PAGE_LOCKS]
+        shared = [lock for lock in pages if lock.kind == "shared"]
+        self.point = Point(
+            self._case,
+            window_ns=self._uvm.machine.clock_ns() - mark.began_ns,
+            operations=sum(cpu.allocs + cpu.frees for cpu in mark.cpus()),
+            wait_ns=sum(lock.wait_ns_total for lock in pages),
+            held_ns=sum(lock.hold_ns_total for lock in shared),
+            shared_acquired=sum(lock.acquired for lock in shared),
+            failed=self._failed() - failed,
+            outside_ns=None if self._outside_ns is None else self._outside() - outside_ns,
+        )
+        self._lanes[0].end_run()
 
     def _sleep(self, least: int, mean: int) -> None:
         """Sleep for a part of the run, and on until so many operations have been done since, by each CPU on average.
@@ -288,19 +281,11 @@ class _Meter:
     def _done(self) -> list[int]:
         return [cpu.allocs + cpu.frees for cpu in self._uvm.cpu_stats()]
 
-    def point(self, case: Case, failed: int) -> Point:
-        """Return what has been counted since the warm-up."""
-        first, last = self._readings
-        return Point(
-            case,
-            last.now_ns - first.now_ns,
-            last.operations - first.operations,
-            last.wait_ns - first.wait_ns,
-            last.held_ns - first.held_ns,
-            last.shared_acquired - first.shared_acquired,
-            failed,
-            None if first.outside_ns is None or last.outside_ns is None else last.outside_ns - first.outside_ns,
-        )
+    def _outside(self) -> int:
+        return self._outside_ns() if self._outside_ns is not None else 0
+
+    def _failed(self) -> int:
+        return sum(lane.failed for lane in self._lanes)
 
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {

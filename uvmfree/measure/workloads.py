@@ -55,6 +55,7 @@ class Workload:
     => `live_pages`: the most pages that it holds at once, so far as that is known.
     => `npages`: the size of RAM that it asks for, where that matters. `paced(uvm)`: of a load for real threads the
        same in virtual time, with time between its operations; None where there is none. The rest: measure/facts.py.
+    => `warm_up`: what is played, each to its end, before counting begins; in virtual time only.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Workload:
     note: str = ""
     allocations: int | None = None
     paced: Callable[[Uvm], Load] | None = None
+    warm_up: tuple[Callable[[Uvm], Load], ...] = ()
 
     @property
     def facts(self) -> WorkloadFacts:
@@ -98,17 +100,21 @@ def from_trace(
     memory: float | None = None,
     copies: int = 1,
     gaps: bool = False,
+    warm_up: int = 0,
 ) -> Workload:
     """Make a replay of a trace (workload/replay.py).
 
     => `copies`: replays beside each other, which share out `ncpus` among them. `gaps`: with the recorded time between
        two events. ArgumentError if the CPUs cannot be shared out, or are too many.
+    => `warm_up`: so many replays come before the one that counts, each with what it leaves behind freed at its end.
     => `memory`: RAM has that fraction of the pages that the trace has live at once; the rest is swapped
        (workload/shortage.py). ArgumentError unless it is from 0.01 to 1.
     """
     if ncpus is not None and ncpus % copies:
         raise ArgumentError(f"--cpus {ncpus}: {copies} copies need a multiple of {copies}")
-    plan = replay.plan(trace, ncpus=None if ncpus is None else ncpus // copies, by=by)
+    ncpus_each = None if ncpus is None else ncpus // copies
+    plan = replay.plan(trace, ncpus=ncpus_each, by=by)
+    looped = replay.plan(trace, ncpus=ncpus_each, by=by, loop=True) if warm_up else plan
     if (total := len(plan.programs) * copies) > NCPUS_MAX:
         raise ArgumentError(f"--copies {copies}: they need {total} CPUs, and a system has at most {NCPUS_MAX}")
     counts = trace.counts
@@ -130,8 +136,9 @@ def from_trace(
         linux_moved_per_op=None if counts.linux_moved is None else counts.linux_moved / plan.page_operations,
         skipped=skipped,
         lost_events=counts.lost_events,
-        note=_CUT if trace.name == bundled_trace().name else "",
+        note=_CUT if trace.name == bundled_trace().name and not warm_up else "",  # it is of empty caches
         paced=lambda uvm: replay.replay(uvm, plan, copies=copies, gaps=True),
+        warm_up=(lambda uvm: replay.replay(uvm, looped, copies=copies, gaps=gaps),) * warm_up,
     )
     if memory is not None:
         if not 0.01 <= memory <= 1:
@@ -294,7 +301,15 @@ def _by_name(
     if kind == "trace":
         trace = read(trace_file or bundled_trace())
         copies = on.copies or 1
-        return from_trace(trace, ncpus=ncpus, by=by or "cpu", memory=memory, copies=copies, gaps=on.virtual)
+        return from_trace(
+            trace,
+            ncpus=ncpus,
+            by=by or "cpu",
+            memory=memory,
+            copies=copies,
+            gaps=on.virtual,
+            warm_up=on.warm_up,
+        )
     if by is not None:
         raise ArgumentError(f"--by goes with a trace, not with --workload {kind}")
     if memory is not None:

@@ -1,6 +1,6 @@
 """What can be read of a system: what its CPUs and its locks count, and where its free pages are.
 
-=> Nothing is changed by reading, but for a lock that is taken where that is said.
+=> Nothing is changed by reading, but for a lock that is taken where that is said; count_anew() is no reading.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from uvmfree.errors import ArgumentError
+from uvmfree.kern.eventlog import EventLog
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockstat import LockStat
 from uvmfree.kern.mutex import Mutex
@@ -29,6 +30,7 @@ class Counted:
 
     param: Param
     uvmexp: UvmExp
+    events: EventLog
     xcall: Xcall[Cpu]
     pageout: Pageout
     _state: UvmState
@@ -69,8 +71,9 @@ class Counted:
             return free, sum(self._design.stock()) if self._design.publishes else free
 
     def lockstat(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
-        """Return what the locks counted since boot, one record per lock, or per lock and caller that took it.
+        """Return what the locks counted, one record per lock, or per lock and caller that took it.
 
+        => Since boot, or count_anew().
         => ArgumentError unless the system was booted with lockstat=True.
         """
         if not self.param.lockstat:
@@ -89,6 +92,16 @@ class Counted:
     def free_frames(self) -> list[list[int]]:
         """Return the frame numbers on each free list, head last, without a lock; exact at rest. O(npages)."""
         return [[pg.pfn for pg in walked.real] for walked in self._design.walk()]
+
+    def count_anew(self) -> None:
+        """Have locks, the event log and uvm_wait forget what they counted: maxima and histograms begin now.
+
+        => While no CPU is at work, or in virtual time. What CPUs and uvmexp count is not forgotten: it is subtracted.
+        """
+        for mutex in self._mutexes():
+            mutex.restart()
+        self.events.restart()
+        self.pageout.restart()
 
     def _mutexes(self) -> tuple[Mutex, ...]:
         """Return all locks of the system that have a rank."""

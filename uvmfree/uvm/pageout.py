@@ -64,6 +64,10 @@ class Pageout:
         self._closed = False
         self._died: BaseException | None = None
         self.waiters = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Count sleeps, kicks and wakeups from now on; at rest, or in virtual time."""
         self.kicks = self.wakeups = self.sleeps = self.timeouts = 0
         self.sleep_ns_total = self.sleep_ns_max = 0
         self.sleep_hist = [0] * WAIT_BUCKETS

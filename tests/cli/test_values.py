@@ -1,0 +1,111 @@
+"""What is no value of an option is refused in one line, by every option that takes numbers or names; so is misuse."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import pytest
+
+import uvmfree.cli
+from uvmfree.cli.values import AnyNumber, AnyWhole, Number, OneOf, Whole
+
+Run = Callable[..., Any]
+
+
+def commands(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """All commands below one, each with what is typed to get there."""
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from commands(below, *path, name)
+    else:
+        yield path, command
+
+
+COMMANDS = dict(commands(uvmfree.cli.cli))
+OPTIONS = [
+    (path, option)
+    for path, command in COMMANDS.items()
+    for option in command.params
+    if isinstance(option, click.Option)
+]
+RULED = (click.types.IntParamType, click.types.FloatParamType, click.Choice)
+"""Types of click that refuse values."""
+
+
+def wrong(option: click.Option) -> Iterator[str]:
+    """Values that an option does not take."""
+    kind: Any = option.type
+    yield from ("x", "", "1 2", "\x1b[31m" * 20)
+    if not isinstance(kind, OneOf):
+        yield from ("0x10", "--1")
+    if isinstance(kind, Number):
+        yield from ("nan", "inf", "-1e999")
+    if isinstance(kind, AnyWhole | Whole):
+        yield from ("1.5", "1e3", "9" * 5000)
+    if isinstance(kind, Number | Whole):
+        yield str(kind.min - 1)
+        if kind.max is not None:
+            yield str(kind.max + 1)
+
+
+ASKED = [
+    pytest.param(path, option.opts[0], value, id=f"{' '.join(path)} {option.opts[0]} {value[:6]!a}")
+    for path, option in OPTIONS
+    if isinstance(option.type, RULED)
+    for value in wrong(option)
+]
+
+
+def test_every_option_that_refuses_values_refuses_them_in_our_words() -> None:
+    """So that what follows is of all of them: 30 and more, in eight commands."""
+    ruled = [(path, option) for path, option in OPTIONS if isinstance(option.type, RULED)]
+    assert not [
+        (path, option.opts)
+        for path, option in ruled
+        if not isinstance(option.type, Whole | Number | AnyWhole | AnyNumber | OneOf)
+    ]
+    assert len(ruled) > 30
+    assert len({path for path, _ in ruled}) >= 8
+
+
+@pytest.mark.parametrize(("path", "option", "value"), ASKED)
+def test_a_value_that_is_none_is_one_line_that_says_what_would_be(
+    run: Run, path: tuple[str, ...], option: str, value: str
+) -> None:
+    given = (f"{option}={value}",) if option.startswith("--") else (option, value)
+    said = run(*path, *given)
+    assert (said.status, said.out, said.err.count("\n")) == (2, "", 1)
+    assert said.err.startswith(f"uvmfree: {option} ")
+    assert ": must be " in said.err
+    assert len(said.err) < 200
+    assert said.err.rstrip("\n").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (
+            ("report", "x.json"),
+            "-o FILE: has to be given: write the page here; '-' is stdout (`uvmfree report --help`)",
+        ),
+        (("report",), "RECORD: has to be given (`uvmfree report --help`)"),
+        (("explain",), "DESIGN: has to be given (`uvmfree explain --help`)"),
+        (("sweep",), "-o FILE: has to be given: the records"),
+        (("bench", "--npages"), "--npages: needs a value"),
+        (("bench", "--vmstat=1"), "--vmstat: takes no value"),
+        (("bench", "--repetition", "3"), "--repetition: there is no such option; do you mean "),
+        (("bench", "more"), "got unexpected extra argument (more) (`uvmfree bench --help`)"),
+        (("trace", "look"), "no such command 'look' (`uvmfree trace --help`)"),
+    ],
+)
+def test_misuse_is_one_line_that_begins_with_what_is_wrong(run: Run, args: tuple[str, ...], said: str) -> None:
+    told = run(*args)
+    assert (told.status, told.out, told.err.count("\n")) == (2, "", 1)
+    assert told.err.startswith(f"uvmfree: {said}")
+
+
+@pytest.mark.parametrize("args", [(), ("trace",)])
+def test_who_asks_for_nothing_is_shown_what_there_is(run: Run, args: tuple[str, ...]) -> None:
+    told = run(*args)
+    assert told.status == 2
+    assert "Commands:\n" in told.err

@@ -1,0 +1,70 @@
+"""The values that options take. What is none is refused in one line that says what would be: ArgumentError."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+from uvmfree.errors import ArgumentError
+
+LONGEST: Final = 40
+"""Characters of a value that an error shows: a number may have thousands of digits."""
+
+
+class _Value:
+    """What turns a refusal of click into one of ours; before the type of click that it goes with.
+
+    => `wanted`: what the value must be.
+    """
+
+    wanted: str
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value; ArgumentError."""
+        try:
+            found = super().convert(value, param, ctx)  # type: ignore[misc]
+            if found == found or not isinstance(self, Number):  # nan is in every range, to click
+                return found
+        except (click.BadParameter, ValueError):  # int() refuses numbers of thousands of digits by the latter
+            pass
+        option = param.opts[0] if param is not None else "value"
+        text = str(value) if len(str(value)) <= LONGEST else f"{str(value)[: LONGEST - 3]}..."
+        raise ArgumentError(f"{option} {text}: must be {self.wanted}")
+
+
+class Whole(_Value, click.IntRange):
+    """A whole number from `low` to `high`."""
+
+    def __init__(self, low: int, high: int | None = None) -> None:
+        super().__init__(low, high)
+        self.wanted = f"a whole number from {low} " + ("on" if high is None else f"to {high}")
+
+
+class Number(_Value, click.FloatRange):
+    """A number from `low` to `high`."""
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__(low, high)
+        self.wanted = f"a number from {low} to {high}"
+
+
+class AnyWhole(_Value, click.types.IntParamType):
+    """A whole number; whoever takes it says which make sense."""
+
+    wanted = "a whole number"
+
+
+class AnyNumber(_Value, click.types.FloatParamType):
+    """A number, nan and inf too; whoever takes it says which make sense."""
+
+    wanted = "a number"
+
+
+class OneOf(_Value, click.Choice):  # type: ignore[type-arg]  # the oldest click that will do has no argument for it
+    """One of some names."""
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        super().__init__(choices)
+        self.wanted = f"one of {', '.join(choices)}"
