@@ -1,8 +1,8 @@
 """Linux with frees in chunks as they were measured: a spill ends with the chunk that brings the set below its limit.
 
 Hahn's figures (2025) stand in the fourth version of the change and, to the digit, in the fifth, which was merged.
-The loop of the fourth asks after each chunk whether the set is still full (`pcp->count >= high`); a set is full by one
-page, so it frees one batch. The fifth frees as many pages as before the change, in chunks: that is `linux_pcp`.
+The loop of the fourth asks after each chunk whether the set is still full (`pcp->count >= high`); a set is full by
+one page, so it frees one batch. The fifth frees as many pages as before the change, in chunks: that is `linux_pcp`.
 """
 
 from __future__ import annotations

@@ -171,7 +171,8 @@ class Point:
     => `operations`: pages allocated and freed in `window_ns`, by all CPUs. `failed`: allocations that got none.
     => `wait_ns`: waiting for page locks, of all CPUs. `held_ns`: for which shared page locks were held;
        `shared_acquired`: how often they were taken.
-    => `outside_ns`: recorded time between operations that all CPUs played, where the load has recorded gaps.
+    => `outside_ns`: the time that all CPUs spent in recorded gaps between operations, where the load has them;
+       `stall_ns`: that in which they waited for each other, since a page is freed after it was allocated.
     """
 
     case: Case
@@ -182,6 +183,7 @@ class Point:
     shared_acquired: int
     failed: int
     outside_ns: int | None = None
+    stall_ns: int | None = None
 
     @property
     def per_s(self) -> float:
@@ -228,6 +230,7 @@ class _Reading:
     held_ns: int
     shared_acquired: int
     outside_ns: int | None
+    stall_ns: int | None
 
     @classmethod
     def of(cls, uvm: Uvm, load: Load) -> _Reading:
@@ -241,7 +244,12 @@ class _Reading:
             held_ns=sum(lock.hold_ns_total for lock in shared),
             shared_acquired=sum(lock.acquired for lock in shared),
             outside_ns=None if load.outside_ns is None else load.outside_ns(),
+            stall_ns=None if load.stall_ns is None else load.stall_ns(),
         )
+
+
+def _passed(first: int | None, last: int | None) -> int | None:
+    return None if first is None or last is None else last - first
 
 
 class _Meter:
@@ -299,7 +307,8 @@ class _Meter:
             last.held_ns - first.held_ns,
             last.shared_acquired - first.shared_acquired,
             failed,
-            None if first.outside_ns is None or last.outside_ns is None else last.outside_ns - first.outside_ns,
+            _passed(first.outside_ns, last.outside_ns),
+            _passed(first.stall_ns, last.stall_ns),
         )
 
 

@@ -63,7 +63,13 @@ def copies(uvm: Uvm, plan: Plan, number: int, seed: int) -> Load:
     bodies = [
         late(uvm, body, late_ns) for copy, (_, late_ns) in zip(begun, phases, strict=True) for body in copy.bodies()
     ]
-    return Load(uvm, bodies, outside_ns=lambda: sum(sum(copy.outside_ns) for copy in begun))
+    clock_ns = uvm.machine.clock_ns
+    return Load(
+        uvm,
+        bodies,
+        outside_ns=lambda: sum(copy.outside_until(clock_ns()) for copy in begun),
+        stall_ns=lambda: sum(copy.stalled_until(clock_ns()) for copy in begun),
+    )
 
 
 def _begin_runs(uvm: Uvm, wanted: list[tuple[Copy, int]]) -> None:
