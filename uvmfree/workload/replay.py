@@ -237,18 +237,6 @@ class Copy:
         """Return a body for each CPU."""
         return [_body(self, at) for at in range(len(self.plan.programs))]
 
-    def outside_until(self, now_ns: int) -> int:
-        """Return the time that all CPUs have spent in gaps until now.
-
-        => A gap is charged at once, and may end long after now: java-build has gaps of 69 ms, a window 13.
-        """
-        ahead_ns = sum(max(0, ends_ns - now_ns) for ends_ns in self.ends_ns)
-        return sum(self.outside_ns) - ahead_ns
-
-    def stalled_until(self, now_ns: int) -> int:
-        """Return the time that all CPUs have waited for each other until now."""
-        return sum(lane.stalled_until(now_ns) for lane in self.lanes.values())
-
     def epochs(self, at: int, lane: Lane) -> Iterator[Iterable[tuple[int, int]]]:
         """Yield the steps and pages of each epoch of CPU `at`, when the slowest CPU is near enough.
 
