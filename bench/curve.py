@@ -28,6 +28,7 @@ from bench.grid.point import CurveCell, banded, measure
 from bench.grid.points import curves, markdown
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main, write_json
+from uvmfree.measure.curve import Curve
 from uvmfree.uvm.designs import REGISTRY, find
 from uvmfree.workload.trace import bundled_trace
 
@@ -47,7 +48,11 @@ POLICIES: Final = ("ttas", "mcs")
 
 MINUTES = Claim("curve-minutes", "the whole curve, on 2 processors", "minutes", 15.0)
 LINEAR = Claim(
-    "curve-linear-2-cpus", "two CPUs do the work of two: the least share of linear there", "share", 0.9, True
+    "curve-linear-2-cpus",
+    "two CPUs do the work of two, or wait for each other's pages as the trace has it: the least share of linear",
+    "share",
+    0.95,
+    True,
 )
 
 
@@ -107,16 +112,26 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
             write_json(args.documents / f"{trace}-{lock}.json", curve.document())
     if not whole:
         raise KeyboardInterrupt
-    shares = [
-        curve.share_of_linear(label, curve.cpu_counts()[0]) for curve in found.values() for label in curve.labels()
-    ]
-    least = [share for share in shares if share is not None]
+    least = [share for curve in found.values() for share in shares_of_linear(curve)]
     return [
         MINUTES.record(
             [kept.host_s() / 60 / 2], judged=args.curve and not args.only and not args.full and not args.band
         ),
         LINEAR.record([min(least)], judged=not smoke) if least else LINEAR.unmeasured(),
     ]
+
+
+def shares_of_linear(curve: Curve) -> list[float]:
+    """Return the share of linear of each design on the fewest CPUs, with what the trace itself has them wait.
+
+    => A page is freed after it was allocated, so the two CPUs of a copy wait for each other. The least of such
+       waiting that a design has is the trace's; what another has beyond it counts against that one.
+    """
+    ncpus = curve.cpu_counts()[0]
+    points = [point for label in curve.labels() for point in curve.at(label, ncpus)]
+    stalls = [point.stall_ns / point.window_ns / ncpus for point in points if point.stall_ns is not None]
+    shares = [curve.throughput(point) / ncpus for point in points if point.outside_ns is not None]
+    return [share + min(stalls, default=0.0) for share in shares]
 
 
 def _command(args: argparse.Namespace) -> str:

@@ -103,9 +103,18 @@ class Figures(Printed):
         return format(self._value("designs", f"{design}: {load}", name), form)
 
     def stranded(self, design: str, seconds: str) -> str:
-        """Pages that an exit leaves stranded, so many seconds later."""
-        found = self._cell("designs", str(GridCell(design, "exit")))["exit"]
-        return format(found[f"after_{seconds}_s"], ",")
+        """Pages that an exit leaves outside of the store, so many seconds later."""
+        return self._exit(design, f"after_{seconds}_s")
+
+    def stranded_idle(self, design: str, seconds: str) -> str:
+        """Those of them that the CPU of the process keeps, which is idle."""
+        return self._exit(design, f"idle_after_{seconds}_s")
+
+    def _exit(self, design: str, name: str) -> str:
+        try:
+            return format(self._cell("designs", str(GridCell(design, "exit")))["exit"][name], ",")
+        except KeyError as error:
+            raise NotMeasured from error
 
     def curve(self, design: str, trace: str, lock: str, ncpus: str, name: str, form: str) -> str:
         """A figure of a point of the curve: work, share (of linear, percent) or waits (percent)."""

@@ -64,7 +64,8 @@ def outside(uvm: Uvm) -> int:
 def after_exit(machine: VirtualMachine, tunables: dict[str, Any], pages: int = PROCESS_PAGES) -> dict[str, int]:
     """Let a process build up and end on CPU 0, which is idle from then on; say what is outside of the store then.
 
-    => `before` the process, and so many seconds after its end. The other CPUs go on slowly.
+    => `before` the process, and so many seconds after its end; `idle_after_N_s`: of that, on CPU 0. The other CPUs go
+       on slowly, and what is in their caches is in use.
     """
     sizes = {"ncpus": EXIT_CPUS, "npages": EXIT_NPAGES}
     uvm = boot(machine, **{**sizes, **tunables})
@@ -87,6 +88,7 @@ def after_exit(machine: VirtualMachine, tunables: dict[str, Any], pages: int = P
             if left_s > 0:
                 machine.sleep(left_s)
             seen[f"after_{after_s}_s"] = outside(uvm)
+            seen[f"idle_after_{after_s}_s"] = uvm.cached_pages()[0]
         lane.end_run()
 
     def other(cpu: Cpu, lane: Lane) -> None:

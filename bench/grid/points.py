@@ -47,7 +47,19 @@ def _lines(kept: Mapping[str, Any], cells: Sequence[CurveCell], left_out: Sequen
         yield f"Left out, since the files were not there: {', '.join(left_out)}."
     for (trace, lock), curve in curves(kept, cells).items():
         yield from ("", f"## {trace}, {lock}", "")
+        yield from _stalls(curve)
         yield from _table(curve)
+
+
+def _stalls(curve: Curve) -> Iterator[str]:
+    """Say how long the CPUs of a copy wait for each other: no lock has to do with it, and every design has it."""
+    points = [point for label in curve.labels() for ncpus in curve.cpu_counts() for point in curve.at(label, ncpus)]
+    shares = [
+        100 * point.stall_ns / point.window_ns / point.case.ncpus for point in points if point.stall_ns is not None
+    ]
+    if shares:
+        yield f"CPUs wait for pages of their partner {min(shares):.0f} to {max(shares):.0f} % of the time: no lock."
+        yield ""
 
 
 def _table(curve: Curve) -> Iterator[str]:

@@ -159,12 +159,18 @@ def _blocks(designs: Sequence[str], traces: Sequence[str], measured: Cells) -> I
 def _exits(designs: Sequence[str], measured: Cells) -> Iterator[str]:
     says = (
         f"A process of {PROCESS_PAGES:,} pages ends on CPU 0 of {EXIT_CPUS}, which is idle from then on; the others "
-        "go on slowly. Free pages outside of the store, so many seconds later:"
+        "go on slowly. Free pages outside of the store / those of them in the cache of the idle CPU, so many seconds "
+        "later:"
     )
-    rows = {}
-    for design in designs:
-        found = measured.get(f"{design}: exit", {}).get("exit", {})
-        rows[design] = [f"{found[name]:,}" if (name := f"after_{after}_s") in found else DASH for after in LOOKS_S]
+
+    def pages(found: Mapping[str, int], after: int) -> str:
+        names = (f"after_{after}_s", f"idle_after_{after}_s")
+        return " / ".join(f"{found[name]:,}" for name in names if name in found) or DASH
+
+    rows = {
+        design: [pages(measured.get(f"{design}: exit", {}).get("exit", {}), after) for after in LOOKS_S]
+        for design in designs
+    }
     yield from _section("Stranded by an exit", says, [f"{after} s" for after in LOOKS_S], rows)
 
 

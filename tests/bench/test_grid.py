@@ -162,6 +162,8 @@ def test_what_an_exit_leaves_is_seen_after_a_second() -> None:
     assert seen["before"] == 0
     assert seen["after_0_s"] >= 2_000
     assert seen["after_5_s"] < 100  # the flush of the proposal
+    assert seen["idle_after_0_s"] >= 2_000
+    assert seen["idle_after_5_s"] == 0 < seen["after_5_s"]  # what is left is with the CPUs that work
 
 
 CELLS = [
@@ -183,7 +185,7 @@ def document() -> dict[str, Any]:
         },
         "host_s": 1,
     }
-    kept.cells["percpu: exit"] = {"exit": {"after_0_s": 20_001, "after_1_s": 3}, "host_s": 1}
+    kept.cells["percpu: exit"] = {"exit": {"after_0_s": 20_001, "after_1_s": 3, "idle_after_1_s": 0}, "host_s": 1}
     return kept.document()
 
 
@@ -192,7 +194,7 @@ def test_the_page_has_what_was_measured_and_no_empty_table() -> None:
     assert "| percpu | 0.25000 |" in page
     assert "| percpu | 1,000 / 12 |" in page
     assert "| percpu | 7 / - |" in page
-    assert "| percpu | 20,001 | 3 | - | - |" in page
+    assert "| percpu | 20,001 | 3 / 0 | - | - |" in page
     assert "Left out, since the files were not there: java-build." in page
     assert "`./run it`" in page
     assert "## Warmth" not in page

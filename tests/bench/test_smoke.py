@@ -41,7 +41,8 @@ IDS = {
     "contention.py": ["global-lock-per-op-ratio"] * 4,  # refill 1 and 32, each as booted and paced
     "splice.py": ["splice-100k-over-1k"],
     "boot.py": ["boot-1m-seconds", "boot-bytes-per-page"],
-    "replay.py": ["replay-events-per-s"],
+    "replay.py": ["replay-events-per-s", "replay-any-events-per-s", "replay-llfree-events-per-s"],
+    "pairs.py": ["pairs-slowest-over-floor"],
     "depot_counts.py": ["depot-counts"],
     "depot.py": ["depot-locks", "depot-parked", "depot-local-hits", "depot-colours"],
     "pglist.py": ["pglist-16-of-262144-ms"],

@@ -22,6 +22,7 @@ def point(design: str, ncpus: int, operations: int, **given: Any) -> Point:
         "shared_acquired": 0,
         "failed": 0,
         "outside_ns": None,
+        "stall_ns": None,
         "window_ns": WINDOW_NS,
     }
     own = {name: given.pop(name) for name in list(given) if name in plain}

@@ -172,7 +172,8 @@ class Point:
     => `operations`: pages allocated and freed in `window_ns`, by all CPUs. `failed`: allocations that got none.
     => `wait_ns`: waiting for page locks, of all CPUs. `held_ns`: for which shared page locks were held;
        `shared_acquired`: how often they were taken.
-    => `outside_ns`: recorded time between operations that all CPUs played, where the load has recorded gaps.
+    => `outside_ns`: the time that all CPUs spent in recorded gaps between operations, where the load has them;
+       `stall_ns`: that in which they waited for each other, since a page is freed after it was allocated.
     """
 
     case: Case
@@ -183,6 +184,7 @@ class Point:
     shared_acquired: int
     failed: int
     outside_ns: int | None = None
+    stall_ns: int | None = None
 
     @property
     def per_s(self) -> float:
@@ -231,7 +233,7 @@ class _Meter:
     def __init__(self, case: Case, uvm: Uvm, load: Load) -> None:
         self.point: Point | None = None
         self._case, self._uvm = case, uvm
-        self._outside_ns = load.outside_ns
+        self._clocks = load.outside_ns, load.stall_ns
         self._part_s = COUNTED_OPS / case.traffic.ops_per_s()
         self._lanes: list[Lane] = []
 
@@ -248,11 +250,14 @@ class _Meter:
 
     def _run(self) -> None:
         self._sleep(WARM_OPS // 2, WARM_OPS)
-        mark, failed, outside_ns = Mark(self._uvm), self._failed(), self._outside()
+        mark, failed, before = Mark(self._uvm), self._failed(), self._beside()
         self._sleep(0, COUNTED_OPS)
         locks = [lock for lock in self._uvm.lockstat(by_caller=True) if lock.caller != OBSERVER]
         pages = [lock for lock in locks if lock.kind in PAGE_LOCKS]
         shared = [lock for lock in pages if lock.kind == "shared"]
+        outside_ns, stall_ns = (
+            None if now is None or was is None else now - was for was, now in zip(before, self._beside(), strict=True)
+        )
         self.point = Point(
             self._case,
             window_ns=self._uvm.machine.clock_ns() - mark.began_ns,
@@ -261,7 +266,8 @@ class _Meter:
             held_ns=sum(lock.hold_ns_total for lock in shared),
             shared_acquired=sum(lock.acquired for lock in shared),
             failed=self._failed() - failed,
-            outside_ns=None if self._outside_ns is None else self._outside() - outside_ns,
+            outside_ns=outside_ns,
+            stall_ns=stall_ns,
         )
         self._lanes[0].end_run()
 
@@ -281,8 +287,8 @@ class _Meter:
     def _done(self) -> list[int]:
         return [cpu.allocs + cpu.frees for cpu in self._uvm.cpu_stats()]
 
-    def _outside(self) -> int:
-        return self._outside_ns() if self._outside_ns is not None else 0
+    def _beside(self) -> list[int | None]:
+        return [None if clock_ns is None else clock_ns() for clock_ns in self._clocks]
 
     def _failed(self) -> int:
         return sum(lane.failed for lane in self._lanes)

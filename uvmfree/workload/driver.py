@@ -39,17 +39,22 @@ class Lane:
     """What one body has of the run: a place to wait, and its own accounts.
 
     => Written by its own thread only; read by the driver after the thread has ended. `stopped` is the exception.
-    => `stall_ns`: time spent waiting for other bodies. `failed`: allocations of a page that returned None.
+    => `stall_ns`: time spent waiting for other bodies, in waits that are over; `waits_from_ns`: when the one under
+       way began, or None. `failed`: allocations of a page that returned None.
     => `until_ns`: when the run ends, on the machine's clock; 0 where it ends with its work.
     """
 
-    __slots__ = ("_machine", "_run", "began_ns", "ended_ns", "failed", "index", "sleeps_on", "stall_ns", "until_ns")
+    __slots__ = (
+        *("_machine", "_run", "began_ns", "ended_ns", "failed", "index", "sleeps_on", "stall_ns", "until_ns"),
+        "waits_from_ns",
+    )
 
     def __init__(self, index: int, run: "_Run", machine: Machine) -> None:
         self.index = index
         self._run = run
         self._machine = machine
         self.stall_ns = self.failed = self.began_ns = self.ended_ns = self.until_ns = 0
+        self.waits_from_ns: int | None = None
         # Read by who stops the run, without a lock: a body that has just begun to sleep looks once more by itself.
         self.sleeps_on: Event | None = None
 
@@ -58,12 +63,19 @@ class Lane:
         """Whether the run was stopped, or its time is up; asked now and then. A stale answer delays the stop."""
         return self._run.stopped or (self.until_ns > 0 and self._machine.clock_ns() >= self.until_ns)
 
+    def stalled_until(self, now_ns: int) -> int:
+        """Return the time spent waiting for other bodies until now.
+
+        => To be asked in virtual time, where a body may be ahead: the wait under way begins when its clock says so.
+        """
+        return self.stall_ns + (0 if self.waits_from_ns is None else max(0, now_ns - self.waits_from_ns))
+
     def wait_until(self, ready: Callable[[], bool], event: Event | None = None) -> None:
         """Sleep until `ready()`, looked at when `event` happens, by default the run's own; the time counts as stall.
 
         => StoppedError if the run was stopped meanwhile, or its time is up; HangError after STILL_S seconds.
         """
-        began_ns = self._machine.clock_ns()
+        self.waits_from_ns = began_ns = self._machine.clock_ns()
         wait_s = min(STILL_S, (self.until_ns - began_ns) / 1e9) if self.until_ns else STILL_S
         is_ready = False
 
@@ -76,7 +88,7 @@ class Lane:
         try:
             looked = self.sleeps_on.sleep_until(look, wait_s)
         finally:
-            self.sleeps_on = None
+            self.sleeps_on = self.waits_from_ns = None
             self.stall_ns += self._machine.clock_ns() - began_ns
         if not looked and wait_s >= STILL_S:
             raise HangError(f"CPU {self.index} has waited {STILL_S:.0f} s for another CPU")

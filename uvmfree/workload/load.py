@@ -26,8 +26,9 @@ class Load:
     """A workload on one system.
 
     => `bodies`: what its CPUs run. `anons`: the map that the daemon reclaims from, if there is one.
-    => `counts()`: what the load counted, by name; after the run. `outside_ns()`: the recorded time between operations
-       that all CPUs have played so far, where a load has it; None where not.
+    => `counts()`: what the load counted, by name; after the run. `outside_ns()`: the time that all CPUs have spent in
+       the recorded gaps between operations so far, where a load has them, and `stall_ns()` in waiting for each other;
+       None where not.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class Load:
         anons: AnonMemory | None = None,
         counts: Callable[[], dict[str, int]] = dict,
         outside_ns: Callable[[], int] | None = None,
+        stall_ns: Callable[[], int] | None = None,
     ) -> None:
-        self.bodies, self.anons, self.counts, self.outside_ns = bodies, anons, counts, outside_ns
+        self.bodies, self.anons, self.counts = bodies, anons, counts
+        self.outside_ns, self.stall_ns = outside_ns, stall_ns
         self._uvm = uvm
 
     def settle(self) -> int:

@@ -15,7 +15,7 @@ stall, reported apart from lock waits.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -216,7 +216,8 @@ class Copy:
        below does.
     => `mailbox`: the pages that are given. Each entry is written by the CPU that allocates, and then taken by the one
        that frees. `own[i]`: the pages that stay on CPU i; its own thread's.
-    => `outside_ns`: the gaps that each CPU has played; written by its own thread, read by others as a figure.
+    => `outside_ns`: the time that each CPU spent in gaps, the one under way to its end, which is `ends_ns`.
+       `lanes[i]`: where CPU i waits for others. Written by its own thread, read by others as figures.
     => `loops`: whether the plan begins again at its end, until the run's time is up; it begins at `epoch`.
     """
 
@@ -227,9 +228,10 @@ class Copy:
         self.own: list[list[VmPage | None]] = [[None] * program.npages for program in plan.programs]
         self.runs = Runs(uvm, plan.run_pages, self.moved)
         self.finished = array("q", [epoch] * len(plan.programs))
-        self.outside_ns = array("q", [0] * len(plan.programs))
-        self._charge = uvm.machine.charge if gaps else None
-        self._loops = loops
+        self.outside_ns, self.ends_ns = (array("q", [0] * len(plan.programs)) for _ in range(2))
+        self.lanes: dict[int, Lane] = {}
+        self._machine = uvm.machine
+        self._gaps, self._loops = gaps, loops
 
     def bodies(self) -> list[Body]:
         """Return a body for each CPU."""
@@ -251,25 +253,23 @@ class Copy:
             number = epoch % nepochs
             part = slice(program.epochs[number - 1] if number else 0, program.epochs[number])
             steps = zip(program.steps[part], program.pages[part], strict=True)
-            yield steps if self._charge is None else self._paced(steps, at, program.gaps_ns[part], self._charge, lane)
+            yield self._paced(steps, at, program.gaps_ns[part], lane) if self._gaps else steps
             epoch += 1
             finished[at] = epoch
             self.moved.notify()
 
     def _paced(
-        self,
-        steps: Iterable[tuple[int, int]],
-        at: int,
-        gaps_ns: array[int],
-        charge: Callable[[int], None],
-        lane: Lane,
+        self, steps: Iterable[tuple[int, int]], at: int, gaps_ns: array[int], lane: Lane
     ) -> Iterator[tuple[int, int]]:
         """Let the recorded gap pass before each step."""
-        outside_ns = self.outside_ns
+        outside_ns, ends_ns = self.outside_ns, self.ends_ns
+        charge, clock_ns = self._machine.charge, self._machine.clock_ns
         for step, gap_ns in zip(steps, gaps_ns, strict=True):
             if gap_ns:
+                began_ns = clock_ns()
                 charge(gap_ns)
-                outside_ns[at] += gap_ns
+                ends_ns[at] = ended_ns = clock_ns()
+                outside_ns[at] += ended_ns - began_ns
                 if lane.stopped:
                     raise StoppedError("the run was stopped")
             yield step
@@ -281,6 +281,7 @@ def _body(copy: Copy, at: int) -> Body:
 
     def body(cpu: Cpu, lane: Lane) -> None:
         pagealloc, pagefree = cpu.pagealloc, cpu.pagefree
+        copy.lanes[at] = lane
         for events in copy.epochs(at, lane):
             for step, page in events:
                 if step == DO_FREE:
