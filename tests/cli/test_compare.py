@@ -49,6 +49,7 @@ def test_no_escape_sequence_of_a_record_gets_to_the_terminal(run: Run, tmp_path:
     assert all(line.isprintable() for line in (said.out + said.err).splitlines())
     assert SHOWN in said.out
     assert f"kernel: {one.host.kernel} before, {SHOWN}2 after" in " ".join(said.out.split())
+    assert said.err.startswith("uvmfree: worse by more than 5 %: ")
     assert f"atomics_per_op of {SHOWN}" in said.err
     elsewhere = written(tmp_path, "2.json", record(designs=(HOSTILE,), workload="other"))
     said = run("compare", str(tmp_path / "0.json"), elsewhere)

@@ -19,6 +19,18 @@ def test_without_a_name_the_sets_a_line_each(run: Run) -> None:
     assert max(map(len, said.out.splitlines())) <= 80
 
 
+def test_a_set_is_summed_up_by_its_lines_and_by_how_much_is_assumed(run: Run) -> None:
+    """As its own table has them."""
+    lines = {line.split()[0]: line for line in run("costs").out.splitlines()}
+    for name in SETS:
+        rows = [line.split(maxsplit=2) for line in run("costs", name).out.splitlines()[1:-1] if line[0] != " "]
+        values = {cost: text.strip("()") for cost, text, _ in rows}
+        assumed = sum(source.lower().startswith("assumed") for _, _, source in rows)
+        far = f" / {values['line_remote']}" if int(values["sockets"]) > 1 else ""
+        assert f"{values['sockets']} x {values['socket_cores']} cores, {values['core_threads']} thr" in lines[name]
+        assert lines[name].endswith(f"; line {values['line_socket']}{far} ns; {assumed} assumed")
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_each_figure_has_a_line_with_its_source(run: Run, name: str) -> None:
     said = run("costs", name)

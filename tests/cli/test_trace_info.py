@@ -177,3 +177,36 @@ def test_more_cpus_than_a_system_has(run: Run, tmp_path: Path) -> None:
     said = run(*small, "--trace", str(file), "--by", "task", "--cpus", "3")
     assert json.loads(said.out)["workload"]["ncpus"] == 3
     assert len(plan(read_trace(file), by="task").programs) == NCPUS_MAX
+
+
+def test_each_line_has_its_count(run: Run, tmp_path: Path) -> None:
+    """Six allocations, one of order 3 and two of zeros; three frees, one elsewhere; five of pages from before."""
+    zeros = "GFP_KERNEL|__GFP_ZERO"
+    zoned = line("alloc", "0x90", us=600_000).replace("mm_page_alloc:", "mm_page_alloc_zone_locked:")
+    lines = [
+        line("alloc", "0x8", order=3),
+        *(line("alloc", hex(number), us=100_000, flags=zeros) for number in (1, 2)),
+        *(line("alloc", hex(number), us=200_000, who="as 9") for number in (3, 4, 5)),
+        line("free", "0x1", us=300_000, cpu=1),
+        *(line("free", hex(number), us=400_000) for number in (2, 3)),
+        *(line("free", hex(number), us=500_000, cpu=2) for number in (0x60, 0x61, 0x62, 0x63)),
+        zoned,
+        line("free", "0x64", us=1_250_000),
+    ]
+    file = tmp_path / "t"
+    file.write_text("".join(lines))
+    said = run("trace", "info", str(file)).out.splitlines()
+    assert said[0] == "t"
+    assert [(text[:48].strip(), text[48:].strip()) for text in said[1:]] == [
+        ("CPUs, tasks", "2, 2"),
+        ("duration, s", "1.250"),
+        ("mm_page_alloc (order > 0)", "6 (1)"),
+        ("... with __GFP_ZERO", "2"),
+        ("mm_page_free of a page allocated in the trace", "3"),
+        ("... on another CPU than its allocation", "1"),
+        ("mm_page_free of an unknown page", "5"),
+        ("events lost while recording", "0"),
+        ("live allocations: peak / at end", "6 / 3"),
+        ("pages moved under Linux's zone lock", "1"),
+        ("... per page operation (alloc + known free)", "0.111"),
+    ]

@@ -1,6 +1,7 @@
 """`uvmfree usl`: points, parameters and peak from records at several CPU counts; too few are refused."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +21,17 @@ GIL = load(str(Path(__file__).parents[1] / "measure" / "record-version-1.json"))
 OLD = replace(GIL, host=replace(GIL.host, gil=False))
 
 
-def record_at(ncpus: int, folder: Path, refill: int = 1, host: Host = OLD.host) -> str:
+def record_at(
+    ncpus: int, folder: Path, refill: int = 1, host: Host = OLD.host, times: tuple[float, ...] = (1.0, 1.0)
+) -> str:
     """A record of a design that scales as the law has it, and one that does so worse."""
     runs = []
     for design, sigma in (("fpageqlock", 0.5), ("percpu", 0.01)):
         (run,) = OLD.timed(design)
         wall_ns = round(120e9 / law(ncpus, 1000.0, sigma, 0.001))
-        runs += [replace(run, repetition=n, drive=replace(run.drive, wall_ns=wall_ns)) for n in range(2)]
+        for number, longer in enumerate(times):
+            drive = replace(run.drive, wall_ns=round(wall_ns * longer))
+            runs.append(replace(run, repetition=number, drive=drive))
     file = folder / f"{ncpus}-{refill}-{host.gil}.json"
     param = replace(OLD.param, own=(("percpu.refill", refill),))
     record = replace(OLD, host=host, workload=replace(OLD.workload, ncpus=ncpus), param=param, runs=runs)
@@ -47,6 +52,20 @@ def test_the_law_is_fitted_to_each_design(run: Run, tmp_path: Path) -> None:
         assert found["kappa"]["value"] == pytest.approx(0.001, rel=0.1)
         assert len(designs[design]["points"]) == 10
     assert designs["percpu"]["fit"]["peak_ncpus"] == pytest.approx(31.5, rel=0.1)
+
+
+def test_the_table_has_medians_beside_the_law_and_what_it_explains(run: Run, tmp_path: Path) -> None:
+    counts = (1, 2, 4, 8, 16)
+    said = run("usl", *(record_at(n, tmp_path, times=(1.3, 1.0, 0.9)) for n in counts))
+    head, *rows = said.out.partition("\nfpageqlock\n")[2].splitlines()[:6]
+    assert head.split() == ["CPUs", "measured", "the", "law"]
+    found = [row.replace(",", "").split()[:3] for row in rows]
+    assert [int(ncpus) for ncpus, _, _ in found] == list(counts)
+    for ncpus, median, _ in found:
+        assert float(median) == pytest.approx(law(int(ncpus), 1000, 0.5, 0.001), rel=1e-3)
+    explained = [float(each) for each in re.findall(r"The law explains (\S+) % of the variation", said.out)]
+    assert len(explained) == 2
+    assert all(50 < each < 100 for each in explained)
 
 
 def test_records_of_threads_that_took_turns_say_nothing_about_scaling(run: Run, tmp_path: Path) -> None:

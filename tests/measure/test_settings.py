@@ -26,6 +26,12 @@ def test_values_have_the_types_of_the_fields() -> None:
     assert parse_settings([], given=GIVEN) == {}
 
 
+@pytest.mark.parametrize("words", ["true false", "yes no", "on off", "1 0", "TRUE Off"])
+def test_each_word_for_yes_and_no(words: str) -> None:
+    found = [parse_settings([f"drain_retry={word}"], given=GIVEN)["drain_retry"] for word in words.split()]
+    assert found == [True, False]
+
+
 @pytest.mark.parametrize(
     ("texts", "said"),
     [

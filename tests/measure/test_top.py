@@ -54,3 +54,9 @@ def test_of_another_run_and_of_no_time_there_are_no_rates(now: Reading) -> None:
     seen = top(BEFORE, now)
     assert (seen.allocs_per_s, seen.pdscans_per_s, seen.redistributions_per_s) == (0, 0, 0)
     assert seen.used == 500
+
+
+def test_rates_are_those_of_all_cpus_together() -> None:
+    both = top(BEFORE, replace(NOW, cpus=({**IDLE, "allocs": 47, "cpuhit": 36, "frees": 19}, BUSY)))
+    assert (both.allocs_per_s, both.frees_per_s) == (70, 55)
+    assert both.hit_percent == 100 * (30 + 20) / (40 + 100)

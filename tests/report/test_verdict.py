@@ -83,6 +83,17 @@ def test_of_many_designs_the_extremes_are_told() -> None:
     ]
 
 
+def test_the_most_out_of_reach_of_all_is_a_share_of_memory() -> None:
+    one = made(rates=(2.0, 0.5, 4.0, 0.05))
+    runs = [
+        replace(run, seen=replace(run.seen, stranded_pages_max=655)) if run.design == "third" else run
+        for run in one.runs
+    ]
+    assert list(verdict(replace(one, runs=runs)))[-1] == (
+        "At the peak 655 (third) to 16,384 (fourth) free pages are out of some CPU's reach, at most 25 % of RAM."
+    )
+
+
 def test_a_request_that_failed_in_one_repetition_is_told_though_the_median_is_none() -> None:
     well = {"runs_asked": 7, "runs_met": 7, "runs_failed": 0, "runs_pages": 512}
     one = counted(made(), **well)

@@ -121,3 +121,13 @@ def test_a_stopped_run_keeps_the_count_of_what_it_did_not_get() -> None:
     with pytest.raises(StoppedError):
         body(cpu, lane)
     assert lane.failed == cpu.allocs > 0
+
+
+def test_a_giver_waits_with_as_many_parcels_under_way_as_may_be() -> None:
+    """It has the next one in hand by then."""
+    cpu, lane = Counting(), Stopped()
+    lane.stopped = False
+    giver, _ = handoff(2, 2 * PARCELS_MAX * PARCEL_PAGES, PolledEvent)
+    with pytest.raises(StoppedError):
+        giver(cpu, lane)  # type: ignore[arg-type]
+    assert cpu.allocs == (PARCELS_MAX + 1) * PARCEL_PAGES

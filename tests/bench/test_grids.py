@@ -1,0 +1,65 @@
+"""Which cells the scripts in virtual time measure: all that their pages show, and no more."""
+
+from collections import Counter
+from typing import Any
+
+from bench import curve, designs, linux, steps
+from uvmfree.workload.trace import bundled_trace
+
+TRACE = "traces/cc-j4.perf.xz"
+
+
+def test_the_curve_has_its_largest_count_under_ttas_and_with_full_under_both() -> None:
+    usual = curve.grid(["percpu"], [TRACE], full=False, with_band=False)
+    counts = {lock: sorted(cell.ncpus for cell in usual if cell.lock == lock) for lock in ("ttas", "mcs")}
+    assert counts == {"ttas": [2, 8, 16, 32, 64, 256], "mcs": [2, 8, 16, 32, 64]}
+    assert [cell.ncpus for cell in usual][:2] == [256, 64]  # the largest first
+    full = curve.grid(["percpu"], [TRACE], full=True, with_band=False)
+    more = Counter((cell.lock, cell.ncpus) for cell in full) - Counter((cell.lock, cell.ncpus) for cell in usual)
+    assert more == Counter([("ttas", 128), ("mcs", 128), ("mcs", 256)])
+    assert {cell.trace for cell in curve.small(["percpu"])} == {str(bundled_trace())}
+
+
+def test_the_band_is_of_one_count_under_ttas() -> None:
+    """Each group of costs is halved, and doubled, once."""
+    cells = curve.grid(["percpu"], [TRACE], full=False, with_band=True)
+    varied = [cell for cell in cells if cell.changed]
+    assert {(cell.ncpus, cell.lock) for cell in varied} == {(32, "ttas")}
+    assert len({str(cell) for cell in varied}) == len(varied) == len(cells) - 11
+    assert all(cell.case().varied for cell in varied)
+    factors = [sorted(cell.changed.values()) for cell in varied]
+    assert factors != sorted(factors) or len(varied) % 2 == 0
+
+
+def test_the_table_has_each_design_on_each_load_and_each_limit() -> None:
+    cells = designs.grid(["percpu", "depot"], ["a.perf.xz", "b.perf.xz"])
+    names = [str(cell) for cell in cells if cell.design != "limit"]
+    loads = ["a", "b", "a, 4 passes", "b, 4 passes", "handoff", "forkexit", "pressure", "exit"]
+    assert sorted(names) == sorted(f"{design}: {load}" for design in ("percpu", "depot") for load in loads)
+    assert [cell.load_name for cell in cells if cell.design == "limit"] == ["a", "b"]
+    assert [cell.passes for cell in cells[:4]] == [4] * 4  # the long ones first
+    few = designs.small(["percpu"])
+    assert [(cell.design, cell.load, cell.trace) for cell in few] == [
+        ("percpu", "trace", str(bundled_trace())),
+        ("limit", "limit", str(bundled_trace())),
+    ]
+
+
+def test_the_steps_are_on_two_cpus_on_many_and_short_of_memory() -> None:
+    cells = steps.grid([TRACE, "untar-scan.perf.xz"])
+    on: dict[tuple[str, int], list[Any]] = {}
+    for cell in cells:
+        on.setdefault((cell.load_name, cell.ncpus), []).append((cell.design, cell.settings))
+    every = list(steps.STEPS.values())
+    assert on == {
+        ("cc-j4", 64): every,
+        ("cc-j4", 2): every,
+        ("untar-scan", 2): every,
+        ("pressure", 4): [("fpageqlock", ())],
+    }
+
+
+def test_linux_is_played_once_and_twice_more_to_have_a_warm_pass() -> None:
+    cells = linux.passes_of(TRACE, "linux_pcp", 1 << 20)
+    assert [(cell.passes, cell.npages) for cell in cells] == [(1, 1 << 20), (2, 1 << 20), (3, 1 << 20)]
+    assert len({str(cell) for cell in cells}) == 3

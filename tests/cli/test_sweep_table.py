@@ -1,0 +1,57 @@
+"""The table of a sweep: medians of the repetitions of each cell, of a file in which all are measured."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Said
+from tests.report.made import record
+from uvmfree.measure.sweep import Grid, Sweep
+
+Run = Callable[..., Said]
+WALLS_NS = (10_000_000, 70_000_000, 20_000_000)
+
+
+@pytest.mark.parametrize("gil", [False, True])
+def test_each_cell_has_its_medians_and_times_only_where_they_say_something(
+    run: Run, tmp_path: Path, gil: bool
+) -> None:
+    cells = Grid(("pingpong",), (2,), ("percpu",), (("refill", ("1", "8")),), repetitions=3).cells()
+    one = record(designs=("percpu",), repetitions=3, rows=0, gil=gil)
+    runs = [
+        replace(
+            each,
+            drive=replace(each.drive, wall_ns=WALLS_NS[each.repetition]),
+            seen=replace(each.seen, stranded_pages_max=(100, 900, 300)[each.repetition]),
+        )
+        for each in one.runs
+    ]
+    one = replace(one, runs=runs)
+    file = tmp_path / "sweep.json"
+    file.write_text(json.dumps(Sweep(cells, dict.fromkeys(cells, one)).document()))
+    asked = (
+        "--workload",
+        "pingpong",
+        "--cpus",
+        "2",
+        "--design",
+        "percpu",
+        "--set",
+        "refill=1,8",
+        "--repetitions",
+        "3",
+    )
+    said = run("sweep", "-o", str(file), *asked)
+    assert said.status == 0
+    assert "2 of 2 cells are in" in said.err
+    head, _, *rows = [line for line in said.out.splitlines() if line.strip()]
+    heads = ["wait share %", "shared locks/op", "moved/op", "stranded", "wall ms"]
+    assert [name for name in heads if name in head] == (heads[1:4] if gil else heads)
+    found = [row.split() for row in rows[:2]]
+    assert ["refill=8" in row for row in rows[:2]] == [False, True]
+    assert [row[-1 if gil else -2] for row in found] == ["300", "300"]
+    assert gil or [row[-1] for row in found] == ["20", "20"]
+    assert ("With the GIL" in said.out) == gil

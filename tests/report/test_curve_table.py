@@ -1,0 +1,47 @@
+"""The table of a scaling curve as it is printed, on points made up by hand."""
+
+from tests.measure.curves import curve, point
+from uvmfree.report.curve import lines
+
+
+def test_work_waiting_and_a_bar_as_long_as_the_share_of_linear() -> None:
+    """A bar of 18 signs is all of linear; more than that is drawn as much."""
+    text = lines(
+        curve(
+            *(point("percpu", n, 1000 * n, wait_ns=n * 5000) for n in (1, 4)),
+            *(point("fpageqlock", n, done, wait_ns=n * 400_000) for n, done in ((1, 1000), (4, 2000), (8, 9000))),
+        )
+    )
+    assert list(text)[1:] == [
+        "",
+        "      percpu                             fpageqlock",
+        " CPUs work of waiting                    work of waiting",
+        "    1     1.0   0.5 % ##################     1.0  40.0 % ##################",
+        "    4     4.0   0.5 % ##################     2.0  40.0 % #########",
+        f"    8{'':40}9.0  40.0 % ##################",
+        "",
+        "percpu: above 90 % of linear up to 4 CPUs.",
+        "fpageqlock: below 90 % of linear from 4 CPUs, above half of it up to 8.",
+    ]
+
+
+def test_three_designs_have_shorter_bars_and_a_fourth_stands_below() -> None:
+    names = ("fpageqlock", "percpu", "depot", "xnu")
+    points = [point(name, n, done) for name in names for n, done in ((1, 1000), (2, 1000))]
+    text = list(lines(curve(*points)))
+    heads = [line.split() for line in text if any(line.split()[:1] == [name] for name in names)]
+    assert heads[:2] == [["fpageqlock", "percpu", "depot"], ["xnu"]]
+    rows = [line for line in text if line.startswith("    2 ")]
+    assert [row.count("####") for row in rows] == [3, 1]
+    assert max(map(len, text[1:])) <= 80
+    assert {len(bar) for row in rows for bar in row.split() if "#" in bar} == {4}
+
+
+def test_seeds_that_follow_each_other_are_a_range() -> None:
+    def head(*seeds: int) -> str:
+        return next(iter(lines(curve(*(point("percpu", 2, 9, seed=seed) for seed in seeds)))))
+
+    assert head(7).endswith(", seed 7")
+    assert head(7, 8).endswith(", seeds 7, 8")
+    assert head(7, 8, 9).endswith(", seeds 7 to 9")
+    assert head(7, 8, 10).endswith(", seeds 7, 8, 10")

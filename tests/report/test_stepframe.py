@@ -1,0 +1,49 @@
+"""The bars of a step: what stayed, came and went, as long as there is room."""
+
+from collections import Counter
+
+import pytest
+
+from uvmfree.measure.explain import Step, Where
+from uvmfree.report.stepframe import frame
+from uvmfree.uvm.page import Place
+from uvmfree.workload.story import Act
+
+STORE, USE = Where(Place.GLOBAL, None), Where(Place.ALLOCATED, None)
+
+
+def bars(was: tuple[int, int], now: tuple[int, int], room: int) -> list[str]:
+    """The lines of a step in which two CPUs' lists, and the store, came to be so long."""
+    before, after = (
+        Counter(
+            {Where(Place.CACHED, cpu): pages for cpu, pages in enumerate(lists)} | {STORE: 40, USE: 60 - sum(lists)}
+        )
+        for lists in (was, now)
+    )
+    act = Act("Idle", "wait", seconds=1.0)
+    step = Step(3, act, 0, 0, 0, 0, before, after, Counter(), True, True, (), (), 0)
+    head, *lines = frame(step, 9, 2, room + 30)
+    assert head == "Step 3 of 9: Idle"
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "room", "said", "unit"),
+    [
+        ((0, 3), (0, 3), 50, ("      0", "      3         ###"), 1),
+        ((3, 5), (5, 3), 50, ("      5      +2 ###++", "      3      -2 ###--"), 1),
+        ((9, 9), (0, 10), 4, ("      0      -9 ---", "     10      +1 ##+"), 4),  # less than a sign of difference
+        ((16, 1), (16, 0), 4, ("     16         ####", "      0      -1 -"), 4),
+        ((17, 0), (17, 0), 4, ("     17         ###", "      0"), 8),
+    ],
+)
+def test_lists_are_bars_of_one_unit(
+    was: tuple[int, int], now: tuple[int, int], room: int, said: tuple[str, str], unit: int
+) -> None:
+    first, second, store, parked, use, units, *_ = bars(was, now, room)
+    assert [first, second] == [f"{f'CPU {cpu} list':<14}{text}" for cpu, text in enumerate(said)]
+    assert parked.split() == ["parked", "0"]
+    elsewhere = 2 if room == 50 else 32  # of 100 pages in all
+    assert store == f"{'shared store':<14}{40:>7}{'':>8} {'#' * -(-40 // elsewhere)}"
+    assert use.split()[:3] == ["in", "use", f"{60 - sum(now)}"]
+    assert units.strip() == f"one sign: {unit} on a CPU's list, {elsewhere} elsewhere"
