@@ -16,7 +16,7 @@ from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.bench import measure, new_record, traced
 from uvmfree.measure.counting import NOT_THE_RUN, Counts, counted_boot
 from uvmfree.measure.machine_facts import VIRTUAL, MachineFacts
-from uvmfree.measure.mark import LEVELS
+from uvmfree.measure.mark import LEVELS, Mark
 from uvmfree.measure.run import Run, run
 from uvmfree.measure.scale import Case, Traffic, measured
 from uvmfree.measure.tally import histogram
@@ -232,3 +232,12 @@ def test_a_point_of_a_curve_has_the_failures_of_what_was_counted() -> None:
     found = measured(Case("percpu", 2, Failing("pingpong")))
     assert found is not None
     assert found.failed == 0
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+def test_a_cause_that_never_came_counts_none(design: str) -> None:
+    with uvmfree.boot(VirtualMachine(ncpus=2), npages=1024, ncpus=2, design=design) as uvm:
+        causes = Mark(uvm).redistributions()
+        assert set(causes) >= uvm.traits.causes
+        assert not any(causes.values())

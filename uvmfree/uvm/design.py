@@ -107,7 +107,7 @@ class Design(Locked, Generic[C]):
         self._stoppers = {caller: self.all_locks(caller) for caller in stoppers}
         self._redistributed_ns = [0] * ncpus  # when last; by CPU, under its guard
         # By CPU, under its guard. Each cause is there from the start: no reader without a lock sees a table grow.
-        self._causes: list[Counter[str]] = [Counter(dict.fromkeys(self.CAUSES, 0)) for _ in range(ncpus)]
+        self._causes = [Counter[str]() for _ in range(ncpus)]
         self.cpus: list[C] = []
         self.empty()
         for index in range(ncpus):
@@ -303,7 +303,7 @@ class Design(Locked, Generic[C]):
 
     def redistributions(self) -> dict[str, int]:
         """Return how many redistributions moved pages, by cause; exact at rest."""
-        return dict(sum(self._causes, Counter()))
+        return {cause: sum(counts[cause] for counts in self._causes) for cause in self.CAUSES}
 
     def cached(self, index: int) -> int:
         """Return how many pages one CPU caches, without a lock."""
