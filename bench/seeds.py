@@ -37,7 +37,7 @@ from uvmfree.measure.host import host as host_facts
 from uvmfree.measure.seeds import Seeds, parse_seeds, play_seeds
 from uvmfree.measure.stress import Options
 from uvmfree.measure.stress_machine import Virtual
-from uvmfree.uvm.designs import PAIR
+from uvmfree.uvm.designs import REGISTRY, SHOWN
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = ROOT / "docs" / "results"
@@ -102,7 +102,7 @@ def main() -> int:
 def _seeds(text: str, options: Options, *, every: bool, keep: bool) -> list[Record]:
     """Play seeds over all processors; keep what came of them."""
     wanted, seen = parse_seeds(text), Seeds()
-    designs = tuple(PAIR)
+    designs = tuple(REGISTRY) if every else SHOWN
     began_s = perf_counter()
     at_most = min(len(wanted), len(os.sched_getaffinity(0)))
     with first_signal_asks() as asked, local(at_most) as (executor, processes):

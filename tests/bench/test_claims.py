@@ -16,6 +16,7 @@ import pytest
 
 from tests.bench.scripted import Scripts, said
 from uvmfree.uvm.boot import boot
+from uvmfree.uvm.designs import REGISTRY, SHOWN
 from uvmfree.uvm.system import Uvm
 
 IS_311 = sys.version_info[:2] == (3, 11)
@@ -346,7 +347,10 @@ def test_what_seeds_find_fails_the_script(script: Scripts, monkeypatch: pytest.M
     def local(_: int) -> Iterator[tuple[None, int]]:
         yield None, 1
 
-    def play_seeds(seen: Any, *_: object) -> Iterator[Any]:
+    asked: list[tuple[str, ...]] = []
+
+    def play_seeds(seen: Any, _wanted: range, _options: object, designs: Sequence[str], *_: object) -> Iterator[Any]:
+        asked.append(tuple(designs))
         seen.runs, seen.last, seen.virtual_s, seen.host_s = 2, 2, 3.0, 12.0
         seen.failure = SimpleNamespace(errors=["two pages are one"], command="uvmfree stress --seed 2")
         yield SimpleNamespace(design="percpu")
@@ -358,9 +362,11 @@ def test_what_seeds_find_fails_the_script(script: Scripts, monkeypatch: pytest.M
         first_signal_asks=lambda: nullcontext(lambda: False),
         write=lambda file, records, **_: kept.update(said(records)),
     )
-    monkeypatch.setattr(sys, "argv", ["seeds.py", "--smoke", "--json", str(tmp_path / "seeds.json")])
-    assert seeds.module.main() == 1
-    assert kept == {"seeds-failures": (1, False), "seeds-virtual-s-per-s": (0.25, None)}
+    for every in ([], ["--all"]):
+        monkeypatch.setattr(sys, "argv", ["seeds.py", "--smoke", *every, "--json", str(tmp_path / "seeds.json")])
+        assert seeds.module.main() == 1
+        assert kept == {"seeds-failures": (1, False), "seeds-virtual-s-per-s": (0.25, None)}
+    assert asked == [SHOWN, tuple(REGISTRY)]
 
 
 def test_each_script_has_its_claims_judged_here_or_beside() -> None:
