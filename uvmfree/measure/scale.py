@@ -20,6 +20,7 @@ from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.cell import Worker
 from uvmfree.measure.settings import parse_settings
+from uvmfree.measure.waiters import by_whom
 from uvmfree.measure.workloads import PAGES_PER_CPU
 from uvmfree.param import Param
 from uvmfree.uvm.boot import boot
@@ -169,8 +170,8 @@ class Point:
     """What a case came to, after the warm-up; times are virtual.
 
     => `operations`: pages allocated and freed in `window_ns`, by all CPUs. `failed`: allocations that got none.
-    => `wait_ns`: waiting for page locks, of all CPUs. `held_ns`: for which shared page locks were held;
-       `shared_acquired`: how often they were taken.
+    => `wait_ns`: waiting for page locks, of all CPUs, without their kernel threads. `held_ns`: for which shared page
+       locks were held; `shared_acquired`: how often they were taken.
     => `outside_ns`: recorded time between operations that all CPUs played, where the load has recorded gaps.
     """
 
@@ -237,7 +238,7 @@ class _Reading:
         return cls(
             now_ns=uvm.machine.clock_ns(),
             operations=sum(cpu.allocs + cpu.frees for cpu in uvm.cpu_stats()),
-            wait_ns=sum(lock.wait_ns_total for lock in pages),
+            wait_ns=sum(lock.wait_ns_total for lock in by_whom(pages, uvm.redistributions()["retry"])[0]),
             held_ns=sum(lock.hold_ns_total for lock in shared),
             shared_acquired=sum(lock.acquired for lock in shared),
             outside_ns=None if load.outside_ns is None else load.outside_ns(),
