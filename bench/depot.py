@@ -3,7 +3,8 @@
 How: each trace in bench/traces, on its own two CPUs and dealt out by task over 8 and 32, on real threads and, on its
 own CPUs, in virtual time with the recorded gaps. Counted: acquisitions of uvm_fpageqlock, and of other CPUs' locks
 to borrow credits, without those of pglistalloc, for each page operation; the most pages in all caches, at every
-exchange; the least local hits and right colours. What each part is worth: bench/depot_counts.py.
+exchange, also of copies that keep 64 and 256 CPUs busy in virtual time; the least local hits and right colours. What
+each part is worth: bench/depot_counts.py.
 
 What could fool it: a trace keeps as many CPUs busy as it was recorded on, however many it is dealt out over (`uvmfree
 scale` plays copies instead); on real threads of a host that has fewer processors, a thread that waits for its turn is
@@ -14,11 +15,13 @@ pages, last ten times as long as they were recorded, so that only a trace on its
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from bench.harness import TRACES, Claim, Record, driven, main
 from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.measure.scale import Case, Traffic, measured
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.designs.depot import Depot, DepotCpu
 from uvmfree.workload.replay import bodies, plan
@@ -36,9 +39,16 @@ LIMITS: Final = {
 CPUS: Final = (2, 8, 32)
 PARKED: Final = (2048, 4096, 4096)
 
+BUSY: Final = ("fork-exec", "java-build")
+BUSY_CPUS: Final = (4, 64, 256)
+"""Those of a smoke run first. Copies of cc-j4 take five million pages of RAM on 256 CPUs."""
+
 CLAIMS: Final = {
     "locks": Claim("depot-locks", "locks an operation of the limit, the worst trace, 2 and 8 CPUs", "ratio", 1.0),
     "parked": Claim("depot-parked", "pages in all caches, of the limit, at every exchange", "ratio", 1.0),
+    "copies": Claim(
+        "depot-parked-copies", "pages in all caches, of max(4096, 128 x CPUs), at every exchange", "ratio", 1.0
+    ),
     "hits": Claim(
         "depot-local-hits", "local hits, the least on 2 and 8 CPUs", "% of allocations", 99.0, at_least=True
     ),
@@ -71,6 +81,15 @@ class Watched(Depot):
     cpu_class = WatchedCpu
     parked_max = 0
 
+    def stop(self, refuse: Callable[[], object]) -> None:
+        """Keep what was seen for who did not make the system."""
+        peaks.append(self.parked_max)
+        super().stop(refuse)
+
+
+peaks: list[int] = []
+"""What was seen of each system, as it was closed: by the one thread that closes it."""
+
 
 def counted(trace: Trace, ncpus: int, *, virtual: bool) -> tuple[float, ...]:
     """Replay a trace; return locks an operation, the most parked, % of local hits and of right colours."""
@@ -95,6 +114,13 @@ def counted(trace: Trace, ncpus: int, *, virtual: bool) -> tuple[float, ...]:
         )
 
 
+def copied(file: Path, ncpus: int) -> int:
+    """Keep so many CPUs busy with copies of a trace, as `uvmfree scale` does; return the most parked."""
+    peaks.clear()
+    measured(Case(f"{__name__}:Watched", ncpus, Traffic("trace", str(file))))
+    return max(peaks)
+
+
 def bench(smoke: bool) -> list[Record]:
     """Count on every trace; a smoke run takes the short one of the package, on 2 CPUs."""
     files = [Path(bundled_trace())] if smoke else sorted(TRACES.glob("*.perf.xz"))
@@ -112,6 +138,11 @@ def bench(smoke: bool) -> list[Record]:
                     found["hits"].append(hits)
                     found["colors"].append(colors)
                 found["parked"].append(parked / PARKED[at])
+    for file in files if smoke else (TRACES / f"{name}.perf.xz" for name in BUSY):
+        for ncpus in BUSY_CPUS[:1] if smoke else BUSY_CPUS[1:]:
+            parked = copied(file, ncpus)
+            print(f"  copies of {file.name.partition('.')[0]:<10} {ncpus:>4} virtual  {'':>9} {parked:>7}")
+            found["copies"].append(parked / max(4096, 128 * ncpus))
     worst = {name: (min if CLAIMS[name].at_least else max)(values) for name, values in found.items()}
     return [CLAIMS[name].record([value], judged=not smoke) for name, value in worst.items()]
 

@@ -149,6 +149,17 @@ def test_locks_are_known_by_their_kind_and_not_by_their_names() -> None:
     assert differing(figures(off), EXPECTED) == {}
 
 
+def test_what_kernel_threads_waited_is_told_apart() -> None:
+    """They hold nobody up by waiting. What a failed allocation hands back itself is the players' time."""
+    back = lock("uvm_cpu[2]", "uvm_redistribute", 0, 0, 75_000_000, 50_000_000)
+    run = replace(RUN, locks=(*LOCKS, back), redistributions=RUN.redistributions | {"retry": 0})
+    told = replace(EXPECTED, kernel_wait_ms=75.0, redistributed_retry=0)
+    assert differing(figures(run), told) == {}
+    found = figures(replace(run, redistributions=RUN.redistributions))
+    assert (found.kernel_wait_ms, found.longest_wait_us) == (0.0, 50_000.0)
+    assert found.wait_share_percent == pytest.approx(100 * 135 / 260)
+
+
 def test_what_is_missing_does_not_make_rates_better() -> None:
     """A design that did half of the work has the same divisor."""
     half = replace(RUN, ranged_pages=0, cpus=(replace(RUN.cpus[0], frees=0), *RUN.cpus[1:]))

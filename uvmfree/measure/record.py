@@ -34,6 +34,7 @@ THREAD_TIMES: Final = frozenset(
         "wait_share_percent",
         "contended_percent",
         "longest_wait_us",
+        "kernel_wait_ms",
         "stall_percent",
         "wait_total_ms",
         "wait_longest_ms",

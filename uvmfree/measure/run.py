@@ -23,6 +23,7 @@ from uvmfree.measure.mark import Mark
 from uvmfree.measure.observer import Seen, watch
 from uvmfree.measure.samples import Samples
 from uvmfree.measure.tally import Tally, TallyFigures, figures_of
+from uvmfree.measure.waiters import by_whom
 from uvmfree.measure.workloads import Workload, check_fits
 from uvmfree.param import Param
 from uvmfree.uvm.anonpage import AnonStats
@@ -109,8 +110,9 @@ class Figures(TallyFigures):
     => `shared_locks_per_op`: acquisitions of locks that all CPUs share. `atomics_per_op`: atomic updates of shared
        counters.
     => `moved_per_op`: pages put on or taken off the global list.
-    => `wait_share_percent`: time spent waiting for page locks, of the time that the threads were not stalled.
-    => `contended_percent`: acquisitions of page locks that found the lock held.
+    => `wait_share_percent`: time that the players, who run the workload, waited for page locks, of the time that they
+       were not stalled; `longest_wait_us`: of theirs. `kernel_wait_ms`: kernel threads' waits for page locks.
+    => `contended_percent`: acquisitions of page locks that found the lock held; by players and kernel threads.
     => From `redistributed_timer` on: what happened when pages were short. `wait_longest_ms`: the longest sleep in
        uvm_wait. `beside_free_longest_ms`: the longest that somebody was seen to wait while pages were free.
     => From `faults` on: of an anon map, None where there was none.
@@ -152,6 +154,7 @@ class Figures(TallyFigures):
     runs_failed: int | None = None
     runs_pages: int | None = None
     false_oom: int | None = None
+    kernel_wait_ms: float = 0.0
 
 
 def run(
@@ -240,6 +243,7 @@ def figures(record: Run) -> Figures:
     shared = sum(lock.acquired for lock in locks if lock.kind == "shared")
     pagelocks = [lock for lock in locks if lock.kind in PAGE_LOCKS]
     acquired = sum(lock.acquired for lock in pagelocks)
+    of_players, of_kernel = by_whom(pagelocks, redistributed["retry"])
     thread_ns = drove.wall_ns * len(drove.stall_ns)
     return Figures(
         **asdict(figures_of(record.tally)),
@@ -248,9 +252,9 @@ def figures(record: Run) -> Figures:
         local_hit_percent=_percent(sum(cpu.cpuhit for cpu in cpus), counts.get("allocations", allocs)),
         shared_locks_per_op=_ratio(shared, operations),
         atomics_per_op=_ratio(sum(cpu.atomics for cpu in cpus), operations),
-        wait_share_percent=_percent(sum(lock.wait_ns_total for lock in pagelocks), thread_ns - sum(drove.stall_ns)),
+        wait_share_percent=_percent(sum(lock.wait_ns_total for lock in of_players), thread_ns - sum(drove.stall_ns)),
         contended_percent=_percent(sum(lock.contended for lock in pagelocks), acquired),
-        longest_wait_us=max((lock.wait_ns_max for lock in pagelocks), default=0) / 1e3,
+        longest_wait_us=max((lock.wait_ns_max for lock in of_players), default=0) / 1e3,
         stranded_pages_max=record.seen.stranded_pages_max,
         moved_per_op=_ratio(sum(cpu.filled + cpu.drained for cpu in cpus), operations),
         lag_pages_max=record.seen.lag_pages_max,
@@ -279,6 +283,7 @@ def figures(record: Run) -> Figures:
         runs_failed=counts.get("runs_failed"),
         runs_pages=counts.get("runs_pages"),
         false_oom=counts.get("false_oom"),
+        kernel_wait_ms=sum(lock.wait_ns_total for lock in of_kernel) / 1e6,
     )
 
 

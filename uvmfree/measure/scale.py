@@ -21,6 +21,7 @@ from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.cell import Worker
 from uvmfree.measure.mark import Mark
 from uvmfree.measure.settings import parse_settings
+from uvmfree.measure.waiters import by_whom
 from uvmfree.measure.workloads import PAGES_PER_CPU
 from uvmfree.param import Param
 from uvmfree.uvm.boot import boot
@@ -170,8 +171,8 @@ class Point:
     """What a case came to, after the warm-up; times are virtual.
 
     => `operations`: pages allocated and freed in `window_ns`, by all CPUs. `failed`: allocations that got none.
-    => `wait_ns`: waiting for page locks, of all CPUs. `held_ns`: for which shared page locks were held;
-       `shared_acquired`: how often they were taken.
+    => `wait_ns`: waiting for page locks, of all CPUs, without their kernel threads. `held_ns`: for which shared page
+       locks were held; `shared_acquired`: how often they were taken.
     => `outside_ns`: the time that all CPUs spent in recorded gaps between operations, where the load has them;
        `stall_ns`: that in which they waited for each other, since a page is freed after it was allocated.
     """
@@ -262,7 +263,7 @@ class _Meter:
             self._case,
             window_ns=self._uvm.machine.clock_ns() - mark.began_ns,
             operations=sum(cpu.allocs + cpu.frees for cpu in mark.cpus()),
-            wait_ns=sum(lock.wait_ns_total for lock in pages),
+            wait_ns=sum(lock.wait_ns_total for lock in by_whom(pages, mark.redistributions()["retry"])[0]),
             held_ns=sum(lock.hold_ns_total for lock in shared),
             shared_acquired=sum(lock.acquired for lock in shared),
             failed=self._failed() - failed,

@@ -33,6 +33,7 @@ ROWS: Final = (
     ("wait share %", "wait_share_percent", "{:.2f}"),
     ("contended %", "contended_percent", "{:.3f}"),
     ("longest wait, us", "longest_wait_us", "{:,.0f}"),
+    ("kernel threads waited, ms", "kernel_wait_ms", "{:,.2f}"),
     ("pages parked in caches, peak", "parked_pages_max", "{:,.0f}"),
     ("... mean", "parked_pages_mean", "{:,.0f}"),
     ("pages parked out of reach, peak", "stranded_pages_max", "{:,.0f}"),
@@ -67,6 +68,7 @@ ROWS: Final = (
 
 IF_ANY: Final = {
     **dict.fromkeys(("runs_asked", "runs_met", "runs_failed", "runs_pages"), "runs_asked"),
+    "kernel_wait_ms": "kernel_wait_ms",
     "redistributed_timer": "redistributed_timer",
     "redistributed_pressure": "redistributed_pressure",
     "redistributed_retry": "redistributed_retry",

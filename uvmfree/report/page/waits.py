@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from uvmfree.kern.lockrank import PAGE_LOCKS
+from uvmfree.measure.waiters import by_whom
 from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.histogram import quantile_bound, summed
 from uvmfree.report.page.numbers import duration
@@ -37,8 +38,9 @@ class Waits(NamedTuple):
 
 
 def lock_waits(point: Point, design: str) -> Waits:
-    """Collect the waits for page locks."""
-    locks = [lock for run in point.counted(design) for lock in run.locks if lock.kind in PAGE_LOCKS]
+    """Collect the players' waits for page locks."""
+    runs = [by_whom(run.locks, run.redistributions["retry"])[0] for run in point.counted(design)]
+    locks = [lock for players in runs for lock in players if lock.kind in PAGE_LOCKS]
     return Waits(summed(lock.wait_hist for lock in locks), max((lock.wait_ns_max for lock in locks), default=0))
 
 
