@@ -9,7 +9,8 @@ from types import ModuleType
 import pytest
 
 from uvmfree.param import Param
-from uvmfree.uvm import drainer, system
+from uvmfree.uvm import drainer
+from uvmfree.uvm import parts as of_a_system
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs import REGISTRY
 
@@ -45,7 +46,7 @@ def test_a_design_uses_what_it_says(name: str) -> None:
     } - {Design.__module__}
     read = set[str]().union(*(read_in(importlib.import_module(module)) for module in modules))
     if "pressure" in design.CAUSES:  # it has caches: they are drained, and may count as free
-        read |= read_in(drainer) | (read_in(system) & {"count_cached"})
+        read |= read_in(drainer) | (read_in(of_a_system) & {"count_cached"})
     read |= {tunable for cause, tunable in BY_CAUSE.items() if cause in design.CAUSES}
     if "retry" in design.CAUSES:
         read.add("redistribute_min_gap_s")
