@@ -83,7 +83,7 @@ def test_a_page_freed_past_the_caches_is_counted_while_the_lock_is_held(
     pg, index = late(uvm, gone)
     machine.at, machine.then = f"uvm_cpu[{index}]", uvm.audit
     before = uvm.cpus[index].stats().frees
-    uvm._design.pagefree_global(pg)
+    uvm.design.pagefree_global(pg)
     assert machine.at == ""
     assert uvm.cpus[index].stats().frees == before + 1
     uvm.audit()
@@ -103,6 +103,6 @@ def test_uvmexp_follows_it_under_that_lock_and_no_other(variant: str, gone: int 
         held.append(tuple((mutex.rank.name, mutex.index) for mutex in machine._debug.held()))
 
     machine.before_add = before_add
-    uvm._design.pagefree_global(pg)
+    uvm.design.pagefree_global(pg)
     assert held == [((UVM_CPU.name, index),)]
     uvm.close()

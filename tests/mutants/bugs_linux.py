@@ -5,6 +5,7 @@ from typing import Final
 from tests.mutants.mutation import Mutant, become, forget
 
 _PCP, _SIZES = "uvmfree.uvm.designs.linux_pcp", "uvmfree.uvm.designs.linux_sizes"
+_ZONE = "uvmfree.uvm.designs.linux_zone"
 _TESTS = "uvm/designs/test_linux_pcp.py::"
 
 BUGS: Final = (
@@ -50,7 +51,7 @@ BUGS: Final = (
     ),
     Mutant(
         "memory short for ever",
-        f"{_PCP}:LinuxPcp.check_high",
+        f"{_ZONE}:Zone.check_high",
         (forget("self.flag(BELOW_HIGH, False)"),),
         "the zone counts as below its high watermark once it was",
         "no set ever grows again, and each free beyond high_min spills",
@@ -74,16 +75,16 @@ BUGS: Final = (
     ),
     Mutant(
         "reserve open past the page set",
-        f"{_PCP}:LinuxPcpCpu._from_zone",
-        (become("want.freelists if self.allows(free, want) else ()", "want.freelists"),),
+        f"{_ZONE}:Passed.alloc",
+        (become("want.freelists if cpu.allows(free, want) else ()", "want.freelists"),),
         "a CPU that finds the set locked takes a page that the reserves keep",
         "the last pages go to whoever comes during a drain, which is when memory is out (R6)",
         f"{_TESTS}test_past_the_set_the_reserves_are_asked",
     ),
     Mutant(
         "page freed past the set uncounted",
-        f"{_PCP}:LinuxPcpCpu._to_zone",
-        (forget("passed.count(0, 1)"),),
+        f"{_ZONE}:Passed.free",
+        (forget("self._free.add(1)"),),
         "a page that is freed while the set is locked does not count as free",
         "uvmexp.free sinks with every drain",
         f"{_TESTS}test_whoever_finds_the_set_locked_goes_past_it",

@@ -69,7 +69,7 @@ BUGS: Final = (
     Mutant(
         "zero flag kept on a dirty page",
         f"{_PERCPU}:PercpuCpu.pagefree",
-        (become("self._unknown_lists[pg.free_list]", "self.grid[pg.zeroed][pg.free_list]"),),
+        (become("self._into[pg.free_list]", "self.grid[pg.zeroed][pg.free_list]"),),
         "a page that came out zeroed goes back on the ZEROS queue, whatever its holder wrote to it",
         "the next process reads what the last one wrote",
         machine("percpu"),

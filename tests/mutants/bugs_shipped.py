@@ -153,7 +153,7 @@ BUGS: Final = (
     Mutant(
         "colours out of rotation",
         f"{_XNU}:XnuCpu._refill",
-        (become("loaded += reversed(pages)", "loaded += pages"),),
+        (become("adopt(pages[::-1])", "adopt(pages)"),),
         "the list gives the page first that was fetched last",
         "colours run backwards, and the coldest page goes out first (R7)",
         machine("xnu"),

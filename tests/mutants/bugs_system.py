@@ -52,7 +52,7 @@ BUGS: Final = (
         f"{_SYSTEM}:Uvm._redistribute",
         (
             forget("self.pageout.wake_waiters()"),
-            before('moved = self._design.redistribute(index, "explicit")', "self.pageout.wake_waiters()"),
+            before('moved = self.design.redistribute(index, "explicit")', "self.pageout.wake_waiters()"),
         ),
         "waiters are woken before the pages are handed back",
         "they find nothing and sleep again beside free pages (Q6)",

@@ -41,7 +41,7 @@ class Sick:
         zero_free_page(self.uvm, self.zero_stock)
         self.allocated = self.held[-1]
         self.counters = self.uvm._state.counters
-        self.design: Any = self.uvm._design
+        self.design: Any = self.uvm.design
 
     def on(self, pg: VmPage) -> PageList:
         """Return the list that a free page stands on."""

@@ -34,6 +34,16 @@ class Ticket:
     => `ncpus`: on how many CPUs it runs. `pending`: those on which it has still to. `error`, `error_cpu`: the first
        error and where, or None.
     => Fields are guarded by the xcall lock.
+
+    >>> with uvmfree.boot(npages=64, ncpus=2) as uvm:
+    ...     ticket = uvm.xcall.unicast(lambda cpu: 1 // 0, 1)
+    ...     try:
+    ...         uvm.xcall.wait(ticket, timeout_s=60)
+    ...     except uvmfree.XcallError as error:
+    ...         print(error)
+    a cross-call raised ZeroDivisionError('integer division or modulo by zero') on CPU 1
+    >>> ticket.ncpus, ticket.pending, ticket.error_cpu, ticket.error
+    (1, set(), 1, ZeroDivisionError('integer division or modulo by zero'))
     """
 
     __slots__ = ("error", "error_cpu", "ncpus", "pending")

@@ -124,9 +124,8 @@ class Cpu(IdleZero, base=True):
             self.frees += 1
             gave = self.drained != drained
         except AttributeError:
-            if isinstance(pg, VmPage):
-                raise
-            raise self._refuse_free(pg) from None
+            self.check_page(pg)
+            raise
         finally:
             self._release_free()
         if gave:
@@ -234,6 +233,11 @@ class Cpu(IdleZero, base=True):
         except ValueError:
             self.check_running()  # the system was closed, and its RAM given back, between the lock and here
             raise
+
+    def check_page(self, pg: object) -> None:
+        """Refuse what is no page; for who found that it lacks what a page has. Nothing has changed."""
+        if not isinstance(pg, VmPage):
+            raise self._refuse_free(pg) from None
 
     def _refuse_free(self, pg: object) -> ForeignPage | DoubleFree:
         """Say why a page cannot be freed; nothing has changed."""

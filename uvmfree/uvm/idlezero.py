@@ -120,8 +120,7 @@ class IdleZero(Bound, base=True):
         mask, start = self._colormask, self.nextcolor
         nearest = min(unknown, key=lambda pages: (((pages.color or 0) - start) & mask, pages.free_list or 0))
         pg = nearest.pop()
-        pg.on = self._zeroing
-        self._zeroing.append(pg)
+        self._zeroing.put(pg)
         return pg
 
     def _idle_put(self, pg: VmPage, queue: int) -> None:
@@ -148,9 +147,7 @@ class IdleZero(Bound, base=True):
 
     def bequeath(self, heir: IdleZero) -> None:
         """Leave a page that is being zeroed to another CPU (R16); with everything stopped."""
-        for pg in self._zeroing:
-            pg.on = heir._zeroing
-        heir._zeroing += self._zeroing
+        heir._zeroing.adopt(self._zeroing)
         heir._calls |= self._calls
         heir.filled += len(self._zeroing)
         self.drained += len(self._zeroing)

@@ -123,6 +123,17 @@ class PageList(list["VmPage"]):
         real.reverse()
         return real
 
+    def put(self, pg: VmPage) -> None:
+        """Put a page at the head."""
+        pg.on = self
+        self.append(pg)
+
+    def adopt(self, pages: Sequence[VmPage]) -> None:
+        """Put pages at the head, the last of them first in line; what they stood on has forgotten them."""
+        for pg in pages:
+            pg.on = self
+        self += pages
+
     def unlink(self, pg: VmPage) -> None:
         """Account for a page that left by another way than the head: it was the head, or a ghost is left.
 

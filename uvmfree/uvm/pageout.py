@@ -33,6 +33,13 @@ class Pageout:
     the counter page: written plainly under the lock, read without it.
 
     => `needs_scan()` is the page replacement policy's own wish for a scan (R17); asked without a lock.
+    => `waiters`, `paging`: threads that sleep in uvm_wait, pages on their way to swap. `kicks`, `wakeups`: of the
+       daemon, and of waiters; `sleeps`, `timeouts`: of waiters, those that ran out of time. `sleep_ns_total`, `_max`.
+
+    >>> with uvmfree.boot(npages=64, ncpus=1) as uvm:
+    ...     uvm.kick_pdaemon()
+    ...     print(uvm.wait(timeout_s=60), uvm.pageout.waiters, uvm.pageout.paging, uvm.pageout.sleeps)
+    True 0 0 1
     """
 
     def __init__(

@@ -33,6 +33,11 @@ class Pagedaemon:
     => `redistribute()` hands all CPU caches back, and returns the pages moved. Called by the daemon only.
     => `pdwoke`, `pdrevs`, `pdscans`: wakeups, passes that scanned, pages looked at. Written by the daemon only;
        read by others as plain integers, which may be a moment old.
+
+    >>> with uvmfree.boot(npages=64, ncpus=1) as uvm:
+    ...     woken = uvm.wait(timeout_s=60)  # by a pass of the daemon, which finds memory enough and scans nothing
+    ...     print(woken, uvm.pagedaemon.pdwoke > 0, uvm.pagedaemon.pdrevs, uvm.pagedaemon.pdscans)
+    True True 0 0
     """
 
     def __init__(

@@ -81,9 +81,8 @@ class StackCpu(Cpu):
                 gave = self.drained != drained
             self.frees += 1
         except AttributeError:
-            if isinstance(pg, VmPage):
-                raise
-            raise self._refuse_free(pg) from None
+            self.check_page(pg)
+            raise
         finally:
             self._release_free()
         if gave:

@@ -9,40 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
-from uvmfree.errors import ArgumentError, BindError, ClosedError, ForkError, HangError
-from uvmfree.kern.eventlog import EventLog
-from uvmfree.kern.xcall import Xcall
+from uvmfree.errors import ArgumentError, BindError, HangError
 from uvmfree.machine.face import Machine
 from uvmfree.param import Param
 from uvmfree.uvm.anon import AnonMemory
-from uvmfree.uvm.anonmaps import AnonMaps
 from uvmfree.uvm.audit import audit
-from uvmfree.uvm.counted import Counted
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.design import Design
-from uvmfree.uvm.drainer import Drainer
 from uvmfree.uvm.fork import stopped_in_children
-from uvmfree.uvm.hotplug import Hotplug
-from uvmfree.uvm.idle import IdleThreads
 from uvmfree.uvm.leftheld import wrested
-from uvmfree.uvm.ownthreads import OwnThreads
 from uvmfree.uvm.page import VmPage
-from uvmfree.uvm.pageout import Pageout
-from uvmfree.uvm.pdaemon import Pagedaemon
-from uvmfree.uvm.pglist import PgList, checked
+from uvmfree.uvm.parts import OBSERVER as OBSERVER
+from uvmfree.uvm.parts import Parts
+from uvmfree.uvm.pglist import checked
 from uvmfree.uvm.pglistwait import collect
-from uvmfree.uvm.physmem import PhysMem, split
-from uvmfree.uvm.players import Players
-from uvmfree.uvm.state import Lwp, UvmState
-from uvmfree.uvm.uvmexp import COUNTERS, DaemonStats, UvmExp, tune
-
-OBSERVER: Final = "observer"
-"""The caller under which lockstat counts what watching a run costs; to be left out of a run's figures."""
+from uvmfree.uvm.state import Lwp
 
 
-class Uvm(Counted):
+class Uvm(Parts):
     """A system of pages, CPUs and counters.
 
     => `uvmexp`: the counters. `xcall`: cross-calls. `param`: what it was booted with. `physmem`: RAM.
@@ -61,85 +47,9 @@ class Uvm(Counted):
     """
 
     def __init__(self, param: Param, machine: Machine, design: type[Design[Any]], tunables: Any) -> None:
-        """Boot: lay out memory, put all pages on free lists. Use boot() instead."""
-        self.param, self.machine = param, machine
-        self.traits = design.traits(param, tunables)
-        segments, page = split(param.npages, param.nfreelists), machine.lined(VmPage, "on")
-        self.physmem = PhysMem(segments, param.ncolors, param.pagesize, machine.ram, page)
-        self.events = EventLog(machine.raw_lock, machine.clock_ns)
-        self._counters = machine.counters(COUNTERS)
-        self._players = Players(machine)
-        self.uvmexp = UvmExp(
-            self._counters,
-            tune(param.npages, param.ncpus, param.pagesize),
-            lambda: self._design.cpus,
-            self._daemon_stats,
-            npages=param.npages,
-            ncolors=param.ncolors,
-            pagesize=param.pagesize,
-            free=lambda: self._design.free(),
-        )
-        self.pageout = Pageout(
-            machine,
-            self._counters,
-            lambda: self.uvmexp.marks,
-            lambda: self._countable(self.uvmexp.free),
-            lambda: self._players.lwp() == "pagedaemon",
-        )
-        self._state = UvmState(
-            param=param,
-            tunables=tunables,
-            machine=machine,
-            physmem=self.physmem,
-            counters=self._counters,
-            uvmexp=self.uvmexp,
-            pageout=self.pageout,
-            events=self.events,
-            lwp_of=self._players.lwp,
-            countable=self._countable,
-            relieve=lambda: self._drainer.drain("retry"),
-            check_open=self._check_open,
-        )
-        self.design: Design[Any] = design(self._state)
-        self._design = self.design
-        self.xcall: Xcall[Cpu] = Xcall(
-            machine,
-            param.ncpus,
-            self._design.cpus.__getitem__,
-            on_timer=self._on_timer,
-            interval_s=self._design.tick_s(),
-            on_start=lambda: self._players.set_lwp("kernel", own=True),
-        )
-        self._drainer = Drainer(self._state, self._design, self.xcall)
-        self.pagedaemon = Pagedaemon(
-            machine,
-            self.pageout,
-            lambda: self.uvmexp.marks,
-            lambda: self._countable(self.uvmexp.free),
-            lambda: self._drainer.drain("pressure"),
-            self.events,
-        )
-        self.pagedaemon.reclaiming = self._design.reclaiming
-        self._anon_maps = AnonMaps(self._state, self._design, self.pagedaemon, self.wait)
-        self._pglist = PgList(self._state, self._design)
-        self._idle = IdleThreads(
-            machine, param.ncpus, self._design.cpus.__getitem__, self._players.is_busy, param.idle_interval_s
-        )
-        self._observer = [mutex.handle(OBSERVER) for mutex in self._design.shared_locks]
-        self._audit_locks = self._design.all_locks("uvm_audit")
-        self._hotplug = Hotplug(self._state, self._design, self.xcall)
-        self._threads = OwnThreads(
-            machine,
-            self._players,
-            self.pageout,
-            self.pagedaemon,
-            self.xcall,
-            self._anon_maps,
-            self._idle if param.idlezero else None,
-        )
-        self._started = False
-        self._closed = False
-        self._forked = False  # stored in the child of a fork, which has one thread
+        """Boot. Use boot() instead."""
+        super().__init__(param, machine, design, tunables)
+        self._audit_locks = self.design.all_locks("uvm_audit")
         stopped_in_children(self)
 
     def __enter__(self) -> Uvm:
@@ -183,9 +93,9 @@ class Uvm(Counted):
                     )
         finally:
             self.uvmexp.freeze()
-            self._design.stop(self._check_open)
+            self.design.stop(self._check_open)
             self._counters.close()
-            for cpu in self._design.cpus:
+            for cpu in self.design.cpus:
                 cpu.forget_ram()
             self.physmem.close()
 
@@ -193,7 +103,7 @@ class Uvm(Counted):
         """Refuse every call from now on; for the child of a fork, where no other thread is, and no lock is taken."""
         self._closed = self._forked = True
         self._players.forked()
-        for cpu in self._design.cpus:
+        for cpu in self.design.cpus:
             cpu.stop(self._check_open)
         for part in (self.xcall, self.pageout, self._anon_maps):
             part.refuse(self._check_open)
@@ -201,7 +111,7 @@ class Uvm(Counted):
     @property
     def cpus(self) -> Sequence[Cpu]:
         """The CPUs, by number; an entry is the object that plays the CPU now. Good for single-threaded use."""
-        return tuple(self._design.cpus)
+        return tuple(self.design.cpus)
 
     @contextmanager
     def run_on(self, index: int, lwp: Lwp = "user") -> Iterator[Cpu]:
@@ -224,26 +134,10 @@ class Uvm(Counted):
             before = self._players.lwp()
             self._players.set_lwp(lwp)
             try:
-                yield self._design.bind(index)
+                yield self.design.bind(index)
             finally:
                 self._players.set_lwp(before)
                 self._players.leave(index)
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Sleep until pages may be had, then try again (uvm_wait, R18); False if the time ran out.
-
-        => The CPU that the caller plays is idle meanwhile. No lock may be held.
-        => ClosedError when the system closes, HangError if the pagedaemon has died or was never started.
-        """
-        self._check_open()
-        if not self._started:
-            raise HangError("the pagedaemon was not started; use the system in a `with` block")
-        index = self._players.mine()
-        self._players.set_busy(index, False)
-        try:
-            return self.pageout.wait(timeout_s)
-        finally:
-            self._players.set_busy(index, True)
 
     def kick_pdaemon(self) -> None:
         """Wake the pagedaemon (uvm_kick_pdaemon)."""
@@ -309,7 +203,7 @@ class Uvm(Counted):
         index = self._players.mine()
         if index is not None:
             try:
-                self._design.cpus[index].pagefree(pg)
+                self.design.cpus[index].pagefree(pg)
             except BindError:
                 pass  # it is detached
             else:
@@ -353,39 +247,14 @@ class Uvm(Counted):
     def audit(self) -> None:
         """Walk everything at rest; AuditError lists what is wrong (uvm/audit.py). Takes every lock; O(npages)."""
         self._check_open()
-        audit(self._state, self._design, self._audit_locks, self._mutexes(), lambda: self._pglist.allocated)
+        audit(self._state, self.design, self._audit_locks, self._mutexes(), lambda: self._pglist.allocated)
 
     def _redistribute(self, index: int) -> int:
-        moved = self._design.redistribute(index, "explicit")
+        moved = self.design.redistribute(index, "explicit")
         self.pageout.wake_waiters()
         return moved
-
-    def _on_timer(self, index: int) -> None:
-        self._design.tick(index)
-        self.pageout.wake_waiters()
-
-    def _daemon_stats(self) -> DaemonStats:
-        daemon = self.pagedaemon
-        return DaemonStats(
-            pdwoke=daemon.pdwoke,
-            pdrevs=daemon.pdrevs,
-            pdscans=daemon.pdscans,
-            pdfreed=self._anon_maps.pdfreed(),
-            pdpageouts=self._anon_maps.pdpageouts(),
-            waiters=self.pageout.waiters,
-        )
-
-    def _countable(self, free: int) -> int:
-        """Return what counts as free, with so many pages on the global list (Q3)."""
-        return free + sum(self.cached_pages()) if self.param.count_cached and self.traits.free == "store" else free
 
     def _check_index(self, call: str, index: int) -> None:
         self._check_open()
         if type(index) is not int or not 0 <= index < self.param.ncpus:
             raise ArgumentError(f"{call}({index!r}): there are CPUs 0 to {self.param.ncpus - 1}")
-
-    def _check_open(self) -> None:
-        if self._forked:
-            raise ForkError("this system is the parent process's; boot() another in the child of a fork")
-        if self._closed:
-            raise ClosedError("the system is closed; boot() another")

@@ -53,6 +53,15 @@ class CpuStats:
     => `cached`: pages on this CPU's lists that stand on no other: frees + filled - allocs - drained.
     => `zeroaborts`: pages whose zeroing was broken off (R16). `zeroed`: pages zeroed ahead of time.
     => `atomics`: read-modify-writes of shared counters done for this CPU.
+
+    >>> with uvmfree.boot(npages=64, ncpus=1, refill=4) as uvm, uvm.run_on(0) as cpu:
+    ...     pages = [cpu.pagealloc() for _ in range(4)]
+    ...     cpu.pagefree(pages[0])
+    ...     stats = cpu.stats()
+    >>> stats.allocs, stats.cpuhit, stats.cpumiss, stats.frees  # one miss fetched four pages
+    (4, 3, 1, 1)
+    >>> stats.filled, stats.drained, stats.cached, stats.atomics
+    (4, 0, 1, 1)
     """
 
     index: int

@@ -139,7 +139,7 @@ def test_a_batch_leaves_room_for_another_in_the_set(boot: Boot) -> None:
     uvm = boot()
     cpu = own(uvm)
     cpu.high, cpu.alloc_factor = HIGH_MIN, 5
-    uvm.design.flag(BELOW_HIGH, True)  # type: ignore[attr-defined]
+    uvm.design.store.flag(BELOW_HIGH, True)
     take(cpu)
     assert cpu.stats().filled == HIGH_MIN - BATCH
 
@@ -215,13 +215,13 @@ def test_short_memory_shrinks_the_sets(boot: Boot) -> None:
     held = uvm.pglistalloc(uvm.uvmexp.free - high, nsegs=65_536)
     assert (cpu.high > 1000, uvm.uvmexp.free) == (True, high)
     take(cpu)
-    assert uvm.design.flags.load("flags") == BELOW_HIGH  # type: ignore[attr-defined]
+    assert uvm.design.store.flags.load("flags") == BELOW_HIGH
     grown, pages = cpu.high, cpu.pages
     cpu.pagefree(held[0])
     assert cpu.high == max(grown - max(cpu.free_count, BATCH), HIGH_MIN)
     assert cpu.pages < pages or pages < HIGH_MIN
     assert uvm.uvmexp.free > high
-    assert uvm.design.flags.load("flags") == 0  # type: ignore[attr-defined]
+    assert uvm.design.store.flags.load("flags") == 0
 
 
 def test_while_the_daemon_is_at_work_a_set_is_small(boot: Boot) -> None:
@@ -239,7 +239,7 @@ def test_while_the_daemon_is_at_work_a_set_is_small(boot: Boot) -> None:
     uvm.design.reclaiming(False)
 
     def look() -> bool:
-        said.append(uvm.design.flags.load("flags") & RECLAIM_ACTIVE)  # type: ignore[attr-defined]
+        said.append(uvm.design.store.flags.load("flags") & RECLAIM_ACTIVE)
         return False
 
     class Reclaimer:
@@ -250,7 +250,7 @@ def test_while_the_daemon_is_at_work_a_set_is_small(boot: Boot) -> None:
     held = uvm.pglistalloc(uvm.uvmexp.free - 20, nsegs=65_536)
     uvm.pagedaemon.one_pass()
     assert set(said) == {RECLAIM_ACTIVE}
-    assert not uvm.design.flags.load("flags") & RECLAIM_ACTIVE  # type: ignore[attr-defined]
+    assert not uvm.design.store.flags.load("flags") & RECLAIM_ACTIVE
     uvm.pglistfree(held)
 
 

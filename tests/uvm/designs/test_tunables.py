@@ -9,7 +9,8 @@ from types import ModuleType
 import pytest
 
 from uvmfree.param import Param
-from uvmfree.uvm import drainer, system
+from uvmfree.uvm import drainer
+from uvmfree.uvm import parts as of_a_system
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs import REGISTRY
 
@@ -47,7 +48,7 @@ def test_a_design_uses_what_it_says(name: str) -> None:
     elif design.relieves("retry"):  # which takes the locks itself
         read |= read_in(drainer) - {"remote_drain"}
     if design.CAUSES and design.traits(Param(design=name), design.Tunables()).free == "store":
-        read |= read_in(system) & {"count_cached"}
+        read |= read_in(of_a_system) & {"count_cached"}
     if design.tick is not Design.tick or "timer" in design.CAUSES:
         read.add("redistribute_interval_s")
     if "retry" in design.CAUSES:

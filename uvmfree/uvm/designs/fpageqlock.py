@@ -58,31 +58,20 @@ class FpageqlockCpu(Cpu):
 
     => `grid[queue][free_list][color]`: this CPU's own. `npages[queue]`: how many pages really stand on them (R3).
     => `_every`: the global lists. `_own_unknown`, `_all_unknown`: the UNKNOWN queue of freelist 0 on either.
-    => `_words`: a view of the counter page, on which `_free_slot` and `_zeropages_slot` are updated plainly.
+    => `_words`: a view of the counter page, on which `_free_slot` and `_zeros_slot` are updated plainly.
     => `filled` and `drained` count what flow() cannot derive: pages that were zeroed ahead of time.
     """
 
-    __slots__ = (
-        "_all_unknown",
-        "_every",
-        "_free_slot",
-        "_own_unknown",
-        "_words",
-        "_zeropages_slot",
-        "grid",
-        "npages",
-    )
+    __slots__ = ("_all_unknown", "_every", "_free_slot", "_own_unknown", "_words", "_zeros_slot", "grid", "npages")
 
     caches = False
     _design: Fpageqlock
-    grid: Grid
-    npages: list[int]
 
     def setup(self) -> None:
         """Take a view of the counters."""
         counters = self._state.counters
         self._words = counters.view()
-        self._free_slot, self._zeropages_slot = counters.slot("free"), counters.slot("zeropages")
+        self._free_slot, self._zeros_slot = counters.slot("free"), counters.slot("zeropages")
 
     def empty(self) -> None:
         """Have empty lists."""
@@ -142,12 +131,8 @@ class FpageqlockCpu(Cpu):
             start, words = self.nextcolor, self._words
             free = words[self._free_slot]
             own = self._own_unknown[start]
-            if (
-                free > self._state.uvmexp.marks.reserve_kernel
-                and own
-                and own[-1].on is own
-                and not (zero and words[self._zeropages_slot])
-            ):
+            plain = free > self._state.uvmexp.marks.reserve_kernel and not (zero and words[self._zeros_slot])
+            if plain and own and own[-1].on is own:
                 # The short way, as percpu has one: the page at the head of the own list, with the reserve untouched
                 # and no zeroed page that would be the better one. _search() would come to the same.
                 want = None
@@ -199,9 +184,8 @@ class FpageqlockCpu(Cpu):
             self.frees += 1
             self._words[self._free_slot] += 1
         except AttributeError:
-            if isinstance(pg, VmPage):
-                raise
-            raise self._refuse_free(pg) from None
+            self.check_page(pg)
+            raise
         finally:
             self._release_free()
 
@@ -238,7 +222,7 @@ class FpageqlockCpu(Cpu):
         other.unlink(pg)
         words[self._free_slot] -= 1
         if queue == ZEROS:
-            words[self._zeropages_slot] -= 1
+            words[self._zeros_slot] -= 1
 
     def _put(self, pg: VmPage, queue: int) -> None:
         """Put a page back after zeroing."""
@@ -249,19 +233,9 @@ class FpageqlockCpu(Cpu):
     def insert(self, pg: VmPage, queue: int) -> None:
         """Put a page at the head of an own list and of the global one."""
         free_list, color = pg.free_list, pg.color
-        own = self.grid[queue][free_list][color]
-        pg.on = own
-        own.append(pg)
+        self.grid[queue][free_list][color].put(pg)
         self._every[queue][free_list][color].append(pg)
         self.npages[queue] += 1
-
-    def unlink(self, pg: VmPage) -> None:
-        """Take a page of this CPU off both its lists, from wherever it stands."""
-        own = cast("PageList", pg.on)
-        pg.on = None
-        own.unlink(pg)
-        self._every[own.queue][pg.free_list][pg.color].unlink(pg)
-        self.npages[own.queue] -= 1
 
     def _idle_take(self) -> VmPage | None:
         """Take an UNKNOWN page off the own list and the global one (R15)."""
@@ -313,7 +287,11 @@ class Fpageqlock(Design[FpageqlockCpu]):
     def remove(self, pages: Sequence[VmPage]) -> None:
         """Take pages off both their lists."""
         for pg in pages:
-            self.cpus[cast("int", pg.owner)].unlink(pg)
+            own = cast("PageList", pg.on)
+            pg.on = None
+            own.unlink(pg)
+            self.every[own.queue][pg.free_list][pg.color].unlink(pg)
+            self.cpus[cast("int", own.owner)].npages[own.queue] -= 1
 
     def stock(self) -> tuple[int, int]:
         """All free pages: each CPU counts those that it freed."""

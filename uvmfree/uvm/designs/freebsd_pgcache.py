@@ -111,9 +111,7 @@ class FreebsdCpu(StackCpu):
             self._asked = free = self._store.free
             if free >= self._state.uvmexp.reserve_kernel + npages:
                 pages = [pg for part in self._store.take(row, 0, npages, UNKNOWN) for pg in part]
-        for pg in pages:
-            pg.on = self.loaded[row]
-        self.loaded[row] += pages
+        self.loaded[row].adopt(pages)
         if pages:
             self.took(len(pages))
         return bool(pages)

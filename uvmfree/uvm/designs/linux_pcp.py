@@ -17,7 +17,7 @@ one lets go of its pages in tens of seconds.
 => Differs from the kernel: all freelists are one zone. Reserves are asked again under the lock, and a batch leaves a
    page above them: the kernel's may go below. The watermarks min, low, high are reserve_kernel, freemin, freetarg.
 => Not in it: colours (R7), pages known to be zero (R8), orders above 0, nodes.
-=> How large sets and batches are is in uvm/designs/linux_sizes.py.
+=> How large sets and batches are is in linux_sizes.py; the zone, with the way past a locked set, in linux_zone.py.
 
 Source: rmqueue_pcplist, rmqueue_bulk, free_frozen_page_commit, free_pcppages_bulk, drain_pages_zone in
 mm/page_alloc.c, vmstat_update in mm/vmstat.c of Linux 6.7 to 6.19.
@@ -35,41 +35,11 @@ from uvmfree.param import Param
 from uvmfree.uvm.cpu import Found, Strat, Want
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs.linux_sizes import BELOW_HIGH, RECLAIM_ACTIVE, LinuxTunables, PageSet, Sizes
+from uvmfree.uvm.designs.linux_zone import Zone
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, PageList, Place, VmPage
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
 from uvmfree.uvm.uvmexp import CpuStats
-
-
-class Passed:
-    """What calls of a CPU did that found its set locked: one page each, past the set; guarded by uvm_fpageqlock."""
-
-    def __init__(self, state: UvmState) -> None:
-        self._free = state.counters.adder("free")
-        self.allocs = self.frees = self.colormiss = self.zeromiss = 0
-
-    def count(self, allocs: int, frees: int, colormiss: bool = False, zeromiss: bool = False) -> None:
-        """Count a page."""
-        self.allocs += allocs
-        self.frees += frees
-        self.colormiss += colormiss
-        self.zeromiss += zeromiss
-        self._free.add(frees - allocs)
-
-    def added_to(self, stats: CpuStats) -> CpuStats:
-        """Return what the CPU counted under its own lock, and this."""
-        both: dict[str, int] = {
-            "allocs": self.allocs,
-            "cpumiss": self.allocs,
-            "colormiss": self.colormiss,
-            "colorhit": self.allocs - self.colormiss,
-            "zeromiss": self.zeromiss,
-            "filled": self.allocs,
-            "frees": self.frees,
-            "drained": self.frees,
-            "atomics": self._free.operations,
-        }
-        return replace(stats, **{name: getattr(stats, name) + more for name, more in both.items()})
 
 
 class LinuxPcpCpu(PageSet):
@@ -106,9 +76,9 @@ class LinuxPcpCpu(PageSet):
             self.handle(design.shared_locks[0], caller) for caller in ("uvm_pagealloc", "uvm_pagefree")
         )
         self._words, self._slot = counters.view(), counters.slot("free")
-        self._store, self._passed = design.store, design.passed[self.index]
+        self._store, self._passed = design.store, design.store.passed[self.index]
         self._plenty = design.plenty + 0  # a number of this thread's own
-        self.begin(design.sizes, design.tunables, design.flags.view())
+        self.begin(design.sizes, design.tunables, design.store.flags.view())
         self._retries = True  # whatever drain_retry says: __alloc_pages_direct_reclaim()
 
     def empty(self) -> None:
@@ -125,14 +95,13 @@ class LinuxPcpCpu(PageSet):
     def inherit(self, before: LinuxPcpCpu) -> None:
         """Take the set over; empty stacks are made anew, to belong to the thread that is going to use them."""
         self.high, self.alloc_factor, self.free_count = before.high, before.alloc_factor, before.free_count
+        self.empty()
         if before.cached():
             self._use(before._lists)
-        else:
-            self.empty()
 
     def stats(self) -> CpuStats:
         """Return what this CPU counted, by either way."""
-        return self._design.passed[self.index].added_to(super().stats())
+        return self._design.store.passed[self.index].added_to(super().stats())
 
     def pagealloc(
         self,
@@ -144,7 +113,7 @@ class LinuxPcpCpu(PageSet):
     ) -> VmPage | None:
         """Allocate one page: the head of the set, if memory is not short."""
         if not self._try_get():
-            return self._from_zone(self._want(zero, use_reserve, strat, free_list), color)
+            return self._passed.alloc(self, self._zone_alloc, self._want(zero, use_reserve, strat, free_list), color)
         try:
             first = self._first
             if first and color is None and strat == "normal" and self._words[self._slot] > self._plenty:
@@ -176,7 +145,7 @@ class LinuxPcpCpu(PageSet):
     def pagefree(self, pg: VmPage) -> None:
         """Free one page onto the head of the set, which then may have to spill."""
         if not self._try_put():
-            self._to_zone(pg)
+            self._passed.free(self, self._zone_free, pg)
             return
         left = -1
         try:
@@ -193,9 +162,8 @@ class LinuxPcpCpu(PageSet):
             if (pages >= self.high or self._flags[0]) and pages >= (limit := self._limit()):
                 left = self._spill(self._to_free(limit), pg.free_list)
         except AttributeError:
-            if isinstance(pg, VmPage):
-                raise
-            raise self._refuse_free(pg) from None
+            self.check_page(pg)
+            raise
         finally:
             self._release_free()
         if left >= 0:
@@ -203,15 +171,14 @@ class LinuxPcpCpu(PageSet):
 
     def _put(self, pg: VmPage, queue: int) -> None:
         """Put a page onto the head of the set."""
-        pg.on = into = self._lists[pg.free_list]
-        into.append(pg)
+        self._lists[pg.free_list].put(pg)
         self.pages += 1
 
     def _get(self, want: Want, start: int) -> Found | None:
         """Find a page: the gate, then of one freelist after the other the head of the set, or a batch."""
         free, below = self._words[self._slot], self._flags[0] & BELOW_HIGH
         if not below and free <= self._state.uvmexp.freetarg:
-            self._design.flag(BELOW_HIGH, True)
+            self._store.flag(BELOW_HIGH, True)
         if not self.may_take(free, want):
             return None
         self.free_count >>= 1
@@ -238,10 +205,7 @@ class LinuxPcpCpu(PageSet):
         finally:
             self._zone_alloc.release()
         batch = [pg for turn in zip_longest(*map(reversed, taken)) for pg in turn if pg is not None]
-        into = self._lists[row]
-        for pg in batch:
-            pg.on = into
-        into.extend(reversed(batch))
+        self._lists[row].adopt(batch[::-1])
         self.pages += len(batch)
         if batch:
             self.took(len(batch))
@@ -263,7 +227,7 @@ class LinuxPcpCpu(PageSet):
                     break  # a drain was quicker
         except BindError:
             pass  # another thread took the CPU over, and will spill when it frees a page
-        self._design.check_high()
+        self._design.store.check_high()  # not its own: that of a CPU that was stopped is gone
         self._state.pageout.wake_waiters()
 
     def give_back(self, npages: int, zone: LockHandle, row: int = 0) -> int:
@@ -282,39 +246,9 @@ class LinuxPcpCpu(PageSet):
             self.gave(len(cold))
         return len(cold)
 
-    def _from_zone(self, want: Want, color: int | None) -> VmPage | None:
-        """Allocate one page past the set, which is locked (rmqueue_buddy)."""
-        zone, store, passed, start = self._zone_alloc, self._store, self._passed, self._start_color(color)
-        found: Found | None = None
-        with zone:
-            self.check_running()
-            free = store.free
-            for row in want.freelists if self.allows(free, want) else ():
-                if (popped := store.pop(row, start, want.queues, self._colormask + 1)) is not None:
-                    found = (*popped, False)
-                    found[0].flags = FRESH_ZERO if want.zero else FRESH
-                    passed.count(1, 0, found[0].color != start, want.zero)
-                    break
-        return self._finish(want, found, free, color)
-
-    def _to_zone(self, pg: VmPage) -> None:
-        """Free one page past the set, which is locked (free_one_page)."""
-        zone, store, passed = self._zone_free, self._store, self._passed
-        with zone:
-            self.check_running()
-            if not isinstance(pg, VmPage) or pg.on is not None or pg.system is not self._system:
-                raise self._refuse_free(pg)
-            store.push(pg, UNKNOWN)
-            passed.count(0, 1)
-        self._state.pageout.wake_waiters()
-
 
 class LinuxPcp(Design[LinuxPcpCpu]):
-    """One zone, and a page set for each CPU.
-
-    => `flags`: a word, read by all without a lock; set under `_flagging`, a leaf that is held for a store.
-    => `passed[i]`: by which calls of CPU i went past its set. Guarded by uvm_fpageqlock.
-    """
+    """One zone, and a page set for each CPU."""
 
     name = "linux_pcp"
     summary = "Linux: per-CPU page sets that tune their size and batches, spill in batches, and decay"
@@ -322,13 +256,16 @@ class LinuxPcp(Design[LinuxPcpCpu]):
     Tunables = LinuxTunables
     CAUSES = ("decay", "explicit", "retry")
     uses = frozenset(("count_cached", "redistribute_interval_s", "redistribute_min_gap_s"))
+    store: Zone
 
     def __init__(self, state: UvmState) -> None:
         """Derive the sizes, then make locks and CPUs."""
         self.sizes, self.plenty = Sizes.of(state.param, state.tunables), state.uvmexp.freetarg
-        self.flags, self._flagging = state.machine.counters(("flags",)), state.machine.raw_lock()
-        self.passed = tuple(Passed(state) for _ in range(state.param.ncpus))
         super().__init__(state)
+
+    def make_store(self) -> Zone:
+        """Make the zone."""
+        return Zone(self.state)
 
     @classmethod
     def traits(cls, param: Param, tunables: LinuxTunables) -> Traits:
@@ -346,20 +283,9 @@ class LinuxPcp(Design[LinuxPcpCpu]):
             gate="system",
         )
 
-    def flag(self, flag: int, on: bool) -> None:
-        """Set or clear a flag of the zone."""
-        words = self.flags.view()
-        with self._flagging:
-            words[0] = words[0] & ~flag | (flag if on else 0)
-
-    def check_high(self) -> None:
-        """Note if the zone is above its high watermark again, after a spill."""
-        if self.flags.load("flags") & BELOW_HIGH and self.state.uvmexp.free > self.state.uvmexp.freetarg:
-            self.flag(BELOW_HIGH, False)
-
     def reclaiming(self, active: bool) -> None:
         """Note that the pagedaemon begins or ends."""
-        self.flag(RECLAIM_ACTIVE, active)
+        self.store.flag(RECLAIM_ACTIVE, active)
 
     def tick(self, index: int) -> None:
         """Let a set shrink that has grown (vmstat_update)."""

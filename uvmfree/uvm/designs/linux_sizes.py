@@ -85,13 +85,11 @@ class PageSet(Cpu):
         "pages",
     )
 
-    pages: int
-
     def begin(self, sizes: Sizes, tunables: LinuxTunables, flags: memoryview) -> None:
         """Begin with a set of the smallest size."""
         self._sizes, self._flags, self._scale_max, self._tuned = sizes, flags, tunables.scale_max, tunables.autotune
         self._count_max = sizes.batch << tunables.scale_max if tunables.autotune else 0
-        self.high, self.alloc_factor, self.free_count = sizes.high_min, 0, 0
+        self.high, self.pages, self.alloc_factor, self.free_count = sizes.high_min, 0, 0, 0
 
     def _to_take(self) -> int:
         """Return how many pages a miss takes (nr_pcp_alloc)."""

@@ -135,9 +135,7 @@ class Netbsd10Cpu(Cpu):
                 part = bucket.take(free_list, pg.color, FILLPGS - len(array))
         finally:
             lock.release()
-        for filled in reversed(part):
-            filled.on = array
-            array.append(filled)
+        array.adopt(part[::-1])
         self.took(1 + len(part))
         return pg
 

@@ -162,9 +162,7 @@ class OpenbsdCpu(Cpu):
                     pages = []
         if not pages:
             return False
-        for pg in pages:
-            pg.on = self.other
-        self.other += pages
+        self.other.adopt(pages)
         self._caches.add(len(pages))
         self.took(len(pages))
         return True

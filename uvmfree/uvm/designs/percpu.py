@@ -60,29 +60,15 @@ class PercpuTunables:
 class PercpuCpu(Cpu):
     """A CPU with a cache of free pages; guarded by the CPU's own lock.
 
-    => `grid[queue][free_list][color]`: the cache. `_unknown` and `_zeros` are its parts for freelist 0, where the
-       short way through pagealloc() looks; `_unknown_lists` is the part for the UNKNOWN queue, where pages are freed.
-       `_lists` are all of its lists in a row.
+    => `grid[queue][free_list][color]`: the cache. `_into` is its part for the UNKNOWN queue, where pages are freed;
+       `_unknown` that of freelist 0, where the short way through pagealloc() looks.
     => `_spill_at`: the count of frees above which the cache may be beyond `_bound`: a hit pays nothing for the bound.
        It is 0, which asks at the next free, after all but a free that can have made the cache fuller.
     """
 
-    __slots__ = (
-        "_bound",
-        "_by_color",
-        "_fpageqlock",
-        "_lists",
-        "_refill",
-        "_spill_at",
-        "_store",
-        "_unknown",
-        "_unknown_lists",
-        "_zeros",
-        "grid",
-    )
+    __slots__ = ("_bound", "_by_color", "_fpageqlock", "_into", "_refill", "_spill_at", "_store", "_unknown", "grid")
 
     _design: Percpu
-    grid: Grid
 
     def setup(self) -> None:
         """Take a handle of the global list's lock."""
@@ -97,19 +83,17 @@ class PercpuCpu(Cpu):
         self._use(grid(self._nfreelists, self._colormask + 1, Place.CACHED, self.index))
 
     def _use(self, lists: Grid) -> None:
-        self.grid, self._lists, self._spill_at = lists, tuple(each(lists)), 0
-        self._unknown_lists, self._unknown, self._zeros = lists[UNKNOWN], lists[UNKNOWN][0], lists[ZEROS][0]
+        self.grid, self._into, self._unknown, self._spill_at = lists, lists[UNKNOWN], lists[UNKNOWN][0], 0
 
     def lists(self) -> Iterable[PageList]:
         """Return the lists of the cache."""
-        return self._lists
+        return each(self.grid)
 
     def inherit(self, before: PercpuCpu) -> None:
         """Take the cache over; empty lists are made anew, to belong to the thread that is going to use them."""
+        self.empty()
         if before.cached():
             self._use(before.grid)
-        else:
-            self.empty()
 
     def leave(self, heir: PercpuCpu) -> None:
         """Leave all pages to the global list; one that is being zeroed comes to the heir."""
@@ -131,7 +115,7 @@ class PercpuCpu(Cpu):
         try:
             start = self.nextcolor
             unknown = self._unknown[start]
-            if unknown and not (zero and self._zeros[start]):
+            if unknown and not (zero and self.grid[ZEROS][0][start]):
                 # The short way, taken by nearly every local hit: a page of the start colour from the first queue
                 # to try, or from the second if the first is empty there. _search() would come to the same.
                 pg = unknown.pop()
@@ -156,21 +140,18 @@ class PercpuCpu(Cpu):
 
     def pagefree(self, pg: VmPage) -> None:
         """Free one page to this CPU's cache (P5)."""
-        full = False
         self._acquire_free()
         try:
             if pg.on is not None or pg.system is not self._system:
                 raise self._refuse_free(pg)
-            unknown = self._unknown_lists[pg.free_list][pg.color]
+            unknown = self._into[pg.free_list][pg.color]
             pg.on = unknown
             unknown.append(pg)
             self.frees = frees = self.frees + 1
-            if frees > self._spill_at:
-                full = self._room() < 0
+            full = frees > self._spill_at and self._room() < 0
         except AttributeError:
-            if isinstance(pg, VmPage):
-                raise
-            raise self._refuse_free(pg) from None
+            self.check_page(pg)
+            raise
         finally:
             self._release_free()
         if full:
@@ -178,9 +159,7 @@ class PercpuCpu(Cpu):
 
     def _put(self, pg: VmPage, queue: int) -> None:
         """Put a page back after zeroing."""
-        into = self.grid[queue][pg.free_list][pg.color]
-        pg.on = into
-        into.append(pg)
+        self.grid[queue][pg.free_list][pg.color].put(pg)
 
     def _get(self, want: Want, start: int) -> Found | None:
         """Find a page: all of the cache before the global list, or with `search="colour"` its part of the colour."""
@@ -230,10 +209,7 @@ class PercpuCpu(Cpu):
         pg, queue = found
         npages, nzeros = 1, int(queue == ZEROS)
         for other, batch in spare:
-            into = self.grid[other][free_list][batch[0].color]
-            for each_pg in batch:
-                each_pg.on = into
-            into += batch
+            self.grid[other][free_list][batch[0].color].adopt(batch)
             npages += len(batch)
             nzeros += len(batch) if other == ZEROS else 0
         self.took(npages, nzeros)
@@ -260,7 +236,7 @@ class PercpuCpu(Cpu):
         try:
             if self.stopped:
                 return  # it did so while we waited for the lock
-            self.hand_back([_cut(pages) for pages in self._lists if pages], [self._fpageqlock])
+            self.hand_back([_cut(pages) for pages in each(self.grid) if pages], [self._fpageqlock])
         finally:
             self._release_free()
         self._state.pageout.wake_waiters()
@@ -269,10 +245,8 @@ class PercpuCpu(Cpu):
 def _cut(pages: PageList) -> PageList:
     """Cut the coldest half off a list of a cache."""
     cold = PageList(Place.GLOBAL, None, pages.queue, pages.free_list, pages.color)
-    cold += pages[: (len(pages) + 1) // 2]
+    cold.adopt(pages[: (len(pages) + 1) // 2])
     del pages[: len(cold)]
-    for pg in cold:
-        pg.on = cold
     return cold
 
 
@@ -288,10 +262,5 @@ class Percpu(Design[PercpuCpu]):
     @classmethod
     def traits(cls, param: Param, tunables: PercpuTunables) -> Traits:
         """The proposal's letter, and what the options make of it."""
-        others = super().traits(param, tunables)
-        return replace(
-            others,
-            colors="system" if tunables.search == "colour" else "cache",
-            bound=tunables.hoard_max,
-            refill=tunables.refill,
-        )
+        letter = replace(super().traits(param, tunables), bound=tunables.hoard_max, refill=tunables.refill)
+        return replace(letter, colors="system") if tunables.search == "colour" else letter

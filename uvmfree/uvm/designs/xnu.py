@@ -102,10 +102,7 @@ class XnuCpu(StackCpu):
                 parts = self._store.take(row, start, min(self._refill_size, spare), UNKNOWN)
         rounds = zip_longest(*(reversed(part) for part in parts))
         pages = [pg for each in rounds for pg in each if pg is not None]
-        loaded = self.loaded[row]
-        for pg in pages:
-            pg.on = loaded
-        loaded += reversed(pages)
+        self.loaded[row].adopt(pages[::-1])
         if pages:
             self.took(len(pages))
         return bool(pages)
