@@ -108,7 +108,7 @@ def bench(
     check_designs(designs)
     check_one_document(exports.json_file, lock_format)
     by_option = {} if refill is None else dict.fromkeys(("refill", "percpu.refill"), "--refill")
-    tunables = parse_settings(settings, given=_GIVEN | by_option)
+    tunables = parse_settings(settings, given=_GIVEN | by_option, designs=designs)
     if refill is not None:
         given = parse_settings([f"percpu.refill={refill}"], given={})
         tunables["own"] = (*tunables.get("own", ()), *given["own"])

@@ -62,7 +62,8 @@ def explain(
     from uvmfree.param import Param
     from uvmfree.report.stepframe import LEGEND, plain
 
-    param = Param(design=design, npages=npages, ncpus=cpus, **parse_settings(settings, given=_GIVEN))
+    tunables = parse_settings(settings, given=_GIVEN, designs=(design,))
+    param = Param(design=design, npages=npages, ncpus=cpus, **tunables)
     drawn = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if by_key and drawn and not sys.stdin.isatty():
         raise ArgumentError("--step: stdin is no terminal, so that no key will come")

@@ -153,8 +153,9 @@ class Case:
     def param(self) -> Param:
         """Return its tunables; ParamError."""
         npages = self.traffic.live_pages(self.ncpus) + PAGES_PER_CPU * self.ncpus
-        tunables = {"npages": npages, **parse_settings(self.settings, given=GIVEN, option=f"--design {self.design},")}
-        return Param(**tunables, ncpus=self.ncpus, design=self.design, lockstat=True)
+        option = f"--design {self.design},"
+        tunables = parse_settings(self.settings, given=GIVEN, option=option, designs=(self.design,))
+        return Param(**{"npages": npages} | tunables, ncpus=self.ncpus, design=self.design, lockstat=True)
 
     def check(self) -> None:
         """Refuse what cannot be run: ArgumentError, ParamError."""
