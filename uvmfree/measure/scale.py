@@ -58,7 +58,7 @@ class Traffic:
     def name(self) -> str:
         """What it is called in tables."""
         if self.kind == "trace":
-            return f"copies of {Path(self.trace or bundled_trace()).name}"
+            return f"copies of {Path(bundled_trace() if self.trace is None else self.trace).name}"
         return f"{self.kind}, {self.think_ns} ns outside between operations"
 
     def least_cpus(self) -> int:
@@ -115,7 +115,7 @@ FREE_OP_NS: Final = 70
 @functools.lru_cache(maxsize=4)
 def _plan(trace: str | None) -> Plan:
     """Read a trace once in each process."""
-    return plan(read_trace(trace or bundled_trace()), loop=True)
+    return plan(read_trace(bundled_trace() if trace is None else trace), loop=True)
 
 
 @dataclass(frozen=True, slots=True)
