@@ -151,7 +151,8 @@ def bench(
             _print_curve()
     if result.interrupted:
         runs = plural(len(result.runs), "run")
-        click.echo(f"uvmfree: interrupted after {runs}; what was measured is above", err=True)
+        kept = "what was measured is above" if result.runs else "nothing was measured"
+        click.echo(f"uvmfree: interrupted after {runs}; {kept}", err=True)
         sys.exit(asked.status)
     if false_oom := result.false_oom():
         times = plural(false_oom, "time")
