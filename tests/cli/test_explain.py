@@ -1,5 +1,6 @@
 """`uvmfree explain`: what it says of designs, that what it says adds up, and how it minds a terminal."""
 
+import json
 import os
 import pty
 import re
@@ -270,3 +271,26 @@ def test_a_dumb_terminal_gets_what_a_pipe_gets() -> None:
         shown.until("2. Freed where")
         assert shown.ended() == 0
         assert "\x1b" not in shown.text
+
+
+def test_a_document_has_what_the_text_has(run: Run) -> None:
+    """Of each step where the pages are, which went where, and every hold of a lock."""
+    said = run("explain", "percpu", "--json")
+    assert (said.status, said.err) == (0, "")
+    document = json.loads(said.out)
+    texts = steps_of(run("explain", "percpu"))
+    assert (document["design"], document["npages"], document["ncpus"]) == ("percpu", 2048, 4)
+    assert [step["number"] for step in document["steps"]] == list(texts)
+    for step in document["steps"]:
+        assert sum(each["pages"] for each in step["standing"]) == 2048
+        for name in ("was", "standing"):
+            assert all(each["place"] in ("global", "cached", "allocated", "zeroing") for each in step[name])
+    first, burst = document["steps"][0], document["steps"][4]
+    assert first["moves"] == [
+        {"from": {"place": "global", "owner": None}, "to": {"place": "allocated", "owner": None}, "pages": 1}
+    ]
+    assert [(each["lock"], each["depth"]) for each in first["taken"]][:2] == [
+        ("uvm_cpu[1]", 0),
+        ("uvm_fpageqlock", 1),
+    ]
+    assert (burst["act"]["scene"], burst["done"], burst["hits"], burst["misses"]) == ("A burst", 300, 0, 300)

@@ -132,6 +132,17 @@ def test_a_bench_keeps_what_was_measured(
     assert (document["interrupted"], len(document["runs"])) == (True, 2)
 
 
+def test_a_bench_that_measured_nothing_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def body(cpu: Cpu, lane: Lane) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        lane.wait_until(lambda: False)
+
+    made = Workload("stand-in", 1, lambda uvm: Load(uvm, [body]), 0, 0)
+    monkeypatch.setattr(workloads, "pingpong", lambda ncpus, think_ns: made)
+    said = run("bench", "--workload", "pingpong", "--npages", "256")
+    assert (said.status, said.err) == (130, "uvmfree: interrupted after 0 runs; nothing was measured\n")
+
+
 def test_nohup_is_left_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who ignores SIGHUP before the command begins does not want it to end by one."""
     signalling(monkeypatch, signal.SIGHUP)

@@ -108,7 +108,7 @@ def bench(
     check_designs(designs)
     check_one_document(exports.json_file, lock_format)
     by_option = {} if refill is None else dict.fromkeys(("refill", "percpu.refill"), "--refill")
-    tunables = parse_settings(settings, given=_GIVEN | by_option)
+    tunables = parse_settings(settings, given=_GIVEN | by_option, designs=designs)
     if refill is not None:
         given = parse_settings([f"percpu.refill={refill}"], given={})
         tunables["own"] = (*tunables.get("own", ()), *given["own"])
@@ -118,7 +118,7 @@ def bench(
     if unpacked_max_bytes is not None and workload != "trace":
         raise ArgumentError(f"--unpacked-mib goes with --workload trace, not with --workload {workload}")
     on, seed = virtual.machine(workload, memory=memory is not None)
-    with reading(trace_file or "the trace") as tick:
+    with reading("the trace" if trace_file is None else trace_file) as tick:
         read = partial(read_trace, unpacked_max_bytes=unpacked_max_bytes, tick=tick)
         ready = by_name(workload, trace_file, by=by, ncpus=cpus, seconds=seconds, memory=memory, read=read, on=on)
     if npages is None:
@@ -151,7 +151,8 @@ def bench(
             _print_curve()
     if result.interrupted:
         runs = plural(len(result.runs), "run")
-        click.echo(f"uvmfree: interrupted after {runs}; what was measured is above", err=True)
+        kept = "what was measured is above" if result.runs else "nothing was measured"
+        click.echo(f"uvmfree: interrupted after {runs}; {kept}", err=True)
         sys.exit(asked.status)
     if false_oom := result.false_oom():
         times = plural(false_oom, "time")

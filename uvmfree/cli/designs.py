@@ -17,9 +17,9 @@ def designs(names: tuple[str, ...], as_json: bool) -> None:
     NAME: a design, or the module:Class of one; all by default. A tunable is set by --set DESIGN.TUNABLE=VALUE.
     """
     from uvmfree.param import Param
-    from uvmfree.uvm.designs import REGISTRY
+    from uvmfree.uvm.designs import names as known
 
-    chosen = [_described(Param(design=name)) for name in names or REGISTRY]
+    chosen = [_described(Param(design=name)) for name in names or known()]
     if as_json:
         click.echo(json.dumps({"designs": chosen}, indent=1))
         return

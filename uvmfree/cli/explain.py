@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from uvmfree.errors import ArgumentError
 if TYPE_CHECKING:
     from uvmfree.cli.running import Asked
     from uvmfree.measure.explain import Step
+    from uvmfree.param import Param
     from uvmfree.workload.story import Act
 
 COSTS, SEED = "xeon-2s", 1
@@ -42,6 +44,7 @@ _GIVEN: Final = {
 @click.option("--steps", type=Whole(1, 10_000), metavar="N", help="End after N. Default: 40 of a trace.")
 @click.option("--npages", type=Whole(1024, 65536), metavar="N", default=2048, show_default=True, help="Pages of RAM.")
 @set_option
+@click.option("--json", "as_json", is_flag=True, help="Print one document of all steps.")
 def explain(
     design: str,
     by_key: bool,
@@ -51,6 +54,7 @@ def explain(
     steps: int | None,
     npages: int,
     settings: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Show where pages go in DESIGN: a CPU's own list, the shared store, in use; and which locks that takes.
 
@@ -62,8 +66,9 @@ def explain(
     from uvmfree.param import Param
     from uvmfree.report.stepframe import LEGEND, plain
 
-    param = Param(design=design, npages=npages, ncpus=cpus, **parse_settings(settings, given=_GIVEN))
-    drawn = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    tunables = parse_settings(settings, given=_GIVEN, designs=(design,))
+    param = Param(design=design, npages=npages, ncpus=cpus, **tunables)
+    drawn = not as_json and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if by_key and drawn and not sys.stdin.isatty():
         raise ArgumentError("--step: stdin is no terminal, so that no key will come")
     acts = _acts(trace_file, cpus, steps)
@@ -71,7 +76,9 @@ def explain(
         stage = Stage(param, COSTS, SEED)
         named = f"{stage.uvm.design.name}: {stage.uvm.design.summary}"
         with contextlib.closing(stage.play(acts)) as played:
-            if drawn:
+            if as_json:
+                _print_document(param, stage.uvm.design.summary, played, asked)
+            elif drawn:
                 _draw(named, played, len(acts), cpus, None if by_key else 1 / speed, asked)
             else:
                 say(f"{named}. {cpus} CPUs, {npages:,} pages, virtual time (costs {COSTS}). {LEGEND}")
@@ -93,6 +100,16 @@ def _acts(trace_file: str | None, cpus: int, steps: int | None) -> list[Act]:
         return list(STORY[:steps])
     with reading(trace_file) as tick:
         return list(of_trace(read_trace(trace_file, tick=tick), cpus, steps or 40))
+
+
+def _print_document(param: Param, summary: str, played: Iterator[Step], asked: Asked) -> None:
+    """Print all steps, once all are known."""
+    steps = []
+    for step in played:
+        steps.append(step.document())
+        _end_if(asked)
+    document = {"design": param.design, "summary": summary, "npages": param.npages, "ncpus": param.ncpus}
+    click.echo(json.dumps(document | {"costs": COSTS, "seed": SEED, "steps": steps}, indent=1))
 
 
 def _draw(named: str, played: Iterator[Step], steps: int, cpus: int, pause_s: float | None, asked: Asked) -> None:

@@ -73,8 +73,8 @@ def scale(
     from uvmfree.measure.scale import Traffic
 
     check_writable(("--json", json_file))
-    kind = workload or ("trace" if trace_file else "pingpong")
-    if trace_file and kind != "trace":
+    kind = workload or ("pingpong" if trace_file is None else "trace")
+    if trace_file is not None and kind != "trace":
         raise ArgumentError(f"--trace goes with --workload trace, not with --workload {kind}")
     if think_ns is not None and kind == "trace":
         raise ArgumentError("--think: a trace has gaps of its own; it goes with a synthetic workload")

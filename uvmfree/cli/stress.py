@@ -109,6 +109,7 @@ def stress(
             npages=(VIRTUAL_PAGES if kind == "virtual" else THREADS_PAGES) if npages is None else npages,
             faults=parse_faults(faults),
             settings=settings,
+            designs=designs,
             lockstat=selection is not None,
             machine=machine,
         )

@@ -11,7 +11,7 @@ import signal
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -57,11 +57,14 @@ class Cell:
     seconds: float | None = None
     unpacked_max_bytes: int | None = None
 
-    def ready(self) -> tuple[Workload, Param]:
-        """Make the workload and the tunables; ArgumentError, ParamError or TraceError if they make no sense."""
+    def ready(self, designs: Sequence[str] = ()) -> tuple[Workload, Param]:
+        """Make the workload and the tunables; ArgumentError, ParamError or TraceError if they make no sense.
+
+        => `designs`: others whose tunables it may have.
+        """
         read = partial(read_trace, unpacked_max_bytes=self.unpacked_max_bytes)
         workload = by_name(self.workload, self.trace, ncpus=self.ncpus, seconds=self.seconds, read=read)
-        tunables = parse_settings(self.settings, given=_GIVEN)
+        tunables = parse_settings(self.settings, given=_GIVEN, designs=(*designs, self.design))
         tunables.setdefault("npages", workload.npages or Param().npages)
         param = Param(**tunables, ncpus=workload.ncpus, design=self.design)
         check_fits(workload, param.npages, param.pagesize)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from uvmfree.kern.eventlog import Event
 from uvmfree.machine.virtual.machine import VirtualMachine
@@ -78,6 +78,25 @@ class Step:
     taken: tuple[Taken, ...]
     events: tuple[Event, ...]
     reserve: int
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain values for JSON: what is counted by place as a list, places by their names."""
+        moves = [
+            {"from": _plain(then), "to": _plain(now), "pages": pages} for (then, now), pages in self.moves.items()
+        ]
+        return {
+            **{name: getattr(self, name) for name in ("number", "done", "failed", "hits", "misses", "reserve")},
+            "act": asdict(self.act),
+            "was": [_plain(where) | {"pages": pages} for where, pages in self.was.items()],
+            "standing": [_plain(where) | {"pages": pages} for where, pages in self.standing.items()],
+            "moves": moves,
+            "taken": [asdict(each) for each in self.taken],
+            "events": [asdict(each) for each in self.events],
+        }
+
+
+def _plain(where: Where) -> dict[str, Any]:
+    return {"place": where.place.name.lower(), "owner": where.owner}
 
 
 class Stage:

@@ -59,7 +59,7 @@ class Traffic:
     def name(self) -> str:
         """What it is called in tables."""
         if self.kind == "trace":
-            return f"copies of {Path(self.trace or bundled_trace()).name}"
+            return f"copies of {Path(bundled_trace() if self.trace is None else self.trace).name}"
         return f"{self.kind}, {self.think_ns} ns outside between operations"
 
     def least_cpus(self) -> int:
@@ -116,7 +116,7 @@ FREE_OP_NS: Final = 70
 @functools.lru_cache(maxsize=4)
 def _plan(trace: str | None) -> Plan:
     """Read a trace once in each process."""
-    return plan(read_trace(trace or bundled_trace()), loop=True)
+    return plan(read_trace(bundled_trace() if trace is None else trace), loop=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +154,9 @@ class Case:
     def param(self) -> Param:
         """Return its tunables; ParamError."""
         npages = self.traffic.live_pages(self.ncpus) + PAGES_PER_CPU * self.ncpus
-        tunables = {"npages": npages, **parse_settings(self.settings, given=GIVEN, option=f"--design {self.design},")}
-        return Param(**tunables, ncpus=self.ncpus, design=self.design, lockstat=True)
+        option = f"--design {self.design},"
+        tunables = parse_settings(self.settings, given=GIVEN, option=option, designs=(self.design,))
+        return Param(**{"npages": npages} | tunables, ncpus=self.ncpus, design=self.design, lockstat=True)
 
     def check(self) -> None:
         """Refuse what cannot be run: ArgumentError, ParamError."""

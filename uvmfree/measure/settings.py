@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from uvmfree.errors import ParamError
 from uvmfree.param import Param
-from uvmfree.uvm.designs import REGISTRY
+from uvmfree.uvm.design import Design
+from uvmfree.uvm.designs import REGISTRY, find
 
 _BOOLS: Final = {
     "true": True,
@@ -20,16 +21,19 @@ _BOOLS: Final = {
 }
 
 
-def parse_settings(settings: Iterable[str], *, given: Mapping[str, str], option: str = "--set") -> dict[str, Any]:
+def parse_settings(
+    settings: Iterable[str], *, given: Mapping[str, str], option: str = "--set", designs: Iterable[str] = ()
+) -> dict[str, Any]:
     """Return the fields of Param that the settings name, with values of the fields' types.
 
     => A tunable of a design's own is called TUNABLE or DESIGN.TUNABLE, and comes as a pair of `own`.
+    => `designs`: those that are asked for, which may be of other packages: their tunables are known too.
     => `option`: how they were given, for an error to say.
     => `given`: fields that cannot be set here, and the option that sets them, or why none does.
     => ParamError names a setting without `=`, an unknown name, one that was set before, or a value of a wrong type.
        Whether a value is in range is for Param to say; of a design's own, ParamError here.
     """
-    types = {field.name: str(field.type) for field in fields(Param)}
+    types, owned = {field.name: str(field.type) for field in fields(Param)}, _owned(designs)
     found: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
@@ -39,10 +43,10 @@ def parse_settings(settings: Iterable[str], *, given: Mapping[str, str], option:
             by = given[name]
             raise ParamError(f"{option} {setting}: " + (f"{name} is set by {by}" if by.startswith("-") else by))
         if name not in types:
-            owners = _owners(name)
+            owners = {said: kind for said, kind in owned.items() if name in (said, said.rpartition(".")[2])}
             if not owners:
-                owned = [each for each in _all_owned() if each.startswith(f"{name.partition('.')[0]}.")]
-                known = ", ".join(owned or [*sorted(types.keys() - given.keys() - {"own"}), *_all_owned()])
+                its = [each for each in owned if each.startswith(f"{name.partition('.')[0]}.")]
+                known = ", ".join(its or [*sorted(types.keys() - given.keys() - {"own"}), *owned])
                 raise ParamError(f"{option} {setting}: no tunable is called {name}; there are {known}")
             for said, kind in owners.items():
                 if said in dict(found.get("own", ())):
@@ -53,19 +57,28 @@ def parse_settings(settings: Iterable[str], *, given: Mapping[str, str], option:
             raise ParamError(f"{option} {setting}: {name} was set to {found[name]} before")
         found[name] = _value(name, types[name], text)
     own = Param(own=found.get("own", ()))
-    for design in REGISTRY.values():
+    for design in _known(designs).values():
         own.tunables_of(design.name, design.Tunables)
     return found
 
 
-def _all_owned() -> dict[str, str]:
+def is_known(setting: str, designs: Iterable[str]) -> bool:
+    """Whether a setting is of Param, or of a design of this package or of these."""
+    name = setting.partition("=")[0]
+    return any(
+        name in (said, said.rpartition(".")[2]) for said in (*_owned(designs), *(each.name for each in fields(Param)))
+    )
+
+
+def _known(designs: Iterable[str]) -> dict[str, type[Design[Any]]]:
+    """Return the designs of this package and these, by the names that they give themselves; ParamError."""
+    return REGISTRY | {design.name: design for design in map(find, designs)}
+
+
+def _owned(designs: Iterable[str]) -> dict[str, str]:
     """Return the types of all tunables of designs, by DESIGN.TUNABLE."""
-    return {f"{each.name}.{own.name}": str(own.type) for each in REGISTRY.values() for own in fields(each.Tunables)}
-
-
-def _owners(name: str) -> dict[str, str]:
-    """Return the tunables of designs that are called so, with or without the design, and their types."""
-    return {said: kind for said, kind in _all_owned().items() if name in (said, said.rpartition(".")[2])}
+    known = _known(designs).values()
+    return {f"{each.name}.{own.name}": str(own.type) for each in known for own in fields(each.Tunables)}
 
 
 def _value(name: str, kind: str, text: str) -> Any:

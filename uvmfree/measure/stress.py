@@ -25,7 +25,7 @@ from uvmfree.measure.facts import WorkloadFacts
 from uvmfree.measure.host import host
 from uvmfree.measure.observer import Observation, watch
 from uvmfree.measure.record import Record
-from uvmfree.measure.settings import parse_settings
+from uvmfree.measure.settings import is_known, parse_settings
 from uvmfree.measure.stress_digest import digest, order
 from uvmfree.measure.stress_failure import causes, tail, whole, written
 from uvmfree.measure.stress_machine import THREADS, Kind, Virtual
@@ -78,7 +78,8 @@ TIMER_S_MIN: Final = 0.001
 class Options:
     """What is asked for; ArgumentError or ParamError where it makes no sense.
 
-    => `settings`: tunables as NAME=VALUE. `faults`: names. The same options and design make the same programs.
+    => `settings`: tunables as NAME=VALUE, of this package's designs, or of `designs`. `faults`: names. The same
+       options and design make the same programs.
     => `lockstat`: the locks count. It changes no program, but slows every lock down.
     => `machine`: what it runs on. `seconds` are that machine's.
     """
@@ -89,6 +90,7 @@ class Options:
     npages: int = 2048
     faults: tuple[str, ...] = tuple(FAULTS)
     settings: tuple[str, ...] = ()
+    designs: tuple[str, ...] = ()
     lockstat: bool = False
     machine: Kind = THREADS
 
@@ -106,7 +108,7 @@ class Options:
 
     def param(self, design: str) -> Param:
         """Return the tunables of a system of that design."""
-        given = parse_settings(self.settings, given=GIVEN)
+        given = parse_settings(self.settings, given=GIVEN, designs=(*self.designs, design))
         here = {"npages": self.npages, "ncpus": self.ncpus, "design": design, "lockstat": self.lockstat}
         many = max(1.0, self.ncpus / OFTEN_CPUS)
         often = {name: value * many if name in PER_CPU else value for name, value in OFTEN.items()}
@@ -118,7 +120,7 @@ class Options:
         """Return the command line that runs one design with these options."""
         words = ["uvmfree", "stress", "--design", design, "--seed", self.seed, "--seconds", f"{self.seconds:g}"]
         words += ["--cpus", self.ncpus, "--npages", self.npages, "--faults", ",".join(self.faults) or "none"]
-        for setting in self.settings:
+        for setting in (each for each in self.settings if is_known(each, (design,))):
             words += ["--set", setting]
         if self.lockstat:
             words += ["--format", "netbsd"]

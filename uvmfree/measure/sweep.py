@@ -59,7 +59,7 @@ class Grid:
             # What the designs have in common is looked at once: reading a trace takes a second. With all settings,
             # for those that a design does not use have to make sense, too.
             try:
-                all_of_them[0].ready()
+                all_of_them[0].ready(self.designs)
             except (ArgumentError, ParamError) as error:
                 raise type(error)(f"{all_of_them[0]}: {error}") from None
             cells += [
@@ -70,9 +70,11 @@ class Grid:
         return list(dict.fromkeys(cells))
 
     def unused(self, design: str) -> list[str]:
-        """The tunables of the grid that a design does not use."""
-        others = frozenset[str]().union(*(each.used() for each in REGISTRY.values())) - find(design).used()
-        return [name for name, _ in self.settings if name in others]
+        """The tunables of the grid that a design does not use: another's own, or such that only others use."""
+        mine, known = find(design), (*REGISTRY.values(), *map(find, self.designs))
+        others = frozenset[str]().union(*(each.used() for each in known)) - mine.used()
+        owners = {name: name.rpartition(".")[0] for name, _ in self.settings}
+        return [name for name, owner in owners.items() if (owner != mine.name if owner else name in others)]
 
     def _cell(self, workload: str, ncpus: int | None, design: str, settings: tuple[str, ...]) -> Cell:
         return Cell(

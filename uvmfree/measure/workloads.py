@@ -299,7 +299,7 @@ def _by_name(
     if seconds is not None and kind != "pressure":
         raise ArgumentError(f"--seconds goes with --workload pressure, not with --workload {kind}")
     if kind == "trace":
-        trace = read(trace_file or bundled_trace())
+        trace = read(bundled_trace() if trace_file is None else trace_file)
         copies = on.copies or 1
         return from_trace(
             trace,

@@ -89,12 +89,19 @@ def settings_of(param: Param) -> dict[str, Any]:
 
 
 def _imported(name: str, where: str) -> type[Design[Any]]:
-    """Import a design from where it stands; ParamError names it as it was asked for."""
+    """Import a design from where it stands; ParamError names it as it was asked for.
+
+    => What its module raises is its author's to see: the error says what, and has it as its cause.
+    """
     module, _, attribute = where.partition(":")
     try:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ParamError(f"design={name!r}: {error}") from error
+    except Exception as error:
+        raise ParamError(f"design={name!r}: {type(error).__name__}: {error}") from error
     if not isinstance(found, type) or not issubclass(found, Design):
         raise ParamError(f"design={name!r}: {attribute} is no design; it must be a class derived from Design")
+    if missing := [each for each in ("name", "summary", "cpu_class") if not hasattr(found, each)]:
+        raise ParamError(f"design={name!r}: {attribute} is no whole design; it has no {', '.join(missing)}")
     return found
