@@ -5,8 +5,8 @@
     ./run python bench/curve.py --write                writes the page from what was kept
     ./run python bench/curve.py                        2 to 8 CPUs, and keeps nothing
 
-Each registered design, under test-and-test-and-set locks and under MCS. The table of costs decides the times: with
-`--band` each group of them is also halved and doubled, for ttas at BAND_CPUS.
+Each registered design, under test-and-test-and-set locks and under MCS. The table of costs decides the times: so each
+group of them is also halved and doubled, for ttas on BAND_CPUS of the traces that fill a lock there.
 
 => A curve that was broken off goes on where it was. `--same`, `--scheduler`, `--only`, `--traces`: as of
    bench/designs.py.
@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Final
 
 from bench.designs import found_traces
+from bench.grid.curve_picture import svg
 from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page, mark
 from bench.grid.point import CurveCell, banded, measure
 from bench.grid.points import curves, markdown
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main, write_json
-from uvmfree.measure.curve import Curve
 from uvmfree.uvm.designs import REGISTRY, find
 from uvmfree.workload.trace import bundled_trace
 
@@ -44,6 +44,9 @@ LARGEST: Final = 256
 
 SMALL: Final = (2, 4, 8)
 BAND_CPUS: Final = 32
+BAND_TRACES: Final = ("cc-j4", "fork-exec")
+"""Where the costs are halved and doubled: eight cells more for each design. java-build waits for no lock there."""
+
 POLICIES: Final = ("ttas", "mcs")
 
 MINUTES = Claim("curve-minutes", "the whole curve, on 2 processors", "minutes", 15.0)
@@ -56,7 +59,7 @@ LINEAR = Claim(
 )
 
 
-def grid(designs: Sequence[str], traces: Sequence[str], *, full: bool, with_band: bool) -> list[CurveCell]:
+def grid(designs: Sequence[str], traces: Sequence[str], *, full: bool) -> list[CurveCell]:
     """Return all cells, the largest first, so that none is left to one process at the end."""
     cells = [
         CurveCell(design, trace, ncpus, lock)
@@ -66,7 +69,7 @@ def grid(designs: Sequence[str], traces: Sequence[str], *, full: bool, with_band
         for ncpus in _counts(_name(trace), lock, full=full)
     ]
     cells = sorted(dict.fromkeys(cells), key=lambda cell: -cell.ncpus)
-    at = [cell for cell in cells if cell.ncpus == BAND_CPUS and cell.lock == "ttas"] if with_band else []
+    at = [cell for cell in cells if (cell.ncpus, cell.lock) == (BAND_CPUS, "ttas") and cell.trace_name in BAND_TRACES]
     return cells + [other for cell in at for other in banded(cell)]
 
 
@@ -91,7 +94,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     for design in designs:
         find(design)
     files, missing = found_traces([SHIPPED, *args.traces], tuple(COUNTS))
-    cells = grid(designs, files, full=args.full, with_band=args.band) if keep else small(designs)
+    cells = grid(designs, files, full=args.full) if keep else small(designs)
     todo = [cell for cell in cells if args.only in str(cell)][: 1 if smoke else None]
     folder: Path = args.results
     kept = Kept.at(folder / "curve.json" if keep else None, _command(args), as_it_is=args.write)
@@ -102,6 +105,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
         folder.mkdir(parents=True, exist_ok=True)
         page = markdown(document, _ordered(cells), missing)
         (folder / "curve.md").write_text(page)
+        (folder / "curve.svg").write_text(svg(curves(document, _ordered(cells))))
         if folder == RESULTS:
             into_page(PAGE, "curve.py", page)
     else:
@@ -112,30 +116,18 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
             write_json(args.documents / f"{trace}-{lock}.json", curve.document())
     if not whole:
         raise KeyboardInterrupt
-    least = [share for curve in found.values() for share in shares_of_linear(curve)]
+    shares = [
+        curve.share_of_linear(label, curve.cpu_counts()[0]) for curve in found.values() for label in curve.labels()
+    ]
+    least = [share for share in shares if share is not None]
     return [
-        MINUTES.record(
-            [kept.host_s() / 60 / 2], judged=args.curve and not args.only and not args.full and not args.band
-        ),
+        MINUTES.record([kept.host_s() / 60 / 2], judged=args.curve and not args.only and not args.full),
         LINEAR.record([min(least)], judged=not smoke) if least else LINEAR.unmeasured(),
     ]
 
 
-def shares_of_linear(curve: Curve) -> list[float]:
-    """Return the share of linear of each design on the fewest CPUs, with what the trace itself has them wait.
-
-    => A page is freed after it was allocated, so the two CPUs of a copy wait for each other. The least of such
-       waiting that a design has is the trace's; what another has beyond it counts against that one.
-    """
-    ncpus = curve.cpu_counts()[0]
-    points = [point for label in curve.labels() for point in curve.at(label, ncpus)]
-    stalls = [point.stall_ns / point.window_ns / ncpus for point in points if point.stall_ns is not None]
-    shares = [curve.throughput(point) / ncpus for point in points if point.outside_ns is not None]
-    return [share + min(stalls, default=0.0) for share in shares]
-
-
 def _command(args: argparse.Namespace) -> str:
-    flags = [f"--{flag}" for flag in ("curve", "full", "band") if getattr(args, flag)]
+    flags = [f"--{flag}" for flag in ("curve", "full") if getattr(args, flag)]
     return " ".join(["./run python bench/curve.py", *flags])
 
 
@@ -154,7 +146,7 @@ def _ordered(cells: Sequence[CurveCell]) -> list[CurveCell]:
 def parser() -> argparse.ArgumentParser:
     """Return what reads this script's own arguments."""
     made = argparse.ArgumentParser(add_help=False)
-    for flag in ("--curve", "--write", "--full", "--band"):
+    for flag in ("--curve", "--write", "--full"):
         made.add_argument(flag, action="store_true")
     made.add_argument("--same", action="store_true")
     made.add_argument("--design", action="append", metavar="NAME")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -223,6 +224,6 @@ def into_page(file: Path, script: str, text: str) -> bool:
     before, _, rest = page.partition(begin)
     _, _, after = rest.partition(END)
     lines = [f"#{line}" if line.startswith("##") else line for line in text.splitlines()[2:]]
-    body = "\n".join(lines).replace("](designs.svg)", "](../results/designs.svg)")
+    body = re.sub(r"\]\((\w+\.svg)\)", r"](../results/\1)", "\n".join(lines))
     file.write_text(f"{before}{begin}\n{body}\n{END}{after}")
     return True

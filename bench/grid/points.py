@@ -40,8 +40,12 @@ def _lines(kept: Mapping[str, Any], cells: Sequence[CurveCell], left_out: Sequen
     yield ""
     yield "Copies of a trace, each on 2 CPUs of its own with its recorded gaps, on 2 sockets in virtual time. A cell"
     yield "has the work done, in CPUs of which none ever waits, and the share of time that page locks are waited for."
+    yield "In brackets: the least and the most work if a group of costs is halved or doubled. Linear is all of the"
+    yield "time but what the CPUs of a pair wait for each other."
     yield ""
     yield source(kept)
+    yield ""
+    yield "![Work done on many CPUs, as a share of linear](curve.svg)"
     if left_out:
         yield ""
         yield f"Left out, since the files were not there: {', '.join(left_out)}."
@@ -75,9 +79,9 @@ def _table(curve: Curve) -> Iterator[str]:
 
 
 def _cell(curve: Curve, label: str, ncpus: int) -> str:
-    share, waiting = curve.share_of_linear(label, ncpus), curve.wait_share_percent(label, ncpus)
-    if share is None or waiting is None:
+    work, waiting = curve.median(label, ncpus), curve.wait_share_percent(label, ncpus)
+    if work is None or waiting is None:
         return DASH
     around = curve.band(label, ncpus)
     wide = f" [{around[0]:.1f}-{around[1]:.1f}]" if around is not None else ""
-    return f"{share * ncpus:.1f}{wide}, {waiting:.1f} %"
+    return f"{work:.1f}{wide}, {waiting:.1f} %"

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import uvmfree
-from bench.curve import shares_of_linear
 from tests.measure.curves import curve, point
 from tests.workload.recorder import trace_of
 from uvmfree.machine.virtual.machine import VirtualMachine
@@ -49,13 +48,16 @@ def test_a_gap_counts_as_it_passes_and_so_does_a_wait(tmp_path: Path) -> None:
     assert max(stall / passed for passed, _, stall in parts) > 0.5
 
 
-def test_who_waits_as_the_trace_has_it_is_linear_and_who_waits_longer_is_not() -> None:
-    gaps, waits, locks = (
-        point(design, 2, 9, outside_ns=outside, stall_ns=stall)
-        for design, outside, stall in (
-            ("a", 1_600_000, 380_000),
-            ("b", 1_590_000, 400_000),
-            ("c", 1_200_000, 780_000),
+def test_who_waits_as_the_load_has_it_is_linear_and_who_waits_longer_is_not() -> None:
+    made = curve(
+        *(
+            point(design, 2, 9, outside_ns=outside, stall_ns=stall)
+            for design, outside, stall in (
+                ("a", 1_600_000, 400_000),
+                ("b", 1_560_000, 420_000),
+                ("c", 1_200_000, 800_000),
+            )
         )
     )
-    assert shares_of_linear(curve(gaps, waits, locks)) == pytest.approx([0.99, 0.985, 0.79])
+    assert [made.share_of_linear(design, 2) for design in "abc"] == pytest.approx([1, 0.975, 0.75])
+    assert made.median("b", 2) == pytest.approx(1.56)

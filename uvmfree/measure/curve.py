@@ -86,14 +86,20 @@ class Curve:
     def linear(self, label: str, ncpus: int) -> float | None:
         """The throughput of so many CPUs if none of them ever waited.
 
-        => With recorded gaps: the gaps are all of the time. Without: as many times what the smallest count of the
+        => With recorded gaps: the gaps are all of the time, but for what the load itself makes CPUs wait for each
+           other: the least that any design has them wait. Without: as many times what the smallest count of the
            design does.
         """
         least = next((count for count in self.cpu_counts() if self.at(label, count)), None)
         first = None if least is None else self.median(label, least)
         if first is None or least is None:
             return None
-        return float(ncpus) if self.gaps else first / least * ncpus
+        return ncpus - self._stalled(ncpus) if self.gaps else first / least * ncpus
+
+    def _stalled(self, ncpus: int) -> float:
+        """The fewest of so many CPUs that a design has wait for another, at any time."""
+        points = (point for label in self.labels() for point in self.at(label, ncpus))
+        return min((point.stall_ns / point.window_ns for point in points if point.stall_ns is not None), default=0.0)
 
     def share_of_linear(self, label: str, ncpus: int) -> float | None:
         """Median throughput as a share of the linear line, or None without a point or where nothing was done."""
