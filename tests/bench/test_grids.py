@@ -69,7 +69,7 @@ def test_linux_is_played_once_and_twice_more_to_have_a_warm_pass() -> None:
 
 
 def mark_of(root: Path, text: str, imported: str = "y = 1") -> str:
-    """The mark of a module with this text, which imports another one, as code.py sees them that has seen nothing yet."""
+    """The mark of a module with this text, which imports another one, by a code.py that has seen neither."""
     spec = importlib.util.spec_from_file_location("fresh_code", Path(code.__file__))
     assert spec is not None
     assert spec.loader is not None

@@ -42,9 +42,13 @@ def test_more_of_them(monkeypatch: pytest.MonkeyPatch, times_s: list[float], see
         struck.append(1)
         handler(signal.SIGINT, frame)
 
-    with pytest.raises(KeyboardInterrupt), interrupts_held_back(()):
-        handler: Any = signal.getsignal(signal.SIGINT)
+    def play() -> None:
         allocator()([strike] * len(times_s))
         pytest.fail("it was never raised")
+
+    with interrupts_held_back(()):
+        handler: Any = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            play()
     assert len(struck) == seen
     assert sys.gettrace() is None

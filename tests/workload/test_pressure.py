@@ -8,6 +8,7 @@ import pytest
 
 import uvmfree
 from tests.mechanism.rig import one_pass
+from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.workload.driver import drive
 from uvmfree.workload.load import Load
@@ -136,12 +137,17 @@ def test_every_second_cpu_only_reads_and_asks_for_a_run_in_so_many_rounds() -> N
     """Of 2 x 8 rounds of 32 accesses the 8th and the 16th ask for one; each runs until its time is up."""
     anons, clock = Touched(), itertools.count()
     asked: list[int] = []
+
+    def pglistalloc(npages: int, alignment: int) -> list[VmPage]:
+        asked.append(npages)
+        return []
+
     machine = SimpleNamespace(clock_ns=lambda: next(clock) * 10_000_000, disk=lambda call: call)
     uvm: Any = SimpleNamespace(
         param=SimpleNamespace(npages=64, ncpus=3),
         machine=machine,
         anon_memory=lambda npages, nslots, **_: anons,
-        pglistalloc=lambda npages, alignment: asked.append(npages) or [],
+        pglistalloc=pglistalloc,
         pglistfree=lambda pages: None,
     )
     load = pressure(uvm, 0.17)
