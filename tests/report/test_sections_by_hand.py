@@ -183,8 +183,8 @@ def test_a_heat_map_has_intervals_down_and_gaps_across_and_tells_where_its_ends_
     """Of three repetitions of each field the median: 10 to 50; one field was not measured."""
     fields = [(interval, gap) for interval in (0.1, 1.0) for gap in (0.01, 0.1, 1.0)][:-1]
     records = []
-    for number, (interval, gap) in enumerate(fields, 1):
-        peaks = (number, 10 * number, 1000)
+    for at, (interval, gap) in enumerate(fields, 1):
+        peaks = (at, 10 * at, 1000)
         one = record(designs=("percpu",), rows=0, redistribute_interval_s=interval, redistribute_min_gap_s=gap)
         runs = [
             replace(
