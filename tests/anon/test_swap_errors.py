@@ -77,6 +77,23 @@ def test_a_page_whose_write_fails_stays_dirty_is_counted_and_tried_again() -> No
         rig.settle()
 
 
+def test_a_page_whose_write_fails_has_a_second_chance() -> None:
+    """It is the youngest then, and counts as accessed: the next look passes it over, the one after that does not."""
+    with Rig(fail=lambda slot: io_error(slot) if slot == 0 else None) as rig:
+        rig.touch(0, write=True)
+        assert rig.anons.reclaim_one()
+        rig.drain()
+        before = rig.anons.stats()
+        assert rig.anons.reclaim_one()
+        now = rig.anons.stats()
+        assert (rig.state(0), now.pdreact - before.pdreact, now.pdpageouts - before.pdpageouts) == (RESIDENT, 1, 0)
+        assert not rig.anons.reclaim_one()  # it has been looked at twice since a page was last freed
+        assert rig.anons.reclaim_one()
+        assert (rig.state(0), rig.anons.stats().pdpageouts - before.pdpageouts) == (PAGEOUT, 1)
+        rig.drain()
+        rig.settle()
+
+
 def test_others_are_reclaimed_while_some_writes_fail() -> None:
     with Rig(fail=lambda slot: io_error(slot) if slot % 3 == 0 else None) as rig:
         rig.touch(*range(30), write=True)

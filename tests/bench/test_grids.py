@@ -1,9 +1,12 @@
 """Which cells the scripts in virtual time measure: all that their pages show, and no more."""
 
+import importlib.util
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from bench import curve, designs, linux, steps
+from bench.grid import code
 from uvmfree.workload.trace import bundled_trace
 
 TRACE = "traces/cc-j4.perf.xz"
@@ -63,3 +66,26 @@ def test_linux_is_played_once_and_twice_more_to_have_a_warm_pass() -> None:
     cells = linux.passes_of(TRACE, "linux_pcp", 1 << 20)
     assert [(cell.passes, cell.npages) for cell in cells] == [(1, 1 << 20), (2, 1 << 20), (3, 1 << 20)]
     assert len({str(cell) for cell in cells}) == 3
+
+
+def mark_of(root: Path, text: str, imported: str = "y = 1") -> str:
+    """The mark of a module with this text, which imports another one, by a code.py that has seen neither."""
+    spec = importlib.util.spec_from_file_location("fresh_code", Path(code.__file__))
+    assert spec is not None
+    assert spec.loader is not None
+    fresh: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    fresh.ROOT = root
+    (root / "bench").mkdir(exist_ok=True)
+    (root / "bench" / "made.py").write_text(f"from bench.other import y\n{text}\n")
+    (root / "bench" / "other.py").write_text(f"{imported}\n")
+    return str(fresh.code_of("bench.made", "of none"))
+
+
+def test_the_mark_of_a_cell_changes_with_the_code_that_it_runs_and_not_with_what_is_said_of_it(
+    tmp_path: Path,
+) -> None:
+    mark = mark_of(tmp_path, "def f(): return y")
+    assert mark_of(tmp_path, "def f(): return y + 1") != mark
+    assert mark_of(tmp_path, "def f(): return y", "y = 2") != mark
+    assert mark_of(tmp_path, '# More.\ndef f():\n    """Say so."""\n    return y', '"""Other."""\ny = 1') == mark

@@ -107,3 +107,34 @@ def test_a_lock_that_is_held_is_waited_for_as_long_as_was_said(timeout_s: float,
     mutex = Mutex(UVM_CPU, 0, raw_lock=Held, clock_ns=lambda: 1, lockstat=False, debug=None)
     assert not mutex.comes_free(timeout_s)
     assert tries == [(True, TURN_S)] * turns
+
+
+def test_a_lock_that_comes_free_is_left_free() -> None:
+    """At the third turn somebody gives it back: whoever asked does not keep it."""
+    lock = threading.Lock()
+    lock.acquire()
+    turns = iter([False, False, True])
+
+    class Given:
+        """That lock, given back just before the third try."""
+
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+            if next(turns, False):
+                lock.release()
+            return lock.acquire(False)
+
+        def release(self) -> None:
+            lock.release()
+
+        def locked(self) -> bool:
+            return lock.locked()
+
+        def __enter__(self) -> bool:
+            return self.acquire()
+
+        def __exit__(self, *error: object) -> None:
+            self.release()
+
+    mutex = Mutex(UVM_CPU, 0, raw_lock=Given, clock_ns=lambda: 1, lockstat=False, debug=None)
+    assert mutex.comes_free(1.0)
+    assert not lock.locked()

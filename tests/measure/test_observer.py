@@ -26,8 +26,17 @@ HAD, SHORT = RESERVE + 1, RESERVE
         ([(0, 1, SHORT, 0), (5, 1, SHORT, 0), (6, 0, HAD, 1)], []),
         ([(0, 0, HAD, 0), (5, 0, HAD, 3)], []),
         ([(0, 1, HAD, 0), (5, 1, HAD, 0)], []),  # it has not ended
+        ([(0, 1, HAD, 0), (5, 0, HAD, 1), (50, 0, HAD, 1), (60, 1, HAD, 1), (63, 0, HAD, 2)], [5, 3]),
     ],
-    ids=["until woken", "until the pages are gone", "woken in between", "no pages", "nobody", "not over"],
+    ids=[
+        "until woken",
+        "until the pages are gone",
+        "woken in between",
+        "no pages",
+        "nobody",
+        "not over",
+        "one, nobody for long, and another",
+    ],
 )
 def test_spells_of_waiting_beside_free_pages(samples: list[tuple[int, int, int, int]], spells: list[int]) -> None:
     """A sample: time, waiters, pages on the global list, wakeups so far."""

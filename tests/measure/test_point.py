@@ -1,5 +1,8 @@
 """What one measured point of a scaling curve has counted, on runs in which the answer is plain."""
 
+import pytest
+
+from uvmfree.machine.costs import costs_for
 from uvmfree.measure.scale import COUNTED_OPS, Case, Point, Traffic, measured
 
 NCPUS = 4
@@ -22,3 +25,34 @@ def test_where_one_lock_is_all_there_is_it_is_held_for_every_operation() -> None
     found = point("fpageqlock")
     assert abs(found.shared_acquired - found.operations) <= NCPUS
     assert 0 < found.held_ns <= found.window_ns
+
+
+def test_what_cpus_do_in_the_window_is_work_outside_waiting_and_little_else() -> None:
+    """Nothing of the warm-up is in it: then it would be more than all of their time."""
+    ncpus, think_ns = 16, 1000
+    traffic = Traffic("pingpong", think_ns=think_ns)
+    found = measured(Case("fpageqlock", ncpus, traffic, changed={"jitter_percent": 0}))
+    assert found is not None
+    accounted_ns = found.operations * think_ns + found.wait_ns + found.held_ns
+    assert 0.95 < accounted_ns / (ncpus * found.window_ns) <= 1
+    assert found.wait_ns > 3 * found.operations * think_ns  # the lock is full
+    assert found.wait_share_percent == 100 * found.wait_ns / (ncpus * found.window_ns)
+    played = measured(Case("percpu", 4, Traffic("trace")))
+    assert played is not None
+    assert played.outside_ns is not None
+    assert 0.9 < played.outside_ns / (4 * played.window_ns) <= 1
+
+
+def test_a_hold_takes_what_the_table_says_of_either_half() -> None:
+    """As many allocations as frees: a hold lasts for the mean of both, whatever either is."""
+    traffic = Traffic("pingpong", think_ns=5000)
+
+    def mean_ns(**changed: float) -> float:
+        found = measured(Case("fpageqlock", 1, traffic, changed={"jitter_percent": 0, **changed}))
+        assert found is not None
+        return found.held_ns / found.shared_acquired
+
+    usual = costs_for("xeon-2s")
+    for half in ("global_alloc", "global_free"):
+        longer = mean_ns(**{half: usual.ns(half) + 1000})
+        assert longer - mean_ns() == pytest.approx(500, rel=0.02)

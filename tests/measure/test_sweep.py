@@ -14,6 +14,7 @@ from uvmfree.measure import cell as cells
 from uvmfree.measure import sweep as sweeps
 from uvmfree.measure.cell import Cell, measure_cell
 from uvmfree.measure.sweep import Grid, Sweep, load_records, resume, run_sweep, sweep_of
+from uvmfree.param import Param
 
 
 def grid(**changes: Any) -> Grid:
@@ -47,6 +48,13 @@ def test_a_grid_is_every_combination_in_order() -> None:
         ("ncolors=4", "npages=512"),
         ("ncolors=8", "npages=512"),
     }
+
+
+def test_a_cell_has_the_memory_that_its_workload_asks_for_unless_it_is_told() -> None:
+    workload, param = Cell("pressure", 2, "percpu", (), 1, seconds=0.1).ready()
+    assert param.npages == workload.npages != Param().npages
+    assert Cell("pingpong", 2, "percpu", (), 1).ready()[1].npages == Param().npages
+    assert Cell("pressure", 2, "percpu", ("npages=512",), 1, seconds=0.1).ready()[1].npages == 512
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """`vmstat -s`, in the words that its users know."""
 
 from dataclasses import fields
+from types import SimpleNamespace
+from typing import Any
 
 import uvmfree
 from uvmfree.measure.vmstat_layout import PHRASES, vmstat_s
@@ -34,6 +36,18 @@ def test_the_lines_are_those_of_vmstat() -> None:
     uvm.cpus[0].pagealloc(zero=True)
     assert "".join(f"{line}\n" for line in vmstat_s(uvm.uvmexp.snapshot())) == LINES
     uvm.close()
+
+
+def test_each_phrase_has_the_count_of_its_field() -> None:
+    """Numbers that no two fields share, in the order of LINES."""
+    numbers = {
+        "npages": 1, "free": 2, "paging": 3, "zeropages": 4, "reserve_pagedaemon": 5, "reserve_kernel": 6,
+        "freemin": 7, "freetarg": 8, "pga_zerohit": 9, "pga_zeromiss": 10, "zeroaborts": 11, "colorhit": 12,
+        "colormiss": 13, "cpuhit": 14, "cpumiss": 15, "pdwoke": 16, "pdfreed": 17, "pdscans": 18, "pdpending": 19,
+    }  # fmt: skip
+    phrases = [line[10:] for line in LINES.splitlines()]
+    snapshot: Any = SimpleNamespace(**numbers)
+    assert list(vmstat_s(snapshot)) == [f"{number:9d} {phrase}" for number, phrase in enumerate(phrases, 1)]
 
 
 def test_every_phrase_is_of_a_field() -> None:

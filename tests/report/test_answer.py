@@ -57,6 +57,18 @@ def test_a_design_is_a_mark_of_its_locks_and_its_pages_and_nothing_stands_at_the
     assert plot.tables[0].rows[1][3] == "1,234"
 
 
+def test_a_mark_stands_at_the_median_of_the_repetitions() -> None:
+    one = tallied()
+    peaks = (100, 900, 300)
+    runs = [
+        replace(run, tally=replace(run.tally, parked_pages_max=peaks[run.repetition])) if run.tally else run
+        for run in one.runs
+    ]
+    (plot,) = plots(opening(replace(one, runs=runs)))
+    assert [trace["x"] for trace in plot.traces[:2]] == [[300], [300]]
+    assert [row[3] for row in plot.tables[0].rows] == ["300", "300"]
+
+
 def test_the_limit_is_a_lock_in_half_a_cache() -> None:
     """Of caches of 500 pages on each of 2 CPUs: one in 250 operations."""
     (plot,) = plots(opening(tallied()))

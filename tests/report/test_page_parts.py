@@ -114,6 +114,13 @@ def test_thinning_keeps_the_ends_and_the_extremes(column: list[int], limit: int)
     assert min(column[row] for row in kept) == min(column)
 
 
+@pytest.mark.parametrize("columns", [1, 2, 5])
+def test_more_columns_keep_no_more_rows(columns: int) -> None:
+    """Each has its extremes at rows of its own."""
+    peaks = [[(row * 7919 + at * 613) % 1000 for row in range(1000)] for at in range(columns)]
+    assert 40 <= len(thinned(1000, 50, peaks)) <= 50
+
+
 @given(st.integers(1, 10_000))
 def test_all_timelines_together_stay_within_bounds(numbers: int) -> None:
     rows = rows_for(numbers)

@@ -14,6 +14,9 @@ from uvmfree.measure.samples import Samples
 from uvmfree.measure.usl import Fitted, Usl
 from uvmfree.report.page import law
 from uvmfree.report.page.facts import caveats, measured
+from uvmfree.report.page.heatmap import heatmap
+from uvmfree.report.page.locks import locks
+from uvmfree.report.page.numbers import hundredths, number, spread
 from uvmfree.report.page.rows import LANE_PX, Rows
 from uvmfree.report.page.scaling import scaling, throughput
 from uvmfree.report.page.settings import Source, points_of
@@ -174,3 +177,62 @@ def test_a_peak_outside_of_what_was_measured_is_said_to_be(peak: float, said: tu
     curve = one.curve(("percpu",))
     assert (curve["x"][0], curve["x"][40], curve["x"][-1]) == (4, 8, 16)
     assert curve["y"][40] == pytest.approx(1000 * 8 / (1 + 0.1 * 7 + 0.01 * 56))
+
+
+def test_a_heat_map_has_intervals_down_and_gaps_across_and_tells_where_its_ends_are() -> None:
+    """Of three repetitions of each field the median: 10 to 50; one field was not measured."""
+    fields = [(interval, gap) for interval in (0.1, 1.0) for gap in (0.01, 0.1, 1.0)][:-1]
+    records = []
+    for at, (interval, gap) in enumerate(fields, 1):
+        peaks = (at, 10 * at, 1000)
+        one = record(designs=("percpu",), rows=0, redistribute_interval_s=interval, redistribute_min_gap_s=gap)
+        runs = [
+            replace(
+                run,
+                redistributions=run.redistributions | {"timer": 1},
+                seen=replace(run.seen, stranded_pages_max=peaks[run.repetition]),
+            )
+            for run in one.runs
+        ]
+        records.append(replace(one, runs=runs))
+    (group,) = heatmap(points_of(records), ("percpu",)).groups
+    (plot,) = [plot for plot in group.plots if plot.title == "Peak of stranded pages"]
+    assert plot.traces[0]["z"] == [[10, 20, 30], [40, 50, None]]
+    assert plot.says == (
+        "Peak of stranded pages: from 10 at interval 0.1 s and gap 0.01 s to 50 at interval 1 s and gap 0.1 s."
+    )
+    assert plot.tables[0].rows == [
+        ("0.1", "10 [1 - 1,000]", "20 [2 - 1,000]", "30 [3 - 1,000]"),
+        ("1", "40 [4 - 1,000]", "50 [5 - 1,000]", "-"),
+    ]
+
+
+def test_tables_of_locks_have_each_figure_under_its_heading() -> None:
+    """As the record sums them up, medians and extremes of the repetitions."""
+    one = record(designs=("percpu",), rows=0)
+    runs = [
+        replace(
+            run,
+            cpus=tuple(
+                replace(cpu, cpuhit=40 + cpu.index, cpumiss=9, atomics=7 + run.repetition) for cpu in run.cpus
+            ),
+            locks=tuple(replace(lock, acquired=50, contended=3 + at) for at, lock in enumerate(run.locks)),
+        )
+        for run in one.runs
+    ]
+    one = replace(one, runs=runs)
+    found = {}
+    for plot in locks(points_of([one]), ("percpu",)).groups[0].plots:
+        (table,) = plot.tables
+        (row,) = [row for row in table.rows if len(row) > 1]
+        found |= dict(zip(table.columns[2:], row[2:], strict=True))
+    figures = one.values("percpu")
+    shown = {
+        "wait share, %": ("wait_share_percent", hundredths),
+        "contended, %": ("contended_percent", hundredths),
+        "shared-lock acquisitions": ("shared_locks_per_op", number),
+        "atomic operations": ("atomics_per_op", number),
+        "local hits, %": ("local_hit_percent", hundredths),
+    }
+    assert found == {heading: spread(figures[name], how) for heading, (name, how) in shown.items()}
+    assert len(set(found.values())) == 5

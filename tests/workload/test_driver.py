@@ -1,5 +1,6 @@
 """The driver: bodies begin together, end together, and whatever ends one of them ends the run in bounded time."""
 
+import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -205,3 +206,20 @@ def test_a_run_needs_a_body_and_a_cpu_for_each(uvm: uvmfree.Uvm, bodies: int) ->
     with pytest.raises(uvmfree.ArgumentError, match=f"{bodies} bodies: .* 1 to 3"):
         drive(uvm, [body] * bodies)
     assert ran == []
+
+
+def test_a_run_lasts_from_the_first_beginning_to_the_last_end() -> None:
+    """On a clock that goes on by a millisecond whenever it is read: no two bodies begin, or end, at once."""
+
+    class Ticking(ThreadsMachine):
+        ticks = itertools.count()
+
+        def clock_ns(self) -> int:
+            return next(self.ticks) * 1_000_000
+
+    lanes: list[Lane] = []
+    with uvmfree.boot(Ticking(), npages=64, ncpus=3, redistribute_interval_s=3600) as uvm:
+        run = drive(uvm, [lambda cpu, lane: lanes.append(lane)] * 3)
+    began, ended = sorted(lane.began_ns for lane in lanes), sorted(lane.ended_ns for lane in lanes)
+    assert len({*began, *ended}) == 6
+    assert run.wall_ns == ended[-1] - began[0]

@@ -1,13 +1,18 @@
 """Loads on more memory than there is: they end, in time, with every stamp checked and no page lost."""
 
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 import uvmfree
 from tests.mechanism.rig import one_pass
+from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.workload.driver import drive
 from uvmfree.workload.load import Load
-from uvmfree.workload.pressure import BURST_PAGES, forkexit, pressure
+from uvmfree.workload.pressure import BURST_PAGES, RUN_PAGES, forkexit, pressure
 
 PAGESIZE = 512
 RUNS_MAX = 20
@@ -114,3 +119,41 @@ def test_forkexit_needs_a_round() -> None:
     with pytest.raises(uvmfree.ArgumentError, match="rounds=0"):
         forkexit(uvm, 0)
     uvm.close()
+
+
+class Touched:
+    """An anon map that only notes who writes."""
+
+    npages = 64
+
+    def __init__(self) -> None:
+        self.writes: dict[int, set[bool]] = {}
+
+    def touch(self, cpu: int, index: int, *, write: bool) -> None:
+        self.writes.setdefault(cpu, set()).add(write)
+
+
+def test_every_second_cpu_only_reads_and_asks_for_a_run_in_so_many_rounds() -> None:
+    """Of 2 x 8 rounds of 32 accesses the 8th and the 16th ask for one; each runs until its time is up."""
+    anons, clock = Touched(), itertools.count()
+    asked: list[int] = []
+
+    def pglistalloc(npages: int, alignment: int) -> list[VmPage]:
+        asked.append(npages)
+        return []
+
+    machine = SimpleNamespace(clock_ns=lambda: next(clock) * 10_000_000, disk=lambda call: call)
+    uvm: Any = SimpleNamespace(
+        param=SimpleNamespace(npages=64, ncpus=3),
+        machine=machine,
+        anon_memory=lambda npages, nslots, **_: anons,
+        pglistalloc=pglistalloc,
+        pglistfree=lambda pages: None,
+    )
+    load = pressure(uvm, 0.17)
+    for index, body in enumerate(load.bodies):
+        body(index, SimpleNamespace(index=index, stopped=False))  # type: ignore[arg-type]
+    assert anons.writes == {0: {True}, 1: {False}, 2: {True}}
+    assert asked == [RUN_PAGES] * 6
+    counts = load.counts()
+    assert (counts["runs_asked"], counts["runs_met"], counts["runs_pages"]) == (6, 6, 6 * RUN_PAGES)

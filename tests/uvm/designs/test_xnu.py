@@ -32,3 +32,8 @@ def test_a_cpu_parks_as_much_as_its_bound_says_and_no_less() -> None:
         cpu.pagefree(pages[63])
         assert uvm.cached_pages()[0] == 127
         uvm.audit()
+
+
+def test_a_refill_comes_out_in_the_order_of_colours() -> None:
+    with uvmfree.boot(VirtualMachine(ncpus=1), npages=256, ncpus=1, ncolors=4, design="xnu", refill_limit=8) as uvm:
+        assert [take(uvm.cpus[0]).color for _ in range(16)] == [0, 1, 2, 3] * 4
