@@ -116,13 +116,28 @@ def test_the_depot_is_judged_on_its_worst_trace_of_2_and_8_cpus(script: Scripts,
         TRACES=tmp_path,
         read_trace=lambda file: file.name.removesuffix(".perf.xz"),
         counted=lambda trace, ncpus, *, virtual: counts[trace, ncpus, virtual],
+        BUSY=("fork-exec",),
+        copied=lambda file, ncpus: {64: 4096, 256: 40_960}[ncpus],
     )
     assert depot.found() == {
+        "depot-parked-copies": (1.25, False),
         "depot-locks": (1.2, False),
         "depot-parked": (1.5, False),
         "depot-local-hits": (98.5, False),
         "depot-colours": (97.2, True),
     }
+
+
+def test_tight_memory_is_judged_on_the_most_false_failures(script: Scripts, tmp_path: Path) -> None:
+    (tmp_path / "cc-j4.perf.xz").touch()
+    falsely = {2: 3, 8: 1}
+    tight = script("tight").has(
+        TRACES=tmp_path,
+        CLAIMING=("depot",),
+        read_trace=lambda file: file,
+        failures=lambda trace, design, ncpus: (9_000, 7, falsely[ncpus]),
+    )
+    assert tight.found() == {"tight-ram": (3, False)}
 
 
 def test_the_floor_is_compared_without_the_empty_loop(script: Scripts) -> None:

@@ -71,8 +71,8 @@ def test_the_curve_is_judged_by_its_least_linear_design(script: Scripts, tmp_pat
     words = ["--curve", "--results", str(tmp_path), "--design", "percpu"]
     args = bench.module.parser().parse_args(words)
     assert bench.found(args) == {"curve-minutes": (20, False), "curve-linear-2-cpus": (0.8, False)}
-    banded = bench.found(bench.module.parser().parse_args([*words, "--band"]))
-    assert banded["curve-minutes"][1] is None
+    full = bench.found(bench.module.parser().parse_args([*words, "--full"]))
+    assert full["curve-minutes"][1] is None
 
 
 def moved(pages: float) -> dict[str, Any]:

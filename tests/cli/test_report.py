@@ -196,6 +196,10 @@ def test_a_record_counts_once(run: Run, tmp_path: Path) -> None:
     (file,) = written(tmp_path, record())
     said = run("report", file, file, "-o", str(tmp_path / "report.html"))
     assert said == Said(2, "", f"uvmfree: {file}: is given 2 times; each record counts once\n")
+    other = tmp_path / "other.json"
+    other.symlink_to(file)
+    said = run("report", str(other), file, "-o", str(tmp_path / "report.html"))
+    assert said == Said(2, "", f"uvmfree: {other}: is given 2 times; each record counts once\n")
 
 
 def test_records_and_output_must_be_named(run: Run, tmp_path: Path) -> None:

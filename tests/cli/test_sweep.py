@@ -81,6 +81,11 @@ def test_ctrl_c_ends_it_soon_and_keeps_what_was_measured(tmp_path: Path) -> None
         (("-o", "x", "--set", "refill=1", "--set", "refill=2"), "refill has values already"),
         (("-o", "x", "--set", "refill=0"), "refill=0: must be from 1 to 4096"),
         (("-o", "x", "--design", "best"), "design='best': must be one of"),
+        (("-o", "x", "--trace", "y"), "--trace goes with --workload trace, not with --workload pressure"),
+        (
+            ("-o", "x", "--unpacked-mib", "1"),
+            "--unpacked-mib goes with --workload trace, not with --workload pressure",
+        ),
     ],
 )
 def test_bad_input_is_one_clear_line(run: Run, args: tuple[str, ...], says: str) -> None:
@@ -88,6 +93,12 @@ def test_bad_input_is_one_clear_line(run: Run, args: tuple[str, ...], says: str)
     assert (said.status, said.out) == (2, "")
     assert says in said.err
     assert said.err.count("\n") == 1
+
+
+def test_how_long_a_trace_lasts_is_not_asked(run: Run, tmp_path: Path) -> None:
+    said = run("sweep", "-o", str(tmp_path / "x"), "--seconds", "1")
+    assert (said.status, said.out) == (2, "")
+    assert said.err == "uvmfree: --seconds goes with --workload pressure, not with --workload trace\n"
 
 
 def test_a_file_that_is_no_sweep_is_left_alone(run: Run, tmp_path: Path) -> None:

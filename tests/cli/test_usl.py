@@ -90,6 +90,16 @@ def test_a_sweep_that_has_measured_nothing_has_nothing_to_fit(run: Run, tmp_path
     assert said.err == f"uvmfree: {tmp_path / 's.json'}: nothing has been measured yet, so there is nothing to fit\n"
 
 
+def test_a_record_counts_once(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice the points would be half the uncertainty."""
+    monkeypatch.chdir(tmp_path)
+    files = [record_at(n, tmp_path) for n in (1, 2, 4, 8, 16)]
+    other = f"../{tmp_path.name}/{Path(files[2]).name}"
+    assert run("usl", *files, other) == Said(
+        2, "", f"uvmfree: {files[2]}: is given 2 times; each record counts once\n"
+    )
+
+
 def test_four_cpu_counts_are_too_few(run: Run, tmp_path: Path) -> None:
     said = run("usl", *(record_at(n, tmp_path) for n in (1, 2, 3, 4)))
     assert (said.status, said.out) == (2, "")

@@ -48,6 +48,14 @@ def check_writable(
         places[place.identity] = option
 
 
+def check_each_once(records: Sequence[str]) -> None:
+    """Refuse a record that is given again, by whatever name: its repetitions would count twice. ArgumentError."""
+    places = [file if file == "-" else os.path.realpath(file) for file in records]
+    for file, place in zip(records, places, strict=True):
+        if places.count(place) > 1:
+            raise ArgumentError(f"{file}: is given {places.count(place)} times; each record counts once")
+
+
 def goes_to_stdout(option: str, file: str | None) -> bool:
     """Whether a file is what stdout goes to: '-', or another name of it."""
     return file is not None and (file == "-" or Outfile.find(option, file).identity == _stdout())

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from uvmfree.cli.output import check_writable, write_whole
+from uvmfree.cli.output import check_each_once, check_writable, write_whole
 from uvmfree.errors import ArgumentError
 
 
@@ -26,9 +26,7 @@ def report(records: tuple[str, ...], output: str) -> None:
 
     needs("plotly", "report", "uvmfree report")
     check_writable(("--output", output), read=[("a record", file) for file in records])
-    for file in records:
-        if records.count(file) > 1:
-            raise ArgumentError(f"{file}: is given {records.count(file)} times; each record counts once")
+    check_each_once(records)
     named, curves = [], []
     for file in records:
         name, document = "stdin" if file == "-" else os.path.basename(file), read_document(file)

@@ -76,11 +76,19 @@ def sweep(
 
     if file == "-":
         raise ArgumentError("-o -: must be a file, so that a sweep can be gone on with")
-    if unpacked_max_bytes is not None and "trace" not in (workloads or ("trace",)):
-        raise ArgumentError(f"--unpacked-mib goes with --workload trace, not with --workload {', '.join(workloads)}")
+    workloads = workloads or ("trace",)
+    for option, value, workload in (
+        ("--trace", trace_file, "trace"),
+        ("--unpacked-mib", unpacked_max_bytes, "trace"),
+        ("--seconds", seconds, "pressure"),
+    ):
+        if value is not None and workload not in workloads:
+            raise ArgumentError(
+                f"{option} goes with --workload {workload}, not with --workload {', '.join(workloads)}"
+            )
     check_writable(("-o", file), regular=True)
     grid = Grid(
-        workloads=workloads or ("trace",),
+        workloads=workloads,
         ncpus=_counts(cpus),
         designs=designs or SHOWN,
         settings=_choices(settings),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from uvmfree.cli.options import json_option
-from uvmfree.cli.output import check_writable, write_json
+from uvmfree.cli.output import check_each_once, check_writable, write_json
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def usl(records: tuple[str, ...], json_file: str | None) -> None:
     from uvmfree.workload.plural import plural
 
     check_writable(("--json", json_file), read=[("a record", file) for file in records])
+    check_each_once(records)
     given = [record for file in records for record in load_records(file)]
     loaded = [record for record in given if record.threads_run_at_once]
     if not given:

@@ -50,6 +50,18 @@ SHOWN: Final = (*PAIR, "depot")
 GROUP: Final = "uvmfree.designs"
 """The entry points by which another package brings designs: a name, and the module:Class that it stands for."""
 
+_SLIPS: Final = (
+    SyntaxError,
+    NameError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    OSError,
+    RuntimeError,
+    AssertionError,
+)
+"""What a module that somebody is writing raises as it is imported, beside what says that it is not there."""
+
 
 def names() -> tuple[str, ...]:
     """Return the names of all designs: those of this package, then those that other packages bring."""
@@ -98,7 +110,7 @@ def _imported(name: str, where: str) -> type[Design[Any]]:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ParamError(f"design={name!r}: {error}") from error
-    except Exception as error:
+    except _SLIPS as error:
         raise ParamError(f"design={name!r}: {type(error).__name__}: {error}") from error
     if not isinstance(found, type) or not issubclass(found, Design):
         raise ParamError(f"design={name!r}: {attribute} is no design; it must be a class derived from Design")
