@@ -185,10 +185,18 @@ class Figures(Printed):
         some, eight = (float(self.published("predicted", "bulk_ns", name, each, "0", "")) for each in (ncpus, "8"))
         return format(some / eight, form)
 
-    def chunks_on(self, ncpus: str, form: str) -> str:
-        """The least and the greatest change by frees in chunks on so many CPUs, percent."""
-        rows = self._file("published.json").get("illustrated", {}).get("chunks", [])
-        values = [row[-1] for row in rows if row[0] == int(ncpus)]
+    def chunks_on(self, ncpus: str, what: str, form: str) -> str:
+        """Frees in chunks on so many CPUs: the change, `merged` or `posted`, or how `busy` the lock was; percent."""
+        column = ("busy", "merged", "posted").index(what) + 1
+        rows = self._file("published.json").get("causes", {}).get("chunks", [])
+        return self._range([row[column] for row in rows if row[0] == int(ncpus)], form)
+
+    def gained(self, ncpus: str, form: str) -> str:
+        """What two magazines gain a build on so many CPUs, over a range of holds."""
+        rows = self._file("published.json").get("illustrated", {}).get("builds", [])
+        return self._range([row[-1][ncpus] for row in rows if len(row) == 2], form)
+
+    def _range(self, values: list[float], form: str) -> str:
         if not values:
             raise NotMeasured
         return f"{min(values):{form}} to {max(values):{form}}"
@@ -196,10 +204,7 @@ class Figures(Printed):
     def illustrated(self, name: str, form: str) -> str:
         """The least and the greatest of the last value of an illustration's rows."""
         rows = self._file("published.json").get("illustrated", {}).get(name)
-        if not rows:
-            raise NotMeasured
-        values = [row[-1] for row in rows]
-        return f"{min(values):{form}} to {max(values):{form}}"
+        return self._range([row[-1] for row in rows or []], form)
 
     def saturation(self) -> str:
         """At which CPU count waiting takes 10 % / 50 % of each design's time, for each trace and lock policy."""
