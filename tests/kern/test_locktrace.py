@@ -166,3 +166,13 @@ def test_slices_come_in_the_order_in_which_they_began() -> None:
             with inner:
                 pass
     assert [one.caller for one in traced(machine)] == ["outer", "inner", "inner"]
+
+
+def test_a_hold_lasts_until_the_lock_came_free_where_that_is_told_afterwards() -> None:
+    """The clock has gone on to 90 ns by the time that it can be asked."""
+    clock = iter([10, 90])
+    handle = TracingHandle(Scripted(0), "L", "c", lambda: next(clock), lambda: 55, lambda: "cpu/0")
+    handle.acquire()
+    handle.release()
+    assert [(one.held, one.began_ns, one.ended_ns) for one in handle.slices()] == [(True, 10, 55)]
+    assert handle.snapshot().hold_ns_total == 45

@@ -1,7 +1,9 @@
 """FreeBSD's buckets and their stack: what of them is not in the contract, and not counted in tests/designs."""
 
+import pytest
+
 import uvmfree
-from tests.conformance.steps import free_all
+from tests.conformance.steps import free_all, take
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.param import Param
 from uvmfree.uvm.bucketstack import TIMEOUT_NS, BucketStack, FreebsdTunables
@@ -53,4 +55,17 @@ def test_buckets_are_smaller_after_a_trim_whichever_way_they_are_filled() -> Non
         free_all(uvm.cpus[0], pages[4 * SIZE :])
         sizes = [len(each) for each in design.store.stacks[0].buckets]
         assert sizes == [SIZE] * 2 + [SIZE - 1] * 5
+        uvm.audit()
+
+
+@pytest.mark.parametrize(("spare", "cached"), [(SIZE, SIZE - 1), (SIZE - 1, 0)])
+def test_a_bucket_is_filled_if_the_reserve_has_a_whole_one_to_spare(spare: int, cached: int) -> None:
+    """Else one page is taken, past the cache."""
+    tunables = {"cache_fraction": TUNABLES.cache_fraction, "bucket_max": SIZE}
+    with uvmfree.boot(VirtualMachine(ncpus=1), npages=4096, ncpus=1, design="freebsd_pgcache", **tunables) as uvm:
+        taken = 4096 - uvm.uvmexp.reserve_kernel - spare
+        uvm.pglistalloc(taken, nsegs=taken)
+        take(uvm.cpus[0])
+        assert uvm.cached_pages() == (cached,)
+        assert uvm.uvmexp.free == uvm.uvmexp.reserve_kernel + spare - 1 - cached
         uvm.audit()
