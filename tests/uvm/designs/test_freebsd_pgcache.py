@@ -35,6 +35,17 @@ def test_the_working_set_is_what_the_stack_swung_by_since_the_last_look_or_three
     assert made.wss == 3 * SIZE * 3 // 4  # it swung by one bucket
 
 
+def test_who_comes_too_early_estimates_nothing() -> None:
+    """Another CPU did it less than a period ago."""
+    made = stack()
+    made.estimate(TIMEOUT_NS)
+    made.put(bucket())
+    made.estimate(2 * TIMEOUT_NS - 1)
+    assert (made.wss, made.estimated_ns) == (0, TIMEOUT_NS)
+    made.estimate(2 * TIMEOUT_NS)
+    assert (made.wss, made.estimated_ns) == (SIZE, 2 * TIMEOUT_NS)
+
+
 def test_a_stack_gives_its_oldest_buckets_back_and_keeps_so_many_pages() -> None:
     made, buckets = stack(), [bucket() for _ in range(4)]
     for each in buckets:
