@@ -191,3 +191,12 @@ def test_waits_of_different_lengths_add_up_and_the_extremes_are_kept() -> None:
     assert (counted.wait_ns_total, counted.wait_ns_max, counted.wait_ns_min, counted.contended) == (60, 30, 10, 3)
     assert (counted.hold_ns_total, counted.hold_ns_max, counted.hold_ns_min) == (15, 5, 5)
     assert (counted.wait_hist[4], counted.wait_hist[5]) == (1, 2)
+
+
+@pytest.mark.parametrize(("wait_ns", "bucket"), [(0, 0), (1, 1), (1024, 11), (2**45, WAIT_BUCKETS - 1)])
+def test_the_histogram_ends_with_all_longer_waits(wait_ns: int, bucket: int) -> None:
+    clock = iter([0, wait_ns, wait_ns])
+    handle = TracingHandle(Scripted(1), "L", "c", lambda: next(clock), None, lambda: "cpu/0")
+    handle.acquire()
+    handle.release()
+    assert [at for at, waits in enumerate(handle.snapshot().wait_hist) if waits] == [bucket]
