@@ -19,8 +19,11 @@ from bench.grid.points import markdown as curve_page
 from bench.grid.tables import markdown
 from bench.harness import write_json
 from bench.questions import colormiss_percent, stranded_long_ms, stranded_mean
+from bench.real import runs
 from tests.bench.scripted import Scripts
 from tests.measure.curves import HOST, point
+from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.uvm.boot import boot
 from uvmfree.workload.trace import ALLOC, FREE
 
 ONE_LOCK = {"jitter_percent": 0.0}
@@ -199,3 +202,14 @@ def test_a_picture_has_decades_at_even_steps() -> None:
     axes = Axes(0, 4, -3, 0)
     assert (axes.x(1), axes.x(100), axes.x(10_000)) == (70, 370, 670)
     assert (axes.y(1), axes.y(0.001)) == (40, 500)
+
+
+def test_a_rate_is_of_one_cpu_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Local bursts: as many operations on each CPU, and nobody waits."""
+    monkeypatch.setattr(runs, "boot", lambda *machine, **sizes: boot(*machine, **{**sizes, "npages": 4096}))
+    one, two = (
+        runs.once("percpu, refill 32", "pingpong", ncpus, 512, VirtualMachine(ncpus=ncpus, lockstat=True))
+        for ncpus in (1, 2)
+    )
+    assert two[0] == pytest.approx(one[0], rel=0.15)
+    assert (one[1], two[1]) == (0, 0)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.kern.tasks import await_event, begin, finish
 from uvmfree.kern.lockrank import UVM_CPU
-from uvmfree.kern.lockstat import HOLD_SAMPLE, WAIT_BUCKETS, summed
+from uvmfree.kern.lockstat import HOLD_SAMPLE, WAIT_BUCKETS, CountingHandle, summed
 from uvmfree.kern.mutex import Mutex
 
 
@@ -61,6 +61,35 @@ def test_a_wait_is_counted_and_timed_and_so_are_holds() -> None:
     assert [bucket for bucket, waits in enumerate(second.wait_hist) if waits] == [(1000).bit_length()]
     assert (second.hold_ns_total, second.hold_samples) == (64, 1)
     assert clock.readings == 6
+
+
+class Held:
+    """A lock that is always held by somebody when it is tried, and then comes free."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        return blocking
+
+    def release(self) -> None: ...
+
+    def locked(self) -> bool:
+        return True
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *how: object) -> None:
+        self.release()
+
+
+def test_waits_of_different_lengths_add_up_and_the_extremes_are_kept() -> None:
+    """Of 30, 10 and 20 ns; a look more is for the hold that begins."""
+    looks = iter([0, 30, 31, 100, 110, 111, 200, 220, 221])
+    handle = CountingHandle(Held(), "L", "c", lambda: next(looks), lambda: 1000)
+    for _ in range(3):
+        handle.wait()
+        handle.release()
+    found = handle.snapshot()
+    assert (found.wait_ns_total, found.wait_ns_max, found.wait_ns_min, found.contended) == (60, 30, 10, 3)
 
 
 @pytest.mark.parametrize(

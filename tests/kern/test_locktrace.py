@@ -166,3 +166,37 @@ def test_slices_come_in_the_order_in_which_they_began() -> None:
             with inner:
                 pass
     assert [one.caller for one in traced(machine)] == ["outer", "inner", "inner"]
+
+
+def test_a_hold_lasts_until_the_lock_came_free_where_that_is_told_afterwards() -> None:
+    """The clock has gone on to 90 ns by the time that it can be asked."""
+    clock = iter([10, 90])
+    handle = TracingHandle(Scripted(0), "L", "c", lambda: next(clock), lambda: 55, lambda: "cpu/0")
+    handle.acquire()
+    handle.release()
+    assert [(one.held, one.began_ns, one.ended_ns) for one in handle.slices()] == [(True, 10, 55)]
+    assert handle.snapshot().hold_ns_total == 45
+
+
+def test_waits_of_different_lengths_add_up_and_the_extremes_are_kept() -> None:
+    """Of 30, 10 and 20 ns."""
+    clock = iter([0, 30, 35, 100, 110, 115, 200, 220, 225])
+    busy = Scripted(0)
+    handle = TracingHandle(busy, "L", "c", lambda: next(clock), None, lambda: "cpu/0")
+    for _ in range(3):
+        busy.busy = 1
+        handle.acquire()
+        handle.release()
+    counted = handle.snapshot()
+    assert (counted.wait_ns_total, counted.wait_ns_max, counted.wait_ns_min, counted.contended) == (60, 30, 10, 3)
+    assert (counted.hold_ns_total, counted.hold_ns_max, counted.hold_ns_min) == (15, 5, 5)
+    assert (counted.wait_hist[4], counted.wait_hist[5]) == (1, 2)
+
+
+@pytest.mark.parametrize(("wait_ns", "bucket"), [(0, 0), (1, 1), (1024, 11), (2**45, WAIT_BUCKETS - 1)])
+def test_the_histogram_ends_with_all_longer_waits(wait_ns: int, bucket: int) -> None:
+    clock = iter([0, wait_ns, wait_ns])
+    handle = TracingHandle(Scripted(1), "L", "c", lambda: next(clock), None, lambda: "cpu/0")
+    handle.acquire()
+    handle.release()
+    assert [at for at, waits in enumerate(handle.snapshot().wait_hist) if waits] == [bucket]

@@ -4,6 +4,8 @@ import pytest
 
 from uvmfree.machine.costs import costs_for
 from uvmfree.measure.scale import COUNTED_OPS, Case, Point, Traffic, measured
+from uvmfree.workload.replay import plan
+from uvmfree.workload.trace import bundled_trace, read_trace
 
 NCPUS = 4
 
@@ -56,3 +58,11 @@ def test_a_hold_takes_what_the_table_says_of_either_half() -> None:
     for half in ("global_alloc", "global_free"):
         longer = mean_ns(**{half: usual.ns(half) + 1000})
         assert longer - mean_ns() == pytest.approx(500, rel=0.02)
+
+
+def test_memory_is_for_what_all_cpus_hold_at_once() -> None:
+    """A trace's most for each two CPUs; parcels under way and in both hands for each pair; of children 256 each."""
+    most = plan(read_trace(bundled_trace()), loop=True).live_peak
+    assert [Traffic("trace").live_pages(ncpus) for ncpus in (2, 8)] == [most, 4 * most]
+    assert [Traffic("handoff").live_pages(ncpus) for ncpus in (2, 8)] == [pages * 10 for pages in (32, 128)]
+    assert Traffic("forkexit").live_pages(4) == 9 * 256

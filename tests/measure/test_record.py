@@ -78,6 +78,11 @@ def test_version_1_is_read() -> None:
     assert all(run.samples is None and run.events == () for run in old.runs)
 
 
+def test_the_largest_number_of_64_bits_is_read(plain: dict[str, Any]) -> None:
+    plain["runs"][0]["drive"]["wall_ns"] = (1 << 63) - 1
+    assert of_document(plain, "plain").runs[0].drive.wall_ns == (1 << 63) - 1
+
+
 def test_version_2_is_read(plain: dict[str, Any], measured: Record) -> None:
     """It had no `not_measurable`, and no counts of what was asked for: rates are then of what was done."""
     plain["version"] = 2

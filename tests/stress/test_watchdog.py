@@ -8,7 +8,8 @@ import pytest
 import uvmfree
 from tests.kern.tasks import await_event
 from tests.stress.rig import run
-from uvmfree.measure.watchdog import Watchdog
+from uvmfree.kern.lockwatch import LockState
+from uvmfree.measure.watchdog import Watchdog, lock_lines
 from uvmfree.workload.stress_fault import Fault
 from uvmfree.workload.stress_shared import Shared
 
@@ -101,3 +102,17 @@ def test_a_hang_is_reported_with_holder_waiters_and_stacks(
     assert "the lock is taken for good" in whole
     assert f"again: uvmfree stress --design {design} --seed 7 --seconds 30" in whole
     assert "-> under way" in whole
+
+
+def test_locks_that_are_held_or_waited_for_have_a_line_each() -> None:
+    states = [
+        LockState("free", None, ()),
+        LockState("held", (1, "uvm_pagealloc"), ()),
+        LockState("wanted", None, ((2, "uvm_pagefree"), (3, "uvm_wait"))),
+        LockState("both", (2, "uvm_fault"), ((1, "uvm_pagealloc"),)),
+    ]
+    assert list(lock_lines(states, {1: "cpu/0", 2: "cpu/1"})) == [
+        "held: held by cpu/0 (uvm_pagealloc); waiting: nobody waits",
+        "wanted: held by nobody; waiting: cpu/1 (uvm_pagefree), 3 (uvm_wait)",
+        "both: held by cpu/1 (uvm_fault); waiting: cpu/0 (uvm_pagealloc)",
+    ]

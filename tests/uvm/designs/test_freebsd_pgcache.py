@@ -1,7 +1,9 @@
 """FreeBSD's buckets and their stack: what of them is not in the contract, and not counted in tests/designs."""
 
+import pytest
+
 import uvmfree
-from tests.conformance.steps import free_all
+from tests.conformance.steps import free_all, take
 from tests.kern.tasks import WAIT_S
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.param import Param
@@ -32,6 +34,17 @@ def test_the_working_set_is_what_the_stack_swung_by_since_the_last_look_or_three
     made.put(bucket())
     made.estimate(2 * TIMEOUT_NS)
     assert made.wss == 3 * SIZE * 3 // 4  # it swung by one bucket
+
+
+def test_who_comes_too_early_estimates_nothing() -> None:
+    """Another CPU did it less than a period ago."""
+    made = stack()
+    made.estimate(TIMEOUT_NS)
+    made.put(bucket())
+    made.estimate(2 * TIMEOUT_NS - 1)
+    assert (made.wss, made.estimated_ns) == (0, TIMEOUT_NS)
+    made.estimate(2 * TIMEOUT_NS)
+    assert (made.wss, made.estimated_ns) == (SIZE, 2 * TIMEOUT_NS)
 
 
 def test_a_stack_gives_its_oldest_buckets_back_and_keeps_so_many_pages() -> None:
@@ -68,4 +81,17 @@ def test_the_daemon_trims_the_stacks_when_memory_is_short_and_leaves_the_cpus_th
         uvm.xcall.wait(uvm.xcall.broadcast(lambda cpu: None), WAIT_S)
         assert (uvm.design.parked(), uvm.cached_pages()[0]) == (0, cached)
         assert (uvm.uvmexp.free, uvm.redistributions()["trim"]) == (stacked, 1)
+        uvm.audit()
+
+
+@pytest.mark.parametrize(("spare", "cached"), [(SIZE, SIZE - 1), (SIZE - 1, 0)])
+def test_a_bucket_is_filled_if_the_reserve_has_a_whole_one_to_spare(spare: int, cached: int) -> None:
+    """Else one page is taken, past the cache."""
+    tunables = {"cache_fraction": TUNABLES.cache_fraction, "bucket_max": SIZE}
+    with uvmfree.boot(VirtualMachine(ncpus=1), npages=4096, ncpus=1, design="freebsd_pgcache", **tunables) as uvm:
+        taken = 4096 - uvm.uvmexp.reserve_kernel - spare
+        uvm.pglistalloc(taken, nsegs=taken)
+        take(uvm.cpus[0])
+        assert uvm.cached_pages() == (cached,)
+        assert uvm.uvmexp.free == uvm.uvmexp.reserve_kernel + spare - 1 - cached
         uvm.audit()

@@ -166,6 +166,16 @@ def test_a_full_set_spills_the_coldest_so_many_to_a_hold(boot: Boot, chunk: int 
     assert [pg for pg in pages if pg.owner == 0] == pages[-kept:]
 
 
+def test_a_spill_leaves_a_batch_in_the_set(boot: Boot) -> None:
+    """Though as many pages were freed in a row as it holds."""
+    uvm = boot()
+    *pages, last = by_frame(uvm, HIGH_MIN)
+    free_all(own(uvm), pages)
+    assert uvm.cached_pages()[0] == HIGH_MIN - 1
+    own(uvm).pagefree(last)
+    assert uvm.cached_pages()[0] == BATCH
+
+
 def test_a_spill_begins_with_the_freelist_that_was_freed_to(boot: Boot) -> None:
     uvm = boot(nfreelists=2)
     cpu = own(uvm)

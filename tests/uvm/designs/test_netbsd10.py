@@ -1,6 +1,7 @@
 """NetBSD 10's arrays and buckets: what of them is not in the contract, and not counted in tests/designs."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import uvmfree
 from tests.conformance.steps import free_all, take
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.uvm.designs.netbsd10 import FILLPGS
+from uvmfree.uvm.page import VmPage
 
 
 def booted(**tunables: Any) -> uvmfree.Uvm:
@@ -51,4 +53,42 @@ def test_a_miss_fills_the_array_of_the_colour_that_it_found_and_counts_what_is_t
         filled = cpu.stats().filled
         assert take(cpu, color=0).color == 1
         assert (uvm.cached_pages()[0], cpu.stats().filled - filled) == (FILLPGS, 1 + FILLPGS - 3)
+        uvm.audit()
+
+
+def test_a_full_array_goes_to_the_bucket_with_what_was_freed_first_on_top() -> None:
+    with booted() as uvm:
+        pages = uvm.pglistalloc(256, nsegs=256)
+        zeros = [pg for pg in pages if pg.color == 0]
+        uvm.pglistfree([*zeros[8:], *pages[1::2]])
+        uvm.redistribute()
+        cpu = uvm.cpus[0]
+        free_all(cpu, zeros[:8])
+        assert [zeros.index(take(cpu, color=0)) for _ in range(2)] == [7, 0]
+        uvm.audit()
+
+
+def test_each_bucket_is_locked_by_its_own_lock_and_the_next_is_asked_after_ones_own() -> None:
+    """Eight CPUs over four buckets: CPU 2 belongs to bucket 1, and goes on with 2, 3, 0."""
+    machine = VirtualMachine(ncpus=8, lockstat=True)
+    with uvmfree.boot(machine, npages=1024, ncpus=8, ncolors=2, design="netbsd10", nbuckets=4, lockstat=True) as uvm:
+        number_of, cpu = uvm.design.store.number_of, uvm.cpus[2]
+
+        def locked(call: Callable[[], object]) -> list[int]:
+            before = [lock.acquired for lock in uvm.lockstat() if lock.kind == "shared"]
+            call()
+            after = [lock.acquired for lock in uvm.lockstat() if lock.kind == "shared"]
+            return [at for at, (now, then) in enumerate(zip(after, before, strict=True)) if now != then]
+
+        pages = uvm.pglistalloc(1024, nsegs=1024)
+        of = [[pg for pg in pages if number_of(pg) == number] for number in range(4)]
+        assert [locked(lambda pg=each[0]: cpu.pagefree(pg)) for each in of] == [[0], [], [2], [3]]  # type: ignore[misc]
+        uvm.pglistfree([*of[0][1:], *of[3][1:]])
+        assert take(cpu) is of[1][0]  # from the array
+        found: list[VmPage] = []
+        assert locked(lambda: found.append(take(cpu))) == [
+            2,
+            3,
+        ]  # of its own there is none, of 2 one, for the reserve
+        assert number_of(found[0]) == 3
         uvm.audit()

@@ -37,3 +37,12 @@ def test_a_cpu_parks_as_much_as_its_bound_says_and_no_less() -> None:
 def test_a_refill_comes_out_in_the_order_of_colours() -> None:
     with uvmfree.boot(VirtualMachine(ncpus=1), npages=256, ncpus=1, ncolors=4, design="xnu", refill_limit=8) as uvm:
         assert [take(uvm.cpus[0]).color for _ in range(16)] == [0, 1, 2, 3] * 4
+
+
+def test_where_a_batch_is_one_page_what_is_freed_is_in_the_store_at_once() -> None:
+    for size, freed in ((1, "store"), (2, "batch")):
+        with uvmfree.boot(VirtualMachine(ncpus=1), npages=256, ncpus=1, design="xnu", free_batch=size) as uvm:
+            assert uvm.traits.freed == freed
+            (pg,) = uvm.pglistalloc(1)
+            uvm.cpus[0].pagefree(pg)
+            assert uvm.cached_pages() == (size - 1,)

@@ -1,0 +1,52 @@
+"""A stall is counted by where it struck: with a lock of the CPU held, or without any."""
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from uvmfree.workload.faults import StallFault
+
+
+class Struck:
+    """A run whose CPU 0 comes by a lock at each look, and holds so many then."""
+
+    def __init__(self, holds: tuple[str, ...]) -> None:
+        self.mutex = SimpleNamespace(name="uvm_cpu[0]", on_taken=None, on_dropped=None)
+        self.watch = SimpleNamespace(named=lambda name: [self.mutex], held_by=lambda thread: holds)
+        self.machine = SimpleNamespace(
+            raw_lock=threading.Lock, me=lambda: 7, clock_ns=lambda: 0, sleep=lambda seconds: None
+        )
+        self.players = [SimpleNamespace(thread=7)]
+        self.uvm = SimpleNamespace(design=SimpleNamespace(guard=lambda index: self.mutex, shared_locks=()))
+        self.seed, self.stopped = 1, False
+
+    def ns(self, seconds: float) -> int:
+        return round(seconds * 1e9)
+
+    def look(self) -> None:
+        for hook in (self.mutex.on_taken, self.mutex.on_dropped):
+            if hook is not None:
+                hook()
+
+    def nap(self, seconds: float) -> bool:
+        self.naps = getattr(self, "naps", 0) + 1
+        return self.naps > 1
+
+    def all_go_on(self) -> None:
+        pass
+
+    def failures(self) -> list[object]:
+        return []
+
+
+@pytest.mark.parametrize(("holds", "counted"), [(("uvm_cpu[0]",), (1, 0)), ((), (0, 1))])
+def test_inside_is_with_a_lock_held(holds: tuple[str, ...], counted: tuple[int, int]) -> None:
+    fault, run = StallFault(), Struck(holds)
+    shared: Any = run
+    fault.run(shared)
+    assert (fault.injected, fault.survived) == (1, 1)
+    assert (fault.inside, fault.outside) == counted
+    assert tuple(fault.details().values()) == counted
+    assert (run.mutex.on_taken, run.mutex.on_dropped) == (None, None)
