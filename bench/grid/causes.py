@@ -34,7 +34,7 @@ WORDS: Final[dict[str, dict[str, Any]]] = {
 PAPER_TREE: Final = 16_384
 """Pages of a tree in the paper; they are 2,048 today."""
 
-USER_SPACE: Final = {8: 46.5, 24: 46.25}
+USER_SPACE: Final = {8: 46.5, 24: 46.5}
 """LLFree alone, in user space: mean get_avg of four iterations, ns, on 8 and on 24 cores of the same machine
 (allocator/latest-dram/bulk/out_0.csv of luhsra/llfree-bench)."""
 
