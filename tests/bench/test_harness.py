@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.harness import Claim, Record, alternating, interleaved, main, table, write
+from bench.harness import Claim, Record, alternating, driven, interleaved, main, table, write
+from uvmfree.uvm.boot import boot
+from uvmfree.uvm.cpu import Cpu
+from uvmfree.workload.driver import Lane
 
 AT_MOST = Claim("id", "in words", "s", 2.0)
 AT_LEAST = Claim("id", "in words", "1/s", 2.0, at_least=True)
@@ -110,3 +113,14 @@ def test_table_says_what_holds() -> None:
     assert lines[2].split() == ["id", "1.5", "[1-1.7]", "<=", "2", "yes"]
     assert lines[4].split() == ["id", "1", "[1-1]", ">=", "2", "NO"]
     assert lines[6].split() == ["id", "not", "measured", ">=", "2", "not", "judged"]
+
+
+def test_a_run_in_which_one_cpu_lacked_pages_proves_nothing() -> None:
+    with boot(npages=64, ncpus=2) as uvm:
+
+        def fails(cpu: Cpu, lane: Lane) -> None:
+            lane.failed += lane.index
+
+        assert driven(uvm, [fails]).failed == (0,)
+        with pytest.raises(RuntimeError, match="1 allocations failed; the system is too small"):
+            driven(uvm, [fails] * 2)

@@ -140,3 +140,16 @@ def test_pages_kept_for_devices_are_never_cached(boot: Boot) -> None:
 def test_a_bad_tunable_is_refused(tunables: dict[str, Any], said: str) -> None:
     with pytest.raises(uvmfree.ParamError, match=said):
         uvmfree.boot(design="openbsd_magazine", **tunables)
+
+
+@pytest.mark.parametrize(("left", "cached"), [(SIZE - 1, 0), (SIZE, SIZE - 1)])
+def test_a_magazine_is_filled_whole_or_not(boot: Boot, left: int, cached: int) -> None:
+    """There is enough above the reserve, but on the freelist that is not cached."""
+    uvm = boot(nfreelists=2)
+    pages = uvm.pglistalloc(256, nsegs=256)
+    uvm.pglistfree([pg for pg in pages if pg.free_list == 1])
+    uvm.pglistfree([pg for pg in pages if pg.free_list == 0][:left])
+    uvm.redistribute()
+    cpu = own(uvm)
+    assert take(cpu).free_list == 0
+    assert (uvm.cached_pages()[0], cpu.stats().filled) == (cached, 1 + cached)
