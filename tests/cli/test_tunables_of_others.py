@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from uvmfree.errors import ParamError
 from uvmfree.measure.cell import Cell
 from uvmfree.measure.record import load
+from uvmfree.measure.scale import Case, Traffic
 from uvmfree.measure.settings import parse_settings
 from uvmfree.measure.stress import Options
 from uvmfree.measure.sweep import Grid
@@ -71,24 +71,19 @@ QUICK = ("--workload", "pressure", "--seconds", "0.02")
 ASKED = {
     "bench": ("bench", *QUICK, "--repetitions", "1", "--design", "percpu", "--set", "ours.depth=4"),
     "stress": ("stress", "--machine", "virtual", "--seconds", "0.001", "--seed", "1", "--set", "ours.depth=4"),
-    "seeds": ("stress", "--machine", "virtual", "--seconds", "0.001", "--seeds", "1-1", "--set", "ours.depth=4"),
 }
 
 
 @pytest.mark.parametrize("command", ASKED)
 def test_commands_take_it_beside_a_design_that_has_no_such_tunable(run: Run, command: str, tmp_path: Path) -> None:
     file = tmp_path / "r.json"
-    kept = () if command == "seeds" else ("--json", str(file))
-    assert run(*ASKED[command], "--design", OURS, *kept).status == 0
-    if kept:
-        assert load(str(file)).param.own == (("ours.depth", 4),)
+    assert run(*ASKED[command], "--design", OURS, "--json", str(file)).status == 0
+    assert load(str(file)).param.own == (("ours.depth", 4),)
 
 
-def test_a_curve_and_a_story_take_it_too(run: Run, tmp_path: Path) -> None:
-    file = tmp_path / "c.json"
-    said = run("scale", "--cpus", "1", "--design", f"{OURS},ours.depth=4", "--json", str(file))
-    assert said.status == 0
-    assert json.loads(file.read_text())["points"][0]["case"]["settings"] == ["ours.depth=4"]
+def test_a_point_of_a_curve_and_a_story_take_it_too(run: Run) -> None:
+    case = Case(OURS, 1, Traffic("pingpong"), settings=("ours.depth=4",))
+    assert case.param().own == (("ours.depth", 4),)
     assert run("explain", OURS, "--set", "ours.depth=4", "--steps", "1").status == 0
     assert run("explain", OURS, "--set", "ours.depth=0", "--steps", "1").err.startswith("uvmfree: depth=0: must be")
 
