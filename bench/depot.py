@@ -8,7 +8,8 @@ each part is worth: bench/depot_counts.py.
 
 What could fool it: a trace keeps as many CPUs busy as it was recorded on, however many it is dealt out over (`uvmfree
 scale` plays copies instead); on real threads of a host that has fewer processors, a thread that waits for its turn is
-a CPU that is idle, so that 32 CPUs are shown and not judged; recorded gaps, played on CPUs that wait for each other's
+a CPU that is idle, so that 32 CPUs are shown and not judged, with more credits pulled from CPUs that only seem idle
+than on the trace's own clock (bench/depot_counts.py); recorded gaps, played on CPUs that wait for each other's
 pages, last ten times as long as they were recorded, so that only a trace on its own CPUs has them.
 """
 

@@ -85,7 +85,7 @@ def bench(smoke: bool) -> list[Record]:
                 name = file.name.partition(".")[0]
                 print(f"  {name:<20} {ncpus:>4} {design:<16} {npages:>7} {failed:>7} {falsely:>7}", flush=True)
                 worst = max(worst, falsely)
-    return [CLAIM.record([worst], judged=not smoke)]
+    return [CLAIM.record([worst], judged=True)]
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ IDS = {
     "depot_counts.py": ["depot-counts"],
     "depot.py": ["depot-locks", "depot-parked", "depot-parked-copies", "depot-local-hits", "depot-colours"],
     "tight.py": ["tight-ram"],
+    "numa.py": ["numa-work", "numa-waits"],
     "pglist.py": ["pglist-16-of-262144-ms"],
     "lockstat_cost.py": ["lockstat-cost-percent"],
     "observer_cost.py": ["observer-cost-percent"],
@@ -83,7 +84,7 @@ IDS = {
 }
 SLOW_WITHOUT_GREENLETS = {"curve.py", "designs.py", "linux.py", "predict.py", "published.py"}
 # Judged in a smoke run, too: no timing.
-COUNTS = {"local-hit-shared-locks", "local-hit-atomics", "pressure-false-oom", "seeds-failures"}
+COUNTS = {"local-hit-shared-locks", "local-hit-atomics", "pressure-false-oom", "seeds-failures", "tight-ram"}
 PARALLEL = {"scaling-2cpu", "percpu-over-fpageqlock-2cpu", "counter-over-lock-2cpu"}
 BETWEEN = {
     "boot-bytes-per-page": (100, 400),

@@ -235,6 +235,9 @@ class ExploreMachine:
     def disk(self, transfer: Callable[..., T]) -> Callable[..., T]:
         return transfer
 
+    def socket_of(self, cpu: int) -> int:
+        return 0
+
     def lined(self, cls: type[T], field: str) -> type[T]:
         return cls
 

@@ -28,8 +28,8 @@ BUGS: Final = (
     ),
     Mutant(
         "empty units stay",
-        f"{_DEPOT}:Depot.remove",
-        (forget("self.store.drop_empty()"),),
+        f"{_UNITS}:Units.remove",
+        (forget("self.drop_empty()"),),
         "units whose pages went into runs stay on their stack",
         "a hold pops any number of empty units",
         f"{_OF_DEPOT}::test_a_run_that_lies_in_the_store_stops_nobody",
@@ -101,7 +101,7 @@ BUGS: Final = (
     Mutant(
         "pull waits for the lock",
         f"{_DEPOT}:Depot.pull",
-        (become("if self._others[index].try_acquire():", "if self._others[index].acquire() is None:"),),
+        (become("with tried(self._others[index]) as got:", "with self._others[index]:"), become("if got and", "if")),
         "a borrower waits for the lock of who lends, with its own held",
         "two CPUs that borrow from each other wait for ever",
         machine("depot, few"),
@@ -141,7 +141,7 @@ BUGS: Final = (
     Mutant(
         "reserve taken by the unit",
         f"{_DEPOT}:DepotCpu._fetch",
-        (forget("npages = min(npages, free - self._state.uvmexp.reserve_kernel)"),),
+        (become("most = min(npages, free - self._state.uvmexp.reserve_kernel)", "most = npages"),),
         "an exchange takes what the reserve should keep",
         "kernel threads find the depot empty (R6)",
         machine("depot, few"),
@@ -181,16 +181,19 @@ BUGS: Final = (
     Mutant(
         "idle return waits for the lock",
         f"{_DEPOT}:Depot.tick",
-        (become("if guard.try_acquire():", "if guard.acquire() is None:"),),
+        (
+            become("tried(self._redistribute[0][index]) as got", "self._redistribute[0][index]"),
+            become("if got:", "if True:"),
+        ),
         "an idle CPU that works again is waited for, to have its pages handed back",
         "the xc thread waits for as long as the CPU works, and then takes what it has just fetched",
         f"{_HANDS_BACK}::test_a_cpu_whose_lock_is_held_is_not_idle_and_not_waited_for",
     ),
     Mutant(
-        "idle return keeps the lock",
-        f"{_DEPOT}:Depot.tick",
-        (forget("guard.release()"),),
-        "who hands an idle CPU's pages back never gives its lock back",
+        "tried lock is kept",
+        "uvmfree.uvm.locked:tried",
+        (forget("handle.release()"),),
+        "who tried for another CPU's lock never gives it back",
         "the CPU hangs as soon as it has something to do",
         machine("depot, few"),
     ),
@@ -201,6 +204,14 @@ BUGS: Final = (
         "what is handed back at once goes in one hold, however much it is",
         "others wait while a unit that is not whole is poured, page by page, beside all others",
         f"{_HANDS_BACK}::test_what_is_handed_back_at_once_touches_at_most_32_items_in_a_hold",
+    ),
+    Mutant(
+        "unit to the first socket",
+        "uvmfree.uvm.sockets:Sockets.splice",
+        (become("self.socket_of[unit.owner]", "0"),),
+        "whichever CPU hands a unit back, it goes into the store of the first socket",
+        "a store is changed under the lock of another one",
+        "uvm/test_sockets.py::test_a_cpu_exchanges_with_the_store_of_its_socket_under_its_lock",
     ),
     Mutant(
         "unit counted and not taken",

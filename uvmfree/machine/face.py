@@ -87,6 +87,9 @@ class Machine(Threads, Protocol):
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return `cls`, or a subclass whose objects are a cache line each that follows who stores to `field`."""
 
+    def socket_of(self, cpu: int) -> int:
+        """Return the number of the socket that a CPU is in, from 0 on."""
+
     def wait_for(self, tasks: Sequence[Task], stop: Callable[[], bool]) -> bool:
         """Wait until all these tasks have ended; False as soon as `stop()` is true, which is asked now and then."""
 

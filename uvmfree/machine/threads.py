@@ -138,6 +138,10 @@ class ThreadsMachine:
         """Sleep, as the host's clock has it."""
         time.sleep(seconds)
 
+    def socket_of(self, cpu: int) -> int:
+        """Return 0: a simulated CPU runs wherever the host puts its thread."""
+        return 0
+
     def charge(self, ns: int) -> None:
         """Do nothing: on this machine work takes the time that it takes."""
 

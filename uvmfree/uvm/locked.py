@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import ClassVar
 
 from uvmfree.kern.lock import LockHandle
@@ -64,3 +64,14 @@ def held(handles: Iterable[LockHandle]) -> ExitStack:
         for handle in handles:
             stack.enter_context(handle)
         return stack.pop_all()
+
+
+@contextmanager
+def tried(handle: LockHandle) -> Iterator[bool]:
+    """Try for a lock, and give it back at the end if it was got: `with tried(lock) as got:`."""
+    got = handle.try_acquire()
+    try:
+        yield got
+    finally:
+        if got:
+            handle.release()

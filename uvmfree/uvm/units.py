@@ -19,10 +19,12 @@ class Units(GlobalFreelist):
     """A store that is a stack of units for each queue and freelist; guarded by uvm_fpageqlock.
 
     => `unit`: pages in a whole one. A stack has no empty unit; `_emptied`: some are to be dropped.
+    => `parts`: the stores that there are, this one; a machine of several sockets can have more (uvm/sockets.py).
     """
 
     def __init__(self, nfreelists: int, unit: int) -> None:
         self.unit, self._emptied = unit, False
+        self.parts = [self]
         super().__init__(nfreelists, 1)
 
     def recolor(self, ncolors: int) -> None:
@@ -58,6 +60,12 @@ class Units(GlobalFreelist):
         self.npages[unit.queue] -= 1
         self.pages_touched += 1
         self._emptied = self._emptied or not unit
+
+    def remove(self, pages: Sequence[VmPage]) -> None:
+        """Take pages out of their units, and units that are empty then off their stacks."""
+        for pg in pages:
+            self.unlink(pg)
+        self.drop_empty()
 
     def drop_empty(self) -> None:
         """Take off the units that unlink() has emptied; O(units) here, O(1) each on a list that is doubly linked."""

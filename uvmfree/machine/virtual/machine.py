@@ -33,7 +33,7 @@ from uvmfree.machine.virtual.locks import Prices, Taken
 from uvmfree.machine.virtual.policies import POLICIES
 from uvmfree.machine.virtual.scheduler import Scheduler
 from uvmfree.machine.virtual.strands import Place, Strand, kind_named
-from uvmfree.machine.virtual.topology import moves
+from uvmfree.machine.virtual.topology import moves, socket_of
 from uvmfree.machine.virtual.watchdog import watch
 from uvmfree.param import NCPUS_MAX
 
@@ -171,6 +171,10 @@ class VirtualMachine:
     def disk(self, transfer: Callable[..., T]) -> Callable[..., T]:
         """Return a transfer that takes `disk_latency`, and `disk_page` for each page, one after the other."""
         return self._disk.timed(transfer)
+
+    def socket_of(self, cpu: int) -> int:
+        """Return a CPU's socket, by the table of costs."""
+        return socket_of(self.costs, cpu)
 
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return a subclass whose objects are a cache line each, fetched by who stores to `field`."""

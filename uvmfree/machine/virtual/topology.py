@@ -11,6 +11,12 @@ from uvmfree.errors import ParamError
 from uvmfree.machine.costs import Costs
 
 
+def socket_of(costs: Costs, cpu: int) -> int:
+    """Return the number of the socket that a CPU is in."""
+    cores = costs.count("socket_cores")
+    return cpu % (cores * costs.count("sockets")) // cores
+
+
 def moves(costs: Costs, ncpus: int) -> list[list[int]]:
     """Return the table of transfers; ParamError if there are more CPUs than places."""
     socket_cores, complex_cores = costs.count("socket_cores"), costs.count("complex_cores")

@@ -31,12 +31,13 @@ from uvmfree.kern.lock import LockHandle
 from uvmfree.param import PAGES_MAX, Param, seconds, tunable, whole
 from uvmfree.uvm.cpu import Found, Want
 from uvmfree.uvm.credits import Credits
-from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu, PercpuTunables
+from uvmfree.uvm.locked import tried
 from uvmfree.uvm.page import PageList, VmPage
+from uvmfree.uvm.sockets import UnitsDesign
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
-from uvmfree.uvm.units import Units, chained, parted, unchain, zeros
+from uvmfree.uvm.units import chained, parted, unchain, zeros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class DepotTunables:
     unit: int = tunable(32, "pages", "in a unit; 16 of them are 512 pages, an exchange in 512 operations")
     exchange: int = tunable(16, "units", "in an exchange at most; so a CPU can use 16 credits, for 1,024 pages")
     budget: int | None = tunable(None, "pages", "in all caches together; None is 4,096, or 128 a CPU if that is more")
+    per_socket: bool = tunable(False, "", "whether each socket has a store of its own, under a lock of its own")
     spare_s: float = tunable(0.02, "seconds", "without an operation before all its credits are lent: two ticks")
 
     def __post_init__(self) -> None:
@@ -58,14 +60,16 @@ class DepotTunables:
 class DepotCpu(PercpuCpu):
     """A CPU of the proposal but for miss and overflow. `_bound`: a page less than its credits allow."""
 
-    __slots__ = ()
+    __slots__ = ("_parts", "_socket")
 
     _design: Depot  # type: ignore[assignment]  # it is no Percpu, and nothing here takes it for one
 
     def setup(self) -> None:
         """Take a handle of the depot's lock."""
-        self._fpageqlock = self.handle(self._design.shared_locks[0], "uvm_pagealloc")
-        self._store, self._by_color = self._design.store, False
+        self._by_color = False
+        self._socket = self._design.socket_of(self.index)
+        parts = [(part, self.handle(lock, "uvm_pagealloc")) for lock, part in self._design.guarded()]
+        self._parts = parts[self._socket :] + parts[: self._socket]
         self._bound = self._design.most(self.index) - 1
 
     def _get(self, want: Want, start: int) -> Found | None:
@@ -91,16 +95,19 @@ class DepotCpu(PercpuCpu):
             found = super()._get(replace(want, freelists=(free_list,)), start)  # what came with the credits, first
             return found and (*found[:2], False)
         npages = min((self._bound + 1) // 2, self._room() + 1)
-        self._fpageqlock.acquire()
-        try:
-            free = self._store.free
-            if not self.may_take(free, want):
-                return None
-            npages = min(npages, free - self._state.uvmexp.reserve_kernel)
-            units = self._store.units(self.index, free_list, want.queues, npages, 2 * self._design.tunables.exchange)
-        finally:
-            self._fpageqlock.release()
-        if not units:
+        for store, lock in self._parts:
+            lock.acquire()
+            try:
+                free = self._design.store.free
+                if not self.may_take(free, want):
+                    return None
+                most = min(npages, free - self._state.uvmexp.reserve_kernel)
+                units = store.units(self.index, free_list, want.queues, most, 2 * self._design.tunables.exchange)
+            finally:
+                lock.release()
+            if units:
+                break
+        else:
             return None
         self.took(sum(map(len, units)), zeros(units))
         pg = min(units[0], key=lambda pg: (pg.color - start) & self._colormask)
@@ -119,7 +126,7 @@ class DepotCpu(PercpuCpu):
         try:
             if self.stopped or self._room() >= 0 or (self._design.pull(self) and self._room() >= 0):
                 return
-            self.hand_back(self.chain(max((self._bound + 1) // 2, -self._room())), [self._fpageqlock])
+            self.hand_back(self.chain(max((self._bound + 1) // 2, -self._room())), [self._parts[0][1]])
         finally:
             self._release_free()
         self._state.pageout.wake_waiters()
@@ -127,7 +134,8 @@ class DepotCpu(PercpuCpu):
     def hand_back(self, parts: Sequence[PageList], locks: Sequence[LockHandle]) -> int:  # type: ignore[override]
         """Put units into the depot, in as many holds as it takes to have few items in each."""
         hand_back, tunables = super().hand_back, self._design.tunables
-        return sum(hand_back(few, locks) for few in parted(parts, tunables.unit, 2 * tunables.exchange))
+        own = locks if len(locks) == 1 else locks[self._socket : self._socket + 1]
+        return sum(hand_back(few, own) for few in parted(parts, tunables.unit, 2 * tunables.exchange))
 
     def allow(self, npages: int) -> int:
         """Note how many pages it may keep from now on; return how many it has beyond; with the guard held."""
@@ -136,7 +144,7 @@ class DepotCpu(PercpuCpu):
 
     def chain(self, npages: int, freelists: Collection[int] | None = None) -> list[PageList]:
         """Chain so many of the coldest pages into units; with the guard held."""
-        return chained(self.grid, self.index, npages, self._store.unit, freelists)
+        return chained(self.grid, self.index, npages, self._design.tunables.unit, freelists)
 
     def chop(self) -> list[PageList]:
         """Chain all that is cached; with the guard held. O(pages)."""
@@ -149,7 +157,7 @@ class DepotCpu(PercpuCpu):
         super().leave(heir)
 
 
-class Depot(Design[DepotCpu]):
+class Depot(UnitsDesign[DepotCpu]):
     """The design. `credits`, `store`: who guards them is said there. `_others`: the CPUs' locks, to be tried for."""
 
     name = "depot"
@@ -158,7 +166,6 @@ class Depot(Design[DepotCpu]):
     Tunables = DepotTunables
     CAUSES = ("timer", "pressure", "explicit")
     store_tells = True
-    store: Units
     tunables: DepotTunables
 
     def __init__(self, state: UvmState) -> None:
@@ -170,15 +177,6 @@ class Depot(Design[DepotCpu]):
         self._others = [mutex.handle("uvm_pull") for mutex in self.cpu_locks]
         self._stoppers["uvm_rescue"] = self.all_locks("uvm_rescue")
 
-    def make_store(self) -> Units:
-        """Have a stack of units for a store."""
-        return Units(self.state.param.nfreelists, self.tunables.unit)
-
-    def remove(self, pages: Sequence[VmPage]) -> None:
-        """Take pages out of their units, and units that are empty then off their stacks."""
-        super().remove(pages)
-        self.store.drop_empty()
-
     def most(self, index: int) -> int:
         """Return how many pages a CPU's credits allow; with its guard held."""
         return 2 * self.tunables.unit * min(self.credits.of[index], self.tunables.exchange)
@@ -186,25 +184,20 @@ class Depot(Design[DepotCpu]):
     def pull(self, cpu: DepotCpu) -> bool:
         """Have a CPU borrow credits, with the pages that they covered; with its guard held, and no shared lock."""
         for index in self.credits.lenders(cpu.index):
-            if self._others[index].try_acquire():
-                try:
-                    if self.credits.lend(index, cpu.index):
-                        cpu.allow(self.most(cpu.index))
-                        self._move(self.cpus[index], cpu, self.cpus[index].allow(self.most(index)))
-                        return True
-                finally:
-                    self._others[index].release()
+            with tried(self._others[index]) as got:
+                if got and self.credits.lend(index, cpu.index):
+                    cpu.allow(self.most(cpu.index))
+                    self._move(self.cpus[index], cpu, self.cpus[index].allow(self.most(index)))
+                    return True
         return False
 
     def steal(self, cpu: DepotCpu, want: Want) -> bool:
         """Move a unit from any CPU that has pages of the freelists; with the guard of `cpu` held."""
         for index in chain(range(cpu.index + 1, len(self.cpus)), range(cpu.index)):
-            if self.cached(index) and self._others[index].try_acquire():
-                try:
-                    if self._rob(self.cpus[index], cpu, want):
+            if self.cached(index):
+                with tried(self._others[index]) as got:
+                    if got and self._rob(self.cpus[index], cpu, want):
                         return True
-                finally:
-                    self._others[index].release()
         return False
 
     def rescue(self, cpu: DepotCpu, want: Want) -> bool:
@@ -233,12 +226,9 @@ class Depot(Design[DepotCpu]):
     def tick(self, index: int) -> None:
         """Have an idle CPU's pages handed back; one that works keeps its own, and one whose guard is held works."""
         if self.credits.idle_ns(index) >= 2e9 * self.tick_s() and self.cached(index):
-            guard = self._redistribute[0][index]
-            if guard.try_acquire():
-                try:
+            with tried(self._redistribute[0][index]) as got:
+                if got:
                     self.redistribute_guarded(self.cpus[index], "timer")
-                finally:
-                    guard.release()
 
     def check(self) -> Iterator[str]:
         """Check that no credit was lost or made, and that no CPU keeps more than its credits allow."""
