@@ -25,23 +25,23 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "equal times in reverse order": (
         "scheduler",
-        "        heappush(self.heap, (at_ns, self.number, target))",
-        "        target.ticket = -self.number\n        heappush(self.heap, (at_ns, -self.number, target))",
+        "        heappush(self.heap, (at_ns, number, strand, None))",
+        "        strand.ticket = -number\n        heappush(self.heap, (at_ns, -number, strand, None))",
     ),
     "a timeout that was overtaken by its wakeup counts, too": (
         "scheduler",
-        "            if target.ticket == number:",
-        "            if True:",
+        "            elif strand.ticket == number:",
+        "            else:",
     ),
     "a strand may run while its CPU runs another": (
         "scheduler",
-        "                    if strand.place.busy_until <= clock:\n",
-        "                    if True:\n",
+        "        if place.busy_until <= clock:\n",
+        "        if True:\n",
     ),
     "a kernel thread does not stop the player": (
         "scheduler",
-        "        if not strand.fresh:\n",
-        "        if False:\n",
+        "            if not strand.fresh:\n",
+        "            if False:\n",
     ),
     "a stopped player does not go on": (
         "scheduler",
@@ -77,8 +77,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "a look at a held lock costs its holder nothing": (
         "ttas",
-        "move, longest = self.scheduler, self.since, self.move, self._max_ns",
-        "move, longest = self.scheduler, self.since, 0, self._max_ns",
+        "since, move, longest = self.since, self.move, self._max_ns",
+        "since, move, longest = self.since, 0, self._max_ns",
     ),
     "a hand-off of MCS is one transfer": (
         "policies",

@@ -210,6 +210,10 @@ def timeouts(cls: Callable[..., Any]) -> None:
             woken = condvar.wait(handle, timeout_s)
             seen.append((name, woken, machine.clock_ns() // 1000))
             handle.release()
+            # Of who was woken the deadline passes meanwhile, and wakes nobody.
+            slept_from = machine.clock_ns()
+            machine.sleep(100e-6)
+            assert machine.clock_ns() == slept_from + 100_000
 
         return body
 

@@ -9,7 +9,6 @@ driver binds a thread to each CPU, lets all begin at once, and joins them whatev
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from uvmfree.errors import ArgumentError, HangError, UvmError
@@ -202,11 +201,15 @@ def drive(
         except BaseException as error:  # noqa: BLE001  # raised by drive(), as the cause of a DriveError
             run.fail(lane.index, error)
 
+    def player(lane: Lane, body: Body) -> Callable[[], None]:
+        # Not a partial: each switch of strands copies the stack, and calls from C lie on it.
+        return lambda: thread(lane, body)
+
     tasks: list[Task] = []
     interrupted = False
     try:
         for lane, body in zip(lanes, bodies, strict=True):
-            tasks.append(machine.spawn(f"cpu/{lane.index}", partial(thread, lane, body), lane.index))
+            tasks.append(machine.spawn(f"cpu/{lane.index}", player(lane, body), lane.index))
         run.arrive()  # the last to arrive: nothing begins before this thread is here to stop it
         interrupted = not machine.wait_for(tasks, stop)
     except KeyboardInterrupt:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from heapq import heappop, heappush, heappushpop
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from uvmfree.errors import DeadlockError
 from uvmfree.machine.virtual.interrupt import Over, interruptible
@@ -37,12 +37,10 @@ class Spun(Protocol):
     """A lock whose spinners are off the heap: it is there for them, with the time of the first look that may win."""
 
     ticket: int
-    spins: Literal[True]
-
     holder: Strand | None
     free_at: int
 
-    def enlist(self, strand: Strand, clock: int) -> None:
+    def spin(self, strand: Strand, clock: int) -> None:
         """Let a strand that comes at that time spin; the lock will be free later."""
 
     def elect(self, clock: int) -> Strand | None:
@@ -102,9 +100,9 @@ class Scheduler:
         self.number = current.ticket = number = self.number + 1
         current.arrives = comes_for
         current.place.busy_until = now
-        target = self._next(heappushpop(self.heap, (now, number, current)))
-        if target is not current:
-            target.resume(current)
+        strand = self._next(heappushpop(self.heap, (now, number, current, None)))
+        if strand is not current:
+            strand.resume(current)
         if current.pending is not None and current is self.main:
             self._raise_pending()
         if self.check:
@@ -119,11 +117,18 @@ class Scheduler:
         strand.woken, strand.awaits = True, None
         self.push(at_ns, strand)
 
-    def push(self, at_ns: int, target: Strand | Spun) -> None:
-        """Put a strand, or a lock that is to be given to a spinner, on the heap; its former entry counts no more."""
-        self.number += 1
-        target.ticket = self.number
-        heappush(self.heap, (at_ns, self.number, target))
+    def push(self, at_ns: int, strand: Strand) -> None:
+        """Put a strand on the heap; its former entry counts no more."""
+        self.number = strand.ticket = number = self.number + 1
+        heappush(self.heap, (at_ns, number, strand, None))
+        if at_ns < self.head:
+            self.head = at_ns
+            self.limit = at_ns + self.quantum
+
+    def arm(self, at_ns: int, lock: Spun) -> None:
+        """Put a lock that is to be given to a spinner on the heap; its former entry counts no more."""
+        self.number = lock.ticket = number = self.number + 1
+        heappush(self.heap, (at_ns, number, self.current, lock))
         if at_ns < self.head:
             self.head = at_ns
             self.limit = at_ns + self.quantum
@@ -231,27 +236,30 @@ class Scheduler:
 
     def _next(self, entry: Entry) -> Strand:
         """Find who is next, from the smallest entry on, and make it the running strand."""
-        heap = self.heap
+        heap, due = self.heap, self.due
         while True:
-            clock, number, target = entry
-            if clock >= self.due:
+            clock, number, strand, spun = entry
+            if clock >= due:
                 strand = self._main_between(entry)
                 break
-            if target.ticket == number:  # else it was woken, or armed anew, since
-                found = target.elect(clock) if target.spins else target
-                if found is None:
-                    pass
-                elif (lock := found.arrives) is not None and lock.holder is None and lock.free_at > clock:
-                    # It spins: there is no need to run it for that.
-                    lock.enlist(found, clock)
-                    if found.below is not None:
-                        found.fresh = True
-                        self._leave(found, clock)
-                elif found.place.top is found or self._takes_cpu(found):
-                    strand = found
-                    if strand.place.busy_until <= clock:
+            if spun is not None:
+                if spun.ticket == number and (elected := spun.elect(clock)) is not None:
+                    strand = elected
+                    place = strand.place
+                    if (place.top is strand and place.busy_until <= clock) or self._gets_cpu(strand, clock):
                         break
-                    self.push(strand.place.busy_until, strand)
+            elif strand.ticket == number:  # else it was woken since
+                lock = strand.arrives
+                if lock is not None and lock.holder is None and lock.free_at > clock:
+                    # It spins: there is no need to run it for that.
+                    lock.spin(strand, clock)
+                    if strand.below is not None:
+                        strand.fresh = True
+                        self._leave(strand, clock)
+                else:
+                    place = strand.place
+                    if (place.top is strand and place.busy_until <= clock) or self._gets_cpu(strand, clock):
+                        break
             entry = heappop(heap) if heap else self._pop()
         strand.fresh = False
         if self.check:
@@ -261,15 +269,19 @@ class Scheduler:
         self.limit = head + self.quantum
         return strand
 
-    def _takes_cpu(self, strand: Strand) -> bool:
+    def _gets_cpu(self, strand: Strand, clock: int) -> bool:
         """Let a strand whose CPU runs another one take the CPU, if it was woken; else it stands aside."""
         place = strand.place
-        if not strand.fresh:
-            strand.aside, strand.ticket = True, 0
-            return False
-        # It has the CPU, though it may have to wait for the end of what that has done already.
-        strand.below, place.top, strand.fresh = place.top, strand, False
-        return True
+        if place.top is not strand:
+            if not strand.fresh:
+                strand.aside, strand.ticket = True, 0
+                return False
+            # It has the CPU, though it may have to wait for the end of what that has done already.
+            strand.below, place.top, strand.fresh = place.top, strand, False
+        if place.busy_until <= clock:
+            return True
+        self.push(place.busy_until, strand)
+        return False
 
     def _main_between(self, entry: Entry) -> Strand:
         """Return the main strand, which runs before the strand of an entry, and changes nothing for that."""
@@ -289,8 +301,8 @@ class Scheduler:
         self._popped = clock
 
 
-Entry = tuple[int, int, Strand | Spun]
-"""Of the heap: a time, a number that tells apart those of one time, and whose turn it is then."""
+Entry = tuple[int, int, Strand, Spun | None]
+"""Of the heap: a time, a number that tells apart those of one time, whose turn it is then, or the lock that says."""
 
 
 def _said(awaits: object) -> str:

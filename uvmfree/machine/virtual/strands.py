@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 
 class Place:
@@ -63,8 +63,6 @@ class Strand:
         "ticket",
         "woken",
     )
-
-    spins: Literal[False] = False
 
     def __init__(self, machine: Any, name: str, number: int, cpu: int, place: Place, jitter: Any) -> None:
         self.machine = machine

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from heapq import heappop, heappush, heapreplace
-from typing import Final, Literal
+from typing import Final
 
 from uvmfree.machine.costs import Costs
 from uvmfree.machine.virtual.fifo import Fifo
@@ -28,12 +28,13 @@ class Ttas(Fifo):
     => `_young`: a heap of (next look, number, pauses before the look after it, strand), as long as pauses double.
     => `_old`: those that look at even intervals, sorted: the next look modulo the longest pause, then the number, in
        one integer, which is found faster than a tuple.
-    => `ticket`: the number of the one heap entry that counts, or 0. `_armed_ns`: its time.
+    => `ticket`: the number of the one heap entry that counts, or 0. `_armed_ns`: its time. `_renewed`: the number
+       that it would have if each release made it anew.
     """
 
-    __slots__ = ("_armed_ns", "_max_ns", "_min_ns", "_old", "_young", "ticket")
+    __slots__ = ("_armed_ns", "_max_ns", "_min_ns", "_old", "_renewed", "_young", "ticket")
 
-    spins: Literal[True] = True
+    spins = True
 
     def __init__(self, scheduler: Scheduler, name: str, costs: Costs) -> None:
         super().__init__(scheduler, name, costs)
@@ -42,26 +43,25 @@ class Ttas(Fifo):
         self._max_ns = max(self._min_ns, costs.count("backoff_max") * pause_ns)
         self._young: list[tuple[int, int, int, Strand]] = []
         self._old: list[int] = []
-        self.ticket, self._armed_ns = 0, NEVER
+        self.ticket = self._renewed = 0
+        self._armed_ns = NEVER
 
     def wait(self) -> None:
         """Spin."""
         scheduler, me = self.scheduler, self.scheduler.current
         self.refuse_circle(me)
-        self._spin(me, scheduler.now)
+        self.spin(me, scheduler.now)
         try:
             scheduler.park(self)
         except BaseException:
             self._give_up(me)
             raise
 
-    def enlist(self, strand: Strand, clock: int) -> None:
-        """Let a strand that came at that time spin; the lock is held until later, by nobody who is suspended."""
+    def spin(self, strand: Strand, clock: int) -> None:
+        """Let a strand that came at that time spin."""
         strand.arrives, strand.ticket = None, 0
-        self._spin(strand, clock)
-
-    def _spin(self, strand: Strand, clock: int) -> None:
-        look, pauses_ns = clock + self._min_ns, self._min_ns
+        pauses_ns = self._min_ns
+        look = clock + pauses_ns
         if self.holder is None:
             free_at, longest = self.free_at, self._max_ns
             while look < free_at:
@@ -71,20 +71,28 @@ class Ttas(Fifo):
                 look += pauses_ns
             if look < self._armed_ns:
                 self._armed_ns = look
-                self.scheduler.push(look, self)
+                self.scheduler.arm(look, self)
+        else:
+            self.ticket, self._armed_ns = 0, NEVER  # the release looks anew
         heappush(self._young, (look, strand.number, pauses_ns, strand))
         self.crowd += 1
 
     def released(self) -> None:
         """Let the first look after the release have the lock; a look before it takes the line from the holder."""
-        scheduler, since, move, longest = self.scheduler, self.since, self.move, self._max_ns
-        young, old = self._young, self._old
+        scheduler = self.scheduler
         now = until = scheduler.now
+        if self._armed_ns >= now and self.ticket:
+            # Nobody has looked during the hold: the entry on the heap stays, as if it were made now.
+            self.free_at = now
+            scheduler.number = self._renewed = scheduler.number + 1
+            return
+        since, move, longest = self.since, self.move, self._max_ns
+        young, old = self._young, self._old
         look = NEVER
         # All looks before the release pass. One of them that found the lock held delays it: then more of them do.
         while True:
-            while young and young[0][0] < until:
-                seen, number, pauses_ns, strand = young[0]
+            while young and (entry := young[0])[0] < until:
+                seen, number, pauses_ns, strand = entry
                 if pauses_ns >= longest:
                     heappop(young)
                     insort(old, (seen % longest << NUMBER_BITS) + number)
@@ -105,18 +113,23 @@ class Ttas(Fifo):
                 break
             until += move
         scheduler.now = self.free_at = until
-        if young and young[0][0] < look:
-            look = young[0][0]
+        if young and (first := young[0][0]) < look:
+            look = first
         self._armed_ns = look
-        # As Scheduler.push() does: each release of a lock that others want comes this way.
-        scheduler.number = self.ticket = number = scheduler.number + 1
-        heappush(scheduler.heap, (look, number, self))
+        # As Scheduler.arm() does: each release of a lock that others want comes this way.
+        scheduler.number = self.ticket = self._renewed = number = scheduler.number + 1
+        heappush(scheduler.heap, (look, number, scheduler.current, self))
         if look < scheduler.head:
             scheduler.head = look
             scheduler.limit = look + scheduler.quantum
 
     def elect(self, clock: int) -> Strand | None:
         """Return who looks at this moment, and has the lock; None if somebody barged in and is suspended."""
+        if (renewed := self._renewed) > self.ticket and (heap := self.scheduler.heap) and heap[0] < (clock, renewed):
+            # What came to the heap for the same time before the last release goes first.
+            self.ticket = renewed
+            heappush(heap, (clock, renewed, self.scheduler.current, self))
+            return None
         self.ticket, self._armed_ns = 0, NEVER
         if self.holder is not None or not self.crowd:
             return None  # its release comes back to it
@@ -136,5 +149,11 @@ class Ttas(Fifo):
         self._old = [entry for entry in self._old if entry & NUMBER_MAX != me.number]
         if len(self._young) + len(self._old) < spinning:
             self.crowd -= 1
+            if self.ticket:  # for whose look it may be: for the first look of another one from then on
+                begins, longest = self._armed_ns, self._max_ns
+                looks = [seen for seen, *_ in self._young[:1]]
+                looks += [begins + ((entry >> NUMBER_BITS) - begins) % longest for entry in self._old]
+                self._armed_ns = min(looks, default=NEVER)
+                self.scheduler.arm(self._armed_ns, self)
         elif self.holder is me:
             self.drop()
