@@ -54,3 +54,18 @@ def test_buckets_are_smaller_after_a_trim_whichever_way_they_are_filled() -> Non
         sizes = [len(each) for each in design.store.stacks[0].buckets]
         assert sizes == [SIZE] * 2 + [SIZE - 1] * 5
         uvm.audit()
+
+
+def test_when_memory_is_short_the_stacks_give_what_they_can_spare() -> None:
+    """The pagedaemon asks for it, as vm_lowmem does; the buckets of the CPUs stay where they are."""
+    with uvmfree.boot(
+        VirtualMachine(ncpus=2), npages=8192, ncpus=2, design="freebsd_pgcache", cache_fraction=8, bucket_max=SIZE
+    ) as uvm:
+        pages = uvm.pglistalloc(4 * SIZE, nsegs=4 * SIZE)
+        free_all(uvm.cpus[0], pages)
+        assert (uvm.design.parked(), uvm.design.cached(0)) == (2 * SIZE, 2 * SIZE)
+        spare = uvm.uvmexp.free - uvm.uvmexp.freemin + 1
+        uvm.pglistalloc(spare, low=4 * SIZE, nsegs=spare)
+        uvm.wait(timeout_s=5)
+        assert (uvm.design.parked(), uvm.design.cached(0), uvm.redistributions()["trim"]) == (0, 2 * SIZE, 1)
+        uvm.audit()

@@ -128,6 +128,7 @@ class Xnu(Design[XnuCpu]):
     LOCKS = (CPU_OFF, UVM_FPAGEQLOCK)
     Tunables = XnuTunables
     CAUSES = ("explicit",)
+    uses = frozenset(("count_cached",))
 
     @classmethod
     def traits(cls, param: Param, tunables: XnuTunables) -> Traits:
