@@ -22,7 +22,7 @@ from uvmfree.report.page.render import Renderer
 from uvmfree.report.page.scaling import scaling
 from uvmfree.report.page.settings import Point, Source, designs_of, points_of
 from uvmfree.report.page.stranded import stranded
-from uvmfree.report.page.stress import stressed
+from uvmfree.report.page.stress_runs import stressed
 from uvmfree.report.page.timeline import over_time
 from uvmfree.report.page.virtual_lines import CurveSource
 from uvmfree.report.page.waits import waits
