@@ -13,9 +13,9 @@ from uvmfree.report.page import virtual
 from uvmfree.report.page.answer import answer
 from uvmfree.report.page.content import Section
 from uvmfree.report.page.heatmap import heatmap
-from uvmfree.report.page.locks import locks
 from uvmfree.report.page.markup import Html, joined, tag
 from uvmfree.report.page.measured import caveats, measured
+from uvmfree.report.page.page_locks import locks
 from uvmfree.report.page.parked import parked
 from uvmfree.report.page.plot import library
 from uvmfree.report.page.render import Renderer
