@@ -28,7 +28,7 @@ from uvmfree.measure.bench import measure, new_record
 from uvmfree.measure.cell import Cell
 from uvmfree.measure.sweep import resume
 from uvmfree.param import Param
-from uvmfree.report.page import page as page_module
+from uvmfree.report.page import whole_page
 
 Document = dict[str, Any]
 Spoil = Callable[[Document], None]
@@ -61,7 +61,7 @@ def stressed() -> Document:
 @pytest.fixture(autouse=True)
 def _without_plotly_js(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five megabytes that say nothing about the rest."""
-    monkeypatch.setattr(page_module, "library", lambda: "")
+    monkeypatch.setattr(whole_page, "library", lambda: "")
 
 
 def plain(document: Document) -> Document:

@@ -12,8 +12,8 @@ from uvmfree.measure.compare import compare, differences
 from uvmfree.measure.machine_facts import VIRTUAL, MachineFacts
 from uvmfree.measure.record import THREAD_TIMES, Record, of_document
 from uvmfree.measure.usl import points
-from uvmfree.report.page.page import build
 from uvmfree.report.page.settings import points_of
+from uvmfree.report.page.whole_page import build
 
 TTAS = MachineFacts(VIRTUAL, "xeon-2s", {}, "ttas", 1000)
 MCS = replace(TTAS, lock="mcs", changed={"line_socket": 100.0})

@@ -208,6 +208,7 @@ class XnuModel(ShippedModel):
 class FreebsdModel(ShippedModel):
     """An alloc and a free bucket for each freelist, and a stack of full ones."""
 
+    CAUSES = ("pressure", "explicit")
     ALLOC = 100
 
     def __init__(self, param: Param) -> None:
@@ -296,7 +297,7 @@ class FreebsdModel(ShippedModel):
         return npages
 
     def redistribute(self, cpu: int, cause: str = "explicit") -> int:
-        handed, npages = super().redistribute(cpu, cause), 0
+        handed, npages = super().redistribute(cpu, cause) if cause == "explicit" else 0, 0
         for row in range(self.param.nfreelists):
             if cause == "explicit":
                 npages += self.unstack(row)

@@ -10,7 +10,7 @@ import pytest
 from tests.report.made import lawful, record
 from uvmfree.measure import usl
 from uvmfree.measure.record import Record
-from uvmfree.report.page.facts import caveats
+from uvmfree.report.page.measured import caveats
 from uvmfree.report.page.scaling import scaling
 from uvmfree.report.page.settings import Source, designs_of, points_of
 from uvmfree.workload.plural import plural

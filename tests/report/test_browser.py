@@ -15,7 +15,7 @@ from tests.measure.curves import saturating
 from tests.report.chromium import Tab, installed, tab
 from tests.report.made import record
 from uvmfree.measure.scale import Traffic
-from uvmfree.report.page.page import build
+from uvmfree.report.page.whole_page import build
 
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
 pytest.importorskip("choreographer", reason="choreographer, which drives a browser, is not installed")

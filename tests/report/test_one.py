@@ -13,8 +13,8 @@ from tests.cli.conftest import run as run
 from tests.report.made import lawful, record
 from tests.report.reader import Element, read
 from tests.report.test_stress_section import stressed
-from uvmfree.report.page import page as page_module
-from uvmfree.report.page.page import build
+from uvmfree.report.page import whole_page
+from uvmfree.report.page.whole_page import build
 
 ONES = re.compile(
     r"(?<![\d.,])1 (\w+ )?(CPUs|processors|repetitions|records|operations|faults|errors|counts|lines)\b"
@@ -39,7 +39,7 @@ def test_what_is_looked_for_is_found(text: str) -> None:
 
 def test_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("plotly", reason="the extra `report` is not installed")
-    monkeypatch.setattr(page_module, "library", lambda: "")
+    monkeypatch.setattr(whole_page, "library", lambda: "")
     records = [record(ncpus=ncpus, repetitions=1, processors=1) for ncpus in (1, 2)]
     other = replace(records[0], host=replace(records[0].host, affinity=(0, 1)))
     run_once = stressed(("one",))

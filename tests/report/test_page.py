@@ -15,9 +15,9 @@ from tests.report.made import MS, record
 from tests.report.reader import Element, plotted, read
 from uvmfree.measure.record import Record
 from uvmfree.measure.run import figures
-from uvmfree.report.page import page as page_module
+from uvmfree.report.page import whole_page
 from uvmfree.report.page.numbers import number
-from uvmfree.report.page.page import build
+from uvmfree.report.page.whole_page import build
 
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
 
@@ -28,7 +28,7 @@ SECTIONS = ("answer", "measured", "locks", "scaling", "waits", "timeline", "stra
 @pytest.fixture(autouse=True)
 def _without_plotly_js(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five megabytes that say nothing about the rest."""
-    monkeypatch.setattr(page_module, "library", lambda: "")
+    monkeypatch.setattr(whole_page, "library", lambda: "")
 
 
 def page(*records: Record, names: Sequence[str] = ()) -> Element:

@@ -9,8 +9,8 @@ import pytest
 from tests.report.made import record
 from uvmfree.measure.record import Record, Spread, spread
 from uvmfree.report.page.heatmap import heatmap
-from uvmfree.report.page.locks import locks
 from uvmfree.report.page.numbers import spread as shown
+from uvmfree.report.page.page_locks import locks
 from uvmfree.report.page.settings import designs_of, points_of
 from uvmfree.report.page.waits import waits
 

@@ -9,8 +9,8 @@ from tests.report.reader import Element, read
 from uvmfree.measure.record import Record
 from uvmfree.measure.stress import Options, new_record
 from uvmfree.measure.stress_run import StressRun
-from uvmfree.report.page import page as page_module
-from uvmfree.report.page.page import build
+from uvmfree.report.page import whole_page
+from uvmfree.report.page.whole_page import build
 
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
 
@@ -18,7 +18,7 @@ pytest.importorskip("plotly", reason="the extra `report` is not installed")
 @pytest.fixture(autouse=True)
 def _without_plotly_js(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five megabytes that say nothing about the rest."""
-    monkeypatch.setattr(page_module, "library", lambda: "")
+    monkeypatch.setattr(whole_page, "library", lambda: "")
 
 
 def stressed(errors: tuple[str, ...] = ()) -> Record:

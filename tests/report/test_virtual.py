@@ -11,13 +11,12 @@ from tests.report.made import record
 from tests.report.reader import Element, plotted, read
 from uvmfree.measure.curve import Curve
 from uvmfree.measure.scale import Traffic
-from uvmfree.report.page import page as page_module
-from uvmfree.report.page import virtual
+from uvmfree.report.page import virtual, whole_page
 from uvmfree.report.page.answer import answer
 from uvmfree.report.page.content import Plot, Section
-from uvmfree.report.page.page import build
 from uvmfree.report.page.plot import COLOURS
 from uvmfree.report.page.virtual_lines import CurveSource, lines_of
+from uvmfree.report.page.whole_page import build
 
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
 
@@ -25,7 +24,7 @@ pytest.importorskip("plotly", reason="the extra `report` is not installed")
 @pytest.fixture(autouse=True)
 def _without_plotly_js(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five megabytes that say nothing about the rest."""
-    monkeypatch.setattr(page_module, "library", lambda: "")
+    monkeypatch.setattr(whole_page, "library", lambda: "")
 
 
 def sources(*curves: Curve, name: str = "") -> list[CurveSource]:
@@ -97,7 +96,7 @@ def test_the_band_is_shaded_from_least_to_most_there_and_back() -> None:
 
 
 def test_every_colour_that_a_plot_names_is_there_for_light_and_dark() -> None:
-    style = (Path(page_module.__file__).parent / "style.css").read_text()
+    style = (Path(whole_page.__file__).parent / "style.css").read_text()
     for index in range(COLOURS):
         assert style.count(f"--band-{index}: rgba(") == 2
 

@@ -169,7 +169,7 @@ def _is_first_command() -> bool:
 def _print_curve() -> None:
     """Print how the designs scale, which real threads on this host cannot show."""
     from uvmfree.cli.scale import first_curve
-    from uvmfree.report.curve import lines
+    from uvmfree.report.curve_text import lines
 
     with first_signal_asks() as asked:
         curve = first_curve(asked)

@@ -22,7 +22,7 @@ def report(records: tuple[str, ...], output: str) -> None:
     from uvmfree.measure.extras import needs
     from uvmfree.measure.record import read_document
     from uvmfree.measure.sweep import records_of
-    from uvmfree.report.page.page import build, counted
+    from uvmfree.report.page.whole_page import build, counted
 
     needs("plotly", "report", "uvmfree report")
     check_writable(("--output", output), read=[("a record", file) for file in records])

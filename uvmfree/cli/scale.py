@@ -88,7 +88,7 @@ def scale(
     if json_file is not None:
         write_json("--json", json_file, curve.document())
     if json_file != "-":
-        from uvmfree.report.curve import lines
+        from uvmfree.report.curve_text import lines
 
         for line in lines(curve):
             click.echo(line)

@@ -184,11 +184,6 @@ class Design(Locked, Generic[C]):
         with self.guarding(index) as cpu:
             return self.redistribute_guarded(cpu, cause)
 
-    @classmethod
-    def relieves(cls, cause: str) -> bool:
-        """Whether redistribute() does anything for a cause, "pressure" or "retry", as the drainer asks."""
-        return cause in cls.CAUSES
-
     def tick_s(self) -> float:
         """Return how often tick() is to be called for each CPU, in seconds."""
         return self.state.param.redistribute_interval_s

@@ -40,7 +40,7 @@ class Drainer:
 
         => A design that hands nothing back for this cause is not asked, and its next drain is not held off by that.
         """
-        if not self._design.relieves(cause):
+        if cause not in self._design.CAUSES:
             return False
         now_ns = self._state.machine.clock_ns()
         with self._lock:

@@ -10,12 +10,14 @@ import pytest
 
 from uvmfree.param import Param
 from uvmfree.uvm import drainer
-from uvmfree.uvm import parts as of_a_system
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs import REGISTRY
 
 SYSTEMS = {"npages", "pagesize", "ncpus", "ncolors", "nfreelists", "idlezero", "idle_interval_s"}
 """What every system has, whatever its design."""
+
+BY_CAUSE = {**dict.fromkeys(("timer", "decay", "trim"), "redistribute_interval_s"), "retry": "drain_retry"}
+"""What decides about a cause, in code that all designs share."""
 
 CHOICE = {"design", "lockstat", "lockdebug"}
 """What chooses a design, or watches it."""
@@ -43,16 +45,13 @@ def test_a_design_uses_what_it_says(name: str) -> None:
         design.Tunables.__module__
     } - {Design.__module__}
     read = set[str]().union(*(read_in(importlib.import_module(module)) for module in modules))
-    if design.relieves("pressure"):
+    if "pressure" in design.CAUSES:
         read |= read_in(drainer)
-    elif design.relieves("retry"):  # which takes the locks itself
-        read |= read_in(drainer) - {"remote_drain"}
-    if design.CAUSES and design.traits(Param(design=name), design.Tunables()).free == "store":
-        read |= read_in(of_a_system) & {"count_cached"}
-    if design.tick is not Design.tick or "timer" in design.CAUSES:
-        read.add("redistribute_interval_s")
+    if design.traits(Param(), design.Tunables()).free == "store":  # what is cached counts as free, or does not
+        read.add("count_cached")
+    read |= {tunable for cause, tunable in BY_CAUSE.items() if cause in design.CAUSES}
     if "retry" in design.CAUSES:
-        read.add("drain_retry")
+        read.add("redistribute_min_gap_s")
     assert read - SYSTEMS - CHOICE == design.used()
 
 

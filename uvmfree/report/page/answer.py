@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from uvmfree.report.curve import told
+from uvmfree.report.curve_text import told
 from uvmfree.report.page.content import Group, Plot, Section
 from uvmfree.report.page.numbers import listed, number
 from uvmfree.report.page.plot import Layout, Trace, axis, colour, layout, plain, symbol

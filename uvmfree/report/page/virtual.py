@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from uvmfree.machine.costs import SETS
-from uvmfree.report.curve import seeds
+from uvmfree.report.curve_text import seeds
 from uvmfree.report.page import law
 from uvmfree.report.page.content import Group, Section, Table
 from uvmfree.report.page.numbers import listed

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from uvmfree.measure.curve import Curve
 from uvmfree.measure.scale import Point
-from uvmfree.report.curve import seeds
+from uvmfree.report.curve_text import seeds
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from uvmfree.measure.scale import Point
-from uvmfree.report.curve import machine
+from uvmfree.report.curve_text import machine
 from uvmfree.report.page.content import Table
 from uvmfree.report.page.numbers import Format, hundredths, number, reach, spread
 from uvmfree.report.page.virtual_lines import Line

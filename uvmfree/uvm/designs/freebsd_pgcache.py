@@ -170,8 +170,8 @@ class FreebsdPgcache(Design[FreebsdCpu]):
     cpu_class = FreebsdCpu
     LOCKS = (CPU_OFF, UMA_ZDOM, UVM_FPAGEQLOCK)
     Tunables = FreebsdTunables
-    CAUSES = ("explicit", "trim")
-    uses = frozenset(("count_cached", "remote_drain", "redistribute_interval_s", "redistribute_min_gap_s"))
+    CAUSES = ("pressure", "explicit", "trim")  # what pressure moves counts as trimmed
+    uses = frozenset(("redistribute_interval_s",))
 
     def __init__(self, state: UvmState) -> None:
         super().__init__(state)
@@ -198,7 +198,7 @@ class FreebsdPgcache(Design[FreebsdCpu]):
             bound=2 * size * param.nfreelists,
             refill=size or 1,
             idle=None,
-            causes=frozenset((*cls.CAUSES, "pglistalloc") if size else ()),
+            causes=frozenset(("explicit", "trim", "pglistalloc") if size else ()),
         )
 
     def guarded(self) -> Iterable[tuple[Mutex, object]]:
@@ -223,11 +223,6 @@ class FreebsdPgcache(Design[FreebsdCpu]):
         pages = super().redistribute(index, cause)
         return pages + self._reclaim(index, None) if cause == "explicit" else pages
 
-    @classmethod
-    def relieves(cls, cause: str) -> bool:
-        """Under pressure the stacks are trimmed, which counts as "trim": the CPUs keep their buckets."""
-        return cause == "pressure" or super().relieves(cause)
-
     def tick(self, index: int) -> None:
         """Estimate the working sets when it is time for that."""
         self.store.estimate(self._zdoms, self.state.machine.clock_ns())
@@ -236,6 +231,8 @@ class FreebsdPgcache(Design[FreebsdCpu]):
         """Hand to the list what is on the stacks, or what they can spare; the guard keeps those who stop away."""
         with self.guarding(index) as cpu:
             pages = int(self.store.reclaim(self._zdoms, self._list, trim_ns))
+            if not cpu.stopped:
+                cpu._size = self.store.room()  # a trim makes buckets smaller from the next free on
             if pages:
                 cpu.publish(pages, 0)
                 self.count(index, "trim")

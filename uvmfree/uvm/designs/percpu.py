@@ -140,6 +140,7 @@ class PercpuCpu(Cpu):
 
     def pagefree(self, pg: VmPage) -> None:
         """Free one page to this CPU's cache (P5)."""
+        full = False
         self._acquire_free()
         try:
             if pg.on is not None or pg.system is not self._system:
@@ -148,7 +149,8 @@ class PercpuCpu(Cpu):
             pg.on = unknown
             unknown.append(pg)
             self.frees = frees = self.frees + 1
-            full = frees > self._spill_at and self._room() < 0
+            if frees > self._spill_at:
+                full = self._room() < 0
         except AttributeError:
             self.check_page(pg)
             raise

@@ -12,17 +12,17 @@ from uvmfree.measure.record import Record
 from uvmfree.report.page import virtual
 from uvmfree.report.page.answer import answer
 from uvmfree.report.page.content import Section
-from uvmfree.report.page.facts import caveats, measured
 from uvmfree.report.page.heatmap import heatmap
-from uvmfree.report.page.locks import locks
 from uvmfree.report.page.markup import Html, joined, tag
+from uvmfree.report.page.measured import caveats, measured
+from uvmfree.report.page.page_locks import locks
 from uvmfree.report.page.parked import parked
 from uvmfree.report.page.plot import library
 from uvmfree.report.page.render import Renderer
 from uvmfree.report.page.scaling import scaling
 from uvmfree.report.page.settings import Point, Source, designs_of, points_of
 from uvmfree.report.page.stranded import stranded
-from uvmfree.report.page.stress import stressed
+from uvmfree.report.page.stress_runs import stressed
 from uvmfree.report.page.timeline import over_time
 from uvmfree.report.page.virtual_lines import CurveSource
 from uvmfree.report.page.waits import waits
