@@ -42,7 +42,8 @@ def test_a_design_uses_what_it_says(name: str) -> None:
     others = {other.__module__ for other in REGISTRY.values() if other is not design}
     parts = {part.__module__ for part in (design, *design.cpu_class.__mro__, design.Tunables)} - others
     modules = {part for part in parts if part.startswith(design.__module__.rpartition(".")[0])} | {
-        design.Tunables.__module__
+        design.Tunables.__module__,
+        *(base.__module__ for base in design.__mro__ if issubclass(base, Design)),
     } - {Design.__module__}
     read = set[str]().union(*(read_in(importlib.import_module(module)) for module in modules))
     if "pressure" in design.CAUSES:

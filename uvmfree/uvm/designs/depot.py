@@ -47,7 +47,9 @@ class DepotTunables:
     unit: int = tunable(32, "pages", "in a unit; 16 of them are 512 pages, an exchange in 512 operations")
     exchange: int = tunable(16, "units", "in an exchange at most; so a CPU can use 16 credits, for 1,024 pages")
     budget: int | None = tunable(None, "pages", "in all caches together; None is 4,096, or 128 a CPU if that is more")
-    per_socket: bool = tunable(False, "", "whether each socket has a store of its own, under a lock of its own")
+    per_socket: bool = tunable(
+        False, "yes or no", "whether each socket has a store of its own, under a lock of its own"
+    )
     spare_s: float = tunable(0.02, "seconds", "without an operation before all its credits are lent: two ticks")
 
     def __post_init__(self) -> None:
