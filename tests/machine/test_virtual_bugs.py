@@ -25,8 +25,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "equal times in reverse order": (
         "scheduler",
-        "        heappush(self.heap, (at_ns, number, strand, None))",
-        "        strand.ticket = -number\n        heappush(self.heap, (at_ns, -number, strand, None))",
+        "        self.number = number = self.number + 1\n        (lock or strand)",
+        "        self.number += 1\n        number = -self.number\n        (lock or strand)",
     ),
     "a timeout that was overtaken by its wakeup counts, too": (
         "scheduler",

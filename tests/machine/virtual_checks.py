@@ -159,9 +159,6 @@ def word_line(cls: Callable[..., Any]) -> None:
     run(machine, [(0, body), (1, body)])
     assert ended == [20, 20 + LINE]
     assert words.load("one") == 2
-    assert words.compare_and_swap("one", 2, 7)
-    assert not words.compare_and_swap("one", 2, 8)
-    assert words.load("one") == 7
 
 
 def one_strand_a_cpu(cls: Callable[..., Any]) -> None:

@@ -75,6 +75,10 @@ class Fifo:
         self.refuse_circle(me)
         self.queue.append(me)
         self.crowd += 1
+        self.park(me)
+
+    def park(self, me: Strand) -> None:
+        """Let the running strand wait until the lock is given to it, or an error that was sent to it is raised."""
         try:
             self.scheduler.park(self)
         except BaseException:

@@ -142,15 +142,6 @@ class VirtualWords:
         if cpu >= 0:
             self._at[slot] = cpu
 
-    def compare_and_swap(self, name: str, expected: int, value: int) -> bool:
-        """Store `value` if the word is `expected`; return whether it was."""
-        slot = self.slot(name)
-        self.update(slot)
-        if self._words[slot] != expected:
-            return False
-        self._words[slot] = value
-        return True
-
     def close(self) -> None:
         """Do what a page of words does: reads go on working."""
         self.closed = True

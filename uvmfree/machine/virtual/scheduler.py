@@ -117,18 +117,11 @@ class Scheduler:
         strand.woken, strand.awaits = True, None
         self.push(at_ns, strand)
 
-    def push(self, at_ns: int, strand: Strand) -> None:
-        """Put a strand on the heap; its former entry counts no more."""
-        self.number = strand.ticket = number = self.number + 1
-        heappush(self.heap, (at_ns, number, strand, None))
-        if at_ns < self.head:
-            self.head = at_ns
-            self.limit = at_ns + self.quantum
-
-    def arm(self, at_ns: int, lock: Spun) -> None:
-        """Put a lock that is to be given to a spinner on the heap; its former entry counts no more."""
-        self.number = lock.ticket = number = self.number + 1
-        heappush(self.heap, (at_ns, number, self.current, lock))
+    def push(self, at_ns: int, strand: Strand, lock: Spun | None = None) -> None:
+        """Put a strand, or a lock that is to be given to a spinner, on the heap; its former entry counts no more."""
+        self.number = number = self.number + 1
+        (lock or strand).ticket = number
+        heappush(self.heap, (at_ns, number, strand, lock))
         if at_ns < self.head:
             self.head = at_ns
             self.limit = at_ns + self.quantum

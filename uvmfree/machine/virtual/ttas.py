@@ -51,11 +51,7 @@ class Ttas(Fifo):
         scheduler, me = self.scheduler, self.scheduler.current
         self.refuse_circle(me)
         self.spin(me, scheduler.now)
-        try:
-            scheduler.park(self)
-        except BaseException:
-            self._give_up(me)
-            raise
+        self.park(me)
 
     def spin(self, strand: Strand, clock: int) -> None:
         """Let a strand that came at that time spin."""
@@ -71,7 +67,7 @@ class Ttas(Fifo):
                 look += pauses_ns
             if look < self._armed_ns:
                 self._armed_ns = look
-                self.scheduler.arm(look, self)
+                self.scheduler.push(look, strand, self)
         else:
             self.ticket, self._armed_ns = 0, NEVER  # the release looks anew
         heappush(self._young, (look, strand.number, pauses_ns, strand))
@@ -116,7 +112,7 @@ class Ttas(Fifo):
         if young and (first := young[0][0]) < look:
             look = first
         self._armed_ns = look
-        # As Scheduler.arm() does: each release of a lock that others want comes this way.
+        # As Scheduler.push() does: each release of a lock that others want comes this way.
         scheduler.number = self.ticket = self._renewed = number = scheduler.number + 1
         heappush(scheduler.heap, (look, number, scheduler.current, self))
         if look < scheduler.head:
@@ -154,6 +150,6 @@ class Ttas(Fifo):
                 looks = [seen for seen, *_ in self._young[:1]]
                 looks += [begins + ((entry >> NUMBER_BITS) - begins) % longest for entry in self._old]
                 self._armed_ns = min(looks, default=NEVER)
-                self.scheduler.arm(self._armed_ns, self)
+                self.scheduler.push(self._armed_ns, me, self)
         elif self.holder is me:
             self.drop()
