@@ -1,4 +1,4 @@
-"""Claim: on two sockets a store for each of them takes work off the line between them; a first look at NUMA.
+"""What a store for each socket buys on two sockets, counted and not judged; a first look at NUMA.
 
 How: copies of cc-j4 keep all CPUs of two sockets busy in virtual time, as `uvmfree scale` plays them; `depot` with
 one store, and with one for each socket (`per_socket`). On 64 CPUs a socket has half of its cores.
@@ -23,11 +23,9 @@ CPUS: Final = (64, 128)
 SMOKE: Final = 4
 SOCKETS: Final = 2
 
-WORK: Final = Claim(
-    "numa-work", "work of a store for each socket, of that of one store, the least", "ratio", 1.0, True
-)
+WORK: Final = Claim("numa-work", "work of a store for each socket, of that of one store, the least", "ratio", None)
 WAITS: Final = Claim(
-    "numa-waits", "waiting with a store for each socket, of that with one store, the most", "ratio", 1.0
+    "numa-waits", "waiting with a store for each socket, of that with one store, the most", "ratio", None
 )
 
 

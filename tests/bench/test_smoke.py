@@ -103,6 +103,7 @@ BETWEEN = {
     "q3-pressure": (-1, 10_000),
     "q5-handoff": (-1, 10_000),
     "q6-pressure": (-1, 10_000),
+    "numa-waits": (-1, 10),
     "q7-cached": (-1, 401),
     "q8-left": (-1, 40_001),
     "q9-cc-j4": (-1, 100),
