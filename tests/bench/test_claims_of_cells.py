@@ -75,6 +75,28 @@ def test_the_curve_is_judged_by_its_least_linear_design(script: Scripts, tmp_pat
     assert full["curve-minutes"][1] is None
 
 
+def test_tight_memory_is_judged_on_the_most_false_failures(script: Scripts, tmp_path: Path) -> None:
+    (tmp_path / "cc-j4.perf.xz").touch()
+    falsely = {2: 3, 8: 1}
+    tight = script("tight").has(
+        TRACES=tmp_path,
+        CLAIMING=("depot",),
+        read_trace=lambda file: file,
+        failures=lambda trace, design, ncpus: (9_000, 7, falsely[ncpus]),
+    )
+    assert tight.found() == {"tight-ram": (3, False)}
+
+
+def test_stores_of_sockets_are_compared_where_they_gain_least(script: Scripts) -> None:
+    def point(window_ns: int, wait_share_percent: float) -> SimpleNamespace:
+        shares = {"wait_share_percent": wait_share_percent, "busy_percent": 1.0}
+        return SimpleNamespace(operations=1000, shared_acquired=1, window_ns=window_ns, **shares)
+
+    found = {64: (point(1000, 4.0), point(500, 2.0)), 128: (point(1000, 4.0), point(2000, 5.0))}
+    numa = script("numa").has(points=lambda trace, ncpus: found[ncpus])
+    assert numa.found() == {"numa-work": (0.5, None), "numa-waits": (1.25, None)}
+
+
 def moved(pages: float) -> dict[str, Any]:
     return {"figures": {"moved_per_op": pages / 1000, "page_operations": 1000}, "host_s": 1.0}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.measure.curves import curve, point
-from uvmfree.report.curve import lines
+from uvmfree.report.curve_text import lines
 
 
 def test_work_waiting_and_a_bar_as_long_as_the_share_of_linear() -> None:

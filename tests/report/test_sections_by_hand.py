@@ -13,10 +13,10 @@ from uvmfree.measure.run import Run
 from uvmfree.measure.samples import Samples
 from uvmfree.measure.usl import Fitted, Usl
 from uvmfree.report.page import law
-from uvmfree.report.page.facts import caveats, measured
 from uvmfree.report.page.heatmap import heatmap
-from uvmfree.report.page.locks import locks
+from uvmfree.report.page.measured import caveats, measured
 from uvmfree.report.page.numbers import hundredths, number, spread
+from uvmfree.report.page.page_locks import locks
 from uvmfree.report.page.rows import LANE_PX, Rows
 from uvmfree.report.page.scaling import scaling, throughput
 from uvmfree.report.page.settings import Source, points_of

@@ -107,7 +107,7 @@ class Design(Locked, Generic[C]):
         self._stoppers = {caller: self.all_locks(caller) for caller in stoppers}
         self._redistributed_ns = [0] * ncpus  # when last; by CPU, under its guard
         # By CPU, under its guard. Each cause is there from the start: no reader without a lock sees a table grow.
-        self._causes = [Counter[str]() for _ in range(ncpus)]
+        self._causes: list[Counter[str]] = [Counter(dict.fromkeys(self.CAUSES, 0)) for _ in range(ncpus)]
         self.cpus: list[C] = []
         self.empty()
         for index in range(ncpus):

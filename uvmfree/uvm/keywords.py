@@ -57,4 +57,5 @@ class Keywords(TypedDict, total=False):
     unit: int
     exchange: int
     budget: int | None
+    per_socket: bool
     spare_s: float
