@@ -40,7 +40,7 @@ def interrupted(handler: str, design: str, kind: str, seconds: float) -> dict[st
     return counts
 
 
-@pytest.mark.long
+@pytest.mark.sampled(4)
 @pytest.mark.timeout(LONG_S + 3 * HANG_S)
 @pytest.mark.parametrize("kind", ["plain", "lockstat", "lockdebug"])
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
@@ -50,7 +50,7 @@ def test_ctrl_c_breaks_nothing(design: str, kind: str, seconds: float) -> None:
     assert counts["left held"] == counts["found by audit"] == 0
 
 
-@pytest.mark.long
+@pytest.mark.sampled(1)
 @pytest.mark.timeout(LONG_S + 3 * HANG_S)
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_a_handler_that_raises_anywhere_hangs_nothing(design: str, seconds: float) -> None:
