@@ -44,10 +44,11 @@ def local(processes: int = 1) -> Iterator[tuple[Executor, int]]:
     """Yield an executor of some processes, and their number: how many cells it can measure at once.
 
     => Processes of their own, begun anew: threads of this one, and what it has imported, do not disturb them. At the
-       end a cell that is still being measured is given up. They end with this process, however that ends.
+       end a cell that is still being measured is given up; they are killed if an interrupt breaks that off, since
+       nobody would tell them any more. They end with this process, however that ends.
     => WorkerLostError if the process is ended by somebody else.
     """
-    context = multiprocessing.get_context("spawn")
+    context, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     with _deaf():  # the process that clears up behind multiprocessing, too, which the first event starts
         stop = context.Event()
     executor = _Processes(processes, mp_context=context, initializer=Worker.begin, initargs=(stop, os.getpid()))
@@ -58,7 +59,13 @@ def local(processes: int = 1) -> Iterator[tuple[Executor, int]]:
         raise WorkerLostError("the process that measured was killed, perhaps for want of memory") from None
     finally:
         stop.set()
-        executor.shutdown(wait=True, cancel_futures=True)
+        try:
+            executor.shutdown(wait=True, cancel_futures=True)
+        except KeyboardInterrupt:
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
+            executor.shutdown(wait=True)
+            raise
 
 
 @contextmanager

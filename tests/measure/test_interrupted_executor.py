@@ -1,0 +1,40 @@
+"""An executor of processes whose user is impatient: Ctrl-C again and again, and it ends, with all its processes."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+from tests.kern.tasks import WAIT_S
+
+PROGRAM = """
+import time
+from uvmfree.measure.executors import local
+
+if __name__ == "__main__":
+    with local(1) as (executor, _):
+        executor.submit(exec, "print('begun', flush=True); import time; time.sleep(1)")
+        time.sleep(3600)
+"""
+
+BETWEEN_S = 0.2
+"""Between the signals: what the first began is under way, and waits for a second that the process sleeps."""
+
+
+def test_it_ends_at_the_second_interrupt() -> None:
+    """The first waits for what is being measured. Where the second broke that off, the end waited for ever."""
+    command = [sys.executable, "-c", PROGRAM]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as user:
+        assert user.stdout is not None
+        try:
+            assert user.stdout.readline() == b"begun\n"
+            user.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                user.wait(BETWEEN_S)
+            user.send_signal(signal.SIGINT)
+            assert user.wait(WAIT_S) == -signal.SIGINT
+            assert user.stdout.read() == b""  # whoever is left would have it open
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(user.pid, signal.SIGKILL)
