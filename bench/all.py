@@ -60,6 +60,8 @@ VIRTUAL: Final = {
     "predict.py": (),
     "virtual_speed.py": (),
     "seeds.py": (),
+    "numa.py": (),
+    "tight.py": (),
 }
 """Scripts of virtual time, and what has them keep their figures: with `--write` run where strands are greenlets."""
 

@@ -116,6 +116,7 @@ def test_the_depot_is_judged_on_its_worst_trace_of_2_and_8_cpus(script: Scripts,
         TRACES=tmp_path,
         read_trace=lambda file: file.name.removesuffix(".perf.xz"),
         counted=lambda trace, ncpus, *, virtual: counts[trace, ncpus, virtual],
+        greenlets_work=lambda: True,
         BUSY=("fork-exec",),
         copied=lambda file, ncpus: {64: 4096, 256: 40_960}[ncpus],
     )
