@@ -113,6 +113,38 @@ class Printed:
                 return format(record["measured"], form)
         raise NotMeasured
 
+    def claims(self) -> str:
+        """Every claim with a bound: what it says, what each build measured, and whether it holds."""
+        rows: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {}
+        for build in BUILDS:
+            for script in self._file(f"evidence-{build}.json").get("scripts", []):
+                for record in script["records"]:
+                    if record["bound"] is not None and record["measured"] is not None:
+                        key = script["script"].removesuffix(".py"), record["claim"]
+                        rows.setdefault(key, (record, {}))[1][build] = _measured(record)
+        builds = sorted(BUILDS)
+        return markdown(
+            ["claim, and the script that measures it", "bound", *builds],
+            [
+                [
+                    f"`{record['id']}` ({script}): {claim}; {record['unit']}",
+                    f"{'>=' if record['at_least'] else '<='} {record['bound']:.4g}",
+                    *(said.get(build, "") for build in builds),
+                ]
+                for (script, claim), (record, said) in sorted(rows.items(), key=lambda row: row[0])
+            ],
+        )
+
+    def failed(self) -> str:
+        """The claims that do not hold, each with the builds on which it does not."""
+        found: dict[str, list[str]] = {}
+        for build in sorted(BUILDS):
+            for script in self._file(f"evidence-{build}.json").get("scripts", []):
+                for record in script["records"]:
+                    if record["holds"] is False and build not in found.setdefault(record["id"], []):
+                        found[record["id"]].append(build)
+        return ", ".join(f"`{id}` ({' and '.join(builds)})" for id, builds in sorted(found.items())) or "none"
+
     def when(self, file: str = "") -> str:
         """The day, the host and the interpreter of a record; without a name, of the evidence."""
         names = [file] if file else [f"evidence-{build}" for build in BUILDS]
@@ -125,6 +157,13 @@ class Printed:
         if not said:
             raise NotMeasured
         return "; ".join(said)
+
+
+def _measured(record: dict[str, Any]) -> str:
+    """Return a record's median, its extremes where they differ, and whether that holds."""
+    low, median, high = (f"{record[name]:.4g}" for name in ("low", "measured", "high"))
+    said = median if low == high else f"{median} [{low}-{high}]"
+    return {True: said, False: f"**{said}: no**", None: f"{said}, not judged"}[record["holds"]]
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:

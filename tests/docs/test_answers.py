@@ -127,3 +127,25 @@ def test_a_design_is_saturated_where_waiting_takes_more_than_a_share(tmp_path: P
     assert table[0] == "| design | a, ttas |"
     assert "| percpu | 8 / 64 |" in table
     assert "| depot | - / - |" in table
+
+
+def test_claims_have_what_each_build_measured_and_those_that_fail_are_named(tmp_path: Path) -> None:
+    def record(id: str, **says: Any) -> dict[str, Any]:
+        bound = {"bound": 2.0, "at_least": False, "holds": True, "measured": 1.0, "low": 1.0, "high": 1.0}
+        return {"id": id, "claim": f"what {id} is", "unit": "s", **bound, **says}
+
+    def evidence(build: str, *records: dict[str, Any]) -> None:
+        put(tmp_path / f"evidence-{build}.json", {"scripts": [{"script": "s.py", "output": [], "records": records}]})
+
+    evidence("3.11", record("b", holds=False, measured=3.0, low=2.5, high=3.0), record("a"), record("c", bound=None))
+    evidence("3.13t", record("b", holds=False), record("d", at_least=True, holds=None), record("e", measured=None))
+    figures = Figures(tmp_path)
+    assert figures.claims().splitlines()[2:] == [
+        "| `a` (s): what a is; s | <= 2 | 1 |  |",
+        "| `b` (s): what b is; s | <= 2 | **3 [2.5-3]: no** | **1: no** |",
+        "| `d` (s): what d is; s | >= 2 |  | 1, not judged |",
+    ]
+    assert figures.failed() == "`b` (3.11 and 3.13t)"
+    evidence("3.11", record("a"))
+    evidence("3.13t", record("a"))
+    assert Figures(tmp_path).failed() == "none"
