@@ -1,8 +1,7 @@
 """Our answer: the per-CPU lists of the proposal over a depot of units, within a budget that CPUs lend each other.
 
-A hit is percpu's, and touches nothing that another CPU touches. Miss and overflow differ. The store is a stack of
-*units*, lists of 32 pages that change hands by pointer (uvm/units.py), under uvm_fpageqlock. How much a CPU may keep
-is a matter of *credits* (uvm/credits.py): one allows two units.
+A hit is percpu's. The store is a stack of *units* under uvm_fpageqlock: lists of 32 pages handed on by pointer
+(uvm/units.py). How much a CPU may keep is a matter of *credits* (uvm/credits.py): one allows two units.
 
     miss       take as many units as there are credits, then unlink their pages into the lists, own lock only
     overflow   chain as many units off the cold ends, own lock only, then push them
@@ -10,8 +9,7 @@ is a matter of *credits* (uvm/credits.py): one allows two units.
     idle       a CPU without an operation for 100 ms gives its pages back; one that works is never flushed
     steal      if the store has none: a unit of any CPU's, by trylock; then with everything stopped; then fail
 
-=> An exchange moves half of what the CPU may keep. So one that has all 16 credits takes uvm_fpageqlock at most once
-   in 512 operations, whatever the load, as long as units are whole; its holds have at most 16 items.
+=> A CPU with all 16 credits takes uvm_fpageqlock once in 512 operations at most, if units are whole, for 16 items.
 => The sum of the credits never changes. So all caches together hold at most `budget` pages.
 => A run of pages is taken out of the store, one item a page, and stops no CPU if the store has one.
 => No allocation fails while a page that it may have is free anywhere.
