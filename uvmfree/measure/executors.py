@@ -64,7 +64,6 @@ def local(processes: int = 1) -> Iterator[tuple[Executor, int]]:
         except KeyboardInterrupt:
             for process in set(multiprocessing.active_children()) - others:
                 process.kill()
-            executor.shutdown(wait=True)
             raise
 
 
