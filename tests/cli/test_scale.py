@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Said
+from tests.cli.waiting import until
 from uvmfree.cli.scale import CPUS, counts_for, measured_curve
 from uvmfree.machine.virtual.strands import greenlets_work
 from uvmfree.measure.curve import curve_of
@@ -172,11 +172,8 @@ def test_ctrl_c_is_for_the_first_process_only(tmp_path: Path) -> None:
     running = subprocess.Popen(
         [*SCALE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    until_s = time.monotonic() + BOUND_S
-    while len(children(running.pid)) < 3:  # who clears up behind multiprocessing, and two that measure
-        assert running.poll() is None, running.communicate()
-        assert time.monotonic() < until_s
-        os.sched_yield()
+    # Who clears up behind multiprocessing, and two that measure.
+    until(lambda: len(children(running.pid)) >= 3, running)
     os.killpg(running.pid, signal.SIGINT)
     out, err = running.communicate(timeout=BOUND_S)
     assert running.returncode == 130
@@ -192,12 +189,8 @@ def test_what_came_before_a_process_was_killed_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "curve.json"
     args = ("--design", "fpageqlock", "--cpus", "1,2", "--seeds", "100", "--json", str(file))
     running = subprocess.Popen([*SCALE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until_s = time.monotonic() + BOUND_S
-    while not (found := [child for child in children(running.pid) if processor_s(child) > 1 * SLOWER]):
-        assert running.poll() is None, running.communicate()
-        assert time.monotonic() < until_s
-        os.sched_yield()
-    os.kill(int(found[0]), signal.SIGKILL)
+    until(lambda: measuring(running.pid), running)
+    os.kill(int(measuring(running.pid)[0]), signal.SIGKILL)
     out, err = running.communicate(timeout=BOUND_S)
     assert running.returncode == 1
     lost, missing = without_notice(err).splitlines()
@@ -207,6 +200,11 @@ def test_what_came_before_a_process_was_killed_is_kept(tmp_path: Path) -> None:
     assert document["interrupted"] is True
     assert 0 < len(document["points"]) < 200
     assert out
+
+
+def measuring(pid: int) -> list[str]:
+    """The processes that have measured for a while."""
+    return [child for child in children(pid) if processor_s(child) > 1 * SLOWER]
 
 
 def processor_s(pid: str) -> float:

@@ -11,13 +11,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cli.waiting import until
 from uvmfree.cli.running import Interrupted, signals_raise, signals_wait
 from uvmfree.measure import workloads
 from uvmfree.measure.counterfile import CounterFile
@@ -94,13 +94,6 @@ def caught(pid: int) -> int:
     """The signals that a process handles, as bits."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("SigCgt:")[2].split()[0], 16)
-
-
-def until(true: Callable[[], object]) -> None:
-    end_s = time.monotonic() + BOUND_S
-    while not true():
-        assert time.monotonic() < end_s
-        os.sched_yield()
 
 
 def signalling(monkeypatch: pytest.MonkeyPatch, number: int) -> None:

@@ -8,13 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Said
+from tests.cli.waiting import until
 from uvmfree.errors import WorkerLostError
 from uvmfree.measure.executors import local
 from uvmfree.workload.plural import plural
@@ -57,11 +57,7 @@ def test_ctrl_c_ends_it_soon_and_keeps_what_was_measured(tmp_path: Path) -> None
     running = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    until = time.monotonic() + BOUND_S / 2
-    while not file.exists():
-        assert running.poll() is None, running.communicate()
-        assert time.monotonic() < until
-        os.sched_yield()
+    until(file.exists, running)
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does it: the measuring process hears it too
     _, said = running.communicate(timeout=BOUND_S / 2)
     measured = len(json.loads(file.read_text())["measured"])
@@ -295,11 +291,7 @@ def test_a_cluster_that_goes_while_it_measures_is_told_in_a_line(
     file = tmp_path / "sweep.json"
     args = ("-o", str(file), *QUICK, "--seconds", "1", "--cpus", "1,2,3", "--scheduler", scheduler)
     running = subprocess.Popen([*SWEEP, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + BOUND_S
-    while not file.exists():
-        assert running.poll() is None, running.communicate()
-        assert time.monotonic() < until
-        os.sched_yield()
+    until(file.exists, running)
     os.killpg(group, signal.SIGKILL)
     _, said = running.communicate(timeout=BOUND_S)
     assert running.returncode == 1

@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.cli.waiting import until
 
 BOUND_S = 50
 SWEEP = (sys.executable, "-m", "uvmfree", "sweep", "--workload", "pressure", "--seconds", "30", "--repetitions", "1")
@@ -45,13 +46,6 @@ def of_session(session: int) -> dict[int, str]:
     return found
 
 
-def until(what: Callable[[], bool], running: Running) -> None:
-    give_up = time.monotonic() + BOUND_S / 2
-    while not what():
-        assert time.monotonic() < give_up, of_session(running.pid)
-        os.sched_yield()
-
-
 def begun(running: Running) -> bool:
     """Whether the process that measures has been begun; it has yet to import all that it needs."""
     return any("spawn_main" in line for line in of_session(running.pid).values())
@@ -65,7 +59,7 @@ def measuring(running: Running, folder: Path) -> bool:
 
 def test_ctrl_c_while_the_measuring_process_starts_ends_without_a_word_of_it(running: Running) -> None:
     """A terminal sends it to all processes."""
-    until(lambda: begun(running), running)
+    until(lambda: begun(running))
     os.killpg(running.pid, signal.SIGINT)
     _, said = running.communicate(timeout=BOUND_S)
     assert running.returncode == 130
@@ -74,7 +68,7 @@ def test_ctrl_c_while_the_measuring_process_starts_ends_without_a_word_of_it(run
 
 @pytest.mark.parametrize("early", [True, False], ids=["while it starts", "while it measures"])
 def test_no_process_outlives_a_sweep_that_is_killed(running: Running, tmp_path: Path, early: bool) -> None:
-    until(lambda: begun(running) if early else measuring(running, tmp_path), running)
+    until(lambda: begun(running) if early else measuring(running, tmp_path))
     os.kill(running.pid, signal.SIGKILL)
     running.wait(BOUND_S)
-    until(lambda: not of_session(running.pid), running)
+    until(lambda: not of_session(running.pid))

@@ -7,7 +7,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.waiting import until
 from uvmfree.measure.top import HEADER
 
 BOUND_S = 50
@@ -39,12 +39,8 @@ def running(tmp_path: Path, seconds: float) -> Iterator[tuple[str, "subprocess.P
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    until = time.monotonic() + BOUND_S
-    while not path.exists():
-        assert bench.poll() is None, bench.communicate()[1]
-        assert time.monotonic() < until
-        os.sched_yield()
     try:
+        until(path.exists, bench)
         yield str(path), bench
     finally:
         bench.kill()
