@@ -8,9 +8,8 @@ What could fool it: what is left of the system before, so each is closed and col
 anonymous mapping and no Python memory, 4 KiB for each page that is touched (a boot touches none); and the heap, which
 tracemalloc sees as what was asked for, not as what the allocator rounds it up to: the process's growth is printed.
 
-What a page is made of: the object with its six fields, 80 bytes; its frame number, an int of 28 bytes, or 48 on a
+What a page is made of: the object with its five fields, 72 bytes; its frame number, an int of 28 bytes, or 48 on a
 free-threaded build; 8 bytes for each list that it stands on, which are one or two free lists and that of all pages.
-On 3.13 free-threaded that makes 152 for fpageqlock, two bytes over the bound.
 """
 
 import gc

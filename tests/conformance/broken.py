@@ -15,7 +15,7 @@ def losing(self: LinuxLikeCpu, npages: int) -> int:
     """Lose the first page of each spill on the way."""
     for pages in self.lists():
         if pages:
-            pages.pop(0).on = None
+            pages.pop(0).on = self._system
             break
     return LinuxLikeCpu.spill(self, npages)
 

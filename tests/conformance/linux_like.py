@@ -82,7 +82,7 @@ class LinuxLikeCpu(Cpu):
             pages, local = lists[free_list], bool(lists[free_list])
             if local or self._fetch(want, free_list):
                 pg = pages.pop()
-                pg.on = None
+                pg.on = self._system
                 return pg, UNKNOWN, local
         return None
 

@@ -95,8 +95,7 @@ def test_a_page_of_another_system_is_refused_by_both(boot: Boot) -> None:
 class Pretender:
     """Something that has what a page has, and is none."""
 
-    list = None
-    system = "none"
+    on = "none"
 
     def __repr__(self) -> str:
         return "<pretender" + "!" * 500

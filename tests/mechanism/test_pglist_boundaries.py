@@ -63,7 +63,7 @@ def test_caches_that_were_handed_back_for_it_are_counted_over_all_calls(boot: Bo
     assert frames(uvm, 2) == [0, 1]
     assert uvm.redistributions()["pglistalloc"] == 4
     uvm.audit()  # the pages that ranged allocation counts are those that no CPU does
-    free_on(uvm, 1, [pg for pg in pages if pg.on is None])
+    free_on(uvm, 1, [pg for pg in pages if pg.place is uvmfree.Place.ALLOCATED])
     settle(uvm)
 
 

@@ -192,7 +192,7 @@ def test_a_daemon_that_dies_fails_the_run_loudly(boot: Boot, variant: dict[str, 
             with pytest.raises(uvmfree.HangError) as refusal:
                 uvm.wait(WAIT_S)
             assert isinstance(refusal.value.__cause__, LookupError)
-            free_on(uvm, 0, [pg for pg in uvm.physmem if pg.on is None][:12])
+            free_on(uvm, 0, [pg for pg in uvm.physmem if pg.place is uvmfree.Place.ALLOCATED][:12])
             with pytest.raises(uvmfree.HangError):
                 uvm.pglistalloc(40, nsegs=40, waitok=True, timeout_s=WAIT_S)
             uvm.audit()

@@ -137,7 +137,7 @@ class Hands:
         for pg in pages:
             other = self.table.holders[pg.pfn]
             assert other is None, f"thread {self.me} was given {pg!r}, which thread {other[0].me} holds"  # type: ignore[index]
-            assert pg.on is None, f"thread {self.me} was given {pg!r}"
+            assert pg.place is uvmfree.Place.ALLOCATED, f"thread {self.me} was given {pg!r}"
             self._stamp = self._stamp % STAMPS + 1
             self.table.holders[pg.pfn] = self, self._stamp
             self.uvm.physmem.bytes_of(pg)[:] = self.table.filled(self._stamp)
@@ -160,7 +160,7 @@ class Hands:
         try:
             yield
         except Exception:
-            self.took([pg for pg in pages if pg.on is None])
+            self.took([pg for pg in pages if pg.place is uvmfree.Place.ALLOCATED])
             raise
 
     def hand(self, to: Hands) -> None:

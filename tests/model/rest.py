@@ -35,10 +35,10 @@ def check_at_rest(uvm: uvmfree.Uvm, books: Books, stopped: AbstractContextManage
     """
     with stopped if stopped is not None else nullcontext():
         model, npages, exp, stats = standing(uvm), uvm.param.npages, uvm.uvmexp, uvm.cpu_stats()
-        named = {id(pg.on): pg.on for pg in uvm.physmem if pg.on is not None}
+        named = {id(pg.on): pg.on for pg in uvm.physmem if not isinstance(pg.on, str)}
         standing_on = {(key, id(pg)) for key, stand in named.items() for pg in stand.pages()}
         for pg in uvm.physmem:
-            stands = pg.on is None or (id(pg.on), id(pg)) in standing_on
+            stands = pg.place is Place.ALLOCATED or (id(pg.on), id(pg)) in standing_on
             assert stands, f"{pg!r} does not stand on the list that it names"
         cached = tuple(map(model.cached, range(uvm.param.ncpus)))
         zeroing = tuple(list(model.zeroing.values()).count(cpu) for cpu in range(uvm.param.ncpus))

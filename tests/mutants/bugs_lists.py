@@ -166,7 +166,7 @@ BUGS: Final = (
     Mutant(
         "double free not detected",
         f"{_PERCPU}:PercpuCpu.pagefree",
-        (become("pg.on is not None or ", ""),),
+        (become("pg.on is not self._system", "isinstance(pg.on, str) and pg.on is not self._system"),),
         "a page that is free already is put on a list again",
         "it gets two holders, later and somewhere else (R13)",
         machine("percpu"),

@@ -101,7 +101,7 @@ BUGS: Final = (
     Mutant(
         "stacked page unlinked from the list",
         f"{_STACK}:StackedFreelist.unlink",
-        (become("if pg.place is Place.CACHED:", "if pg.on is None:"),),
+        (become("if pg.place is Place.CACHED:", "if pg.place is Place.ALLOCATED:"),),
         "a page on a stack is taken for one of the list",
         "the list counts a page less than it has, and the stack one more",
         machine("freebsd_pgcache"),

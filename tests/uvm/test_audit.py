@@ -45,7 +45,7 @@ class Sick:
 
     def on(self, pg: VmPage) -> PageList:
         """Return the list that a free page stands on."""
-        assert pg.on is not None
+        assert isinstance(pg.on, PageList)
         return pg.on
 
     def global_head(self, pg: VmPage, queue: int = UNKNOWN) -> PageList:
@@ -91,15 +91,19 @@ def forgotten_and_allocated(sick: Sick) -> None:
     sick.on(sick.own).remove(sick.own)
     if sick.name == "fpageqlock":
         sick.global_head(sick.own).remove(sick.own)
-    sick.own.on = None
+    sick.own.on = sick.uvm.physmem.system
 
 
 def allocated_on_a_list(sick: Sick) -> None:
-    sick.own.on = None
+    sick.own.on = sick.uvm.physmem.system
 
 
 def free_on_no_list(sick: Sick) -> None:
     sick.allocated.on = sick.on(sick.own)
+
+
+def held_in_another_system(sick: Sick) -> None:
+    sick.allocated.on = "another system"
 
 
 def names_another_list(sick: Sick) -> None:
@@ -228,6 +232,7 @@ CORRUPTIONS: dict[Callable[[Sick], None], str] = {
     forgotten_and_allocated: "allocated",
     allocated_on_a_list: "",
     free_on_no_list: "",
+    held_in_another_system: "stands on no list",
     names_another_list: "",
     in_the_bucket_of_another_colour: "colour",
     in_the_global_bucket_of_another_colour: "colour",

@@ -32,7 +32,7 @@ class Beside:
     """A GlobalFreelist and its model: for each queue, freelist and colour a list with the head last."""
 
     def __init__(self, npages: int) -> None:
-        self.real = GlobalFreelist(NFREELISTS, NCOLORS)
+        self.real = GlobalFreelist("test", NFREELISTS, NCOLORS)
         self.model: dict[tuple[int, int, int], list[VmPage]] = defaultdict(list)
         self.out = [page(pfn) for pfn in range(npages)]
 
@@ -52,7 +52,7 @@ class Beside:
                     wanted = bucket.pop(), queue
         assert got == wanted
         if got is not None:
-            assert got[0].on is None
+            assert got[0].on == "test"
             self.out.append(got[0])
 
     def take(self, free_list: int, color: int, n: int, queue: int) -> None:
@@ -69,7 +69,7 @@ class Beside:
         assert batches == wanted
         for batch in batches:
             for pg in batch:
-                pg.on = None
+                pg.on = "test"
             self.out += batch
 
     def splice(self, free_list: int, color: int, n: int, queue: int) -> None:
@@ -84,7 +84,7 @@ class Beside:
         if standing:
             pg = standing[which % len(standing)]
             self.real.unlink(pg)
-            assert pg.on is None
+            assert pg.on == "test"
             for bucket in self.model.values():
                 if pg in bucket:
                     bucket.remove(pg)
@@ -137,7 +137,7 @@ def test_any_order_of_operations_gives_what_plain_lists_give(npages: int, steps:
 
 def test_the_warmest_page_goes_out_first() -> None:
     """R2: insert and remove at the head."""
-    bucket = Bucket(UNKNOWN)
+    bucket = Bucket("test", UNKNOWN)
     pages = [page(pfn) for pfn in range(5)]
     for pg in pages:
         bucket.push(pg)
@@ -146,7 +146,7 @@ def test_the_warmest_page_goes_out_first() -> None:
 
 def test_a_splice_goes_to_the_head_and_is_one_step_whatever_its_length() -> None:
     """P8: the very list is put on the bucket; its pages are not touched one by one."""
-    bucket = Bucket(UNKNOWN)
+    bucket = Bucket("test", UNKNOWN)
     bucket.push(page(90))
     cached = spliceable([page(pfn) for pfn in range(50)], UNKNOWN)
     bucket.splice(cached)
@@ -156,7 +156,7 @@ def test_a_splice_goes_to_the_head_and_is_one_step_whatever_its_length() -> None
 
 
 def test_a_batch_crosses_chunks_and_skips_ghosts_and_keeps_the_order() -> None:
-    bucket = Bucket(UNKNOWN)
+    bucket = Bucket("test", UNKNOWN)
     pages = [page(pfn) for pfn in range(9)]
     for begin in (0, 3, 6):
         bucket.splice(spliceable(pages[begin : begin + 3], UNKNOWN))
@@ -167,7 +167,7 @@ def test_a_batch_crosses_chunks_and_skips_ghosts_and_keeps_the_order() -> None:
 
 
 def test_a_page_that_comes_back_is_met_at_its_new_place() -> None:
-    bucket = Bucket(UNKNOWN)
+    bucket = Bucket("test", UNKNOWN)
     pages = [page(pfn) for pfn in range(4)]
     for pg in pages:
         bucket.push(pg)
@@ -180,7 +180,7 @@ def test_a_page_that_comes_back_is_met_at_its_new_place() -> None:
 
 def test_ghosts_never_outnumber_pages_for_long() -> None:
     """A list from whose middle pages leave again and again does not grow."""
-    bucket = Bucket(UNKNOWN)
+    bucket = Bucket("test", UNKNOWN)
     pages = [page(pfn) for pfn in range(400)]
     for pg in pages:
         bucket.push(pg)
@@ -199,7 +199,7 @@ def test_ghosts_never_outnumber_pages_for_long() -> None:
 
 
 def test_a_batch_is_spread_over_the_colours() -> None:
-    stock = GlobalFreelist(1, 4)
+    stock = GlobalFreelist("test", 1, 4)
     for pfn in range(40):
         stock.push(VmPage(pfn, pfn % 4, 0, "test"), UNKNOWN)
     batches = stock.take(0, 3, 6, UNKNOWN)
@@ -220,7 +220,7 @@ def test_a_cpu_has_its_own_list_for_each_queue_freelist_and_colour() -> None:
 
 def test_a_list_of_mixed_pages_is_spliced_page_by_page() -> None:
     """P8: each goes to the bucket of its own freelist and colour, in the order in which they stood."""
-    stock = GlobalFreelist(NFREELISTS, NCOLORS)
+    stock = GlobalFreelist("test", NFREELISTS, NCOLORS)
     pages = [page(pfn) for pfn in range(20)]
     stock.splice(spliceable(pages, UNKNOWN))
     assert stock.npages == [20, 0]
@@ -232,7 +232,7 @@ def test_a_list_of_mixed_pages_is_spliced_page_by_page() -> None:
 
 
 def test_clearing_lets_go_of_all_pages() -> None:
-    stock = GlobalFreelist(1, 1)
+    stock = GlobalFreelist("test", 1, 1)
     for pfn in range(3):
         stock.push(VmPage(pfn, 0, 0, "test"), UNKNOWN)
     stock.clear()

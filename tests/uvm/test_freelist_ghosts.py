@@ -25,7 +25,7 @@ def stand(pages: PageList, npages: int) -> list[VmPage]:
 
 
 def a_chunk(npages: int) -> tuple[PageList, list[VmPage], Unlink]:
-    bucket = Bucket(UNKNOWN)
+    bucket = Bucket("test", UNKNOWN)
     chunk = PageList(Place.CACHED, 0, UNKNOWN)
     made = stand(chunk, npages)
     bucket.splice(chunk)
@@ -50,7 +50,7 @@ def a_global_list(npages: int) -> tuple[PageList, list[VmPage], Unlink]:
     pages += made
 
     def unlink(pg: VmPage) -> None:
-        pg.on = None
+        pg.on = "test"
         pages.unlink(pg)
 
     return pages, made, unlink
@@ -93,7 +93,7 @@ def test_the_head_leaves_no_ghost(make: Callable[[int], tuple[PageList, list[VmP
 def test_a_ghost_that_is_met_at_the_head_is_counted_no_more() -> None:
     """R2: pages come out from under ghosts, and the count of these stays exact."""
     chunk, made, unlink = a_chunk(12)
-    bucket = Bucket(UNKNOWN)
+    bucket = Bucket("test", UNKNOWN)
     bucket.splice(chunk)
     for pg in (made[10], made[9], made[8], made[5], made[1]):
         unlink(pg)

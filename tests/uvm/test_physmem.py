@@ -35,7 +35,7 @@ def test_pages_have_their_colour_freelist_and_system() -> None:
     assert [pg.pfn for pg in pages] == [0, 1, 2, 8, 9, 10, 11, 12]
     assert [pg.color for pg in pages] == [0, 1, 2, 0, 1, 2, 3, 0]
     assert [pg.free_list for pg in pages] == [1] * 3 + [0] * 5
-    assert {pg.system for pg in pages} == {physmem.system}
+    assert {pg.on for pg in pages} == {physmem.system}
     assert {(pg.place, pg.owner, pg.zeroed) for pg in pages} == {(Place.ALLOCATED, None, False)}
     assert physmem.npages == 8
     physmem.close()

@@ -38,7 +38,7 @@ def pfns(pages: list[VmPage]) -> list[int]:
 
 
 def test_a_unit_is_put_and_taken_by_pointer_and_counts_as_one_item() -> None:
-    store, one, two = Units(1, 8), unit(0, 8), unit(8, 8)
+    store, one, two = Units("here", 1, 8), unit(0, 8), unit(8, 8)
     store.splice(one)
     store.splice(two)
     assert (store.items_touched, store.pages_touched, store.free) == (2, 0, 16)
@@ -48,7 +48,7 @@ def test_a_unit_is_put_and_taken_by_pointer_and_counts_as_one_item() -> None:
 
 
 def test_what_fits_is_poured_into_the_unit_on_top() -> None:
-    store = Units(1, 8)
+    store = Units("here", 1, 8)
     for part in (unit(0, 5), unit(5, 3), unit(8, 1)):
         store.splice(part)
     assert [pfns(stand.pages()) for stand in store.lists()] == [[*range(8)], [8]]
@@ -56,7 +56,7 @@ def test_what_fits_is_poured_into_the_unit_on_top() -> None:
 
 
 def test_no_more_units_or_pages_are_taken_than_asked_for_and_a_single_page_if_none_fits() -> None:
-    store = Units(1, 4)
+    store = Units("here", 1, 4)
     for first in range(0, 20, 4):
         store.splice(unit(first, 4))
     assert sum(map(len, store.units(1, 0, (UNKNOWN,), 11, 32))) == 8
@@ -67,7 +67,7 @@ def test_no_more_units_or_pages_are_taken_than_asked_for_and_a_single_page_if_no
 
 
 def test_the_first_queue_comes_first_and_the_second_fills_up() -> None:
-    store = Units(1, 4)
+    store = Units("here", 1, 4)
     store.splice(unit(0, 4))
     store.splice(unit(4, 4, ZEROS))
     taken = store.units(1, 0, (ZEROS, UNKNOWN), 8, 32)
@@ -77,12 +77,12 @@ def test_the_first_queue_comes_first_and_the_second_fills_up() -> None:
 
 def test_a_page_leaves_from_the_middle_and_an_empty_unit_is_dropped() -> None:
     """So a hold touches no more units than it takes, however many were emptied."""
-    store, one = Units(1, 2), unit(0, 2)
+    store, one = Units("here", 1, 2), unit(0, 2)
     store.splice(unit(2, 2))
     store.splice(one)
     for pg in list(one):
         store.unlink(pg)
-        assert pg.on is None
+        assert pg.on == "here"
     assert "a unit of 0 pages" in " ".join(store.check("here"))
     store.drop_empty()
     assert list(store.check("here")) == []
@@ -95,7 +95,7 @@ def test_a_page_leaves_from_the_middle_and_an_empty_unit_is_dropped() -> None:
 
 def test_a_page_says_that_it_is_in_the_store_while_its_unit_is_on_a_stack_and_only_then() -> None:
     """Who takes a run out of the store, and stops no CPU, goes by that."""
-    lists, store = cache(16), Units(1, 8)
+    lists, store = cache(16), Units("here", 1, 8)
     units = chained(lists, 3, 16, 8)
     pages = [pg for one in units for pg in one]
     assert {(pg.place, pg.owner) for pg in pages} == {(Place.CACHED, 3)}
@@ -109,14 +109,14 @@ def test_a_page_says_that_it_is_in_the_store_while_its_unit_is_on_a_stack_and_on
 
 
 def test_single_pages_gather_in_units() -> None:
-    store = Units(1, 4)
+    store = Units("here", 1, 4)
     for pfn in range(10):
         store.push(page(pfn), UNKNOWN)
     assert [len(one) for one in store.lists()] == [4, 4, 2]
 
 
 def test_a_unit_that_is_too_long_is_found() -> None:
-    store = Units(1, 4)
+    store = Units("here", 1, 4)
     store.splice(unit(0, 5))
     assert ["5 pages; 1 at least, 4 at most" in line for line in store.check("here")] == [True]
 

@@ -198,7 +198,7 @@ def _counted_cpu(plain: type[Cpu], counts: Counts) -> type[Cpu]:
 
     def pagefree(self: Cpu, pg: VmPage) -> None:
         # Of anything else free() says what is wrong with it.
-        if isinstance(pg, VmPage) and pg.system is self._system and pg.place is Place.ALLOCATED:
+        if isinstance(pg, VmPage) and pg.on is self._system:
             counts.frees(self.index, pg)
         free(self, pg)
         counts.operated()

@@ -77,17 +77,18 @@ def _findings(state: UvmState, design: Design[Any], ranged: int) -> Iterator[str
     freelist_of = {pfn: seg.free_list for seg in state.physmem.segments for pfn in range(seg.start, seg.end)}
     allocated = 0
     for pg in state.physmem:
-        allocated += pg.on is None
-        if pg.on is not None and pg.pfn not in at_home:
+        held = pg.on is state.physmem.system
+        allocated += held
+        if not held and pg.pfn not in at_home:
             yield f"page {pg.pfn:#x} is free and stands on no list"
         if pg.color != pg.pfn & colormask:
             yield f"page {pg.pfn:#x} has colour {pg.color}, its frame number says {pg.pfn & colormask} (R1)"
         if pg.free_list != freelist_of[pg.pfn]:
             yield f"page {pg.pfn:#x} has freelist {pg.free_list}, its segment is on {freelist_of[pg.pfn]} (R1)"
     stats = [cpu.stats() for cpu in design.cpus]
-    held = ranged + sum(cpu.allocs - cpu.frees for cpu in stats)
-    if held != allocated:
-        yield f"the CPUs count {held} allocated pages, {allocated} are"
+    counted = ranged + sum(cpu.allocs - cpu.frees for cpu in stats)
+    if counted != allocated:
+        yield f"the CPUs count {counted} allocated pages, {allocated} are"
     for cpu, counted in zip(design.cpus, stats, strict=True):
         if counted.zerohit + counted.zeromiss > counted.allocs or counted.colormiss > counted.allocs:
             yield f"CPU {cpu.index} counts more hits and misses than its {counted.allocs} allocations"

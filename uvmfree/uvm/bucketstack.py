@@ -19,6 +19,7 @@ from uvmfree.kern.lock import LockHandle
 from uvmfree.param import Param, tunable, whole
 from uvmfree.uvm.freelist import GlobalFreelist
 from uvmfree.uvm.page import PageList, Place, VmPage
+from uvmfree.uvm.state import UvmState
 
 NS: Final = 10**9
 TIMEOUT_NS: Final = 20 * NS
@@ -158,9 +159,10 @@ class StackedFreelist(GlobalFreelist):
     => `stacks`: by freelist, each under a lock of its own; the objects stay.
     """
 
-    def __init__(self, param: Param, tunables: FreebsdTunables, now_ns: int) -> None:
+    def __init__(self, state: UvmState, tunables: FreebsdTunables) -> None:
+        param, now_ns = state.param, state.machine.clock_ns()
         self.stacks = [BucketStack(param, tunables, now_ns) for _ in range(param.nfreelists)]
-        super().__init__(param.nfreelists, param.ncolors)
+        super().__init__(state.physmem.system, param.nfreelists, param.ncolors)
 
     def room(self) -> int:
         """Return how many pages are put into a bucket now."""

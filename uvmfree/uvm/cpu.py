@@ -117,7 +117,7 @@ class Cpu(IdleZero, base=True):
         """
         self._acquire_free()
         try:
-            if pg.on is not None or pg.system is not self._system:
+            if pg.on is not self._system:
                 raise self._refuse_free(pg)
             drained = self.drained
             self._put(pg, UNKNOWN)
@@ -243,6 +243,6 @@ class Cpu(IdleZero, base=True):
         """Say why a page cannot be freed; nothing has changed."""
         if not isinstance(pg, VmPage):
             return ForeignPage(f"{pg!r:.60} is not a page; pagefree() takes what pagealloc() returned")
-        if pg.system is not self._system:
+        if not self._state.physmem.has(pg):
             return ForeignPage(f"{pg!r} belongs to another system; free it where it was allocated")
         return DoubleFree(f"{pg!r} is free already; a page can be freed once after each pagealloc()")

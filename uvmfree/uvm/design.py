@@ -127,7 +127,7 @@ class Design(Locked, Generic[C]):
 
     def make_store(self) -> Any:
         """Make the store, empty; called before the CPUs are made."""
-        return GlobalFreelist(self.state.param.nfreelists, self.state.param.ncolors)
+        return GlobalFreelist(self.state.physmem.system, self.state.param.nfreelists, self.state.param.ncolors)
 
     def empty(self) -> None:
         """Have the store anew, empty, for the colours that there are now."""
@@ -287,7 +287,7 @@ class Design(Locked, Generic[C]):
                 cpu = self.cpus[index]
                 if cpu.stopped:
                     continue
-                if pg.on is not None or pg.system is not self.state.physmem.system:
+                if pg.on is not self.state.physmem.system:
                     raise cpu._refuse_free(pg)
                 with held(inner):
                     self.push(pg, UNKNOWN, index)
@@ -328,16 +328,15 @@ class Design(Locked, Generic[C]):
         """
         running = [cpu for cpu in self.cpus if not cpu.stopped]
         self.gather(cpu.index for cpu in running)
-        standing = [(pg, pg.on, pg.owner) for stand in self.lists() for pg in stand.pages()]
+        standing = [(pg, stand.queue, pg.owner) for stand in self.lists() for pg in stand.pages()]
         self.state.uvmexp.ncolors = ncolors
         for pg in self.state.physmem:
             pg.color = pg.pfn & (ncolors - 1)
         self.empty()
         for cpu in running:
             cpu.recolored()
-        for pg, on, owner in standing:
-            if on is not None:
-                self.push(pg, on.queue, owner)
+        for pg, queue, owner in standing:
+            self.push(pg, queue, owner)
         for mutex, touched in self.guarded():
             mutex.guards(touched)
 

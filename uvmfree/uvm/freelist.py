@@ -77,12 +77,15 @@ class Walked:
 
 
 class Bucket:
-    """The global free pages of one freelist, colour and queue: a stack of chunks, head last."""
+    """The global free pages of one freelist, colour and queue: a stack of chunks, head last.
 
-    __slots__ = ("_label", "chunks")
+    => A page that is taken names `system` from then on (VmPage.on).
+    """
 
-    def __init__(self, queue: int, free_list: int | None = None, color: int | None = None) -> None:
-        self._label = (queue, free_list, color)
+    __slots__ = ("_label", "_system", "chunks")
+
+    def __init__(self, system: str, queue: int, free_list: int | None = None, color: int | None = None) -> None:
+        self._system, self._label = system, (queue, free_list, color)
         self.chunks: list[PageList] = []
 
     def push(self, pg: VmPage) -> None:
@@ -100,7 +103,7 @@ class Bucket:
             while chunk:
                 pg = chunk.pop()
                 if pg.on is chunk:
-                    pg.on = None
+                    pg.on = self._system
                     return pg
                 chunk.ghosts -= 1
             self.chunks.pop()
@@ -131,7 +134,7 @@ class Bucket:
         """Take a page out of the middle; O(1) on average."""
         chunk = pg.on
         assert isinstance(chunk, PageList)
-        pg.on = None
+        pg.on = self._system
         chunk.unlink(pg)
 
     def check(self, where: str) -> Iterator[str]:
@@ -159,8 +162,8 @@ class GlobalFreelist:
        them here. Whoever asks may set all three back, under the lock (Mutex.guards).
     """
 
-    def __init__(self, nfreelists: int, ncolors: int) -> None:
-        self._nfreelists = nfreelists
+    def __init__(self, system: str, nfreelists: int, ncolors: int) -> None:
+        self._system, self._nfreelists = system, nfreelists
         self.pages_touched = self.items_touched = 0
         self.taken: Sequence[Sequence[VmPage]] = ()
         self.npages = [0] * NQUEUES
@@ -170,7 +173,7 @@ class GlobalFreelist:
         """Make new buckets, empty ones, for another number of colours; the old ones must be empty."""
         self._ncolors = ncolors
         self.buckets = [
-            [[Bucket(queue, row, color) for color in range(ncolors)] for row in range(self._nfreelists)]
+            [[Bucket(self._system, queue, row, color) for color in range(ncolors)] for row in range(self._nfreelists)]
             for queue in range(NQUEUES)
         ]
 
@@ -231,7 +234,7 @@ class GlobalFreelist:
 
     def unlink(self, pg: VmPage) -> None:
         """Take a page of the list out of the middle; O(1) on average."""
-        assert pg.on is not None
+        assert isinstance(pg.on, PageList)
         queue = pg.on.queue
         self.buckets[queue][pg.free_list][pg.color].unlink(pg)
         self.npages[queue] -= 1

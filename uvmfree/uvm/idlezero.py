@@ -73,8 +73,8 @@ class IdleZero(Bound, base=True):
         """Put a page back after zeroing, by way of whoever plays the CPU by now (R16)."""
         while True:
             # Whoever holds the page's list now: this CPU, or the heir of one that was detached.
-            on = pg.on
-            cpu: IdleZero = self._cpus[self.index if on is None or on.owner is None else on.owner]
+            owner = pg.owner
+            cpu: IdleZero = self._cpus[self.index if owner is None else owner]
             try:
                 cpu._acquire_free()
             except BindError:

@@ -1,6 +1,6 @@
 """A physical page and where it is.
 
-A page's place is the list that it stands on: `pg.on` is that list, or None while somebody holds the page.
+A page's place is the list that it stands on: `pg.on` is that list, or its system's token while somebody holds it.
 The list says whose it is (`PageList.place`, `PageList.owner`), so that handing a whole list from a CPU to the
 global free list re-labels every page on it by one store. That is what makes the splice of P8 O(buckets).
 
@@ -159,10 +159,9 @@ class VmPage:
 
     => `pfn`: page frame number.                                                                      [i]
     => `color`: frame number & colormask (R1). `free_list`: the freelist that it belongs to.          [i]
-    => `on`: the Stand that it is on, None while somebody holds it.                                   [h]
+    => `on`: the Stand that it is on, or while somebody holds it the token of its system (R13). That is an interned
+       string, because a free-threaded interpreter does not count references to those: every call loads it. [h]
     => `flags`: PG_*; of use to the holder.                                                           [h]
-    => `system`: the token of the system that it belongs to (R13). An interned string, because a free-threaded
-       interpreter does not count references to those: every pagefree() loads it.                     [i]
 
     >>> with uvmfree.boot(npages=64, ncpus=1) as uvm, uvm.run_on(0) as cpu:
     ...     pg = cpu.pagealloc(zero=True)
@@ -173,33 +172,32 @@ class VmPage:
     Place.CACHED 0 b'\\x00\\x00\\x00\\x00'
     """
 
-    __slots__ = ("color", "flags", "free_list", "on", "pfn", "system")
+    __slots__ = ("color", "flags", "free_list", "on", "pfn")
 
     def __init__(self, pfn: int, color: int, free_list: int, system: str) -> None:
         self.pfn = pfn
         self.color = color
         self.free_list = free_list
-        self.on: Stand | None = None
+        self.on: Stand | str = system
         self.flags = 0
-        self.system = system
 
     @property
     def place(self) -> Place:
         """Where the page is; without the lock of that place, where it was a moment ago."""
         on = self.on
-        return Place.ALLOCATED if on is None else on.place
+        return Place.ALLOCATED if isinstance(on, str) else on.place
 
     @property
     def owner(self) -> int | None:
         """The CPU on whose list the page stands, or None (R1)."""
         on = self.on
-        return None if on is None else on.owner
+        return None if isinstance(on, str) else on.owner
 
     @property
     def zeroed(self) -> bool:
         """Whether the page is known to be zero: it stands on a ZEROS queue, or was handed out as zero."""
         on = self.on
-        return bool(self.flags & PG_ZERO) if on is None else on.queue == ZEROS
+        return bool(self.flags & PG_ZERO) if isinstance(on, str) else on.queue == ZEROS
 
     def __repr__(self) -> str:
         where = self.place.value

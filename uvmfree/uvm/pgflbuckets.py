@@ -23,8 +23,8 @@ class PgflBucket:
     => `pages_touched`, `items_touched`, `taken`: as in GlobalFreelist.
     """
 
-    def __init__(self, nfreelists: int, ncolors: int) -> None:
-        self.rows = [[Bucket(UNKNOWN, row, color) for color in range(ncolors)] for row in range(nfreelists)]
+    def __init__(self, system: str, nfreelists: int, ncolors: int) -> None:
+        self.rows = [[Bucket(system, UNKNOWN, row, color) for color in range(ncolors)] for row in range(nfreelists)]
         self.nfree = [0] * nfreelists
         self.pages_touched = self.items_touched = 0
         self.taken: Sequence[Sequence[VmPage]] = ()
@@ -64,9 +64,9 @@ class PgflBucket:
 class Buckets:
     """The store: all buckets."""
 
-    def __init__(self, nbuckets: int, nfreelists: int, ncolors: int) -> None:
-        self._nfreelists = nfreelists
-        self.buckets = [PgflBucket(nfreelists, ncolors) for _ in range(nbuckets)]
+    def __init__(self, system: str, nbuckets: int, nfreelists: int, ncolors: int) -> None:
+        self._system, self._nfreelists = system, nfreelists
+        self.buckets = [PgflBucket(system, nfreelists, ncolors) for _ in range(nbuckets)]
         self._ncolors = ncolors
 
     def number_of(self, pg: VmPage) -> int:
@@ -77,7 +77,7 @@ class Buckets:
         """Have empty buckets for other colours."""
         self._ncolors = ncolors
         for bucket in self.buckets:
-            bucket.__init__(self._nfreelists, ncolors)  # type: ignore[misc]
+            bucket.__init__(self._system, self._nfreelists, ncolors)  # type: ignore[misc]
 
     def clear(self) -> None:
         """Let go of all pages."""

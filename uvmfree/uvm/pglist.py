@@ -215,7 +215,7 @@ def _find_run(pages: list[VmPage], start: int, end: int, request: Request, low: 
             continue
         for offset in range(first - start + size - 1, first - start - 1, -1):
             on = pages[offset].on
-            if on is None or (on.place is not Place.GLOBAL if stored else on.place is Place.ZEROING):
+            if isinstance(on, str) or (on.place is not Place.GLOBAL if stored else on.place is Place.ZEROING):
                 first = _round_up(start + offset + 1, alignment)
                 break
         else:
@@ -224,7 +224,7 @@ def _find_run(pages: list[VmPage], start: int, end: int, request: Request, low: 
 
 
 def _is_free(pg: VmPage) -> bool:
-    return pg.on is not None and pg.on.place is not Place.ZEROING
+    return not isinstance(pg.on, str) and pg.on.place is not Place.ZEROING
 
 
 def _round_up(frame: int, alignment: int) -> int:

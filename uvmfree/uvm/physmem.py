@@ -44,7 +44,7 @@ class PhysMem:
 
     => Segments are in ascending order, do not overlap, and start at frame 0 or above.
     => `make_ram(nbytes)` makes the RAM (Machine.ram). `page`: what its pages are (Machine.lined).
-    => `system` is the token that every page of it carries.
+    => `system` is the token that every page of it names while somebody holds it.
     => All is immutable after boot, but for the bytes: those belong to the page's holder.
     => Memory of the host is committed as pages are written to; populate() does so at once, O(npages).
 
@@ -95,6 +95,11 @@ class PhysMem:
     def __iter__(self) -> Iterator[VmPage]:
         """All pages, by ascending frame number."""
         return itertools.chain.from_iterable(self._segment_pages)
+
+    def has(self, pg: VmPage) -> bool:
+        """Whether this very page is one of them; O(segments)."""
+        runs = zip(self.segments, self._segment_pages, strict=False)  # none any more, once it is closed
+        return any(seg.start <= pg.pfn < seg.end and pages[pg.pfn - seg.start] is pg for seg, pages in runs)
 
     def by_freelist(self) -> list[tuple[PhysSeg, list[VmPage]]]:
         """Return each segment with its pages, by ascending frame number; the best freelist's segments first."""

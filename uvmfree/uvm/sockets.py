@@ -16,10 +16,10 @@ from uvmfree.uvm.units import Units
 class Sockets:
     """The stores. `parts[i]`: socket i's. `socket_of[i]`: CPU i's socket; immutable."""
 
-    def __init__(self, nfreelists: int, unit: int, socket_of: Sequence[int], end: int) -> None:
+    def __init__(self, system: str, nfreelists: int, unit: int, socket_of: Sequence[int], end: int) -> None:
         """Make them for frames before `end`."""
         self.socket_of, self._end = socket_of, end
-        self.parts = [Units(nfreelists, unit) for _ in range(max(socket_of) + 1)]
+        self.parts = [Units(system, nfreelists, unit) for _ in range(max(socket_of) + 1)]
 
     @property
     def free(self) -> int:
@@ -94,10 +94,11 @@ class UnitsDesign(Design[C]):
 
     def make_store(self) -> Units | Sockets:
         """Have a stack of units for a store, or one for each socket."""
-        nfreelists, unit, sockets = self.state.param.nfreelists, self.tunables.unit, self._sockets()
+        system, nfreelists, unit = self.state.physmem.system, self.state.param.nfreelists, self.tunables.unit
+        sockets = self._sockets()
         if not any(sockets):
-            return Units(nfreelists, unit)
-        return Sockets(nfreelists, unit, sockets, self.state.physmem.end)
+            return Units(system, nfreelists, unit)
+        return Sockets(system, nfreelists, unit, sockets, self.state.physmem.end)
 
     def guarded(self) -> Iterable[tuple[Mutex, Units]]:
         """Each lock guards a store."""

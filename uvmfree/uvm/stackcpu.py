@@ -43,7 +43,7 @@ class StackCpu(Cpu):
             if loaded:
                 want = None
                 pg = loaded.pop()
-                pg.on = None
+                pg.on = self._system
                 if pg.color != self.nextcolor:
                     self.colormiss += 1
                 self.nextcolor = (pg.color + 1) & self._colormask
@@ -68,7 +68,7 @@ class StackCpu(Cpu):
         """Free one page onto the stack, while that has room."""
         self._acquire_free()
         try:
-            if pg.on is not None or pg.system is not self._system:
+            if pg.on is not self._system:
                 raise self._refuse_free(pg)
             loaded = self.loaded[pg.free_list]
             if len(loaded) < self._size:

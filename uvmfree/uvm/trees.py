@@ -126,6 +126,7 @@ class Trees:
 
     def __init__(self, physmem: PhysMem, size: int, machine: Machine) -> None:
         self.size, self.rows, self.child_rows = size, size // ROW, min(size // ROW, CHILD_ROWS)
+        self.system = physmem.system
         segments = physmem.by_freelist()
         ntrees = sum(-(-len(pages) // size) for _, pages in segments)
         self.counts = machine.words(ntrees)
@@ -164,7 +165,7 @@ class Trees:
         row, bits, children = slot // ROW, self.bits.view(), self.children.view()
         bits[row] ^= 1 << slot % ROW
         children[row - row % self.child_rows] += n
-        pg.on = self.stands[tree] if n > 0 else None
+        pg.on = self.stands[tree] if n > 0 else self.system
         return tree
 
     def check(self, elsewhere: Mapping[int, int]) -> Iterator[str]:
@@ -186,12 +187,12 @@ class Trees:
 class Frames:
     """The frames of all trees as one CPU takes and frees them; with its guard held."""
 
-    __slots__ = ("_bits", "_child", "_children", "_offsets", "_stands", "_tree")
+    __slots__ = ("_bits", "_child", "_children", "_offsets", "_stands", "_system", "_tree")
 
     def __init__(self, trees: Trees, tally: Tally) -> None:
         self._bits, self._children = Counts(trees.bits, tally), Counts(trees.children, tally)
         self._tree, self._child = trees.rows, trees.child_rows
-        self._stands, self._offsets = trees.stands, trees.offsets
+        self._stands, self._offsets, self._system = trees.stands, trees.offsets, trees.system
 
     def take(self, row: int) -> tuple[VmPage, int]:
         """Take a page of the row's tree that was counted off, from that row on; return it and its row."""
@@ -211,7 +212,7 @@ class Frames:
                 if self._bits.change(at, bits, bits & bits - 1):
                     tree = self._stands[at // self._tree]
                     pg = tree.frames[(at - tree.first_row) * ROW + (bits & -bits).bit_length() - 1]
-                    pg.on = None
+                    pg.on = self._system
                     return pg, at
         raise AssertionError(f"the child of row {row} counted a free page too many")
 

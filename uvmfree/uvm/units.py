@@ -22,15 +22,17 @@ class Units(GlobalFreelist):
     => `parts`: the stores that there are, this one; a machine of several sockets can have more (uvm/sockets.py).
     """
 
-    def __init__(self, nfreelists: int, unit: int) -> None:
+    def __init__(self, system: str, nfreelists: int, unit: int) -> None:
         self.unit, self._emptied = unit, False
         self.parts = [self]
-        super().__init__(nfreelists, 1)
+        super().__init__(system, nfreelists, 1)
 
     def recolor(self, ncolors: int) -> None:
         """Make new stacks, empty ones; the number of colours is nothing to them."""
         self._ncolors = 1
-        self.buckets = [[[Bucket(queue, row)] for row in range(self._nfreelists)] for queue in range(NQUEUES)]
+        self.buckets = [
+            [[Bucket(self._system, queue, row)] for row in range(self._nfreelists)] for queue in range(NQUEUES)
+        ]
 
     def push(self, pg: VmPage, queue: int) -> None:
         """Put one page into the unit on top, or on top of it."""
@@ -56,7 +58,7 @@ class Units(GlobalFreelist):
         unit = pg.on
         assert isinstance(unit, PageList)
         unit.remove(pg)
-        pg.on = None
+        pg.on = self._system
         self.npages[unit.queue] -= 1
         self.pages_touched += 1
         self._emptied = self._emptied or not unit

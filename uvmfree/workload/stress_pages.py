@@ -53,7 +53,7 @@ class Stamper:
         if first != wanted or last != wanted:
             where, found = ("begins", first) if first != wanted else ("ends", last)
             raise StampError(f"{pg!r}, {named(owner)}: {where} with {_read(found)}, not with {_read(wanted)}")
-        if pg.on is not None:
+        if not isinstance(pg.on, str):
             raise StampError(f"{pg!r}, {named(owner)}: stands on a free list")
 
     def check_zero(self, pg: VmPage) -> None:

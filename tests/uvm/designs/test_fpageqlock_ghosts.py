@@ -36,7 +36,7 @@ def test_what_goes_out_at_the_head_leaves_no_ghost(way: str) -> None:
     for _ in range(20):
         warmest = next(each.pages[-1] for each in uvm.design.walk() if each.owner == 0 and each.pages)
         WAYS[way](uvm, warmest)
-        assert warmest.on is None
+        assert warmest.place is uvmfree.Place.ALLOCATED
         assert ghosts(uvm) == 0
     uvm.audit()
     uvm.close()

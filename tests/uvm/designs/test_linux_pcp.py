@@ -184,7 +184,7 @@ def test_a_spill_begins_with_the_freelist_that_was_freed_to(boot: Boot) -> None:
     free_all(cpu, [*ones[: HIGH_MIN - BATCH - 1], *twos[:BATCH]])
     cpu.high, cpu.free_count = HIGH_MIN, 0
     cpu.pagefree(twos[BATCH])
-    assert [pg for pg in (*ones, *twos) if pg.on is not None and pg.owner is None] == twos[:BATCH]
+    assert [pg for pg in (*ones, *twos) if pg.place is uvmfree.Place.GLOBAL] == twos[:BATCH]
 
 
 def test_a_set_that_grew_shrinks_by_an_eighth_a_second(boot: Boot) -> None:

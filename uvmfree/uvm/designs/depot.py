@@ -112,7 +112,7 @@ class DepotCpu(PercpuCpu):
         self.took(sum(map(len, units)), zeros(units))
         pg = min(units[0], key=lambda pg: (pg.color - start) & self._colormask)
         units[0].remove(pg)
-        pg.on = None
+        pg.on = self._system
         unchain(units, self.grid)
         self._spill_at = 0
         return pg, units[0].queue, False

@@ -46,7 +46,7 @@ class EveryList(PageList):
         real: dict[int, VmPage] = {}
         for pg in reversed(self):
             on = pg.on
-            if on is not None and on.queue == self.queue:
+            if isinstance(on, PageList) and on.queue == self.queue:
                 real.setdefault(pg.pfn, pg)
         return list(reversed(real.values()))
 
@@ -137,7 +137,7 @@ class FpageqlockCpu(Cpu):
                 # and no zeroed page that would be the better one. _search() would come to the same.
                 want = None
                 pg = own.pop()
-                pg.on = None
+                pg.on = self._system
                 every = self._all_unknown[start]
                 if every[-1] is pg:
                     every.pop()
@@ -173,7 +173,7 @@ class FpageqlockCpu(Cpu):
         """Free one page to the own list and the global one, under uvm_fpageqlock."""
         self._acquire_free()
         try:
-            if pg.on is not None or pg.system is not self._system:
+            if pg.on is not self._system:
                 raise self._refuse_free(pg)
             free_list, color = pg.free_list, pg.color
             own = self.grid[UNKNOWN][free_list][color]
@@ -208,7 +208,7 @@ class FpageqlockCpu(Cpu):
                     while every:
                         pg = every.pop()
                         on = pg.on
-                        if on is not None and on.queue == queue:
+                        if isinstance(on, PageList) and on.queue == queue:
                             self._leaves(pg, on, on)
                             return pg, queue, False
                         every.ghosts -= 1
@@ -217,7 +217,7 @@ class FpageqlockCpu(Cpu):
     def _leaves(self, pg: VmPage, on: Any, other: Any) -> None:
         """Account for a page that was popped off one of its lists: `on` is the CPU's, `other` has it still."""
         words, queue = self._words, on.queue
-        pg.on = None
+        pg.on = self._system
         self._cpus[on.owner].npages[queue] -= 1
         other.unlink(pg)
         words[self._free_slot] -= 1
@@ -288,7 +288,7 @@ class Fpageqlock(Design[FpageqlockCpu]):
         """Take pages off both their lists."""
         for pg in pages:
             own = cast("PageList", pg.on)
-            pg.on = None
+            pg.on = self.state.physmem.system
             own.unlink(pg)
             self.every[own.queue][pg.free_list][pg.color].unlink(pg)
             self.cpus[cast("int", own.owner)].npages[own.queue] -= 1

@@ -85,7 +85,7 @@ class FreebsdCpu(StackCpu):
                 else:
                     continue
             pg = self.loaded[row].pop()
-            pg.on = None
+            pg.on = self._system
             return pg, UNKNOWN, local
         return None
 
@@ -179,7 +179,7 @@ class FreebsdPgcache(Design[FreebsdCpu]):
 
     def make_store(self) -> StackedFreelist:
         """Make the list, with the stacks beside it."""
-        return StackedFreelist(self.state.param, self.tunables, self.state.machine.clock_ns())
+        return StackedFreelist(self.state, self.tunables)
 
     def how_many(self, rank: LockRank) -> int:
         """Return the number of stacks."""

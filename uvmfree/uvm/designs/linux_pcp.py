@@ -119,7 +119,7 @@ class LinuxPcpCpu(PageSet):
             if first and color is None and strat == "normal" and self._words[self._slot] > self._plenty:
                 want = None
                 pg = first.pop()
-                pg.on = None
+                pg.on = self._system
                 self.pages -= 1
                 self.free_count >>= 1
                 if pg.color != self.nextcolor:
@@ -149,7 +149,7 @@ class LinuxPcpCpu(PageSet):
             return
         left = -1
         try:
-            if pg.on is not None or pg.system is not self._system:
+            if pg.on is not self._system:
                 raise self._refuse_free(pg)
             into = self._lists[pg.free_list]
             pg.on = into
@@ -188,7 +188,7 @@ class LinuxPcpCpu(PageSet):
             if local or self._fetch(want, row):
                 self.pages -= 1
                 pg = pages.pop()
-                pg.on = None
+                pg.on = self._system
                 return pg, UNKNOWN, local
         return None
 

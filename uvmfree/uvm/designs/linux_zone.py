@@ -49,7 +49,7 @@ class Passed:
         """Free one page (free_one_page)."""
         with zone:
             cpu.check_running()
-            if not isinstance(pg, VmPage) or pg.on is not None or pg.system is not self._system:
+            if not isinstance(pg, VmPage) or pg.on is not self._system:
                 raise cpu._refuse_free(pg)
             self._store.push(pg, UNKNOWN)
             self.frees += 1
@@ -83,7 +83,7 @@ class Zone(GlobalFreelist):
         self._uvmexp = state.uvmexp
         self.flags, self._flagging = state.machine.counters(("flags",)), state.machine.raw_lock()
         self.passed = tuple(Passed(state, self) for _ in range(state.param.ncpus))
-        super().__init__(state.param.nfreelists, state.param.ncolors)
+        super().__init__(state.physmem.system, state.param.nfreelists, state.param.ncolors)
 
     def flag(self, flag: int, on: bool) -> None:
         """Set or clear a flag."""

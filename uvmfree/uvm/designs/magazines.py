@@ -51,8 +51,8 @@ class Depot:
     => `npages`: on all of them. `pages_touched`, `items_touched`, `taken`: as in GlobalFreelist.
     """
 
-    def __init__(self, nfreelists: int, size: int) -> None:
-        self._size = size
+    def __init__(self, system: str, nfreelists: int, size: int) -> None:
+        self._system, self._size = system, size
         self.rows: list[deque[PageList]] = [deque() for _ in range(nfreelists)]
         self.pages_touched = self.items_touched = self.npages = 0
         self.taken: Sequence[Sequence[VmPage]] = ()
@@ -102,7 +102,7 @@ class Depot:
         """Take a page out of the middle; O(1) on average."""
         on = pg.on
         assert isinstance(on, PageList)
-        pg.on = None
+        pg.on = self._system
         on.unlink(pg)
         self.npages -= 1
         self.pages_touched += 1
@@ -190,7 +190,7 @@ class MagazinesCpu(StackCpu):
                 elif not self._exchange(want, row):
                     continue
             pg = self.loaded[row].pop()
-            pg.on = None
+            pg.on = self._system
             return pg, UNKNOWN, local
         return None
 
@@ -224,7 +224,7 @@ class Magazines(Design[MagazinesCpu]):
 
     def make_store(self) -> Depot:
         """Make the depot."""
-        return Depot(self.state.param.nfreelists, self.tunables.M)
+        return Depot(self.state.physmem.system, self.state.param.nfreelists, self.tunables.M)
 
     @classmethod
     def traits(cls, param: Param, tunables: MagazinesTunables) -> Traits:

@@ -105,7 +105,7 @@ class Netbsd10Cpu(Cpu):
         for free_list in want.freelists:
             if array := arrays[free_list][start]:
                 pg = array.pop()
-                pg.on = None
+                pg.on = self._system
                 self._asked = None  # a better freelist may have refused
                 return pg, UNKNOWN, True
             for number, lock in self._locks:
@@ -188,7 +188,8 @@ class Netbsd10(Design[Netbsd10Cpu]):
 
     def make_store(self) -> Buckets:
         """Make the buckets."""
-        return Buckets(self.tunables.nbuckets, self.state.param.nfreelists, self.state.param.ncolors)
+        param = self.state.param
+        return Buckets(self.state.physmem.system, self.tunables.nbuckets, param.nfreelists, param.ncolors)
 
     @classmethod
     def traits(cls, param: Param, tunables: Netbsd10Tunables) -> Traits:

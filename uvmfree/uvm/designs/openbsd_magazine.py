@@ -123,7 +123,7 @@ class OpenbsdCpu(Cpu):
                     return self._getone(want)
             self.active, self.other = self.other, self.active
         pg = self.active.pop()
-        pg.on = None
+        pg.on = self._system
         self._caches.add(-1)
         return pg, UNKNOWN, local
 

@@ -119,7 +119,7 @@ class PercpuCpu(Cpu):
                 # The short way, taken by nearly every local hit: a page of the start colour from the first queue
                 # to try, or from the second if the first is empty there. _search() would come to the same.
                 pg = unknown.pop()
-                pg.on = None
+                pg.on = self._system
                 self.nextcolor = (start + 1) & self._colormask
                 self.cpuhit += 1
                 if not zero:
@@ -143,7 +143,7 @@ class PercpuCpu(Cpu):
         full = False
         self._acquire_free()
         try:
-            if pg.on is not None or pg.system is not self._system:
+            if pg.on is not self._system:
                 raise self._refuse_free(pg)
             unknown = self._into[pg.free_list][pg.color]
             pg.on = unknown
@@ -176,7 +176,7 @@ class PercpuCpu(Cpu):
                     pages = try1[step & mask] or try2[step & mask]
                     if pages:
                         pg = pages.pop()
-                        pg.on = None
+                        pg.on = self._system
                         return pg, pages.queue, True
                 found = self._fetch(want, free_list, first, span)
                 if found is not None:

@@ -88,7 +88,7 @@ class XnuCpu(StackCpu):
             local = bool(self.loaded[row])
             if local or self._refill(want, row, start):
                 pg = self.loaded[row].pop()
-                pg.on = None
+                pg.on = self._system
                 return pg, UNKNOWN, local
         return None
 
