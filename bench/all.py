@@ -45,8 +45,8 @@ RESULTS: Final = FOLDER.parent / "docs" / "results"
 
 FIRST: Final = (
     "questions.py", "probes.py", "contention.py", "local_hit.py", "scaling.py", "pressure.py", "steps.py",
-    "designs.py", "linux.py", "curve.py", "published.py", "depot.py", "splice.py", "pglist.py", "floor.py",
-    "native.py",
+    "designs.py", "linux.py", "curve.py", "published.py", "tight.py", "depot.py", "depot_counts.py", "splice.py",
+    "pglist.py", "floor.py", "native.py",
 )  # fmt: skip
 """What the pages are made of, most valuable first; the others come after them, by name. Where strands are greenlets,
 those that keep figures of virtual time come before all: the other build has those of threads."""

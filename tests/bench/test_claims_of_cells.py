@@ -77,14 +77,27 @@ def test_the_curve_is_judged_by_its_least_linear_design(script: Scripts, tmp_pat
 
 def test_tight_memory_is_judged_on_the_most_false_failures(script: Scripts, tmp_path: Path) -> None:
     (tmp_path / "cc-j4.perf.xz").touch()
-    falsely = {2: 3, 8: 1}
+    falsely = {"cc-j4": {2: 3, 8: 1}, "handoff": {2: 0, 8: 0}}
+    played = []
+
+    def failures(workload: Any, design: str) -> tuple[int, int, int]:
+        played.append((workload.name.partition(",")[0], workload.ncpus))
+        return 9_000, 7, falsely.get(played[-1][0], {}).get(workload.ncpus, 0)
+
+    def from_trace(trace: Any, ncpus: int = 2, by: str = "cpu") -> Any:
+        return SimpleNamespace(name="cc-j4", ncpus=ncpus)
+
     tight = script("tight").has(
         TRACES=tmp_path,
         CLAIMING=("depot",),
-        read_trace=lambda file: file,
-        failures=lambda trace, design, ncpus: (9_000, 7, falsely[ncpus]),
+        read_trace=lambda file: SimpleNamespace(ncpus=2),
+        from_trace=from_trace,
+        failures=failures,
     )
     assert tight.found() == {"tight-ram": (3, False)}
+    assert played == [(name, cpus) for name in ("cc-j4", "pingpong", "handoff", "forkexit") for cpus in (2, 8)]
+    falsely["cc-j4"], falsely["handoff"] = falsely["handoff"], {2: 0, 8: 5}
+    assert tight.found() == {"tight-ram": (5, False)}
 
 
 def test_stores_of_sockets_are_compared_where_they_gain_least(script: Scripts) -> None:

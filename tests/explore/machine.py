@@ -236,7 +236,7 @@ class ExploreMachine:
         return transfer
 
     def socket_of(self, cpu: int) -> int:
-        return 0
+        return cpu
 
     def lined(self, cls: type[T], field: str) -> type[T]:
         return cls

@@ -19,9 +19,10 @@ from tests.explore.pages import (
     FpageqlockCounting,
     FpageqlockPages,
     Pages,
+    SocketPages,
 )
 from tests.explore.paging import PagingSystem
-from tests.explore.reserves import RefillReserves, Reserves
+from tests.explore.reserves import DepotReserves, RefillReserves, Reserves, SocketReserves
 from tests.explore.scene import Model
 from tests.explore.waiting import Waiting, WaitingSystem
 from tests.explore.xcalls import OneXcall, Xcalls
@@ -62,6 +63,8 @@ PAGING: Final = (
 
 RESERVES: Final = ("alloc.alloc/alloc.zalloc/give.redistribute", "zalloc.alloc.alloc/alloc.alloc.alloc/redistribute")
 
+DEPOT: Final = ("uvmfree/uvm/designs/depot.py", "uvmfree/uvm/sockets.py", "uvmfree/uvm/units.py")
+
 CLOSING: Final = (
     "alloc.zalloc/call.run/close",
     "bind.free/patient/page_out.close",
@@ -90,6 +93,7 @@ _ALL: Final = (
     Model("redistribute", Pages, Pages.PARTS, PAGES, exhaust=("alloc/free/redistribute",)),
     Model("redistribute-bounded", BoundedPages, Pages.PARTS, BOUNDED, exhaust=("alloc/free/redistribute",)),
     Model("redistribute-depot", DepotPages, Pages.PARTS, LENDING, exhaust=("alloc/free/redistribute",)),
+    Model("redistribute-sockets", SocketPages, Pages.PARTS, LENDING, exhaust=("alloc/free/redistribute",)),
     Model("redistribute-fpageqlock", FpageqlockPages, Pages.PARTS, PAGES, exhaust=("alloc/free/run",)),
     Model("counters", Counting, Counting.PARTS, COUNTERS, ops_max=2, grain="instructions", traced=LISTS),
     Model(
@@ -162,6 +166,8 @@ _ALL: Final = (
     Model("paging", PagingSystem, PagingSystem.PARTS, PAGING),
     Model("reserves", Reserves, Reserves.PARTS, RESERVES),
     Model("reserves-refill", RefillReserves, Reserves.PARTS, RESERVES),
+    Model("reserves-depot", DepotReserves, Reserves.PARTS, RESERVES, traced=DEPOT),
+    Model("reserves-sockets", SocketReserves, Reserves.PARTS, RESERVES, traced=DEPOT),
     Model("idle", Idling, Idling.PARTS, IDLE, ops_max=2, exhaust=("alloc/idle_one/run",)),
     Model("idle-fpageqlock", FpageqlockIdling, Idling.PARTS, IDLE, ops_max=2),
 )

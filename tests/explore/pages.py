@@ -159,3 +159,9 @@ class DepotPages(Pages):
     tunables: ClassVar[dict[str, Any]] = {
         "design": "depot", "remote_drain": True, "unit": 1, "exchange": 2, "budget": 6, "spare_s": 0.5,
     }  # fmt: skip
+
+
+class SocketPages(DepotPages):
+    """The same with a store for each socket, which is for each CPU."""
+
+    tunables: ClassVar[dict[str, Any]] = DepotPages.tunables | {"per_socket": True}

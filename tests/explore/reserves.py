@@ -6,7 +6,7 @@ should keep has judged by a count that was not the list's when he took it.
 
 from typing import ClassVar
 
-from tests.explore.pages import Pages
+from tests.explore.pages import DepotPages, Pages, SocketPages
 from tests.model.operations import do
 from tests.model.page_operations import Run
 from tests.model.ranged import scattered
@@ -32,7 +32,8 @@ class Reserves(Pages):
 
     def do(self, thread: int, word: str) -> None:
         super().do(thread, word)
-        on_list, reserve = sum(self.uvm.design.stock()), self.uvm.uvmexp.reserve_kernel
+        with self.machine.atomic():  # of two stores, the pages at one moment
+            on_list, reserve = sum(self.uvm.design.stock()), self.uvm.uvmexp.reserve_kernel
         assert on_list >= reserve, f"{on_list} pages are on the global list, {reserve} are the kernel's"
 
 
@@ -40,3 +41,15 @@ class RefillReserves(Reserves):
     """As above; a miss fetches more than one page."""
 
     tunables: ClassVar[dict[str, object]] = {"design": "percpu", "remote_drain": True, "refill": 3}
+
+
+class DepotReserves(Reserves):
+    """As above; a miss takes units."""
+
+    tunables = DepotPages.tunables
+
+
+class SocketReserves(DepotReserves):
+    """The two CPUs take from a store each, under a lock each, and the reserve is kept from both together."""
+
+    tunables = SocketPages.tunables

@@ -1,7 +1,8 @@
 """The depot as a model: units in a stack, credits that are lent, and what that costs in counters.
 
-=> `units` is by whether of the ZEROS queue, and freelist: lists of frame numbers, the top last. The CPUs' lists are
-   in `lists`, as in all models.
+=> `units` is by store, whether of the ZEROS queue, and freelist: lists of frame numbers, the top last. The CPUs'
+   lists are in `lists`, as in all models.
+=> Of the four CPUs two are in each socket; there is a store for each only with `per_socket`.
 """
 
 from collections import defaultdict
@@ -29,17 +30,18 @@ class DepotModel(Model):
         self.total = min(budget // (2 * self.own.unit), ncpus * self.own.exchange)
         self.credits = [self.total // ncpus + (cpu < self.total % ncpus) for cpu in range(ncpus)]
         self.hand, self.seen, self.since_ns = 0, [-1] * ncpus, [0] * ncpus
-        self.units: defaultdict[tuple[bool, int], list[list[int]]] = defaultdict(list)
+        self.stores = 2 if self.own.per_socket else 1
+        self.units: defaultdict[tuple[int, bool, int], list[list[int]]] = defaultdict(list)
         self.shared = param.npages, 0
         for pfn in range(param.npages):
-            self.push((False, self.free_list(pfn), [pfn]))
+            self.push((False, self.free_list(pfn), [pfn]), self.store_of(pfn))
 
     # Where pages are.
 
     def in_units(self, zeroed: bool | None = None) -> list[int]:
         """Return the pages of all units, in the order in which they are walked."""
         return [
-            pfn for key in sorted(self.units) if zeroed in (None, key[0]) for unit in self.units[key] for pfn in unit
+            pfn for key in sorted(self.units) if zeroed in (None, key[1]) for unit in self.units[key] for pfn in unit
         ]
 
     def free_count(self) -> int:
@@ -64,7 +66,7 @@ class DepotModel(Model):
         self.lists[self.where(cpu, pfn, zeroed)].append(pfn)
 
     def places(self) -> dict[int, tuple[str, int | None, bool]]:
-        units = {pfn: ("GLOBAL", None, key[0]) for key, stack in self.units.items() for unit in stack for pfn in unit}
+        units = {pfn: ("GLOBAL", None, key[1]) for key, stack in self.units.items() for unit in stack for pfn in unit}
         cached = {pfn: ("CACHED", where.owner, where.zeroed) for where, pfns in self.lists.items() for pfn in pfns}
         return {**units, **cached}
 
@@ -73,24 +75,32 @@ class DepotModel(Model):
         self.units.clear()
         for where in [where for where in self.lists if where.owner == GLOBAL]:
             for pfn in self.lists.pop(where):
-                self.push((where.zeroed, where.free_list, [pfn]))
+                self.push((where.zeroed, where.free_list, [pfn]), self.store_of(pfn))
 
     # Units.
 
-    def push(self, unit: Unit) -> None:
+    def store_of(self, pfn: int) -> int:
+        """Return the store of a page that nobody chained: that of its part of RAM."""
+        return pfn * self.stores // self.param.npages
+
+    def socket(self, cpu: int) -> int:
+        """Return the store of a CPU."""
+        return cpu // 2 % self.stores
+
+    def push(self, unit: Unit, store: int) -> None:
         """Put a unit on top, or pour it into the one that is there."""
-        stack, pfns = self.units[unit[:2]], unit[2]
+        stack, pfns = self.units[store, *unit[:2]], unit[2]
         if stack and len(stack[-1]) + len(pfns) <= self.own.unit:
             stack[-1] += pfns
         else:
             stack.append(list(pfns))
 
-    def pop(self, free_list: int, queues: tuple[bool, bool], npages: int) -> list[Unit]:
-        """Take units of so many pages in all, or one page."""
+    def pop(self, store: int, free_list: int, queues: tuple[bool, bool], npages: int, most: int) -> list[Unit]:
+        """Take at most `most` units of so many pages in all, or one page."""
         got: list[Unit] = []
         for zeroed in queues:
-            stack = self.units[zeroed, free_list]
-            while stack and len(got) < 2 * self.own.exchange and len(stack[-1]) <= npages:
+            stack = self.units[store, zeroed, free_list]
+            while stack and len(got) < most and len(stack[-1]) <= npages:
                 npages -= len(stack[-1])
                 got.append((zeroed, free_list, stack.pop()))
             if stack and not got:
@@ -182,7 +192,7 @@ class DepotModel(Model):
                 if page is not None:
                     return Found(page[0], False, page[1]), looked
             looked = True
-            found = self.fetch(asked, free_list) if self.allowed(asked) else None
+            found = self.fetch(asked, free_list)
             if found is not None:
                 return found, True
         ring = [(asked.cpu + step) % self.param.ncpus for step in range(1, self.param.ncpus)]
@@ -190,14 +200,38 @@ class DepotModel(Model):
         if any(self.move(lender, asked.cpu, handful, asked.freelists) for lender in ring):
             page = next(page for page in (self.local(asked, each) for each in asked.freelists) if page is not None)
             return Found(page[0], True, page[1]), True
+        if self.allowed(asked) and self.lift(asked):
+            return self.search(asked)[0], True
         return None, True
 
-    def fetch(self, asked: Asked, free_list: int) -> Found | None:
-        """Take as many units as there are credits; what the reserve keeps stays."""
+    def lift(self, asked: Asked) -> bool:
+        """Take a unit with everything stopped: what is left for those that might be on their way to other stores."""
         cpu = asked.cpu
-        npages = min(self.most(cpu) // 2, self.most(cpu) - self.kept(cpu), self.free_count() - self.reserve_kernel)
-        units = self.pop(free_list, (asked.zero, not asked.zero), npages)
-        if not units:
+        room = self.most(cpu) - self.kept(cpu)
+        npages = max(1, min(self.own.unit, room, self.free_count() - self.reserve_kernel))
+        for free_list in asked.freelists:
+            for store in range(self.stores):
+                for zeroed, _, pfns in self.pop(store, free_list, (asked.zero, not asked.zero), npages, 1):
+                    for pfn in pfns:
+                        self.put(cpu, pfn, zeroed)
+                    self.stats[cpu]["filled"] += len(pfns)
+                    self.settle()
+                    return True
+        return False
+
+    def fetch(self, asked: Asked, free_list: int) -> Found | None:
+        """Take as many units as there are credits; what the reserve keeps stays, and what others may take first."""
+        cpu = asked.cpu
+        sure = self.free_count() - (self.stores - 1) * self.own.unit * self.own.exchange
+        if not self.allowed(asked, sure):
+            return None
+        npages = min(self.most(cpu) // 2, self.most(cpu) - self.kept(cpu), sure - self.reserve_kernel)
+        for step in range(self.stores):
+            store = (self.socket(cpu) + step) % self.stores
+            units = self.pop(store, free_list, (asked.zero, not asked.zero), npages, 2 * self.own.exchange)
+            if units:
+                break
+        else:
             return None
         got = sum(len(pfns) for _, _, pfns in units)
         zeroed, _, first = units[0]
@@ -235,7 +269,7 @@ class DepotModel(Model):
             if published and hold and self.items([*hold, unit]) > 2 * self.own.exchange:
                 self.end_hold(cpu, hold)
                 hold = []
-            self.push(unit)
+            self.push(unit, self.socket(cpu))
             hold.append(unit)
         if published:
             self.end_hold(cpu, hold)
@@ -287,12 +321,12 @@ class DepotModel(Model):
 
     def recolor(self, ncolors: int) -> None:
         self.gather(set(self.attached))
-        standing = [(*key, [pfn]) for key in sorted(self.units) for unit in self.units[key] for pfn in unit]
+        standing = [(*key[1:], [pfn]) for key in sorted(self.units) for unit in self.units[key] for pfn in unit]
         self.units.clear()
         self.lists.clear()
         self.ncolors = ncolors
         for one in standing:
-            self.push(one)
+            self.push(one, self.store_of(one[2][0]))
         for cpu in self.attached:
             self.nextcolor[cpu] = 0
         self.settle()

@@ -33,6 +33,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "depot, few": FEW_CREDITS,
     "depot, few, idle": FEW_CREDITS | {"idlezero": True},
     "depot, counted, remote": FEW_CREDITS | {"count_cached": True, "remote_drain": True},
+    "depot, sockets": FEW_CREDITS | {"per_socket": True},
     "openbsd_magazine": {"design": "openbsd_magazine", "magazine": 3},
     "freebsd_pgcache": {"design": "freebsd_pgcache", "cache_fraction": 2, "bucket_max": 3},
     "xnu": {"design": "xnu", "refill_limit": 6, "free_batch": 4},

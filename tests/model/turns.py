@@ -138,6 +138,9 @@ class TurnsMachine:
     def condvar(self) -> Condvar:
         return Condvar(self.raw_lock)
 
+    def socket_of(self, cpu: int) -> int:
+        return cpu // 2
+
     def counters(self, names: tuple[str, ...]) -> CounterPage:
         return CounterPage(names)
 

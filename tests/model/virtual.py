@@ -37,7 +37,12 @@ class VirtualTurns(VirtualMachine):
     trouble = ""  # a deadlock is raised
 
     def __init__(self) -> None:
-        free = costs_for("xeon-2s", **FREE_OF_COST, jitter_percent=0, other_lines=0)
+        two_sockets = {
+            "socket_cores": 2,
+            "complex_cores": 2,
+            "core_threads": 2,
+        }  # of two CPUs each, as on a TurnsMachine
+        free = costs_for("xeon-2s", **FREE_OF_COST, **two_sockets, jitter_percent=0, other_lines=0)
         self._ran_out: defaultdict[int, list[str]] = defaultdict(list)  # a moment -> whose time was up then
         super().__init__(ncpus=8, costs=free, lock="mcs", lockdebug=True, check=True)
 

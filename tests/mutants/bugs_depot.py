@@ -3,7 +3,7 @@
 from typing import Final
 
 from tests.mutants.mutation import Mutant, after, become, forget
-from tests.mutants.suites import machine
+from tests.mutants.suites import machine, schedules
 
 _DEPOT, _UNITS, _CREDITS = "uvmfree.uvm.designs.depot", "uvmfree.uvm.units", "uvmfree.uvm.credits"
 _HANDS_BACK = "uvm/designs/test_depot_hands_back.py"
@@ -92,8 +92,8 @@ BUGS: Final = (
     ),
     Mutant(
         "borrower never told",
-        f"{_DEPOT}:Depot._move",
-        (forget("cpu._spill_at = 0"),),
+        f"{_DEPOT}:DepotCpu.receive",
+        (forget("self._spill_at = 0"),),
         "a CPU that got another one's pages asks whether it is full at the count of frees that held before",
         "it keeps more than its credits allow",
         f"{_OF_DEPOT}::test_pages_that_came_with_credits_count_against_them",
@@ -132,8 +132,8 @@ BUGS: Final = (
     ),
     Mutant(
         "stolen pages uncounted",
-        f"{_DEPOT}:Depot._move",
-        (forget("cpu.filled += moved"),),
+        f"{_DEPOT}:DepotCpu.receive",
+        (become("self.filled += (moved := unchain(units, self.grid))", "moved = unchain(units, self.grid)"),),
         "pages that came from another CPU are not counted as taken",
         "the count of cached pages, and with it the bound, is wrong from then on (R3)",
         machine("depot, few"),
@@ -141,7 +141,7 @@ BUGS: Final = (
     Mutant(
         "reserve taken by the unit",
         f"{_DEPOT}:DepotCpu._fetch",
-        (become("most = min(npages, free - self._state.uvmexp.reserve_kernel)", "most = npages"),),
+        (become("most = min(npages, sure - self._state.uvmexp.reserve_kernel)", "most = npages"),),
         "an exchange takes what the reserve should keep",
         "kernel threads find the depot empty (R6)",
         machine("depot, few"),
@@ -212,6 +212,30 @@ BUGS: Final = (
         "whichever CPU hands a unit back, it goes into the store of the first socket",
         "a store is changed under the lock of another one",
         "uvm/test_sockets.py::test_a_cpu_exchanges_with_the_store_of_its_socket_under_its_lock",
+    ),
+    Mutant(
+        "nothing left to other sockets",
+        "uvmfree.uvm.sockets:Sockets.sure",
+        (become("self.free - self._on_their_way", "self.free"),),
+        "an exchange with one store counts on what another socket's CPU is about to take",
+        "two exchanges at once take what the reserve should keep (R6)",
+        schedules("reserves-sockets"),
+    ),
+    Mutant(
+        "rest of the stores is nobody's",
+        f"{_DEPOT}:Depot.rescue",
+        (become("and cpu.receive(self.lift(cpu.index, want, cpu._room())) > 0", "and False"),),
+        "what is left to exchanges that other sockets may have begun is given to nobody",
+        "allocations fail while pages are free above the reserve (R6)",
+        machine("depot, sockets"),
+    ),
+    Mutant(
+        "other sockets are not asked",
+        f"{_DEPOT}:DepotCpu.setup",
+        (become("parts[self._socket :] + parts[: self._socket]", "parts[self._socket :][:1]"),),
+        "a miss looks into the store of its own socket alone",
+        "each allocation stops everything as soon as that store is empty",
+        machine("depot, sockets"),
     ),
     Mutant(
         "unit counted and not taken",

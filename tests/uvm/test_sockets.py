@@ -77,3 +77,14 @@ def test_a_run_is_taken_out_of_either_store_and_all_come_back() -> None:
 def test_it_is_off_by_default() -> None:
     with boot(per_socket=False) as uvm:
         assert len(uvm.design.shared_locks) == 1
+
+
+def test_an_exchange_leaves_to_the_other_socket_what_it_may_be_taking_and_all_above_the_reserve_is_had() -> None:
+    with boot() as uvm:
+        reserve, exchange = uvm.uvmexp.reserve_kernel, 16 * 32
+        held = [take(uvm.cpus[0]) for _ in range(4096 - reserve - exchange)]
+        assert sum(stored(uvm)) == uvm.uvmexp.free >= reserve + exchange
+        held += take_all(uvm.cpus[0])
+        assert len(held) == 4096 - reserve
+        assert sum(stored(uvm)) == uvm.uvmexp.free == reserve
+        uvm.audit()

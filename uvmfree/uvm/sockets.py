@@ -2,12 +2,17 @@
 
 => Socket i's is guarded by uvm_fpageqlock[i]; what is done to all of them, by all these locks.
 => A page that nobody chained is put where its frame is: the sockets have a part of RAM each, in order.
+=> The reserves are kept from all stores together (R5, R6), by who holds the lock of one. Of what it counts in the
+   others an exchange can be on its way out, one for each: who took its lock later counts anew. So as much is left to
+   them (`sure`): by the count of whoever counts last, the reserve is there when all that are on their way have taken.
+   What is left so is taken with everything stopped, when all else has failed (`lift`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Mutex
+from uvmfree.uvm.cpu import Want
 from uvmfree.uvm.design import C, Design
 from uvmfree.uvm.page import PageList, VmPage
 from uvmfree.uvm.units import Units
@@ -16,10 +21,13 @@ from uvmfree.uvm.units import Units
 class Sockets:
     """The stores. `parts[i]`: socket i's. `socket_of[i]`: CPU i's socket; immutable."""
 
-    def __init__(self, system: str, nfreelists: int, unit: int, socket_of: Sequence[int], end: int) -> None:
-        """Make them for frames before `end`."""
+    def __init__(
+        self, system: str, nfreelists: int, unit: int, most: int, socket_of: Sequence[int], end: int
+    ) -> None:
+        """Make them for frames before `end`; an exchange takes `most` pages at most."""
         self.socket_of, self._end = socket_of, end
         self.parts = [Units(system, nfreelists, unit) for _ in range(max(socket_of) + 1)]
+        self._on_their_way = most * (len(self.parts) - 1)
 
     @property
     def free(self) -> int:
@@ -27,14 +35,15 @@ class Sockets:
         return sum(part.free for part in self.parts)
 
     @property
+    def sure(self) -> int:
+        """Those that others cannot have taken before who holds the lock of one has; less than none, it may be."""
+        return self.free - self._on_their_way
+
+    @property
     def stock(self) -> tuple[int, int]:
         """Pages on the UNKNOWN and on the ZEROS queues; under all locks."""
         unknown, zeros = (sum(pages) for pages in zip(*(part.stock for part in self.parts), strict=True))
         return unknown, zeros
-
-    def has(self, free_list: int) -> bool:
-        """Whether there is a page of a freelist; under all locks."""
-        return any(part.has(free_list) for part in self.parts)
 
     def push(self, pg: VmPage, queue: int) -> None:
         """Put one page into the store of its frame."""
@@ -98,7 +107,18 @@ class UnitsDesign(Design[C]):
         sockets = self._sockets()
         if not any(sockets):
             return Units(system, nfreelists, unit)
-        return Sockets(system, nfreelists, unit, sockets, self.state.physmem.end)
+        most = unit * self.tunables.exchange
+        return Sockets(system, nfreelists, unit, most, sockets, self.state.physmem.end)
+
+    def lift(self, index: int, want: Want, room: int) -> list[PageList]:
+        """Take a unit out of any store for CPU `index`, with everything stopped; what the reserve keeps stays (R6).
+
+        => One page is for the caller; `room`: for how many more there is room. Returns none if there is no page.
+        """
+        most = max(1, min(self.tunables.unit, room + 1, self.store.free - self.state.uvmexp.reserve_kernel))
+        each = ((part, free_list) for free_list in want.freelists for part in self.store.parts)
+        found = (part.units(index, free_list, want.queues, most, 1) for part, free_list in each)
+        return next(filter(None, found), [])
 
     def guarded(self) -> Iterable[tuple[Mutex, Units]]:
         """Each lock guards a store."""

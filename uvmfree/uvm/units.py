@@ -27,6 +27,11 @@ class Units(GlobalFreelist):
         self.parts = [self]
         super().__init__(system, nfreelists, 1)
 
+    @property
+    def sure(self) -> int:
+        """Pages that nobody else can take first: all, with the lock."""
+        return self.free
+
     def recolor(self, ncolors: int) -> None:
         """Make new stacks, empty ones; the number of colours is nothing to them."""
         self._ncolors = 1
@@ -101,10 +106,6 @@ class Units(GlobalFreelist):
                 self.pages_touched += 1
                 return [unit]
         return taken
-
-    def has(self, free_list: int) -> bool:
-        """Whether there is a page of a freelist."""
-        return any(rows[free_list][0].chunks for rows in self.buckets)
 
     def check(self, where: str) -> Iterator[str]:
         """Check also that no unit is empty, or too long."""

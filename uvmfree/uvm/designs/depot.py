@@ -45,9 +45,7 @@ class DepotTunables:
     unit: int = tunable(32, "pages", "in a unit; 16 of them are 512 pages, an exchange in 512 operations")
     exchange: int = tunable(16, "units", "in an exchange at most; so a CPU can use 16 credits, for 1,024 pages")
     budget: int | None = tunable(None, "pages", "in all caches together; None is 4,096, or 128 a CPU if that is more")
-    per_socket: bool = tunable(
-        False, "yes or no", "whether each socket has a store of its own, under a lock of its own"
-    )
+    per_socket: bool = tunable(False, "yes or no", "whether each socket has a store, and a lock, of its own")
     spare_s: float = tunable(0.02, "seconds", "without an operation before all its credits are lent: two ticks")
 
     def __post_init__(self) -> None:
@@ -66,8 +64,7 @@ class DepotCpu(PercpuCpu):
 
     def setup(self) -> None:
         """Take a handle of the depot's lock."""
-        self._by_color = False
-        self._socket = self._design.socket_of(self.index)
+        self._by_color, self._socket = False, self._design.socket_of(self.index)
         parts = [(part, self.handle(lock, "uvm_pagealloc")) for lock, part in self._design.guarded()]
         self._parts = parts[self._socket :] + parts[: self._socket]
         self._bound = self._design.most(self.index) - 1
@@ -98,10 +95,10 @@ class DepotCpu(PercpuCpu):
         for store, lock in self._parts:
             lock.acquire()
             try:
-                free = self._design.store.free
-                if not self.may_take(free, want):
+                free, sure = self._design.store.free, self._design.store.sure
+                if not (self.may_take(free, want) and self.allows(sure, want)):
                     return None
-                most = min(npages, free - self._state.uvmexp.reserve_kernel)
+                most = min(npages, sure - self._state.uvmexp.reserve_kernel)
                 units = store.units(self.index, free_list, want.queues, most, 2 * self._design.tunables.exchange)
             finally:
                 lock.release()
@@ -145,6 +142,12 @@ class DepotCpu(PercpuCpu):
     def chain(self, npages: int, freelists: Collection[int] | None = None) -> list[PageList]:
         """Chain so many of the coldest pages into units; with the guard held."""
         return chained(self.grid, self.index, npages, self._design.tunables.unit, freelists)
+
+    def receive(self, units: Sequence[PageList]) -> int:
+        """Unlink units that come from elsewhere into the lists; with the guard held. Returns how many pages."""
+        self.filled += (moved := unchain(units, self.grid))
+        self._spill_at = 0
+        return moved
 
     def chop(self) -> list[PageList]:
         """Chain all that is cached; with the guard held. O(pages)."""
@@ -206,17 +209,14 @@ class Depot(UnitsDesign[DepotCpu]):
             cpu.check_running()
             if any(self._rob(lender, cpu, want) for lender in self.cpus):
                 return True
-            return any(map(self.store.has, want.freelists)) and cpu.may_take(self.store.free, want)
+            return cpu.may_take(self.store.free, want) and cpu.receive(self.lift(cpu.index, want, cpu._room())) > 0
 
     def _rob(self, lender: DepotCpu, cpu: DepotCpu, want: Want) -> int:
         return self._move(lender, cpu, min(self.tunables.unit, max(1, self.most(cpu.index))), want.freelists)
 
     def _move(self, lender: DepotCpu, cpu: DepotCpu, npages: int, freelists: Collection[int] | None = None) -> int:
         """Move the coldest pages of a CPU to another, with both guards held; return how many."""
-        moved = 0 if lender.stopped else unchain(lender.chain(npages, freelists), cpu.grid)
-        lender.drained += moved
-        cpu.filled += moved
-        cpu._spill_at = 0
+        lender.drained += (moved := cpu.receive([] if lender.stopped else lender.chain(npages, freelists)))
         return moved
 
     def tick_s(self) -> float:
