@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from uvmfree.measure.compare import Change
 
 
-@click.command()
+@click.command(short_help="Say whether a second record is worse than the first.")
 @click.argument("before")
 @click.argument("after")
 @click.option(

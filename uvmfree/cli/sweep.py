@@ -38,7 +38,7 @@ _COLUMNS = (
 """Figures that the table has, and what they are headed."""
 
 
-@click.command()
+@click.command(short_help="Measure a grid of settings.")
 @click.option(
     "-o",
     "file",
