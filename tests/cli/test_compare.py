@@ -72,3 +72,18 @@ def test_with_the_gil_times_of_threads_are_left_out_and_it_is_said(run: Run, tmp
     said = run("compare", "--all", written(tmp_path, "free.json", record()), str(tmp_path / "free.json"))
     assert "wait_share_percent" in said.out
     assert "GIL" not in said.out
+
+
+def test_the_table_fits_80_columns_and_a_pipe_gets_no_padding(run: Run, tmp_path: Path) -> None:
+    """A row for each figure below the name of its design, and ASCII."""
+    one = record(designs=("fpageqlock", "percpu"), repetitions=3, rows=0)
+    file = written(tmp_path, "one.json", one)
+    said = run("compare", file, file)
+    lines = said.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert said.out.isascii()
+    assert lines[0].split() == ["before", "after", "ratio,", "95", "%", "interval"]
+    assert [line for line in lines if line in ("fpageqlock", "percpu")] == ["fpageqlock", "percpu"]
+    row = next(line for line in lines if line.startswith(" shared_locks_per_op "))
+    assert row.split()[-5:] == ["1.000", "1.000", "to", "1.000", "same"]

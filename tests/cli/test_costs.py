@@ -14,8 +14,10 @@ Run = Callable[..., Said]
 def test_without_a_name_the_sets_a_line_each(run: Run) -> None:
     said = run("costs")
     assert (said.status, said.err) == (0, "")
-    assert [line.split()[0] for line in said.out.splitlines()] == list(SETS)
-    assert "2 x 64 cores" in said.out
+    assert [line.split()[0] for line in said.out.splitlines()[: len(SETS)]] == list(SETS)
+    assert [line.split()[0] for line in said.out.splitlines()[len(SETS) :]] == ["Line:", "Assumed:"]
+    assert "2 x 64 cores, 2 threads each" in said.out
+    assert "1 x 2 cores, 1 thread each" in said.out
     assert max(map(len, said.out.splitlines())) <= 80
 
 

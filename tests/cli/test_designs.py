@@ -33,9 +33,21 @@ def test_every_design_is_listed_with_its_locks_and_tunables() -> None:
 def test_a_line_tells_of_a_tunable_its_value_its_unit_and_why_in_that_order() -> None:
     said = CliRunner().invoke(cli, ["designs", "xnu"], catch_exceptions=False).output.splitlines()
     assert said[0].startswith("xnu: XNU: ")
-    assert "  tunable  xnu.free_batch=64 pages: freed in one hold: longer ones keep others waiting" in said[-2]
-    assert said[-2].partition("=")[0] == "  tunable  xnu.free_batch"
-    assert said[-1].startswith("  traits   colors None, zeros False, ")
+    at = next(number for number, line in enumerate(said) if line.startswith("  tunable  xnu.free_batch="))
+    told = " ".join(line.strip() for line in said[at : at + 2])
+    assert told.startswith("tunable  xnu.free_batch=64 pages: freed in one hold: longer ones keep others waiting")
+    traits = at + 2
+    assert said[traits].startswith("  traits   colors none, zeros no, ")
+
+
+def test_all_that_is_listed_fits_80_columns_and_reads_as_words() -> None:
+    said = CliRunner().invoke(cli, ["designs"], catch_exceptions=False).output
+    assert max(map(len, said.splitlines())) <= 80
+    assert "(one a CPU)" in said
+    assert "(interrupts off)" in said
+    flat = " ".join(said.split())
+    assert "causes none," in flat  # of fpageqlock, which moves no page
+    assert not {"(off):", "(cpu):", "True,", "False,"} & set(said.split())
 
 
 def test_a_design_of_another_package_is_described_by_where_it_stands() -> None:

@@ -46,6 +46,8 @@ def test_each_cell_has_its_medians_and_times_only_where_they_say_something(
     )
     said = run("sweep", "-o", str(file), *asked)
     assert said.status == 0
+    assert [line for line in said.out.splitlines() if line != line.rstrip()] == []
+    assert said.out.isascii()
     assert "2 of 2 cells are in" in said.err
     head, _, *rows = [line for line in said.out.splitlines() if line.strip()]
     heads = ["wait share %", "shared locks/op", "moved/op", "stranded", "wall ms"]

@@ -14,7 +14,7 @@ def test_work_waiting_and_a_bar_as_long_as_the_share_of_linear() -> None:
             *(point("fpageqlock", n, done, wait_ns=n * 400_000) for n, done in ((1, 1000), (4, 2000), (8, 9000))),
         )
     )
-    assert list(text)[1:] == [
+    assert list(text)[2:] == [
         "",
         "      percpu                             fpageqlock",
         " CPUs work of waiting                    work of waiting",
@@ -37,12 +37,28 @@ def test_three_designs_have_shorter_bars_and_a_fourth_stands_below(designs: int,
     assert [len(head) for head in heads] == bars
     rows = [[bar for bar in line.split() if "#" in bar] for line in text if line.startswith("    2 ")]
     assert rows == [["#" * signs] * bar for bar in bars]
-    assert max(map(len, text[1:])) <= 80
+    assert max(map(len, text)) <= 80
+
+
+def test_a_design_with_tunables_takes_more_columns_and_the_rows_follow() -> None:
+    """Rather than its name moving those of its neighbours."""
+    names = ("percpu, refill=8, hoard_max=512", "depot", "freebsd_pgcache, bucket_max=16")
+    text = list(lines(curve(*(point(name, n, 1000 * n) for name in names for n in (1, 128)))))
+    heads = [line for line in text if line.lstrip().startswith(names)]
+    assert heads[0].split() == [*names[0].split(), names[1]]
+    at = text.index(heads[0])
+    shown, rows = text[at + 1], text[at + 2 : at + 4]
+    assert [shown.index("work of"), shown.rindex("work of")] == [6, heads[0].index("depot")]
+    for row in rows:
+        assert row[heads[0].index("depot") :].split()[-1].startswith("#")
+        assert row[heads[0].index("depot") - 1] == " "
+    assert max(map(len, text)) <= 80
 
 
 def test_seeds_that_follow_each_other_are_a_range() -> None:
     def head(*seeds: int) -> str:
-        return next(iter(lines(curve(*(point("percpu", 2, 9, seed=seed) for seed in seeds)))))
+        text = list(lines(curve(*(point("percpu", 2, 9, seed=seed) for seed in seeds))))
+        return " ".join(text[: text.index("")])
 
     assert head(7).endswith(", seed 7")
     assert head(7, 8).endswith(", seeds 7, 8")

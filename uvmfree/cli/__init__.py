@@ -37,7 +37,10 @@ from uvmfree.errors import AuditError, HangError, LockError, OutputError, UvmErr
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="uvmfree")
 def cli() -> None:
-    """NetBSD's page allocator before and after splitting uvm_fpageqlock, on real threads and real page traffic."""
+    """NetBSD's page allocator before and after splitting uvm_fpageqlock, and other kernels' beside it.
+
+    Begin with `uvmfree bench`. Each command has --help.
+    """
 
 
 for command in (bench, check_design, compare, costs, designs, explain, report, scale, stress, sweep, top, trace, usl):

@@ -45,7 +45,7 @@ _GIVEN = {
 """Tunables that --set does not set, and what does, or why nothing does."""
 
 
-@click.command()
+@click.command(short_help="Compare the designs on one workload.")
 @trace_option("Replay this trace; '-' reads stdin. Default: the one shipped.")
 @unpacked_option
 @workload_option(WORKLOADS, "What the CPUs do.", default="trace", show_default=True)

@@ -20,7 +20,7 @@ from uvmfree.cli.status import BROKEN
 PACKAGE: Final = Path(__file__).resolve().parents[1]
 
 
-@click.command("check-design")
+@click.command("check-design", short_help="Test a design against the contract.")
 @click.argument("name")
 def check_design(name: str) -> int:
     """Ask a design, a NAME or module:Class, what the contract asks of every design, and print what fails."""

@@ -11,13 +11,14 @@ import click
 from uvmfree.cli.options import json_option
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.status import BROKEN
+from uvmfree.cli.terminal import say, width
 from uvmfree.cli.values import AnyNumber
 
 if TYPE_CHECKING:
     from uvmfree.measure.compare import Change
 
 
-@click.command()
+@click.command(short_help="Say whether a second record is worse than the first.")
 @click.argument("before")
 @click.argument("after")
 @click.option(
@@ -61,34 +62,28 @@ def compare(before: str, after: str, tolerance: float, every: bool, json_file: s
 
 
 def _print(changes: list[Change], notes: list[str], every: bool) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
+    """Print a row for each figure, below the name of its design."""
     from uvmfree.measure.printable import printable
+    from uvmfree.report.text import Cell, Row, table
 
-    # No markup: names come from the records.
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False, emoji=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("design", "figure"):
-        table.add_column(heading)
-    for heading in ("before", "after", "ratio", "95 % interval", "verdict"):
-        table.add_column(heading, justify="right")
+    rows: list[Row] = []
+    design = ""
     for change in changes:
         if change.verdict or every:
+            if change.design != design:
+                design = change.design
+                rows.append(Row(printable(design), [Cell("")] * 4))
             known = not math.isnan(change.ratio_low)
-            table.add_row(
-                printable(change.design),
-                change.figure,
-                f"{change.before:,.4g}",
-                f"{change.after:,.4g}",
-                f"{change.ratio:.3f}",
-                f"{change.ratio_low:.3f} to {change.ratio_high:.3f}" if known else "too few repetitions",
-                change.verdict,
-            )
-    console.print(table)
-    for line in notes:
-        console.print(line)
+            spread = f"{change.ratio_low:.3f} to {change.ratio_high:.3f}" if known else "too few repetitions"
+            values = f"{change.before:,.4g}", f"{change.after:,.4g}"
+            ratio = Cell(f"{change.ratio:.3f}", spread)
+            rows.append(Row(f" {change.figure}", [*map(Cell, values), ratio, Cell(change.verdict)]))
+    for line in table(("before", "after", "ratio, 95 % interval", ""), rows, width()):
+        click.echo(line)
+    if notes:
+        click.echo()
+    for note in notes:
+        say(note)
 
 
 def _plain(change: Change) -> dict[str, object]:

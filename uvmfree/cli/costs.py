@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from uvmfree.errors import ParamError
+from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = 80
 
 
-@click.command()
+@click.command(short_help="Print the tables of costs that virtual time passes by.")
 @click.argument("name", required=False, metavar="[SET|FILE.toml]")
 @click.option("--cost", "changes", multiple=True, metavar="NAME=NS", help="Another value for one cost; repeatable.")
 def costs(name: str | None, changes: tuple[str, ...]) -> None:
@@ -33,6 +34,8 @@ def costs(name: str | None, changes: tuple[str, ...]) -> None:
             raise ParamError("--cost: name the set that it changes")
         for one in SETS:
             click.echo(_summary(costs_for(one)))
+        click.echo("Line: what fetching a cache line takes from another core / another socket.")
+        click.echo("Assumed: figures that nobody measured. `uvmfree costs SET` lists the sources.")
         return
     for line in _table(table(name, changes)):
         click.echo(line)
@@ -73,8 +76,9 @@ def _summary(one: Costs) -> str:
     """Say in a line what machine a set is of, and how much of it is assumed."""
     count, ns = one.count, one.ns
     sockets, assumed = count("sockets"), sum(figure.assumed for figure in one.figures.values())
+    threads = plural(count("core_threads"), "thread")
     return (
-        f"{one.name:<12} {sockets} x {count('socket_cores')} cores, {count('core_threads')} threads each; "
+        f"{one.name:<12} {sockets} x {count('socket_cores')} cores, {threads} each; "
         f"line {ns('line_socket')}" + (f" / {ns('line_remote')}" if sockets > 1 else "") + f" ns; {assumed} assumed"
     )
 

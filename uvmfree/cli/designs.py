@@ -7,8 +7,13 @@ from typing import Any
 
 import click
 
+from uvmfree.cli.terminal import say, width
 
-@click.command()
+_KINDS = {"cpu": "one a CPU", "off": "interrupts off", "shared": "shared", "other": "other"}
+"""What the kind of a lock (kern/lockrank.py) is to who reads of it for the first time."""
+
+
+@click.command(short_help="List the designs: their locks, tunables and traits.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one document.")
 def designs(names: tuple[str, ...], as_json: bool) -> None:
@@ -26,13 +31,28 @@ def designs(names: tuple[str, ...], as_json: bool) -> None:
     for number, each in enumerate(chosen):
         if number:
             click.echo("")
-        click.echo(f"{each['name']}: {each['summary']}")
+        say(f"{each['name']}: {each['summary']}")
         for lock in each["locks"]:
-            click.echo(f"  lock     {lock['name']} ({lock['kind']}): {lock['guards']}")
+            _say("lock", f"{lock['name']} ({_KINDS[lock['kind']]}): {lock['guards']}")
         for one in each["tunables"]:
-            click.echo(f"  tunable  {each['name']}.{one['name']}={one['default']} {one['unit']}: {one['why']}")
-        claims = ", ".join(f"{claim} {value}" for claim, value in each["traits"].items())
-        click.echo(f"  traits   {claims}")
+            _say("tunable", f"{each['name']}.{one['name']}={one['default']} {one['unit']}: {one['why']}")
+        _say("traits", ", ".join(f"{claim} {_word(value)}" for claim, value in each["traits"].items()))
+    click.echo("\nWhat each trait means: `python -m pydoc uvmfree.Traits`.")
+
+
+def _say(label: str, text: str) -> None:
+    """Print what a design has, behind what that is."""
+    from uvmfree.report.text import paragraph
+
+    for line in paragraph(f"  {label:<9}{text}", width(), " " * 11):
+        click.echo(line)
+
+
+def _word(value: Any) -> str:
+    """Return a value as a sentence has it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value in (None, "") else str(value)
 
 
 def _described(param: Any) -> dict[str, Any]:

@@ -35,7 +35,7 @@ _GIVEN: Final = {
 }
 
 
-@click.command()
+@click.command(short_help="Show step by step where pages go in a design.")
 @click.argument("design")
 @click.option("--step", "by_key", is_flag=True, help="Wait for a key after each step: Enter goes on, q ends.")
 @click.option("--speed", type=Number(0.05, 50), default=0.4, show_default=True, metavar="N", help="Steps a second.")

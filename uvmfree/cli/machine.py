@@ -20,6 +20,9 @@ COSTS, LOCK, SEED = "xeon-2s", "ttas", 1
 SEED_MAX = 1 << 62
 """The seeds of the repetitions follow it, and are of 64 bits too."""
 
+THINK_NS_MAX = 10_000_000
+"""Four seconds of work for a run: each second of virtual time costs real time, for timers and samples."""
+
 _ATTRIBUTES: Mapping[str, dict[str, Any]] = {
     "costs": {
         "metavar": "SET|FILE.toml",
@@ -31,7 +34,7 @@ _ATTRIBUTES: Mapping[str, dict[str, Any]] = {
         "help": f"how shared locks are waited for: ttas, ticket, mcs or sleep. Default: {LOCK}.",
     },
     "think": {
-        "type": Whole(0, 1_000_000_000),
+        "type": Whole(0, THINK_NS_MAX),
         "metavar": "NS",
         "help": "work outside of the allocator after each operation of a synthetic workload. Default: 1000.",
     },

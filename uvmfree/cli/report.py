@@ -10,7 +10,7 @@ from uvmfree.cli.output import check_each_once, check_writable, write_whole
 from uvmfree.errors import ArgumentError
 
 
-@click.command()
+@click.command(short_help="Write one HTML page of plots and tables from records.")
 @click.argument("records", nargs=-1, required=True, metavar="RECORD...")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Write the page here; '-' is stdout.")
 def report(records: tuple[str, ...], output: str) -> None:

@@ -34,7 +34,7 @@ FIRST_CPUS = {"greenlet": "2,4,8,16,32,64", "baton": "4,16,64"}
 """Of the curve with which the first command ends, by the kind of strands: within half a minute on two processors."""
 
 
-@click.command()
+@click.command(short_help="Run the designs on 1 to 256 CPUs, in virtual time.")
 @click.option("--cpus", default=CPUS, show_default=True, metavar="N,N...", help="CPU counts.")
 @designs_option("NAME[,TUNABLE=VALUE...]")
 @workload_option(("trace", *ENDING), "Default: pingpong, or trace with --trace.")

@@ -40,7 +40,7 @@ THREADS_PAGES, VIRTUAL_PAGES = 2048, 1024
 """Pages of RAM by default: few, so that memory is short; an audit walks all of them."""
 
 
-@click.command()
+@click.command(short_help="Do everything at random, with faults, until it breaks.")
 @click.option(
     "--seconds",
     type=AnyNumber(),
@@ -63,7 +63,7 @@ THREADS_PAGES, VIRTUAL_PAGES = 2048, 1024
     metavar="LIST",
     default="all",
     show_default=True,
-    help="Some of xcall,stall,swapwrite,exhaustion,storm,hotplug; all; none.",
+    help="Some of xcall, stall, swapwrite, exhaustion, storm, hotplug, with commas between them; all; none.",
 )
 @set_option
 @vmstat_option

@@ -21,12 +21,16 @@ from uvmfree.cli.options import (
 )
 from uvmfree.cli.output import check_writable, write_whole
 from uvmfree.cli.running import first_signal_asks, progress
+from uvmfree.cli.terminal import say, width
 from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
     from uvmfree.measure.sweep import Grid, Sweep
 
+
+PIPE_COLUMNS = 140
+"""In a pipe a cell stands on one line, for `grep` and `sort`."""
 
 _COLUMNS = (
     ("wait_share_percent", "wait share %"),
@@ -38,7 +42,7 @@ _COLUMNS = (
 """Figures that the table has, and what they are headed."""
 
 
-@click.command()
+@click.command(short_help="Measure a grid of settings.")
 @click.option(
     "-o",
     "file",
@@ -151,23 +155,15 @@ def _choices(settings: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ..
 
 
 def _print(done: Sweep, grid: Grid) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from uvmfree.measure.printable import printable
     from uvmfree.measure.record import THREAD_TIMES
     from uvmfree.measure.turns import LEFT_OUT
+    from uvmfree.report.text import Cell, Row, table
 
     records = [done.records[cell] for cell in done.cells if cell in done.records]
     at_once = [record for record in records if record.threads_run_at_once]
     columns = [(name, heading) for name, heading in _COLUMNS if at_once or name not in THREAD_TIMES]
-    # No markup: a setting may have brackets.
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False, emoji=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("cell", overflow="fold")
-    for _, heading in columns:
-        table.add_column(heading, justify="right")
+    rows: list[Row] = []
     for cell in done.cells:
         if cell in done.records:
             record = done.records[cell]
@@ -176,11 +172,13 @@ def _print(done: Sweep, grid: Grid) -> None:
                 for name, spread in record.summary(cell.design).items()
                 if record.threads_run_at_once or name not in THREAD_TIMES
             }
-            row = (f"{figures[name].median:,.4g}" if name in figures else "" for name, _ in columns)
-            table.add_row(printable(str(cell)), *row)
-    console.print(table)
+            medians = (f"{figures[name].median:,.4g}" if name in figures else "" for name, _ in columns)
+            rows.append(Row(printable(str(cell)), [*map(Cell, medians)]))
+    for line in table([heading for _, heading in columns], rows, width() if sys.stdout.isatty() else PIPE_COLUMNS):
+        click.echo(line)
+    click.echo()
     for design in grid.designs:
         if unused := grid.unused(design):
-            console.print(f"{design} does not use {', '.join(unused)}, so it was measured once for all values.")
+            say(f"{design} does not use {', '.join(unused)}, so it was measured once for all values.")
     if len(at_once) < len(records):
-        console.print(LEFT_OUT)
+        say(LEFT_OUT)

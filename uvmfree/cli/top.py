@@ -23,7 +23,7 @@ HEADER_EVERY = 20
 """Lines between two headers, as vmstat has it: a screen always shows one."""
 
 
-@click.command()
+@click.command(short_help="Watch a run that was started with --counters.")
 @click.argument("file")
 @click.option("-b", "batch", is_flag=True, help="Print lines, as for a pipe.")
 @click.option("-c", "count", type=Whole(1), metavar="COUNT", help="End after so many looks.")

@@ -26,7 +26,7 @@ def trace() -> None:
     """Record page traffic, and look at it."""
 
 
-@trace.command()
+@trace.command(short_help="Print what a trace holds.")
 @click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @unpacked_option
@@ -47,7 +47,10 @@ def info(file: str, as_json: bool, unpacked_max_bytes: int | None) -> None:
         _print_info(read)
 
 
-@trace.command(context_settings={"allow_interspersed_args": False})
+@trace.command(
+    context_settings={"allow_interspersed_args": False},
+    short_help="Run a command and record the machine's page traffic.",
+)
 @click.option(
     "-o", "--output", "file", required=True, metavar="FILE", help="Write the trace here; .gz and .xz pack it."
 )

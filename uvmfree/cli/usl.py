@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from uvmfree.measure.usl import Fitted, Point, Usl
 
 
-@click.command()
+@click.command(short_help="Fit a scaling law to the throughput in records.")
 @click.argument("records", nargs=-1, required=True, metavar="RECORD...")
 @json_option("Write points and fits here")
 def usl(records: tuple[str, ...], json_file: str | None) -> None:

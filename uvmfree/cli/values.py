@@ -33,13 +33,22 @@ class _Value:
         text = str(value) if len(str(value)) <= LONGEST else f"{str(value)[: LONGEST - 3]}..."
         raise ArgumentError(f"{option} {text}: must be {self.wanted}")
 
+    def _describe_range(self) -> str:
+        """Say of a range in `--help` what an error says: click writes 1<=x<=64."""
+        return self.wanted.partition(" from ")[2].replace(" on", " or more")
+
+
+def _short(number: int) -> str:
+    """Return a power of two of many digits as a power, any other number as it is."""
+    return f"2^{number.bit_length() - 1}" if number >= 1 << 20 and not number & number - 1 else str(number)
+
 
 class Whole(_Value, click.IntRange):
     """A whole number from `low` to `high`."""
 
     def __init__(self, low: int, high: int | None = None) -> None:
         super().__init__(low, high)
-        self.wanted = f"a whole number from {low} " + ("on" if high is None else f"to {high}")
+        self.wanted = f"a whole number from {low} " + ("on" if high is None else f"to {_short(high)}")
 
 
 class Number(_Value, click.FloatRange):
@@ -47,7 +56,7 @@ class Number(_Value, click.FloatRange):
 
     def __init__(self, low: float, high: float) -> None:
         super().__init__(low, high)
-        self.wanted = f"a number from {low} to {high}"
+        self.wanted = f"a number from {low:g} to {high:g}"
 
 
 class AnyWhole(_Value, click.types.IntParamType):

@@ -86,11 +86,11 @@ class Worker:
 
     @classmethod
     def begin(cls, stop: Any, parent: int) -> None:
-        """Listen to an event of the process that began this one, leave Ctrl-C to that one, and end when it ends."""
+        """Look at a byte of the process that began this one, leave Ctrl-C to that one, and end when it ends."""
         for number in TERMINAL:
             signal.signal(number, signal.SIG_IGN)
         _end_with(parent)
-        cls.stop = staticmethod(stop.is_set)
+        cls.stop = staticmethod(lambda: stop.value != 0)
 
 
 def _end_with(parent: int) -> None:

@@ -49,16 +49,16 @@ def local(processes: int = 1) -> Iterator[tuple[Executor, int]]:
     => WorkerLostError if the process is ended by somebody else.
     """
     context, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
-    with _deaf():  # the process that clears up behind multiprocessing, too, which the first event starts
-        stop = context.Event()
-    executor = _Processes(processes, mp_context=context, initializer=Worker.begin, initargs=(stop, os.getpid()))
+    stop = context.RawValue("b", 0)  # no lock: who is killed would keep it. One writer, one byte; it is asked again
+    with _deaf():  # the process that clears up behind multiprocessing, too, which the executor's queues start
+        executor = _Processes(processes, mp_context=context, initializer=Worker.begin, initargs=(stop, os.getpid()))
     executor.submit(os.getpid)
     try:
         yield executor, processes
     except BrokenExecutor:
         raise WorkerLostError("the process that measured was killed, perhaps for want of memory") from None
     finally:
-        stop.set()
+        stop.value = 1
         try:
             executor.shutdown(wait=True, cancel_futures=True)
         except KeyboardInterrupt:

@@ -1,7 +1,7 @@
 """A scaling curve as text: a row for each CPU count, for each design its throughput and what waiting takes of it.
 
 => Throughput is in CPUs: the work of so many CPUs of which none ever waits.
-=> 80 columns hold three designs; the bars of two are longer. More stand below each other, three at a time.
+=> 80 columns hold three designs; the bars of two are longer. More, or with longer names, stand below each other.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from uvmfree.measure.curve import Curve
+from uvmfree.report.text import paragraph
 from uvmfree.workload.plural import plural
 
+COLUMNS: Final = 80
 BESIDE: Final = 3
-"""So many designs stand beside each other."""
+"""So many designs stand beside each other there, or fewer."""
 
 BAR: Final = 19
 SHORT: Final = 9
@@ -29,23 +31,24 @@ def lines(curve: Curve) -> Iterator[str]:
     if not curve.points:
         yield "No point was measured."
         return
-    yield heading(curve)
+    yield from paragraph(heading(curve), COLUMNS)
     bar = BAR if len(labels) < BESIDE else SHORT
-    for begin in range(0, len(labels), BESIDE):
+    width = max(_FIGURES + bar, *map(len, labels))
+    beside = max(1, (COLUMNS - len(" CPUs")) // (width + 1))
+    for begin in range(0, len(labels), beside):
         yield ""
-        yield from _table(curve, labels[begin : begin + BESIDE], bar)
+        yield from _table(curve, labels[begin : begin + beside], bar, width)
     yield ""
     for label in labels:
-        yield told(curve, label)
+        yield from paragraph(told(curve, label), COLUMNS, "  ")
 
 
-def _table(curve: Curve, labels: Sequence[str], bar: int) -> Iterator[str]:
-    """Yield the rows of designs that stand beside each other."""
-    width = _FIGURES + bar
+def _table(curve: Curve, labels: Sequence[str], bar: int, width: int) -> Iterator[str]:
+    """Yield the rows of designs that stand beside each other, each in so many columns."""
     yield "      " + " ".join(f"{label:<{width}}" for label in labels).rstrip()
-    yield " CPUs " + " ".join(f"{'work of':>7}{'waiting':>8}{'':{bar}}" for _ in labels).rstrip()
+    yield " CPUs " + " ".join(f"{'work of':>7}{'waiting':>8}".ljust(width) for _ in labels).rstrip()
     for ncpus in curve.cpu_counts():
-        yield f"{ncpus:5} {' '.join(_cell(curve, label, ncpus, bar) for label in labels)}".rstrip()
+        yield f"{ncpus:5} {' '.join(_cell(curve, label, ncpus, bar).ljust(width) for label in labels)}".rstrip()
 
 
 def heading(curve: Curve) -> str:
