@@ -38,6 +38,12 @@ def whole(name: str, value: object, low: int, high: int, what: str = "") -> None
     _in_range(name, value, low, high)
 
 
+def yes_or_no(name: str, value: object) -> None:
+    """Check that a tunable is True or False; ParamError."""
+    if type(value) is not bool:
+        raise ParamError(f"{name}={value!r}: must be True or False")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Param:
     """The tunables of one system.
@@ -124,8 +130,8 @@ class Param:
             value = getattr(self, each.name)
             if each.type in (int, "int") and (type(value) is not int):
                 raise ParamError(f"{each.name}={value!r}: must be a whole number")
-            if each.type in (bool, "bool") and type(value) is not bool:
-                raise ParamError(f"{each.name}={value!r}: must be True or False")
+            if each.type in (bool, "bool"):
+                yes_or_no(each.name, value)
             if each.type in (str, "str") and type(value) is not str:
                 raise ParamError(f"{each.name}={value!r}: must be a name")
         own: Any = self.own

@@ -35,7 +35,7 @@ def allocator() -> Callable[[Any], None]:
 )
 def test_more_of_them(monkeypatch: pytest.MonkeyPatch, times_s: list[float], seen: int) -> None:
     clock = iter(times_s)
-    monkeypatch.setattr(interrupt, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(interrupt, "time", SimpleNamespace(monotonic=lambda: 1000.0 + next(clock)))
     struck: list[int] = []
 
     def strike(frame: FrameType) -> None:

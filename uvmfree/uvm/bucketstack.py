@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from uvmfree.errors import ParamError
 from uvmfree.kern.lock import LockHandle
-from uvmfree.param import Param, tunable, whole
+from uvmfree.param import Param, tunable, whole, yes_or_no
 from uvmfree.uvm.freelist import GlobalFreelist
 from uvmfree.uvm.page import PageList, Place, VmPage
 from uvmfree.uvm.state import UvmState
@@ -43,8 +42,7 @@ class FreebsdTunables:
     def __post_init__(self) -> None:
         whole("cache_fraction", self.cache_fraction, 1, 1 << 20)
         whole("bucket_max", self.bucket_max, 1, 4096)
-        if type(self.adapt) is not bool:
-            raise ParamError(f"adapt={self.adapt!r}: must be True or False")
+        yes_or_no("adapt", self.adapt)
 
 
 def items_of(param: Param, tunables: FreebsdTunables) -> int:

@@ -26,7 +26,7 @@ from itertools import chain
 
 from uvmfree.errors import BindError
 from uvmfree.kern.lock import LockHandle
-from uvmfree.param import PAGES_MAX, Param, seconds, tunable, whole
+from uvmfree.param import PAGES_MAX, Param, seconds, tunable, whole, yes_or_no
 from uvmfree.uvm.cpu import Found, Want
 from uvmfree.uvm.credits import Credits
 from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu, PercpuTunables
@@ -52,6 +52,7 @@ class DepotTunables:
         whole("unit", self.unit, 1, 4096)
         whole("exchange", self.exchange, 1, 4096)
         whole("budget", PAGES_MAX if self.budget is None else self.budget, 2 * self.unit, PAGES_MAX, " of pages")
+        yes_or_no("per_socket", self.per_socket)
         seconds("spare_s", self.spare_s)
 
 

@@ -14,8 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from uvmfree.errors import ParamError
-from uvmfree.param import PAGES_MAX, Param, tunable, whole
+from uvmfree.param import PAGES_MAX, Param, tunable, whole, yes_or_no
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.uvmexp import tune
 
@@ -39,9 +38,8 @@ class LinuxTunables:
         whole("scale_max", self.scale_max, 0, 6)
         if self.spill_chunk is not None:
             whole("spill_chunk", self.spill_chunk, 0, PAGES_MAX, " of pages, or None")
-        for name, value in (("autotune", self.autotune), ("decay", self.decay)):
-            if type(value) is not bool:
-                raise ParamError(f"{name}={value!r}: must be True or False")
+        yes_or_no("autotune", self.autotune)
+        yes_or_no("decay", self.decay)
 
 
 @dataclass(frozen=True, slots=True)

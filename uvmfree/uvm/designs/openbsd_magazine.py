@@ -22,9 +22,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from uvmfree.errors import ParamError
 from uvmfree.kern.lockrank import CPU_OFF, UVM_FPAGEQLOCK
-from uvmfree.param import Param, tunable, whole
+from uvmfree.param import Param, tunable, whole, yes_or_no
 from uvmfree.uvm.cpu import QUEUES, Cpu, Found, Want
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
@@ -51,8 +50,7 @@ class OpenbsdTunables:
 
     def __post_init__(self) -> None:
         whole("magazine", self.magazine, 1, 4096)
-        if type(self.counters) is not bool:
-            raise ParamError(f"counters={self.counters!r}: must be True or False")
+        yes_or_no("counters", self.counters)
 
 
 class OpenbsdCpu(Cpu):
