@@ -1,5 +1,6 @@
 """Sampled cases: the same word draws the same ones in every process, another draws others; by name all are run."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,3 +106,8 @@ def test_of_a_test_of_every_design_so_many_are_drawn_as_it_says(tmp_path: Path) 
         ids = [each for each in collected(tmp_path, f"--sample={word}", cases=cases) if each.startswith("test_one")]
         assert len(ids) == 4
         assert len({each.rpartition("-")[2] for each in ids} - {"fpageqlock]", "percpu]"}) <= 1
+
+
+def test_what_was_collected_is_no_garbage_to_look_for() -> None:
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > len(gc.get_objects())
