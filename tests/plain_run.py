@@ -2,9 +2,11 @@
 
 => `@pytest.mark.sampled(5, batons=2)` on a parametrised test: five of its cases; two where the strands of the virtual
    machine are threads that pass a baton, since those take many times as long.
-=> A test that is made for every design is made for the first two, and for one more that is drawn for that test: over
-   all tests each design is asked nearly all there is in a few days. Of these, `sampled` takes its cases.
+=> A test that is made for every design is made for the first two, and for one more that is drawn for that test. Of
+   these, `sampled` takes its cases.
 => The day (UTC) draws them, `--sample=WORD` draws as that word does, `--sample=all` takes all. The header names it.
+=> From day to day all have their turn: a test is made for each design once in as many days as there are others, and
+   30 cases of which 5 are done a day, and which are for no designs, are done in 6 days.
 => Hypothesis gives half of its examples, always the same ones.
 => What is asked for by name, by -k or by -m is done whole; `-m long` finds them all.
 """
@@ -12,8 +14,10 @@
 import os
 import random
 import re
+import zlib
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -22,6 +26,7 @@ import uvmfree
 from uvmfree.machine.virtual.strands import greenlets_work
 
 ALL = "all"
+OTHERS = list(uvmfree.DESIGNS)[2:]
 
 
 def whole(config: pytest.Config) -> bool:
@@ -63,20 +68,35 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"sampled cases: --sample={config.option.sample}"
 
 
-def drawn(cases: list[pytest.Item], count: int, word: str) -> list[pytest.Item]:
-    """Return so many of the cases of one test, drawn by the word and the test's name."""
-    name = cases[0].nodeid.partition("[")[0]
-    return random.Random(f"{word} {name}").sample(cases, min(count, len(cases)))
+def turn(word: str, test: str) -> int:
+    """Return a number of a test that a day makes one larger than the day before; any other word makes any."""
+    try:
+        return date.fromisoformat(word).toordinal() + zlib.crc32(test.encode())
+    except ValueError:
+        return zlib.crc32(f"{word} {test}".encode())
 
 
-def asked(item: pytest.Item, word: str) -> bool:
+def others_named(item: Any) -> set[str]:
+    """Return the designs that a case is for, but for the first two."""
+    return set(re.split(r"[^\w]+", item.nodeid.partition("[")[2])) & set(OTHERS)
+
+
+def drawn(cases: list[Any], count: int, word: str) -> list[Any]:
+    """Return so many of the cases of one test: those whose turn it is, in an order that mixes them."""
+    test, count = cases[0].nodeid.partition("[")[0], min(count, len(cases))
+    if any(others_named(case) for case in cases):  # others each day; in step with those some would never come
+        return random.Random(f"{word} {test}").sample(cases, count)
+    mixed = random.Random(test).sample(cases, len(cases))
+    first = turn(word, test) * count
+    return [mixed[(first + number) % len(mixed)] for number in range(count)]
+
+
+def asked(item: Any, word: str) -> bool:
     """Whether a test's case is for none of the designs, for one of the first two, or for the one that is drawn."""
     if item.get_closest_marker("whole") is not None:
         return True
-    test, _, case = item.nodeid.partition("[")
-    others = list(uvmfree.DESIGNS)[2:]
-    named = set(re.split(r"[^\w]+", case)) & set(others)
-    return not named or random.Random(f"{word} {test}").choice(others) in named
+    named = others_named(item)
+    return not named or OTHERS[turn(word, item.nodeid.partition("[")[0]) % len(OTHERS)] in named
 
 
 @pytest.hookimpl(tryfirst=True)

