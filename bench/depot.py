@@ -68,9 +68,9 @@ class WatchedCpu(DepotCpu):
         self._watch()
         return found
 
-    def _spill(self) -> None:
+    def _make_room(self) -> None:
         self._watch()
-        super()._spill()
+        super()._make_room()
 
     def _watch(self) -> None:
         design: Any = self._design

@@ -64,7 +64,7 @@ redistribution_counted_without_the_cpu_lock = changed(
     ("    pages = cpu.hand_back(", "    self._redistribute[0][cpu.index].release()\n    pages = cpu.hand_back("),
     ("    self.state.events", "    self._redistribute[0][cpu.index].acquire()\n    self.state.events"),
 )
-spill_without_the_global_lock = changed(PercpuCpu, "_spill", ("[self._fpageqlock])", "[])"))
+spill_without_the_global_lock = changed(PercpuCpu, "_overflow", ("[self._fpageqlock])", "[])"))
 spill_counted_after_others_can_take = changed(
     Bound, "hand_back", ("self.gave(pages,", "self.gave(sum(map(len, parts)),")
 )

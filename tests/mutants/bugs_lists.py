@@ -174,7 +174,7 @@ BUGS: Final = (
     Mutant(
         "forgotten spill",
         f"{_PERCPU}:PercpuCpu.pagefree",
-        (become("self._spill()", "pass"),),
+        (become("self._make_room()", "pass"),),
         "a cache that is full keeps what is freed to it",
         "one exiting process puts all memory on one CPU (Q2)",
         machine("percpu, bounded"),

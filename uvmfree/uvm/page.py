@@ -114,14 +114,8 @@ class PageList(list["VmPage"]):
 
     def pages(self) -> list[VmPage]:
         """Return the pages that really stand here, head last; O(entries)."""
-        seen: set[int] = set()
-        real: list[VmPage] = []
-        for pg in reversed(self):
-            if pg.on is self and pg.pfn not in seen:
-                seen.add(pg.pfn)
-                real.append(pg)
-        real.reverse()
-        return real
+        real = {pg.pfn: pg for pg in reversed(self) if pg.on is self}
+        return list(reversed(real.values()))
 
     def put(self, pg: VmPage) -> None:
         """Put a page at the head."""

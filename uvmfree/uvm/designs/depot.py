@@ -24,7 +24,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from uvmfree.errors import BindError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.param import PAGES_MAX, Param, seconds, tunable, whole, yes_or_no
 from uvmfree.uvm.cpu import Found, Want
@@ -115,19 +114,11 @@ class DepotCpu(PercpuCpu):
         self._spill_at = 0
         return pg, units[0].queue, False
 
-    def _spill(self) -> None:
+    def _overflow(self) -> int:
         """Push the coldest half of what this CPU may keep onto the depot, if no credit is to be had."""
-        try:
-            self._acquire_free()
-        except BindError:
-            return  # another thread took the CPU over, and will spill when it frees a page
-        try:
-            if self.stopped or self._room() >= 0 or (self._design.pull(self) and self._room() >= 0):
-                return
-            self.hand_back(self.chain(max((self._bound + 1) // 2, -self._room())), [self._parts[0][1]])
-        finally:
-            self._release_free()
-        self._state.pageout.wake_waiters()
+        if self._room() >= 0 or (self._design.pull(self) and self._room() >= 0):
+            return 0
+        return self.hand_back(self.chain(max((self._bound + 1) // 2, -self._room())), [self._parts[0][1]])
 
     def hand_back(self, parts: Sequence[PageList], locks: Sequence[LockHandle]) -> int:  # type: ignore[override]
         """Put units into the depot, in as many holds as it takes to have few items in each."""

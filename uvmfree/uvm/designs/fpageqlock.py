@@ -7,13 +7,11 @@ there to give a CPU back the pages that are warm in its cache; it saves no locki
     free       at the head of the own list and of the global list
 
 => All lists, all counters and each CPU's statistics are guarded by uvm_fpageqlock.
-=> uvmexp.free counts all free pages. It is updated plainly, under the lock, as the kernel does; readers hold
-   nothing even today.
+=> uvmexp.free counts all free pages. It is updated plainly, under the lock; readers hold nothing even today.
 
 A page that leaves one list must leave the other, mostly from its middle. Both are stacks with ghosts
 (uvm/freelist.py): `pg.on` is the CPU's list on which the page really stands, and an entry of the global list is
-real if the page is free and of that queue. In either list the entry nearest the head is the newest; so if any
-entry of a page is real, the one that is met first is.
+real if the page is free and of that queue. The newest entry of a page is met first: only that one can be real.
 
 Source: uvm_pagealloc_pgfl, uvm_pagealloc_strat, uvm_pagefree in sys/uvm/uvm_page.c of NetBSD 9.
 """
@@ -43,18 +41,13 @@ class EveryList(PageList):
 
     def pages(self) -> list[VmPage]:
         """Return the pages that really stand here, head last: those that are free, and of this queue."""
-        real: dict[int, VmPage] = {}
-        for pg in reversed(self):
-            on = pg.on
-            if isinstance(on, PageList) and on.queue == self.queue:
-                real.setdefault(pg.pfn, pg)
+        queue = self.queue
+        real = {pg.pfn: pg for pg in reversed(self) if isinstance(on := pg.on, PageList) and on.queue == queue}
         return list(reversed(real.values()))
 
 
 class FpageqlockCpu(Cpu):
     """A CPU with a list of the pages that it freed, all of which stand on the global list too.
-
-    Guarded by uvm_fpageqlock.
 
     => `grid[queue][free_list][color]`: this CPU's own. `npages[queue]`: how many pages really stand on them (R3).
     => `_every`: the global lists. `_own_unknown`, `_all_unknown`: the UNKNOWN queue of freelist 0 on either.
@@ -133,8 +126,7 @@ class FpageqlockCpu(Cpu):
             own = self._own_unknown[start]
             plain = free > self._state.uvmexp.marks.reserve_kernel and not (zero and words[self._zeros_slot])
             if plain and own and own[-1].on is own:
-                # The short way, as percpu has one: the page at the head of the own list, with the reserve untouched
-                # and no zeroed page that would be the better one. _search() would come to the same.
+                # The short way: the reserve is untouched, and no zeroed page would be better. _search() agrees.
                 want = None
                 pg = own.pop()
                 pg.on = self._system
@@ -207,8 +199,7 @@ class FpageqlockCpu(Cpu):
                         own.ghosts -= 1
                     while every:
                         pg = every.pop()
-                        on = pg.on
-                        if isinstance(on, PageList) and on.queue == queue:
+                        if isinstance(on := pg.on, PageList) and on.queue == queue:
                             self._leaves(pg, on, on)
                             return pg, queue, False
                         every.ghosts -= 1
@@ -227,8 +218,7 @@ class FpageqlockCpu(Cpu):
     def _put(self, pg: VmPage, queue: int) -> None:
         """Put a page back after zeroing."""
         self.insert(pg, queue)
-        self.drained += 1
-        self.publish(1, int(queue == ZEROS))
+        super().gave(1, int(queue == ZEROS))
 
     def insert(self, pg: VmPage, queue: int) -> None:
         """Put a page at the head of an own list and of the global one."""
@@ -243,16 +233,14 @@ class FpageqlockCpu(Cpu):
         if pg is not None:
             self._every[UNKNOWN][pg.free_list][pg.color].unlink(pg)
             self.npages[UNKNOWN] -= 1
-            self.filled += 1
-            self.publish(-1, 0)
+            self.took(1)
         return pg
 
 
 class Fpageqlock(Design[FpageqlockCpu]):
     """The design of today: one lock, every free page on the global list and on one CPU's.
 
-    => `every[queue][free_list][color]`: the global lists, under uvm_fpageqlock. At boot all pages are CPU 0's, as in
-       uvm_page_init.
+    => `every[queue][free_list][color]`: the global lists. At boot all pages are CPU 0's, as in uvm_page_init.
     """
 
     name = "fpageqlock"
@@ -269,8 +257,7 @@ class Fpageqlock(Design[FpageqlockCpu]):
 
     def empty(self) -> None:
         """Have empty global lists."""
-        param, ncolors = self.state.param, self.state.uvmexp.ncolors
-        self.every = grid(param.nfreelists, ncolors, Place.GLOBAL, None, EveryList)
+        self.every = grid(self.state.param.nfreelists, self.state.uvmexp.ncolors, Place.GLOBAL, None, EveryList)
 
     def lists(self) -> Iterable[PageList]:
         """Return the global lists."""
@@ -287,8 +274,7 @@ class Fpageqlock(Design[FpageqlockCpu]):
     def remove(self, pages: Sequence[VmPage]) -> None:
         """Take pages off both their lists."""
         for pg in pages:
-            own = cast("PageList", pg.on)
-            pg.on = self.state.physmem.system
+            own, pg.on = cast("PageList", pg.on), self.state.physmem.system
             own.unlink(pg)
             self.every[own.queue][pg.free_list][pg.color].unlink(pg)
             self.cpus[cast("int", own.owner)].npages[own.queue] -= 1

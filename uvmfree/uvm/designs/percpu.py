@@ -9,13 +9,11 @@ of things. The global list stays, under uvm_fpageqlock. A free page stands on ex
                once an interval, or at once if the system is struggling (P9), by the pagedaemon (P10)
 
 => A local hit takes the CPU's own lock and touches nothing that another CPU touches: no shared lock, no atomic
-   operation, not even uvmexp.free. That is the whole point; bench/local_hit.py counts it.
-=> uvmexp.free counts the pages on the global list. What is cached is in no shared counter.
-=> The shared counters are updated after uvm_fpageqlock is dropped, once for each batch, and before the CPU's
-   lock is. So whoever holds all CPU locks and uvm_fpageqlock sees counters that are exact, and a reader without
-   locks is off by at most what the CPUs in between have in hand (docs/locking.md).
-=> Freelist order comes first (R9): a page of a better freelist is fetched from the global list before a worse one
-   is taken from the cache, because the point of freelists is to keep scarce memory for those who need it.
+   operation, no shared counter. That is the whole point; bench/local_hit.py counts it.
+=> uvmexp.free counts the pages on the global list, and not what is cached.
+=> The shared counters are updated once for each batch, between the releases of uvm_fpageqlock and the CPU's lock.
+   To whoever holds all locks they are exact; others may miss what CPUs have in hand just then (docs/locking.md).
+=> Freelist order comes first (R9): the global list is asked for a better freelist before the cache for a worse one.
 
 Source: the proposal, P3 to P9; compare sys/uvm/uvm_pgflcache.c of NetBSD 10 and mm/page_alloc.c of Linux.
 """
@@ -26,7 +24,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from uvmfree.errors import BindError, ParamError
+from uvmfree.errors import ParamError
 from uvmfree.param import PAGES_MAX, Param, tunable, whole
 from uvmfree.uvm.cpu import Cpu, Found, Strat, Want
 from uvmfree.uvm.design import Design
@@ -44,9 +42,7 @@ class PercpuTunables:
 
     refill: int = tunable(1, "pages", "fetched by a miss; 1 is the proposal's letter, more is question Q15")
     hoard_max: int | None = tunable(None, "pages", "in a cache, before half of them spill; None is as proposed (Q2)")
-    search: str = tunable(
-        "local", "order", "local: cache, then global list, as proposed; colour: in each colour (Q9)"
-    )
+    search: str = tunable("local", "order", "local: cache, then global list, as proposed; colour: by colour (Q9)")
 
     def __post_init__(self) -> None:
         whole("refill", self.refill, 1, 4096)
@@ -157,7 +153,7 @@ class PercpuCpu(Cpu):
         finally:
             self._release_free()
         if full:
-            self._spill()
+            self._make_room()
 
     def _put(self, pg: VmPage, queue: int) -> None:
         """Put a page back after zeroing."""
@@ -186,9 +182,8 @@ class PercpuCpu(Cpu):
     def _fetch(self, want: Want, free_list: int, start: int, span: int) -> Found | None:
         """Take a page of `span` colours from the global list, and `refill` - 1 more into the cache.
 
-        => The reserves are kept from the count under the lock, which is exact (R6). More than one page is taken
-           only of what lies above the kernel reserve: a cache must not hoard what the reserve should keep.
-        => With a bound no more than there is room for: the cache may be full of other colours.
+        => The count under the lock is exact (R6). No cache must hoard what the reserve should keep: they are taken
+           of what lies above, and with a bound only if there is room: the cache may be full of other colours.
         """
         refill, bounded = self._refill, self._bound != NEVER
         if bounded and refill > 1:
@@ -220,28 +215,15 @@ class PercpuCpu(Cpu):
         return pg, queue, False
 
     def _room(self) -> int:
-        """Return how many pages more the cache may hold, by this CPU's own counters; note when to ask again.
-
-        => With the guard held.
-        """
+        """Return how many pages more the cache may hold, and note when to ask again; with the guard held."""
         room = self._bound - (self.frees + self.filled - self.cpuhit - self.cpumiss - self.drained)
         at = self.frees + room
         self._spill_at = NEVER if at > NEVER > self.frees else at
         return room
 
-    def _spill(self) -> None:
+    def _overflow(self) -> int:
         """Move the coldest half of each list to the global one; the warm pages stay (R2)."""
-        try:
-            self._acquire_free()
-        except BindError:
-            return  # another thread took the CPU over, and will spill when it frees a page
-        try:
-            if self.stopped:
-                return  # it did so while we waited for the lock
-            self.hand_back([_cut(pages) for pages in each(self.grid) if pages], [self._fpageqlock])
-        finally:
-            self._release_free()
-        self._state.pageout.wake_waiters()
+        return self.hand_back([_cut(pages) for pages in each(self.grid) if pages], [self._fpageqlock])
 
 
 def _cut(pages: PageList) -> PageList:
