@@ -51,6 +51,17 @@ class Printed:
                     found[script["script"], title.strip()] = build, lines
         return found
 
+    def whole_output(self, script: str) -> str:
+        """Return all blocks that a script printed, as they are, but for its head and its claims; and who ran it."""
+        for build in BUILDS:
+            evidence = self._file(f"evidence-{build}.json")
+            for found in evidence.get("scripts", []):
+                if found["script"] == script:
+                    head, *blocks = "\n".join(found["output"]).split("\n\n")
+                    text = "\n\n".join(blocks).partition("\nclaim ")[0]
+                    return f"`./run python bench/{script}`, {head.strip()}:\n\n```\n{text.strip()}\n```\n"
+        raise NotMeasured
+
     def _block(self, script: str, begins: str) -> tuple[str, list[list[str]]]:
         """Return the build and the rows of the block of a script whose title begins so."""
         for (name, title), (build, lines) in self._outputs.items():

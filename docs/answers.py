@@ -1,8 +1,9 @@
-"""Write docs/answer.md, docs/questions.md and docs/findings.md: `./run python docs/answers.py`.
+"""Write docs/answer.md, questions.md and findings.md, and a part of virtual.md: `./run python docs/answers.py`.
 
 => A page is a template, PAGE.md.in, whose words are typed; every number in it comes from a record in docs/results.
    What stands in {{ }} is a method of docs/_figures.py and its arguments. tests/docs/test_answers.py fails where a
    page says anything else than its template and the records give.
+=> docs/virtual.md has what bench/native.py printed between two marks.
 => What no record has yet is written as "(not measured)".
 """
 
@@ -24,6 +25,8 @@ from docs._figures import Figures  # noqa: E402
 from docs._printed import MISSING, NotMeasured  # noqa: E402
 
 PAGES: Final = ("answer.md", "questions.md", "findings.md")
+VIRTUAL: Final = ROOT / "docs" / "virtual.md"
+BEGIN, END = "<!-- bench/native.py -->\n", "<!-- end -->"
 COLUMNS: Final = 88
 PLACE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
@@ -60,9 +63,16 @@ def _filled(block: str) -> Iterator[str]:
         )
 
 
+def with_native(text: str, figures: Figures) -> str:
+    """Return the text of docs/virtual.md with what bench/native.py printed."""
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n{figures.whole_output('native.py')}{END}{rest.partition(END)[2]}"
+
+
 def main() -> None:
     """Write all pages."""
     figures = Figures(ROOT / "docs" / "results")
+    VIRTUAL.write_text(with_native(VIRTUAL.read_text(), figures))
     for name in PAGES:
         (ROOT / "docs" / name).write_text(page((ROOT / "docs" / f"{name}.in").read_text(), figures))
 

@@ -53,6 +53,14 @@ def put(file: Path, document: Any) -> None:
     file.write_text(json.dumps(document))
 
 
+def test_what_native_locks_took_is_what_their_script_printed_last() -> None:
+    """Where this fails: ./run python docs/answers.py."""
+    text = answers.VIRTUAL.read_text()
+    assert text == answers.with_native(text, Figures(DOCS / "results"))
+    assert text.count(answers.BEGIN) == 1
+    assert "predicted from one thread" in text
+
+
 @pytest.mark.parametrize("name", answers.PAGES)
 def test_a_page_is_what_its_template_and_the_records_give(name: str) -> None:
     """Where this fails: ./run python docs/answers.py."""

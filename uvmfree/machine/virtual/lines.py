@@ -43,33 +43,37 @@ class Lines:
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return a subclass of `cls` whose objects are a line each, fetched by who stores to `field`."""
         scheduler, moves = self._scheduler, self.moves
+        members: dict[str, Any] = {"__doc__": cls.__doc__, "stored_there": cls.__dict__[field]}
+        made: Any = cls.__init__
+
+        def begin(one: Any, *how: Any) -> None:
+            one.line = -1
+            made(one, *how)
 
         def store(one: Any, value: object) -> None:
             cpu = scheduler.cpu
-            try:
-                if one.line != cpu and cpu >= 0:
-                    scheduler.now += moves[one.line][cpu]
-                    one.line = cpu
-            except AttributeError:
-                one.line = -1
+            if one.line != cpu and cpu >= 0:
+                scheduler.now += moves[one.line][cpu]
+                one.line = cpu
             one.stored_there = value
 
         # With `stored`: how many stores its CPU had made when it stored last.
+        def begin_cold(one: Any, *how: Any) -> None:
+            one.line, one.stored = -1, 0
+            made(one, *how)
+
         def store_cold(one: Any, value: object) -> None:
-            try:
-                last: int = one.line
-                if scheduler.cpu >= 0:
-                    scheduler.now += self._fetched(one, last, scheduler.cpu)
-            except AttributeError:
-                one.line, one.stored = -1, 0
+            if scheduler.cpu >= 0:
+                scheduler.now += self._fetched(one, one.line, scheduler.cpu)
             one.stored_there = value
 
         # The slot under another name: found faster than through its methods.
-        members = {"__doc__": cls.__doc__, "stored_there": cls.__dict__[field]}
         if self._keeps:
-            members |= {"__slots__": ("line", "stored"), field: property(attrgetter("stored_there"), store_cold)}
+            stores = property(attrgetter("stored_there"), store_cold)
+            members |= {"__slots__": ("line", "stored"), "__init__": begin_cold, field: stores}
         else:
-            members |= {"__slots__": ("line",), field: property(attrgetter("stored_there"), store)}
+            stores = property(attrgetter("stored_there"), store)
+            members |= {"__slots__": ("line",), "__init__": begin, field: stores}
         return type(cls.__name__, (cls,), members)
 
     def _fetched(self, one: Any, last: int, cpu: int) -> int:
