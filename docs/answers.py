@@ -1,4 +1,4 @@
-"""Write docs/answer.md, docs/questions.md and docs/findings.md: `./run python docs/answers.py`.
+"""Write the answer, the questions, the findings and the page of the depot: `./run python docs/answers.py`.
 
 => A page is a template, PAGE.md.in, whose words are typed; every number in it comes from a record in docs/results.
    What stands in {{ }} is a method of docs/_figures.py and its arguments. tests/docs/test_answers.py fails where a
@@ -23,7 +23,7 @@ if __name__ == "__main__":
 from docs._figures import Figures  # noqa: E402
 from docs._printed import MISSING, NotMeasured  # noqa: E402
 
-PAGES: Final = ("answer.md", "questions.md", "findings.md")
+PAGES: Final = ("answer.md", "questions.md", "findings.md", "designs/depot.md")
 COLUMNS: Final = 88
 PLACE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
