@@ -32,7 +32,7 @@ class Variant:
     => `grow`: exchanges begin at 4 units and double in a stream.
     => `oldest`: of the CPUs that are looked at, who has been idle longest is asked first.
     => `fast`: the clock of idleness goes so many times as fast as the trace, which takes so many times as long on
-       more CPUs than it was recorded on. `spare_exchanges`: the exchanges of others for which a CPU is idle that lends.
+       more CPUs than it was recorded on. `spare_exchanges`: exchanges of others until an idle CPU lends.
     """
 
     unit: int = 32
