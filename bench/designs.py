@@ -90,8 +90,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     mark(kept, cells)
     if keep:
         written(folder, kept, cells, missing)
-    else:
-        print(markdown(kept.document(), cells, ()))
+    print(markdown(kept.document(), cells, missing if keep else ()))
     if not whole:
         raise KeyboardInterrupt
     fewest = limits(kept.document(), cells)

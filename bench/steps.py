@@ -76,8 +76,7 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     page = "\n".join(lines(kept.document(), names)) + "\n"
     if args.keep:
         (RESULTS / "steps.md").write_text(page)
-    else:
-        print(page)
+    print(page)
     first, last = (_figure(kept.cells, step, names[0], "page_locks_per_op") for step in ("today", "budget"))
     return [FEWER.record([100 * last / first], judged=not smoke) if first and last else FEWER.unmeasured()]
 

@@ -140,6 +140,21 @@ class Figures(Printed):
         full = [point.case.ncpus for point in points if point.wait_share_percent > float(percent)]
         return str(min(full)) if full else f"> {max(point.case.ncpus for point in points)}"
 
+    def spent(self, design: str, lock: str, *sizes: str) -> str:
+        """Where the time of all CPUs goes, percent of it, for each trace on so many CPUs."""
+        cells = self._file("curve.json").get("cells", {})
+        traces = dict.fromkeys(name.partition(": ")[2].partition(",")[0] for name in cells)
+        rows = []
+        for trace, ncpus in ((trace, ncpus) for trace in traces for ncpus in sizes):
+            if (name := str(CurveCell(design, trace, int(ncpus), lock))) in cells:
+                point = decode(Point, cells[name]["point"], name)
+                whole, outside, stall = point.window_ns * int(ncpus), point.outside_ns or 0, point.stall_ns or 0
+                parts = (outside, whole - outside - stall - point.wait_ns, stall, point.wait_ns)
+                rows.append([f"{trace}, {ncpus} CPUs", *(f"{100 * part / whole:.1f}" for part in parts)])
+        if not rows:
+            raise NotMeasured
+        return markdown(["", "other work", "allocator", "each other's pages", "page locks"], rows)
+
     def beside(self, trace: str) -> str:
         """All designs on a trace: shared locks for 1,000 operations, and pages parked."""
         lines = ["| design | locks for 1,000 operations | pages parked, most | warm, % |", "|---|---:|---:|---:|"]

@@ -1,4 +1,6 @@
-"""Write docs/answer.md, questions.md and findings.md, and a part of virtual.md: `./run python docs/answers.py`.
+"""Write the answer, the questions, the findings, the page of the depot, and a part of virtual.md.
+
+    ./run python docs/answers.py
 
 => A page is a template, PAGE.md.in, whose words are typed; every number in it comes from a record in docs/results.
    What stands in {{ }} is a method of docs/_figures.py and its arguments. tests/docs/test_answers.py fails where a
@@ -24,7 +26,7 @@ if __name__ == "__main__":
 from docs._figures import Figures  # noqa: E402
 from docs._printed import MISSING, NotMeasured  # noqa: E402
 
-PAGES: Final = ("answer.md", "questions.md", "findings.md")
+PAGES: Final = ("answer.md", "questions.md", "findings.md", "designs/depot.md")
 VIRTUAL: Final = ROOT / "docs" / "virtual.md"
 BEGIN, END = "<!-- bench/native.py -->\n", "<!-- end -->"
 COLUMNS: Final = 88
