@@ -62,11 +62,12 @@ def explain(
     idle CPUs, and memory that runs out. On a terminal each step is a picture; in a pipe it is a paragraph.
     """
     from uvmfree.measure.explain import Stage
-    from uvmfree.measure.settings import parse_settings
+    from uvmfree.measure.settings import check_used, parse_settings
     from uvmfree.param import Param
     from uvmfree.report.stepframe import LEGEND, plain
 
     tunables = parse_settings(settings, given=_GIVEN, designs=(design,))
+    check_used(settings, (design,))
     param = Param(design=design, npages=npages, ncpus=cpus, **tunables)
     drawn = not as_json and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if by_key and drawn and not sys.stdin.isatty():
