@@ -119,11 +119,13 @@ def _draw(named: str, played: Iterator[Step], steps: int, cpus: int, pause_s: fl
 
     from uvmfree.cli.keys import pressed
     from uvmfree.report.stepframe import frame
+    from uvmfree.report.text import paragraph
 
     with pressed(asked) as key, Live(auto_refresh=False, vertical_overflow="crop") as live:
         for step in played:
             keys = f"[{'' if pause_s is None else 'space: step by step, '}Enter: next, q: end]"
-            live.update(_coloured([named[: width()], keys, "", *frame(step, steps, cpus, width())]), refresh=True)
+            head = [*paragraph(named, width()), keys, ""]
+            live.update(_coloured([*head, *frame(step, steps, cpus, width())]), refresh=True)
             came = key(pause_s)
             _end_if(asked)
             if came in ("q", "\x1b", "\x04"):
