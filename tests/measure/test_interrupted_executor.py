@@ -5,8 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import pytest
 
 from tests.kern.tasks import WAIT_S
+from uvmfree.measure.executors import local
 
 PROGRAM = """
 import sys, time
@@ -46,3 +51,17 @@ def test_it_ends_at_the_second_interrupt() -> None:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(user.pid, signal.SIGKILL)
+
+
+def test_it_is_closed_once_though_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread still looks at its processes: closed a second time under that, it says so by a traceback."""
+    asked: list[Any] = []
+
+    def interrupted(executor: ProcessPoolExecutor, **how: Any) -> None:
+        asked.append(how)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProcessPoolExecutor, "shutdown", interrupted)
+    with pytest.raises(KeyboardInterrupt), local(1) as (executor, _):
+        assert executor.submit(os.getpid).result() != os.getpid()
+    assert len(asked) == 1
