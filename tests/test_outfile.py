@@ -155,6 +155,21 @@ def test_what_cannot_be_written_to_is_refused_before_the_work(tmp_path: Path, ma
         Outfile.find("-o", str(place)).check()
 
 
+def test_a_folder_that_takes_no_files_is_found_out_before_the_work() -> None:
+    """Its permissions say that root may write there."""
+    name = "/proc/out.json"
+    with pytest.raises(ArgumentError, match=f"^--json {name}: "):
+        Outfile.find("--json", name).check()
+
+
+def test_who_checks_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("as it was")
+    for name in ("old", "new"):
+        Outfile.find("--json", str(tmp_path / name)).check()
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert (tmp_path / "old").read_text() == "as it was"
+
+
 def test_nothing_that_was_planted_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even if somebody could tell the random name: it has to be a new file."""
     victim = tmp_path / "victim"

@@ -94,6 +94,9 @@ class Outfile:
             allowed = _allowed(self.path) if self.there is not None else self.replaceable
         if not allowed:
             raise ArgumentError(f"{self.option} {self.name}: may not be written to")
+        if self.replaceable:
+            with self.beside():  # a folder may allow new files and take none, as /proc
+                pass
 
     def write(self, content: bytes) -> None:
         """Write the file."""

@@ -244,6 +244,7 @@ def test_a_key_for_each_step() -> None:
 
 def test_live_until_a_space() -> None:
     with terminal("percpu", "--speed", "50", "--steps", "4") as shown:
+        shown.until("handed back to the global\r\nlist once a second")  # what the design is, whole
         shown.until("Step 4 of 4")
         assert shown.ended() == 0
     with terminal("percpu", "--speed", "0.05", "--steps", "3") as shown:

@@ -121,3 +121,30 @@ def test_a_sweep_measures_each_design_for_the_values_that_are_its_own() -> None:
 
 def test_it_is_described_by_where_it_stands(run: Run) -> None:
     assert "  tunable  ours.depth=3 pages: for this test" in run("designs", OURS).out
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("explain", "percpu", "--set", "xnu.refill_limit=4"), "--set xnu.refill_limit=4: xnu.refill_limit"),
+        (("explain", "fpageqlock", "--set", "refill=4"), "--set refill=4: refill"),
+        (("bench", "--set", "xnu.refill_limit=4"), "--set xnu.refill_limit=4: xnu.refill_limit"),
+        (("bench", "--design", "xnu", "--set", "percpu.refill=4"), "--set percpu.refill=4: percpu.refill"),
+        (("scale", "--design", "xnu,percpu.refill=4"), "--design xnu, percpu.refill=4: percpu.refill"),
+    ],
+)
+def test_a_tunable_that_no_design_of_a_run_uses_is_refused(run: Run, args: tuple[str, ...], said: str) -> None:
+    """It would change nothing, and nobody would know."""
+    designs = {
+        "explain": args[1],
+        "scale": "xnu",
+        "bench": "xnu" if "--design" in args else "fpageqlock, percpu, depot",
+    }
+    done = run(*args)
+    assert (done.status, done.out) == (2, "")
+    assert done.err == f"uvmfree: {said} is used by none of {designs[args[0]]}\n"
+
+
+def test_refill_without_percpu_is_refused(run: Run) -> None:
+    said = run("bench", "--design", "xnu", "--refill", "4")
+    assert (said.status, said.err) == (2, "uvmfree: --refill 4: is of percpu, which is not among the designs\n")

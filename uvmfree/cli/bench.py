@@ -99,7 +99,7 @@ def bench(
     """Compare the designs on a workload: how often locks are taken, waited for, and what that buys and costs."""
     from uvmfree.measure.bench import measure, modes, new_record
     from uvmfree.measure.lockstat_layout import document
-    from uvmfree.measure.settings import parse_settings
+    from uvmfree.measure.settings import check_used, parse_settings
     from uvmfree.measure.workloads import by_name, check_fits, check_watermarks
     from uvmfree.param import Param
     from uvmfree.uvm.designs import SHOWN
@@ -112,6 +112,9 @@ def bench(
     if refill is not None:
         given = parse_settings([f"percpu.refill={refill}"], given={})
         tunables["own"] = (*tunables.get("own", ()), *given["own"])
+        if designs and "percpu" not in designs:
+            raise ArgumentError(f"--refill {refill}: is of percpu, which is not among the designs")
+    check_used(settings, designs or SHOWN)
     Param(**tunables)  # what is wrong with these shows at once, not after a trace was read
     if memory is not None and npages is not None:
         raise ArgumentError("--memory and --npages both say how much RAM there is; give one")

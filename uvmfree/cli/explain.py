@@ -62,11 +62,12 @@ def explain(
     idle CPUs, and memory that runs out. On a terminal each step is a picture; in a pipe it is a paragraph.
     """
     from uvmfree.measure.explain import Stage
-    from uvmfree.measure.settings import parse_settings
+    from uvmfree.measure.settings import check_used, parse_settings
     from uvmfree.param import Param
     from uvmfree.report.stepframe import LEGEND, plain
 
     tunables = parse_settings(settings, given=_GIVEN, designs=(design,))
+    check_used(settings, (design,))
     param = Param(design=design, npages=npages, ncpus=cpus, **tunables)
     drawn = not as_json and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if by_key and drawn and not sys.stdin.isatty():
@@ -118,11 +119,13 @@ def _draw(named: str, played: Iterator[Step], steps: int, cpus: int, pause_s: fl
 
     from uvmfree.cli.keys import pressed
     from uvmfree.report.stepframe import frame
+    from uvmfree.report.text import paragraph
 
     with pressed(asked) as key, Live(auto_refresh=False, vertical_overflow="crop") as live:
         for step in played:
             keys = f"[{'' if pause_s is None else 'space: step by step, '}Enter: next, q: end]"
-            live.update(_coloured([named[: width()], keys, "", *frame(step, steps, cpus, width())]), refresh=True)
+            head = [*paragraph(named, width()), keys, ""]
+            live.update(_coloured([*head, *frame(step, steps, cpus, width())]), refresh=True)
             came = key(pause_s)
             _end_if(asked)
             if came in ("q", "\x1b", "\x04"):

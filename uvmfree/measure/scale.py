@@ -20,7 +20,7 @@ from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.cell import Worker
 from uvmfree.measure.mark import Mark
-from uvmfree.measure.settings import parse_settings
+from uvmfree.measure.settings import check_used, parse_settings
 from uvmfree.measure.waiters import by_whom
 from uvmfree.measure.workloads import PAGES_PER_CPU
 from uvmfree.param import Param
@@ -165,6 +165,7 @@ class Case:
             raise ArgumentError(f"{self.ncpus} CPUs: {self.traffic.kind} needs a multiple of {least}")
         self.machine()
         self.param()
+        check_used(self.settings, (self.design,), f"--design {self.design},")
 
 
 @dataclass(frozen=True, slots=True)

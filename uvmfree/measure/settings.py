@@ -1,6 +1,6 @@
 """Tunables as text: NAME=VALUE, as a command line has them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
@@ -68,6 +68,25 @@ def is_known(setting: str, designs: Iterable[str]) -> bool:
     return any(
         name in (said, said.rpartition(".")[2]) for said in (*_owned(designs), *(each.name for each in fields(Param)))
     )
+
+
+def unused(names: Iterable[str], design: str, designs: Iterable[str]) -> list[str]:
+    """Return those of some tunables that a design does not use: another's own, or such that only others use.
+
+    => `designs`: others that there are, beside those of this package.
+    """
+    mine, known = find(design), (*REGISTRY.values(), *map(find, designs))
+    others = frozenset[str]().union(*(each.used() for each in known)) - mine.used()
+    owners = {name: name.rpartition(".")[0] for name in names}
+    return [name for name, owner in owners.items() if (owner != mine.name if owner else name in others)]
+
+
+def check_used(settings: Iterable[str], designs: Sequence[str], option: str = "--set") -> None:
+    """Refuse a tunable that none of these designs uses, as it would change nothing in silence: ParamError."""
+    for setting in settings:
+        name = setting.partition("=")[0]
+        if all(unused([name], design, designs) for design in designs):
+            raise ParamError(f"{option} {setting}: {name} is used by none of {', '.join(designs)}")
 
 
 def _known(designs: Iterable[str]) -> dict[str, type[Design[Any]]]:

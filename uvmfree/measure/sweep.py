@@ -17,7 +17,8 @@ from uvmfree.errors import ArgumentError, ParamError, RecordError
 from uvmfree.measure.cell import Cell, measure_cell
 from uvmfree.measure.decode import decode, shown
 from uvmfree.measure.record import Record, of_document, read_document
-from uvmfree.uvm.designs import REGISTRY, find
+from uvmfree.measure.settings import unused
+from uvmfree.uvm.designs import find
 from uvmfree.workload.plural import plural
 
 SCHEMA: Final = "uvmfree.sweep"
@@ -71,10 +72,7 @@ class Grid:
 
     def unused(self, design: str) -> list[str]:
         """The tunables of the grid that a design does not use: another's own, or such that only others use."""
-        mine, known = find(design), (*REGISTRY.values(), *map(find, self.designs))
-        others = frozenset[str]().union(*(each.used() for each in known)) - mine.used()
-        owners = {name: name.rpartition(".")[0] for name, _ in self.settings}
-        return [name for name, owner in owners.items() if (owner != mine.name if owner else name in others)]
+        return unused((name for name, _ in self.settings), design, self.designs)
 
     def _cell(self, workload: str, ncpus: int | None, design: str, settings: tuple[str, ...]) -> Cell:
         return Cell(
