@@ -12,8 +12,8 @@ from uvmfree.errors import TraceError
 from uvmfree.workload.trace import read_trace
 
 MIB = 1 << 20
-TEXT = (ONE + ("#" * 8191 + "\n") * 384)[: 3 * MIB].encode()
-"""An allocation and comments: 3 MiB."""
+TEXT = (ONE + (" " * 8191 + "\n") * 384)[: 3 * MIB].encode()
+"""An allocation and blanks: 3 MiB."""
 
 
 @pytest.mark.parametrize("pack", [lambda text: gzip.compress(text, 1), lambda text: lzma.compress(text, preset=0)])
