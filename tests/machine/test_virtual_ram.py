@@ -48,3 +48,15 @@ def test_zeroed_pages_take_no_memory_of_the_host() -> None:
 def _resident_kib() -> int:
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * resource.getpagesize() >> 10
+
+
+@pytest.mark.parametrize("nbytes", [0, 1, PAGE_BYTES // 4, PAGE_BYTES, 3 * PAGE_BYTES])
+def test_storing_takes_time_by_the_byte(nbytes: int) -> None:
+    machine = VirtualMachine(ncpus=1)
+    view, page_ns = machine.ram(4 * PAGE_BYTES).view(), machine.costs.ns("zero_page")
+    began_ns = machine.clock_ns()
+    view[8 : 8 + nbytes] = b"\1" * nbytes
+    assert machine.clock_ns() - began_ns == page_ns * nbytes // PAGE_BYTES
+    began_ns = machine.clock_ns()
+    view[0] = 1
+    assert machine.clock_ns() - began_ns == page_ns // PAGE_BYTES
