@@ -8,7 +8,8 @@
                  over a range of holds
     causes       what was supposed to be the cause where a figure is not met, varied (bench/grid/causes.py)
 
-How: in virtual time (docs/virtual.md). A figure that needs a design which is not registered is left out, with a word.
+How: in virtual time (docs/virtual.md): runs go to all processors, and come out the same. A figure that needs a design
+which is not registered is left out, with a word.
 
 What could fool it: a ratio of two figures that are both off. So the figures are printed beside their ratio.
 `--section NAME` runs one of them, `--full FILE` keeps everything as JSON, beside what FILE has of the other; `--keep`
@@ -32,13 +33,14 @@ from bench.grid.causes import PAPER_TREE, causes
 from bench.grid.cell import GridCell, measure
 from bench.grid.kept import RESULTS, Kept, Where, fill
 from bench.grid.recorded import BEFORE_SETTINGS, NPAGES
+from bench.grid.spread import spread
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main, write_json
 from bench.steps import work
 from tests.designs.patterns import burst, counted, producer_consumer
 from tests.designs.played import Played
 from uvmfree.measure.host import host as host_facts
-from uvmfree.measure.scale import Case, Point, Traffic, measured
+from uvmfree.measure.scale import Case, Point, Traffic, measured_here
 from uvmfree.uvm.designs import REGISTRY
 from uvmfree.workload.trace import read_trace
 
@@ -149,8 +151,15 @@ def _bulk(found: Full, folders: Sequence[Path]) -> list[Record]:
     """Allocate and free in bulk, as LLFree's evaluation does."""
     if not there("bulk allocation, 1 to 26 cores of one socket, MCS", "linux_pcp", "llfree"):
         return []
-    linux = {ncpus: bulk("linux_pcp", ncpus, **BEFORE) for ncpus in BULK_CPUS}
-    llfree = {ncpus: bulk("llfree", ncpus, tree_pages=PAPER_TREE) for ncpus in BULK_CPUS}
+    designs: Mapping[str, Mapping[str, Any]] = {"linux_pcp": BEFORE, "llfree": {"tree_pages": PAPER_TREE}}
+    seen = spread(
+        {
+            (design, ncpus): partial(bulk, design, ncpus, **how)
+            for ncpus in BULK_CPUS
+            for design, how in designs.items()
+        }
+    )
+    linux, llfree = ({ncpus: seen[design, ncpus] for ncpus in BULK_CPUS} for design in designs)
     _print_bulk("Linux before auto-tuning", linux, BULK_LINUX)
     _print_bulk("LLFree", llfree, BULK_LLFREE)
     found["bulk_ns"] = {
@@ -215,10 +224,17 @@ def illustrated(smoke: bool, full: Full, folders: Sequence[Path] = ()) -> list[R
     return []
 
 
-def _share(design: str, ncpus: int, traffic: Traffic, hold_ns: float, settings: tuple[str, ...] = ()) -> Point:
-    point = measured(Case(design, ncpus, traffic, changed={"page_moved": hold_ns}, settings=settings))
-    assert point is not None
-    return point
+Load = tuple[str, int, float, tuple[str, ...]]
+"""Design, CPUs, hold, settings."""
+
+
+def _points(traffic: Traffic, loads: Sequence[Load]) -> dict[Load, Point]:
+    """Measure under each load."""
+    cases = {
+        load: Case(load[0], load[1], traffic, changed={"page_moved": load[2]}, settings=load[3]) for load in loads
+    }
+    found = spread({load: partial(measured_here, case) for load, case in cases.items()})
+    return {load: point for load, point in found.items() if point is not None}
 
 
 def _waiting(found: Full, traffic: Traffic) -> None:
@@ -226,11 +242,10 @@ def _waiting(found: Full, traffic: Traffic) -> None:
     if there(
         "waiting on 224 CPUs, published 14.0 % without auto-tuning, 1.0 % with (43.6 on one socket)", "linux_pcp"
     ):
+        how = BEFORE_SETTINGS, ()
+        points = _points(traffic, [("linux_pcp", 224, hold_ns, each) for hold_ns in HOLDS_NS for each in how])
         for hold_ns in HOLDS_NS:
-            off, on = (
-                _share("linux_pcp", 224, traffic, hold_ns, settings).wait_share_percent
-                for settings in (BEFORE_SETTINGS, ())
-            )
+            off, on = (points["linux_pcp", 224, hold_ns, each].wait_share_percent for each in how)
             print(f"  {hold_ns} ns a page: {off:.2f} % without, {on:.2f} % with")
             found.setdefault("waiting", []).append([hold_ns, off, on])
 
@@ -239,12 +254,14 @@ def _builds(found: Full, traffic: Traffic) -> None:
     """Show how much sooner as much is done with two magazines of eight pages over the same lock."""
     said = {16: 1.20, 32: 1.47, 64: 1.46}
     if there(f"OpenBSD's kernel build, published {said}", "openbsd_magazine"):
+        designs = "openbsd_magazine", "fpageqlock"
+        loads: list[Load] = [
+            (design, ncpus, hold_ns, ()) for ncpus in said for hold_ns in HOLDS_NS for design in designs
+        ]
+        points = _points(traffic, loads)
         for hold_ns in HOLDS_NS:
-            sooner = {
-                ncpus: work(_share("openbsd_magazine", ncpus, traffic, hold_ns))
-                / work(_share("fpageqlock", ncpus, traffic, hold_ns))
-                for ncpus in said
-            }
+            done = {(design, ncpus): work(points[design, ncpus, hold_ns, ()]) for design in designs for ncpus in said}
+            sooner = {ncpus: done[designs[0], ncpus] / done[designs[1], ncpus] for ncpus in said}
             print(
                 f"  {hold_ns} ns a page: " + ", ".join(f"{ratio:.2f} on {ncpus}" for ncpus, ratio in sooner.items())
             )

@@ -12,6 +12,7 @@ from typing import Any, Final
 from uvmfree.errors import OutOfPages
 from uvmfree.machine.costs import costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.measure.cell import Worker
 from uvmfree.measure.workloads import PAGES_PER_CPU
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.cpu import Cpu
@@ -82,6 +83,6 @@ def bulk(
         phase("free", lambda: cpu.pagefree(held.pop()))
 
     with uvm:
-        drive(uvm, [body] * ncpus)
+        drive(uvm, [body] * ncpus, Worker.stop)
         uvm.audit()
     return Bulk(*(sum(took[name]) / ncpus for name in ("alloc", "free")))

@@ -13,6 +13,7 @@ from typing import Any, Final
 from uvmfree.errors import OutOfPages
 from uvmfree.machine.costs import costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.measure.cell import Worker
 from uvmfree.measure.workloads import PAGES_PER_CPU
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.cpu import Cpu
@@ -80,7 +81,7 @@ def processes(
             counted[at] += 1
 
     with uvm:
-        drive(uvm, [body] * ncpus)
+        drive(uvm, [body] * ncpus, Worker.stop)
         uvm.audit()
         held_ns = sum(lock.hold_ns_total for lock in uvm.lockstat() if lock.kind == "shared")
     return Spent(sum(spent_ns) / sum(counted), 100 * held_ns / machine.clock_ns())

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from bench.grid.cell import tunables_of
 from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.measure.cell import Worker
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.designs.linux_pcp import LinuxPcp
@@ -177,12 +178,18 @@ class RecordedCell:
         return ", ".join([f"recorded: {self.trace_name}", *(f"{name}={getattr(self, name)}" for name in varied)])
 
 
-def measure(plain: dict[str, Any]) -> dict[str, Any]:
-    """Measure a cell, given as plain values: pages that sets fetched and gave back, and how many by operation."""
+def measure(plain: dict[str, Any]) -> dict[str, Any] | None:
+    """Count the pages that sets fetched and gave back, in all and by operation, in a cell given as plain values.
+
+    => None if it was told to give up.
+    """
     given = {name: value for name, value in plain.items() if name != "design"}
     cell = RecordedCell(**{**given, "settings": tuple(given["settings"])})
     trace = recorded(cell.trace)
-    fetched, spilled = Playing(cell, trace).play()
+    moved = Playing(cell, trace).play()
+    if moved is None:
+        return None
+    fetched, spilled = moved
     return {"fetched": fetched, "spilled": spilled, "moved_per_op": (fetched + spilled) / trace.operations}
 
 
@@ -207,8 +214,8 @@ class Playing:
         self._arrived, self._began_ns = 0, 0
         self._before = (0, 0)
 
-    def play(self) -> tuple[int, int]:
-        """Return how many pages were fetched and given back in the last pass."""
+    def play(self) -> tuple[int, int] | None:
+        """Return how many pages were fetched and given back in the last pass; None if it was told to give up."""
         with self._uvm:
             if wanted := self._trace.strangers if self._cell.strangers else 0:
                 low, high = (
@@ -218,7 +225,8 @@ class Playing:
             if self._cell.left_pages:
                 wanted = self._uvm.uvmexp.free - self._cell.left_pages
                 self._uvm.pglistalloc(wanted, nsegs=wanted)
-            drive(self._uvm, [self._body(at) for at in range(self._ncpus)])
+            if drive(self._uvm, [self._body(at) for at in range(self._ncpus)], Worker.stop).interrupted:
+                return None
             fetched, spilled = self._counts()
             return fetched - self._before[0], spilled - self._before[1]
 

@@ -227,6 +227,7 @@ def published(script: Scripts) -> Script:
         found_traces=lambda *_: (["cc-j4.perf.xz"], []),
         read_trace=lambda file: SimpleNamespace(counts=counts),
         fill=filled(lambda cell: moved(pages.get(("before" if cell.settings else "tuned", cell.passes), 0))),
+        spread=lambda runs: {name: run() for name, run in runs.items()},
         bulk=lambda design, ncpus, **_: bench.module.Bulk(ns.get((design, ncpus), 1.0), 1.0),
         Played=lambda *_, **__: nullcontext(),
         counted=lambda *_: Counts(next(stores), 0, 1, 0, 0, 0),

@@ -51,6 +51,7 @@ def test_what_was_neither_fetched_nor_freed_before_stood_on_the_set(trace: str) 
 
 def moved(trace: str, **how: Any) -> tuple[int, int]:
     found = measure(asdict(RecordedCell(trace, **{"npages": NPAGES, **how})))
+    assert found is not None
     return found["fetched"], found["spilled"]
 
 

@@ -93,53 +93,51 @@ class WatchingHandle:
 
     => `wait` takes a lock which `inner.try_acquire` found held: whoever counts waits, counts that one even if the
        lock has come free since.
+    => `acquire`, `try_acquire`, `release`: as those of a LockHandle. Closures, as in kern/lockstat.py.
     """
 
-    __slots__ = ("_caller", "_me", "_release", "_try_acquire", "_wait_for_it", "_watched")
+    __slots__ = ("acquire", "release", "try_acquire")
 
     def __init__(
         self, watched: Watched, watch: LockWatch, inner: LockHandle, wait: Callable[[], object], caller: str
     ) -> None:
-        self._watched = watched
-        self._me = watch.me
-        self._try_acquire, self._wait_for_it, self._release = inner.try_acquire, wait, inner.release
-        self._caller = caller
+        me, inner_try_acquire, inner_release = watch.me, inner.try_acquire, inner.release
 
-    def acquire(self) -> None:
-        """Take the lock; where that has to wait, be on the list of its waiters meanwhile."""
-        if not self._try_acquire():
-            self._wait()
-        self._taken()
+        def acquire() -> None:
+            """Take the lock; where that has to wait, be on the list of its waiters meanwhile."""
+            if not inner_try_acquire():
+                wait_in_view()
+            watched.holder = (me(), caller)
+            hook = watched.on_taken
+            if hook is not None:
+                hook()
 
-    def try_acquire(self) -> bool:
-        """Take the lock if it is free."""
-        if not self._try_acquire():
-            return False
-        self._taken()
-        return True
+        def try_acquire() -> bool:
+            """Take the lock if it is free."""
+            if not inner_try_acquire():
+                return False
+            watched.holder = (me(), caller)
+            hook = watched.on_taken
+            if hook is not None:
+                hook()
+            return True
 
-    def release(self) -> None:
-        """Give the lock back."""
-        watched = self._watched
-        watched.holder = None
-        self._release()
-        hook = watched.on_dropped
-        if hook is not None:
-            hook()
+        def release() -> None:
+            """Give the lock back."""
+            watched.holder = None
+            inner_release()
+            hook = watched.on_dropped
+            if hook is not None:
+                hook()
 
-    def _taken(self) -> None:
-        watched = self._watched
-        watched.holder = (self._me(), self._caller)
-        hook = watched.on_taken
-        if hook is not None:
-            hook()
-
-    def _wait(self) -> None:
-        watched, me = self._watched, self._me()
-        with watched.lock:
-            watched.waiters[me] = self._caller
-        try:
-            self._wait_for_it()
-        finally:
+        def wait_in_view() -> None:
+            thread = me()
             with watched.lock:
-                del watched.waiters[me]
+                watched.waiters[thread] = caller
+            try:
+                wait()
+            finally:
+                with watched.lock:
+                    del watched.waiters[thread]
+
+        self.acquire, self.try_acquire, self.release = acquire, try_acquire, release

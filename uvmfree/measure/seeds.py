@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -70,6 +71,8 @@ def parse_seeds(text: str) -> range:
 
 def play(options: Options, design: str) -> StressRun | None:
     """Play one seed, in whatever process; None if it was broken off."""
+    if not gc.get_freeze_count():  # what was imported is not looked through again in each run: a fifteenth of it
+        gc.freeze()
     run = stress(options, design, stop=Worker.stop)
     # What grows with the length of a run stays where it was played.
     run.samples, run.events, run.locks = None, (), ()

@@ -40,12 +40,18 @@ class AnonState(enum.Enum):
     INUSE = "in a page of RAM, whose bytes are being accessed"
     PAGEOUT = "in a page of RAM, being written to swap"
 
+    # Looked up several times in each access: Enum's own hash is a call of Python, of the name.
+    __hash__ = object.__hash__
+
 
 BUSY: Final = frozenset({AnonState.PAGEIN, AnonState.INUSE, AnonState.PAGEOUT})
 """Somebody is at work on the anon, and everybody else leaves it alone."""
 
 _IN_RAM: Final = frozenset({AnonState.RESIDENT, AnonState.INUSE, AnonState.PAGEOUT})
 """The anon has a page."""
+
+_QUEUED: Final = _IN_RAM - {AnonState.PAGEOUT}
+"""It is on the inactive queue."""
 
 _MOVES: Final = {
     AnonState.UNTOUCHED: {AnonState.PAGEIN},
@@ -166,20 +172,23 @@ def findings(owner: int, anons: Iterable[Anon], queued: Container[int], pageouts
     """
     pages: dict[int, int] = {}
     slots: dict[int, int] = {}
+
+    def who(anon: Anon) -> str:
+        return f"page {anon.index} of map {owner} ({anon.state.name})"
+
     for anon in anons:
-        who = f"page {anon.index} of map {owner} ({anon.state.name})"
         if (anon.pg is not None) != (anon.state in _IN_RAM):
-            yield f"{who} has {anon.pg!r}"
+            yield f"{who(anon)} has {anon.pg!r}"
         if (anon.index in queued) != (anon.state in _IN_RAM - {AnonState.PAGEOUT}):
-            yield f"{who} is {'' if anon.index in queued else 'not '}on the inactive queue"
+            yield f"{who(anon)} is {'' if anon.index in queued else 'not '}on the inactive queue"
         if anon.state is AnonState.SWAPPED and anon.slot is None:
-            yield f"{who} has no slot"
+            yield f"{who(anon)} has no slot"
         if anon.pg is not None and pages.setdefault(anon.pg.pfn, anon.index) != anon.index:
-            yield f"{who} shares {anon.pg!r} with page {pages[anon.pg.pfn]}"
+            yield f"{who(anon)} shares {anon.pg!r} with page {pages[anon.pg.pfn]}"
         if anon.slot is not None and slots.setdefault(anon.slot, anon.index) != anon.index:
-            yield f"{who} shares slot {anon.slot} with page {slots[anon.slot]}"
+            yield f"{who(anon)} shares slot {anon.slot} with page {slots[anon.slot]}"
         if anon.state not in BUSY and anon.version and not anon.dirty and anon.slot is None:
-            yield f"{who} was written to, is clean and has no copy in swap"
+            yield f"{who(anon)} was written to, is clean and has no copy in swap"
         pageouts -= anon.state is AnonState.PAGEOUT
     if pageouts:
         yield f"map {owner} counts {pageouts} pageouts more than are under way"

@@ -95,6 +95,7 @@ class Shared:
         self.stopped = False
         self.began_ns = self.machine.clock_ns()  # stored once more when the CPUs begin, before their threads
         self.ticket_s = TICKET_S * max(1.0, uvm.param.ncpus / TICKET_CPUS) / self.pace.rate
+        self._nap_ns, self._look_s = self.ns(NAP_S), LOOK_S / pace.rate
         self._lock = uvm.machine.raw_lock()  # a leaf
         self._failures: list[tuple[str, BaseException]] = []  # guarded by it
         uvm.pagedaemon.add_reclaimer(self)
@@ -112,7 +113,7 @@ class Shared:
 
     def nap(self, seconds: float) -> bool:
         """Sleep for a time, or until the run is over; whether it is."""
-        machine, nap_ns = self.machine, self.ns(NAP_S)
+        machine, nap_ns = self.machine, self._nap_ns
         until_ns = machine.clock_ns() + self.ns(seconds)
         while not self.stopped and (left_ns := until_ns - machine.clock_ns()) > 0:
             machine.sleep(min(nap_ns, left_ns) / 1e9)
@@ -128,7 +129,7 @@ class Shared:
 
     def look(self) -> None:
         """Sleep until it is time to look again at what no event announces."""
-        self.machine.sleep(LOOK_S / self.pace.rate)
+        self.machine.sleep(self._look_s)
 
     def rest_s(self) -> float:
         """Return how long the CPUs are to rest now."""
@@ -141,10 +142,10 @@ class Shared:
 
     def all_go_on(self) -> bool:
         """Wait until every CPU has done a step more; False if the run is over first. For whoever disturbed them."""
-        before = [player.done for player in self.players]
-        while any(player.done == done for player, done in zip(self.players, before, strict=True)):
-            if self.nap(0.001):
-                return False
+        for player, before in [(player, player.done) for player in self.players]:
+            while player.done == before:
+                if self.nap(0.001):
+                    return False
         return True
 
     def starved(self) -> bool:

@@ -63,12 +63,18 @@ class VirtualRawLock:
         return self._locked
 
     def __enter__(self) -> bool:
-        return self.acquire()
+        if self._locked:
+            return self.acquire()
+        self._locked = True
+        return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self.release()
+        if self._sleepers:
+            self.release()
+        else:
+            self._locked = False
 
 
 class VirtualEvent:

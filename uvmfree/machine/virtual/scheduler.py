@@ -21,7 +21,6 @@ Prior art: the event heap of SimPy; the clock order of parallel discrete event s
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from heapq import heappop, heappush, heappushpop
 from typing import Any, Final, Protocol
 
@@ -131,17 +130,21 @@ class Scheduler:
 
         => An error that was sent to the strand is raised here. DeadlockError if nothing can ever happen again.
         """
-        current = self.current
+        current, now = self.current, self.now
         if current.pending is not None:
             self._raise_pending()
         current.awaits, current.woken, current.ticket, current.fresh = awaits, False, 0, True
+        entry = None
         if deadline_ns is not None:
-            self.push(max(deadline_ns, self.now), current)
-        self._leave(current, self.now)
-        with interruptible(self) if current is self.main else nullcontext():
-            target = self._next(self._pop())
-            if target is not current:
-                target.resume(current)
+            self.number = current.ticket = number = self.number + 1
+            entry = (deadline_ns if deadline_ns > now else now, number, current, None)
+        if current.cpu >= 0:  # who is of no CPU leaves none to others
+            self._leave(current, now)
+        if current is self.main:
+            with interruptible(self):
+                self._switch(current, entry)
+        else:
+            self._switch(current, entry)
         current.awaits = None
         if current.pending is not None:
             self._raise_pending()
@@ -178,7 +181,14 @@ class Scheduler:
 
     def sleep(self, ns: int) -> None:
         """Let virtual time pass for the running strand, which needs no CPU meanwhile."""
-        self.park("a time", self.now + ns)
+        current, now = self.current, self.now
+        until = now + ns
+        if now <= until < self.head and until < self.due and current.cpu < 0 and current.pending is None:
+            # Nobody has anything to do before: what a wait would come to.
+            self.number += 1
+            self.now = until
+        else:
+            self.park("a time", until)
 
     def abandon(self, error: BaseException) -> None:
         """Raise `error` wherever a strand waits, in the main one last; the others end when they have unwound."""
@@ -199,7 +209,8 @@ class Scheduler:
     def _leave(self, strand: Strand, now: int) -> None:
         """Let a strand's CPU go on with whom it had stopped."""
         place = strand.place
-        place.busy_until = max(place.busy_until, now)
+        if place.busy_until < now:
+            place.busy_until = now
         below, strand.below = strand.below, None
         if place.top is strand:
             place.top = below
@@ -218,6 +229,12 @@ class Scheduler:
         if not self.heap:
             self.abandon(DeadlockError(f"deadlock at {self.now} ns: {self.waits()}"))
         return heappop(self.heap)
+
+    def _switch(self, leaving: Strand, entry: Entry | None) -> None:
+        """Run who is next; `entry`: when the running strand wants to go on, if it says."""
+        strand = self._next(self._pop() if entry is None else heappushpop(self.heap, entry))
+        if strand is not leaving:
+            strand.resume(leaving)
 
     def _raise_pending(self) -> None:
         """Raise what was sent to the running strand; in the main strand once, in others wherever they wait."""
