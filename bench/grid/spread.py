@@ -19,5 +19,5 @@ def spread(runs: Mapping[K, Callable[[], T]]) -> dict[K, T]:
     => What a run raises is raised here. Runs look at Worker.stop() (measure/cell.py), so that Ctrl-C ends them.
     """
     with local(min(len(runs), len(os.sched_getaffinity(0)))) as (executor, _):
-        under_way = {name: executor.submit(runs[name]) for name in reversed(runs)}
+        under_way = {name: executor.submit(runs[name]) for name in reversed(list(runs))}
         return {name: under_way[name].result() for name in runs}
