@@ -32,10 +32,10 @@ from bench.grid.bulk import Bulk, bulk
 from bench.grid.causes import PAPER_TREE, causes
 from bench.grid.cell import GridCell, measure
 from bench.grid.kept import RESULTS, Kept, Where, fill
+from bench.grid.recorded import BEFORE_SETTINGS, NPAGES
 from bench.grid.spread import spread
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main, write_json
-from bench.linux import NPAGES, WARM_UP, moved
 from bench.steps import work
 from tests.designs.patterns import burst, counted, producer_consumer
 from tests.designs.played import Played
@@ -84,10 +84,11 @@ BEFORE: Final[Mapping[str, Any]] = {"autotune": False, "spill_chunk": 0}
 CHUNKED_FREES: Final[Mapping[str, Any]] = {}
 """Linux 6.19, and 6.18 from early 2026 on: the default."""
 
-BEFORE_SETTINGS: Final = ("autotune=false", "spill_chunk=0")
-
 UNCHUNKED: Final[Mapping[str, Any]] = {"spill_chunk": 0}
 """Linux before 6.19: what is freed at once goes in one hold."""
+
+WARM_UP: Final = 2
+"""Passes before the one that counts as warm."""
 
 Full = dict[str, Any]
 
@@ -111,6 +112,12 @@ def predicted(smoke: bool, full: Full, folders: Sequence[Path] = ()) -> list[Rec
     for part in (_tuning, _bulk, _chunks):
         records += part(found, folders)
     return records
+
+
+def moved(kept: Kept, cell: GridCell) -> float:
+    """Return how many pages were moved in all."""
+    found = kept.cells[str(cell)]["figures"]
+    return float(found["moved_per_op"] * found["page_operations"])
 
 
 def _tuning(found: Full, folders: Sequence[Path]) -> list[Record]:

@@ -41,7 +41,8 @@ def _lines(kept: Mapping[str, Any], cells: Sequence[CurveCell], left_out: Sequen
     yield "Copies of a trace, each on 2 CPUs of its own with its recorded gaps, on 2 sockets in virtual time. A cell"
     yield "has the work done, in CPUs of which none ever waits, and the share of time that page locks are waited for."
     yield "In brackets: the least and the most work if a group of costs is halved or doubled. Linear is all of the"
-    yield "time but what the CPUs of a pair wait for each other."
+    yield "time but what the CPUs of a pair wait for each other in as much of the trace; a run ends when enough was"
+    yield "done, at 8 CPUs of java-build after 13 ms with one design and 60 with another."
     yield ""
     yield source(kept)
     yield ""

@@ -114,28 +114,21 @@ def moved(pages: float) -> dict[str, Any]:
     return {"figures": {"moved_per_op": pages / 1000, "page_operations": 1000}, "host_s": 1.0}
 
 
-def linux_record(script: Scripts, recorded: float, *, cold: float, before: float, after: float) -> Any:
-    """Compare a trace of 600 events with pages moved in one pass, in two, and in three."""
-    linux = script("linux")
-    counts = SimpleNamespace(allocs=400, frees=200, linux_moved_per_op=recorded)
-    linux.has(read_trace=lambda trace: SimpleNamespace(counts=counts))
-    kept = Kept(None, "")
-    cells = linux.module.passes_of("x.perf.xz", "linux_pcp", 4096)
-    assert [cell.passes for cell in cells] == [1, 2, 3]
-    for cell, pages in zip(cells, (cold, before, after), strict=True):
-        kept.cells[str(cell)] = moved(pages)
-    return linux.module.compared(kept, "x.perf.xz", "linux_pcp", 4096, judged=True)
-
-
 @pytest.mark.parametrize(
     ("recorded", "outside"), [(0.3, 0.0), (0.6, 0.1), (0.1, 0.1)], ids=["between", "above", "below"]
 )
-@pytest.mark.parametrize(("cold", "warm"), [(300, 120), (120, 300)])
+@pytest.mark.parametrize(("empty", "known"), [(0.5, 0.2), (0.2, 0.5)])
 def test_linux_moves_what_it_was_recorded_to_move(
-    script: Scripts, recorded: float, outside: float, cold: float, warm: float
+    script: Scripts, recorded: float, outside: float, empty: float, known: float
 ) -> None:
-    """0.5 and 0.2 pages an operation, from cold and once it is warm, or the other way round."""
-    record = linux_record(script, recorded, cold=cold, before=1000, after=1000 + warm)
+    """From empty sets, and from those of the recorded kernel, or the other way round."""
+    linux = script("linux").has(recorded=lambda trace: SimpleNamespace(moved_per_op=recorded))
+    rows = {name: linux.module.ROWS[name] for name in (linux.module.EMPTY, linux.module.KNOWN)}
+    cells = linux.module.cells_of("x.perf.xz", 4096, rows)
+    kept = Kept(None, "")
+    for cell, value in zip(cells.values(), (empty, known), strict=True):
+        kept.cells[str(cell)] = {"moved_per_op": value}
+    record = linux.module.compared(kept, "x.perf.xz", 4096, judged=True)
     assert (record.measured, record.holds) == (pytest.approx(outside), not outside)
 
 

@@ -64,10 +64,12 @@ def test_the_steps_are_on_two_cpus_on_many_and_short_of_memory() -> None:
     }
 
 
-def test_linux_is_played_once_and_twice_more_to_have_a_warm_pass() -> None:
-    cells = linux.passes_of(TRACE, "linux_pcp", 1 << 20)
-    assert [(cell.passes, cell.npages) for cell in cells] == [(1, 1 << 20), (2, 1 << 20), (3, 1 << 20)]
-    assert len({str(cell) for cell in cells}) == 3
+def test_each_difference_from_the_recorded_kernel_is_a_run_of_its_own() -> None:
+    cells = linux.cells_of(TRACE, linux.NPAGES, linux.ROWS)
+    assert len({str(cell) for cell in cells.values()}) == len(linux.ROWS)
+    plain = cells[linux.EMPTY]
+    assert (plain.stock, plain.marks, plain.passes, plain.npages) == (False, "", 1, linux.NPAGES)
+    assert cells["half the RAM"].npages == linux.NPAGES // 2
 
 
 def mark_of(root: Path, text: str, imported: str = "y = 1") -> str:

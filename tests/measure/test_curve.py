@@ -76,6 +76,18 @@ def test_with_recorded_gaps_throughput_is_how_many_cpus_would_have_played_them_w
     assert made.band("percpu", 4) == pytest.approx((1, 3))
 
 
+def test_what_cpus_wait_for_each_other_is_compared_over_as_much_of_the_trace() -> None:
+    """Four CPUs play 12 ms of gaps in 4 ms and wait for 1 CPU of 4; another design played 3 ms, which has no wait."""
+    made = curve(
+        point("depot", 4, 1000, window_ns=4_000_000, outside_ns=12_000_000, stall_ns=4_000_000),
+        point("percpu", 4, 1000, window_ns=5_000_000, outside_ns=11_000_000, stall_ns=9_000_000),
+        point("xnu", 4, 1000, outside_ns=4_000_000, stall_ns=0),
+    )
+    assert [made.linear(design, 4) for design in ("depot", "percpu", "xnu")] == [3, 3, 4]
+    assert made.share_of_linear("depot", 4) == pytest.approx(1)
+    assert made.share_of_linear("percpu", 4) == pytest.approx(2.2 / 3)
+
+
 def test_gaps_that_were_not_played_are_no_throughput() -> None:
     made = curve(point("percpu", 2, 1000, outside_ns=0))
     assert (made.gaps, made.median("percpu", 2), made.linear("percpu", 2)) == (True, 0, 2)
