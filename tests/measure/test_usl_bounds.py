@@ -1,4 +1,4 @@
-"""No parameter of the law is below 0, nor is any end of its interval: of points that scatter about a straight line."""
+"""No parameter of the law is below 0, nor is any end of its interval: of points about a straight line."""
 
 import pytest
 
