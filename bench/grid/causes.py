@@ -43,8 +43,8 @@ TUNED: Final[dict[str, dict[str, Any]]] = {
     "a tenth of the RAM": {"npages": 98_304},
     "memory short": {"left_pages": 45_000},
 }
-"""What may tell the published machine from this one. The traffic has 40,000 pages live at its peak; 8.8 of 100 are
-published for what is given back, 15.6 for what is fetched before the series lowers `high` where memory is short."""
+"""What may tell the published machine from this one; 40,000 pages are live at the peak here. Of what is fetched
+15.6 of 100 are published after the series' seventh patch, 20.0 after its ninth; of what is given back 8.8."""
 
 BUSY: Final = {36: (20_000, 5_000, 2_000), 316: (160_000, 40_000, 16_000)}
 """Work between two operations, ns: the lock is hardly busy, half busy, full."""
