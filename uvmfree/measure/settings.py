@@ -86,7 +86,10 @@ def check_used(settings: Iterable[str], designs: Sequence[str], option: str = "-
     for setting in settings:
         name = setting.partition("=")[0]
         if all(unused([name], design, designs) for design in designs):
-            raise ParamError(f"{option} {setting}: {name} is used by none of {', '.join(designs)}")
+            own = ", ".join(f"{each.name}.{one.name}" for each in map(find, designs) for one in fields(each.Tunables))
+            raise ParamError(
+                f"{option} {setting}: {name} is not used by {', '.join(designs)}, with tunables {own or 'none'}"
+            )
 
 
 def _known(designs: Iterable[str]) -> dict[str, type[Design[Any]]]:
