@@ -39,10 +39,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[object]:
-    """Keep what was collected out of every later search for garbage: it stays, and is a million objects.
-
-    => Else a `gc.collect()` of a test takes a fifth of a second, and the searches a quarter of the suite's time.
-    """
+    """Keep what was collected out of every later search for garbage: it stays, and each full one would visit it."""
     gc.disable()
     try:
         return (yield)
