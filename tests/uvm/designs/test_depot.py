@@ -294,7 +294,8 @@ def test_only_freelists_that_are_asked_for_are_stolen() -> None:
     with boot(npages=1024, nfreelists=2) as uvm:
         pages = steal_all(uvm, uvm.cpus[0], strat="only", free_list=1)
         assert {pg.free_list for pg in pages} == {1}
-        assert len(pages) == 512 - 1
+        # The reserve's page may be of either freelist: that goes by what the daemon has brought back by then.
+        assert 512 - uvm.uvmexp.reserve_pagedaemon <= len(pages) <= 512
 
 
 def test_the_reserve_stays_in_the_depot() -> None:
