@@ -97,7 +97,7 @@ class Curve:
         return ncpus - self._stalled(label, ncpus) if self.gaps else first / least * ncpus
 
     def _stalled(self, label: str, ncpus: int) -> float:
-        """The fewest of so many CPUs that a design has wait for another, at any time, in about as much of the trace: half to twice.
+        """The fewest of so many CPUs that a design has wait for another, in half to twice as much of the trace.
 
         => A run ends when enough was done, and then a trace may do nothing for a while: of java-build 8 CPUs play
            13 ms with one design and 60 ms with another that had done a few operations less, and wait more in those.
