@@ -4,7 +4,7 @@ from typing import Final
 
 from tests.mutants.mutation import Mutant, become, forget
 
-_PCP, _SIZES = "uvmfree.uvm.designs.linux_pcp", "uvmfree.uvm.designs.linux_sizes"
+_PCP, _SET = "uvmfree.uvm.designs.linux_pcp", "uvmfree.uvm.designs.linux_pageset"
 _ZONE = "uvmfree.uvm.designs.linux_zone"
 _TESTS = "uvm/designs/test_linux_pcp.py::"
 
@@ -19,7 +19,7 @@ BUGS: Final = (
     ),
     Mutant(
         "page set spills what is warm",
-        f"{_PCP}:LinuxPcpCpu.give_back",
+        f"{_SET}:PageSet.give_back",
         (become("part = pages[: npages - len(cold)]", "pages.reverse(); part = pages[: npages - len(cold)]"),),
         "the pages that were freed last go back to the zone",
         "the CPU's warm pages go to others, and it is left with the cold ones (R2)",
@@ -59,7 +59,7 @@ BUGS: Final = (
     ),
     Mutant(
         "page set that only grows",
-        f"{_SIZES}:PageSet.shrink",
+        f"{_SET}:PageSet.shrink",
         (become("self.high - (self.high >> 3)", "self.high"),),
         "time does not lower a set's high",
         "what a process has left on a CPU stays there",
@@ -67,7 +67,7 @@ BUGS: Final = (
     ),
     Mutant(
         "drained pages still counted",
-        f"{_PCP}:LinuxPcpCpu.give_back",
+        f"{_SET}:PageSet.give_back",
         (forget("self.pages -= len(cold)"),),
         "pages that left a set are still counted as its own",
         "the set counts as full while it is empty: it spills at every free",
@@ -107,7 +107,7 @@ BUGS: Final = (
     ),
     Mutant(
         "batch fills the set",
-        f"{_SIZES}:PageSet._to_take",
+        f"{_SET}:PageSet._to_take",
         (become("max(self.high - self.pages - batch, batch)", "max(self.high - self.pages, batch)"),),
         "a refill leaves no room for a batch in the set",
         "the free that follows it spills (nr_pcp_alloc)",

@@ -11,8 +11,9 @@ from tests.conformance.steps import by_frame, free_all, take
 from tests.kern.tasks import WAIT_S
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.param import Param
+from uvmfree.uvm.designs.linux_pageset import LinuxTunables, Sizes
 from uvmfree.uvm.designs.linux_pcp import LinuxPcpCpu
-from uvmfree.uvm.designs.linux_sizes import BELOW_HIGH, RECLAIM_ACTIVE, LinuxTunables, Sizes
+from uvmfree.uvm.designs.linux_zone import BELOW_HIGH, RECLAIM_ACTIVE
 
 Boot = Callable[..., uvmfree.Uvm]
 

@@ -4,10 +4,6 @@
     free       onto the head of the set; where it is as large as it may be, the coldest go back, a batch to a hold
     hand back  once a second a set that grew shrinks by an eighth; an allocation that fails drains every CPU once
 
-A set may have `high` pages. Misses raise that, and frees that go on and on; memory below its high watermark, a
-pagedaemon at work and time lower it. So a busy CPU takes the zone's lock once in thousands of operations, and an idle
-one lets go of its pages in tens of seconds.
-
 => Locks: the CPU's own, which its calls only try: whoever finds it taken, by a drain, goes to the zone for one page.
    uvm_fpageqlock is the zone's. Flags of the zone are read without one: a stale flag costs a spill, or saves one.
 => Bounds: from high_min (a CPU's share of the low watermark) to high_max (an eighth of memory, shared by all CPUs),
@@ -17,7 +13,7 @@ one lets go of its pages in tens of seconds.
 => Differs from the kernel: all freelists are one zone. Reserves are asked again under the lock, and a batch leaves a
    page above them: the kernel's may go below. The watermarks min, low, high are reserve_kernel, freemin, freetarg.
 => Not in it: colours (R7), pages known to be zero (R8), orders above 0, nodes.
-=> How large sets and batches are is in linux_sizes.py; the zone, with the way past a locked set, in linux_zone.py.
+=> linux_pageset.py has the set, and how it grows and shrinks; linux_zone.py the zone, and the way past a locked set.
 
 Source: rmqueue_pcplist, rmqueue_bulk, free_frozen_page_commit, free_pcppages_bulk, drain_pages_zone in
 mm/page_alloc.c, vmstat_update in mm/vmstat.c of Linux 6.7 to 6.19.
@@ -25,19 +21,16 @@ mm/page_alloc.c, vmstat_update in mm/vmstat.c of Linux 6.7 to 6.19.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
-from itertools import chain, zip_longest
+from itertools import zip_longest
 
 from uvmfree.errors import BindError
-from uvmfree.kern.lock import LockHandle
 from uvmfree.param import Param
 from uvmfree.uvm.cpu import Found, Strat, Want
 from uvmfree.uvm.design import Design
-from uvmfree.uvm.designs.linux_sizes import BELOW_HIGH, RECLAIM_ACTIVE, LinuxTunables, PageSet, Sizes
-from uvmfree.uvm.designs.linux_zone import Zone
-from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, PageList, Place, VmPage
-from uvmfree.uvm.state import UvmState
+from uvmfree.uvm.designs.linux_pageset import LinuxTunables, PageSet, Sizes
+from uvmfree.uvm.designs.linux_zone import BELOW_HIGH, RECLAIM_ACTIVE, Zone
+from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, VmPage
 from uvmfree.uvm.traits import Traits
 from uvmfree.uvm.uvmexp import CpuStats
 
@@ -48,19 +41,7 @@ class LinuxPcpCpu(PageSet):
     => `_plenty`: the high watermark with all CPUs attached. Above it a hit asks for nothing more.
     """
 
-    __slots__ = (
-        "_first",
-        "_lists",
-        "_passed",
-        "_plenty",
-        "_slot",
-        "_store",
-        "_try_get",
-        "_try_put",
-        "_words",
-        "_zone_alloc",
-        "_zone_free",
-    )
+    __slots__ = ("_passed", "_plenty", "_slot", "_try_get", "_try_put", "_words", "_zone_alloc", "_zone_free")
 
     _design: LinuxPcp
     idle_zeroing = False
@@ -72,32 +53,13 @@ class LinuxPcpCpu(PageSet):
         # Who releases stays when the Cpu is stopped: a call that looked before that may get the lock after.
         self._try_get, self._acquire, self._release = get.try_acquire, get.acquire, get.release
         self._try_put, self._acquire_free, self._release_free = put.try_acquire, put.acquire, put.release
-        self._zone_alloc, self._zone_free = (
-            self.handle(design.shared_locks[0], caller) for caller in ("uvm_pagealloc", "uvm_pagefree")
-        )
+        zone = design.shared_locks[0]
+        self._zone_alloc, self._zone_free = self.handle(zone, "uvm_pagealloc"), self.handle(zone, "uvm_pagefree")
         self._words, self._slot = counters.view(), counters.slot("free")
-        self._store, self._passed = design.store, design.store.passed[self.index]
+        self._passed = design.store.passed[self.index]
         self._plenty = design.plenty + 0  # a number of this thread's own
-        self.begin(design.sizes, design.tunables, design.store.flags.view())
+        self.begin(design.sizes, design.tunables, design.store)
         self._retries = True  # whatever drain_retry says: __alloc_pages_direct_reclaim()
-
-    def empty(self) -> None:
-        """Have an empty set."""
-        self._use([PageList(Place.CACHED, self.index, UNKNOWN, row) for row in range(self._nfreelists)])
-
-    def _use(self, lists: list[PageList]) -> None:
-        self._lists, self._first, self.pages = lists, lists[0], sum(map(len, lists))
-
-    def lists(self) -> Iterable[PageList]:
-        """Return the stacks."""
-        return self._lists
-
-    def inherit(self, before: LinuxPcpCpu) -> None:
-        """Take the set over; empty stacks are made anew, to belong to the thread that is going to use them."""
-        self.high, self.alloc_factor, self.free_count = before.high, before.alloc_factor, before.free_count
-        self.empty()
-        if before.cached():
-            self._use(before._lists)
 
     def stats(self) -> CpuStats:
         """Return what this CPU counted, by either way."""
@@ -169,11 +131,6 @@ class LinuxPcpCpu(PageSet):
         if left >= 0:
             self._spill_rest(left, pg.free_list)
 
-    def _put(self, pg: VmPage, queue: int) -> None:
-        """Put a page onto the head of the set."""
-        self._lists[pg.free_list].put(pg)
-        self.pages += 1
-
     def _get(self, want: Want, start: int) -> Found | None:
         """Find a page: the gate, then of one freelist after the other the head of the set, or a batch."""
         free, below = self._words[self._slot], self._flags[0] & BELOW_HIGH
@@ -230,22 +187,6 @@ class LinuxPcpCpu(PageSet):
         self._design.store.check_high()  # not its own: that of a CPU that was stopped is gone
         self._state.pageout.wake_waiters()
 
-    def give_back(self, npages: int, zone: LockHandle, row: int = 0) -> int:
-        """Move so many of the coldest pages to the zone, those of `row` first; return how many. The lock is held."""
-        cold: list[VmPage] = []
-        for pages in chain(self._lists[row:], self._lists[:row]):
-            part = pages[: npages - len(cold)]
-            del pages[: len(part)]
-            cold += part
-        self.pages -= len(cold)
-        if cold:
-            push = self._store.push
-            with zone:
-                for pg in cold:
-                    push(pg, UNKNOWN)
-            self.gave(len(cold))
-        return len(cold)
-
 
 class LinuxPcp(Design[LinuxPcpCpu]):
     """One zone, and a page set for each CPU."""
@@ -258,26 +199,21 @@ class LinuxPcp(Design[LinuxPcpCpu]):
     uses = frozenset(("count_cached", "redistribute_interval_s", "redistribute_min_gap_s"))
     store: Zone
 
-    def __init__(self, state: UvmState) -> None:
-        """Derive the sizes, then make locks and CPUs."""
-        self.sizes, self.plenty = Sizes.of(state.param, state.tunables), state.uvmexp.freetarg
-        super().__init__(state)
-
     def make_store(self) -> Zone:
-        """Make the zone."""
+        """Make the zone, and derive the sizes of sets."""
+        self.sizes, self.plenty = Sizes.of(self.state.param, self.tunables), self.state.uvmexp.freetarg
         return Zone(self.state)
 
     @classmethod
     def traits(cls, param: Param, tunables: LinuxTunables) -> Traits:
         """No colours, no zeros; a bound for each CPU; every freelist beyond the first may add a batch to it."""
         sizes = Sizes.of(param, tunables)
-        refill = sizes.batch << (tunables.scale_max if tunables.autotune else 0)
         return replace(
             super().traits(param, tunables),
             colors=None,
             zeros=False,
             bound=sizes.high_max + (param.nfreelists - 1) * sizes.batch,
-            refill=refill,
+            refill=sizes.batch << (tunables.scale_max if tunables.autotune else 0),
             idle=sizes.high_min if tunables.decay else None,
             causes=frozenset((*cls.CAUSES, "pglistalloc")) - (set() if tunables.decay else {"decay"}),
             gate="system",

@@ -6,14 +6,20 @@ Source: rmqueue_buddy, free_one_page in mm/page_alloc.c of Linux 6.7 to 6.19.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from uvmfree.kern.lock import LockHandle
 from uvmfree.uvm.cpu import Cpu, Want
-from uvmfree.uvm.designs.linux_sizes import BELOW_HIGH
 from uvmfree.uvm.freelist import GlobalFreelist
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, VmPage
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.uvmexp import CpuStats
+
+BELOW_HIGH: Final = 1
+"""A flag of the zone: an allocation found it below its high watermark, and no free has found it above since."""
+
+RECLAIM_ACTIVE: Final = 2
+"""A flag of the zone: the pagedaemon is at work."""
 
 
 class Passed:

@@ -1,9 +1,12 @@
-"""Linux: how large a CPU's page set may be, how many pages a miss takes, and how many a full set spills.
+"""Linux: a CPU's page set: its stacks, how large it may be, how many pages a miss takes, how many a full one spills.
 
     misses in a row       double the batch, up to `scale_max` times, and raise `high`
     frees in a row        are counted; a full set spills as many, and its `high` rises to hold them
     memory is short       `high` falls with each free, and nothing raises it
     a second that passes  takes an eighth of `high`
+
+So a busy CPU takes the zone's lock once in thousands of operations, and an idle one lets go of its pages in tens of
+seconds.
 
 Source: nr_pcp_alloc, nr_pcp_high, nr_pcp_free, decay_pcp_high, zone_batchsize, zone_highsize in mm/page_alloc.c of
 Linux 6.7 to 6.19; before 6.7 sets had one size, and spills doubled (free_factor).
@@ -11,18 +14,16 @@ Linux 6.7 to 6.19; before 6.7 sets had one size, and spills doubled (free_factor
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from itertools import chain
 
+from uvmfree.kern.lock import LockHandle
 from uvmfree.param import PAGES_MAX, Param, tunable, whole, yes_or_no
 from uvmfree.uvm.cpu import Cpu
+from uvmfree.uvm.designs.linux_zone import BELOW_HIGH, RECLAIM_ACTIVE, Zone
+from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
 from uvmfree.uvm.uvmexp import tune
-
-BELOW_HIGH: Final = 1
-"""A flag of the zone: an allocation found it below its high watermark, and no free has found it above since."""
-
-RECLAIM_ACTIVE: Final = 2
-"""A flag of the zone: the pagedaemon is at work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +65,22 @@ class Sizes:
 
 
 class PageSet(Cpu):
-    """A CPU's page set, as far as its sizes go; guarded by the CPU's own lock.
+    """A CPU's page set, a stack for each freelist; guarded by the CPU's own lock.
 
-    => `pages`, `high`: how many it has, and from how many on it spills. `alloc_factor`: doublings of the next batch.
+    => `_first`: the stack of freelist 0. `pages`, `high`: how many it has, and from how many on it spills.
+    => `alloc_factor`: doublings of the next batch.
     => `free_count`: pages freed lately, halved by each allocation; without autotune, doublings of the next spill.
     => `_flags[0]`: those of the zone, read without a lock.
     """
 
     __slots__ = (
         "_count_max",
+        "_first",
         "_flags",
+        "_lists",
         "_scale_max",
         "_sizes",
+        "_store",
         "_tuned",
         "alloc_factor",
         "free_count",
@@ -83,11 +88,51 @@ class PageSet(Cpu):
         "pages",
     )
 
-    def begin(self, sizes: Sizes, tunables: LinuxTunables, flags: memoryview) -> None:
+    def begin(self, sizes: Sizes, tunables: LinuxTunables, store: Zone) -> None:
         """Begin with a set of the smallest size."""
-        self._sizes, self._flags, self._scale_max, self._tuned = sizes, flags, tunables.scale_max, tunables.autotune
+        self._store, self._flags = store, store.flags.view()
+        self._sizes, self._scale_max, self._tuned = sizes, tunables.scale_max, tunables.autotune
         self._count_max = sizes.batch << tunables.scale_max if tunables.autotune else 0
         self.high, self.pages, self.alloc_factor, self.free_count = sizes.high_min, 0, 0, 0
+
+    def empty(self) -> None:
+        """Have an empty set."""
+        self._use([PageList(Place.CACHED, self.index, UNKNOWN, row) for row in range(self._nfreelists)])
+
+    def _use(self, lists: list[PageList]) -> None:
+        self._lists, self._first, self.pages = lists, lists[0], sum(map(len, lists))
+
+    def lists(self) -> Iterable[PageList]:
+        """Return the stacks."""
+        return self._lists
+
+    def inherit(self, before: PageSet) -> None:
+        """Take the set over; empty stacks are made anew, to belong to the thread that is going to use them."""
+        self.high, self.alloc_factor, self.free_count = before.high, before.alloc_factor, before.free_count
+        self.empty()
+        if before.cached():
+            self._use(before._lists)
+
+    def _put(self, pg: VmPage, queue: int) -> None:
+        """Put a page onto the head of the set."""
+        self._lists[pg.free_list].put(pg)
+        self.pages += 1
+
+    def give_back(self, npages: int, zone: LockHandle, row: int = 0) -> int:
+        """Move so many of the coldest pages to the zone, those of `row` first; return how many. The lock is held."""
+        cold: list[VmPage] = []
+        for pages in chain(self._lists[row:], self._lists[:row]):
+            part = pages[: npages - len(cold)]
+            del pages[: len(part)]
+            cold += part
+        self.pages -= len(cold)
+        if cold:
+            push = self._store.push
+            with zone:
+                for pg in cold:
+                    push(pg, UNKNOWN)
+            self.gave(len(cold))
+        return len(cold)
 
     def _to_take(self) -> int:
         """Return how many pages a miss takes (nr_pcp_alloc)."""
