@@ -130,10 +130,11 @@ class Marked(LinuxPcp):
     high_min = HIGH_MIN
 
     def make_store(self) -> Zone:
-        """Make the zone; the sizes are there already, the CPUs are not."""
+        """Make the zone, and change the sizes before CPUs are made."""
+        zone = super().make_store()
         high_max = max(self.sizes.high_max, self.high_min) if self.tunables.autotune else self.high_min
         self.sizes = replace(self.sizes, high_min=self.high_min, high_max=high_max)
-        return super().make_store()
+        return zone
 
 
 class Server(Marked):
