@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Said
-from tests.cli.test_usl import OLD, record_at
 
 pytest.importorskip("scipy", reason="the extra `report` is not installed")
+
+from tests.cli.test_usl import OLD, record_at
 
 
 @pytest.mark.parametrize("processors", [2, 4, 16])

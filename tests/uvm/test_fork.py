@@ -116,7 +116,7 @@ def test_the_child_may_leave_the_blocks_that_it_is_in_and_boot_a_system(uvm: Any
     def leave() -> object:
         uvm.close()
         uvm.__exit__(None, None, None)
-        with uvmfree.boot(npages=64, ncpus=2, design=design) as own, own.run_on(0) as cpu:
+        with uvmfree.boot(npages=4096, ncpus=2, design=design) as own, own.run_on(0) as cpu:
             own.xcall.wait(own.xcall.broadcast(lambda cpu: cpu.pagealloc()), WAIT_S)
             cpu.pagefree(cpu.pagealloc())
             own.audit()
