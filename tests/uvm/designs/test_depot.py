@@ -292,8 +292,10 @@ def test_a_page_of_a_cpu_whose_lock_is_held_is_waited_for_with_no_lock_held() ->
 
 def test_only_freelists_that_are_asked_for_are_stolen() -> None:
     with boot(npages=1024, nfreelists=2) as uvm:
-        pages = steal_all(uvm, uvm.cpus[0], strat="only", free_list=1)
+        thief = uvm.cpus[0]
+        pages = steal_all(uvm, thief, strat="only", free_list=1)
         assert {pg.free_list for pg in pages} == {1}
+        assert thief.stats().filled == len(pages)  # it fetched and stole nothing that it did not ask for
         # The reserve's page may be of either freelist: that goes by what the daemon has brought back by then.
         assert 512 - uvm.uvmexp.reserve_pagedaemon <= len(pages) <= 512
 
