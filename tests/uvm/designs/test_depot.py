@@ -6,6 +6,7 @@ import pytest
 
 import uvmfree
 from tests.conformance.steps import free_all, take, take_all
+from tests.mechanism.rig import one_pass
 from tests.uvm.designs.depots import EXCHANGE, boot, depot_of, locks, operations
 from tests.uvm.machines import ClockMachine, InterposingMachine
 from uvmfree.errors import AuditError, ParamError
@@ -276,10 +277,12 @@ def test_no_allocation_fails_while_another_cpu_has_a_page(zero: bool) -> None:
 
 def test_a_page_of_a_cpu_whose_lock_is_held_is_waited_for_with_no_lock_held() -> None:
     """The trylock fails, and the allocation does not: it looks again with everything stopped."""
-    with boot(npages=1024) as uvm:
+    with boot(npages=1024, redistribute_min_gap_s=3600) as uvm:
         depot, thief = depot_of(uvm), uvm.cpus[0]
-        free_all(uvm.cpus[1], [take(uvm.cpus[1]) for _ in range(300)])
         held = list(iter(lambda: thief.pagealloc() if uvm.uvmexp.free > 10 else None, None))
+        one_pass(uvm)  # the daemon has drained, and does not again: what CPU 1 caches now, it keeps
+        free_all(uvm.cpus[1], [held.pop() for _ in range(300)])
+        held += list(iter(lambda: thief.pagealloc() if uvm.uvmexp.free > 10 else None, None))
         others, tried = depot._others, list[int]()
         depot._others = [uvm.design.guard(index).handle("busy") for index in (0, 1)]
         depot._others[1].try_acquire = lambda: bool(tried.append(1))
