@@ -120,6 +120,8 @@ def test_a_bench_keeps_what_was_measured(
     said = run("bench", "--workload", "pingpong", "--npages", "256", "--json", str(file))
     assert said.status == 128 + number
     assert said.err == "uvmfree: interrupted after 2 runs; what was measured is above\n"
+    assert ", 1 run" in said.out
+    assert ", 0 runs" not in said.out  # of locks that were not looked at there is nothing to say
     assert "stand-in" in said.out
     document = json.loads(file.read_text())
     assert (document["interrupted"], len(document["runs"])) == (True, 2)

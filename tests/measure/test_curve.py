@@ -77,13 +77,14 @@ def test_with_recorded_gaps_throughput_is_how_many_cpus_would_have_played_them_w
 
 
 def test_what_cpus_wait_for_each_other_is_compared_over_as_much_of_the_trace() -> None:
-    """Four CPUs play 12 ms of gaps in 4 ms and wait for 1 CPU of 4; another design played 3 ms, which has no wait."""
+    """Four CPUs play 12 ms of gaps in 4 ms and wait for 1 CPU of 4; another played 9 ms, or 4, which have no wait."""
     made = curve(
         point("depot", 4, 1000, window_ns=4_000_000, outside_ns=12_000_000, stall_ns=4_000_000),
         point("percpu", 4, 1000, window_ns=5_000_000, outside_ns=11_000_000, stall_ns=9_000_000),
+        point("magazines", 4, 1000, outside_ns=9_000_000, stall_ns=0),
         point("xnu", 4, 1000, outside_ns=4_000_000, stall_ns=0),
     )
-    assert [made.linear(design, 4) for design in ("depot", "percpu", "xnu")] == [3, 3, 4]
+    assert [made.linear(design, 4) for design in ("depot", "percpu", "magazines", "xnu")] == [3, 3, 4, 4]
     assert made.share_of_linear("depot", 4) == pytest.approx(1)
     assert made.share_of_linear("percpu", 4) == pytest.approx(2.2 / 3)
 

@@ -14,14 +14,14 @@ from tests.kern.tasks import WAIT_S
 from uvmfree.measure.executors import local
 
 PROGRAM = """
-import sys, time
+import signal, sys
 from uvmfree.measure.executors import local
 
 if __name__ == "__main__":
     try:
         with local(1) as (executor, _):
             executor.submit(exec, "print('begun', flush=True); import time; time.sleep(1)")
-            time.sleep(3600)
+            signal.pause()
     except KeyboardInterrupt:
         sys.exit(130)
 """

@@ -8,25 +8,26 @@ import sys
 
 from tests.kern.tasks import WORK_S
 
-PROGRAM = """
-import os, signal, time
+PROGRAM = '''
 from uvmfree.errors import WorkerLostError
 from uvmfree.measure.executors import local
+
+ASKING = """
+import signal
+from uvmfree.measure.cell import Worker
+signal.setitimer(signal.ITIMER_REAL, 0.05)  # SIGALRM kills, in the midst of whatever is done then
+while True:
+    Worker.stop()
+"""
 
 if __name__ == "__main__":
     for _ in range(3):
         try:
             with local(1) as (executor, _):
-                process = executor.submit(os.getpid).result()
-                asking = executor.submit(exec, "from uvmfree.measure.cell import Worker\\nwhile True: Worker.stop()")
-                while not asking.running():
-                    time.sleep(0.01)
-                time.sleep(0.1)
-                os.kill(process, signal.SIGKILL)
-                asking.result()
+                executor.submit(exec, ASKING).result()
         except WorkerLostError:
             print("lost", flush=True)
-"""
+'''
 
 
 def test_it_is_said_whatever_the_process_was_doing() -> None:

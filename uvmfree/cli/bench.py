@@ -184,10 +184,10 @@ def _print_curve() -> None:
 
 
 def _counted_locks(result: Record) -> dict[str, tuple[list[LockStat], float]]:
-    """Return the lock records of each design, and how long its runs with lockstat took together, in seconds."""
+    """Return the lock records of each design that was run, and how long its runs took together, in seconds."""
     from uvmfree.measure.run import locks_of
 
-    counted = {design: result.counted(design) for design in result.designs}
+    counted = {design: runs for design in result.designs if (runs := result.counted(design))}
     return {
         design: (locks_of(runs), sum(record.drive.wall_ns for record in runs) / 1e9)
         for design, runs in counted.items()
@@ -234,7 +234,7 @@ def _print_bench(result: Record, vmstat: bool, lock_format: str, selection: Sele
             click.echo(line)
         for line in sleeps(result, design):
             click.echo(line)
-        if vmstat and counted:
+        if vmstat:
             click.echo(f"\n{design}, vmstat -s at the end of the last run {how}")
             for line in vmstat_s(counted[-1].uvmexp):
                 click.echo(line)

@@ -97,14 +97,15 @@ class Curve:
         return ncpus - self._stalled(label, ncpus) if self.gaps else first / least * ncpus
 
     def _stalled(self, label: str, ncpus: int) -> float:
-        """The fewest of so many CPUs that a design has wait for another, in half to twice as much of the trace.
+        """The fewest of so many CPUs that a design has wait for another, in as much of the trace, or up to twice.
 
         => A run ends when enough was done, and then a trace may do nothing for a while: of java-build 8 CPUs play
            13 ms with one design and 60 ms with another that had done a few operations less, and wait more in those.
+           So a run that ended earlier, by a tenth or more, says nothing of what comes after.
         """
         played = statistics.median_low([point.outside_ns or 0 for point in self.at(label, ncpus)] or [0])
         points = (point for each in self.labels() for point in self.at(each, ncpus))
-        alike = (point for point in points if played <= 2 * (point.outside_ns or 0) <= 4 * played)
+        alike = (point for point in points if 0.9 * played <= (point.outside_ns or 0) <= 2 * played)
         return min((point.stall_ns / point.window_ns for point in alike if point.stall_ns is not None), default=0.0)
 
     def share_of_linear(self, label: str, ncpus: int) -> float | None:
