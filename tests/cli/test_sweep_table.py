@@ -49,8 +49,10 @@ def test_each_cell_has_its_medians_and_times_only_where_they_say_something(
     assert [line for line in said.out.splitlines() if line != line.rstrip()] == []
     assert said.out.isascii()
     assert "2 of 2 cells are in" in said.err
-    head, _, *rows = [line for line in said.out.splitlines() if line.strip()]
-    heads = ["wait share %", "shared locks/op", "moved/op", "stranded", "wall ms"]
+    machine, interpreter, head, _, *rows = [line for line in said.out.splitlines() if line.strip()]
+    assert machine.startswith("machine:     real threads on ")
+    assert interpreter.startswith("interpreter: CPython ")
+    heads = ["wait share %", "shared locks/op", "moved/op", "stranded pages", "wall ms"]
     assert [name for name in heads if name in head] == (heads[1:4] if gil else heads)
     found = [row.split() for row in rows[:2]]
     assert ["refill=8" in row for row in rows[:2]] == [False, True]

@@ -22,11 +22,16 @@ OLD = replace(GIL, host=replace(GIL.host, gil=False))
 
 
 def record_at(
-    ncpus: int, folder: Path, refill: int = 1, host: Host = OLD.host, times: tuple[float, ...] = (1.0, 1.0)
+    ncpus: int,
+    folder: Path,
+    refill: int = 1,
+    host: Host = OLD.host,
+    times: tuple[float, ...] = (1.0, 1.0),
+    sigmas: tuple[float, float] = (0.5, 0.01),
 ) -> str:
     """A record of a design that scales as the law has it, and one that does so worse."""
     runs = []
-    for design, sigma in (("fpageqlock", 0.5), ("percpu", 0.01)):
+    for design, sigma in zip(("fpageqlock", "percpu"), sigmas, strict=True):
         (run,) = OLD.timed(design)
         wall_ns = round(120e9 / law(ncpus, 1000.0, sigma, 0.001))
         for number, longer in enumerate(times):
@@ -66,6 +71,21 @@ def test_the_table_has_medians_beside_the_law_and_what_it_explains(run: Run, tmp
     explained = [float(each) for each in re.findall(r"The law explains (\S+) % of the variation", said.out)]
     assert len(explained) == 2
     assert all(50 < each < 100 for each in explained)
+
+
+def test_it_names_the_machine_and_fits_80_columns(run: Run, tmp_path: Path) -> None:
+    said = run("usl", *(record_at(n, tmp_path) for n in (1, 2, 4, 8, 16)))
+    assert max(map(len, said.out.splitlines())) <= 80
+    assert "\nmachine:     real threads on " in said.out
+    assert "\ninterpreter: CPython " in said.out
+
+
+def test_a_sigma_over_1_is_no_part_of_the_work(run: Run, tmp_path: Path) -> None:
+    """Then two CPUs do less than one."""
+    said = run("usl", *(record_at(n, tmp_path, sigmas=(0.5, 1.5)) for n in (1, 2, 4, 8, 16)))
+    first, second = (line for line in said.out.splitlines() if line.startswith("  sigma "))
+    assert first.endswith("of the work is done one at a time")
+    assert second.endswith("is over 1: more CPUs do less than one")
 
 
 def test_records_of_threads_that_took_turns_say_nothing_about_scaling(run: Run, tmp_path: Path) -> None:

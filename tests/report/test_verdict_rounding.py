@@ -6,6 +6,7 @@ import pytest
 
 from tests.report.test_verdict import made
 from uvmfree.measure.record import Record
+from uvmfree.report.text import per_op
 from uvmfree.report.verdict import verdict
 
 
@@ -47,3 +48,26 @@ def test_a_factor_has_one_digit_below_ten(taken: int, factor: str) -> None:
     """Of 240 times in as many operations as the other takes it `taken` times."""
     *_, sentence = verdict(made(gil=True, rates=(2.0, taken / 120)))
     assert f"a factor of {factor} less" in sentence
+
+
+def test_a_rare_lock_is_not_rounded_away() -> None:
+    """24 times in 480,000 operations: four decimals would say 0.0001, which is twice as often."""
+    one = made(gil=True, rates=(8000.0, 0.2))  # of 120 operations
+    more = [
+        replace(run, cpus=tuple(replace(cpu, allocs=4000 * cpu.allocs, frees=4000 * cpu.frees) for cpu in run.cpus))
+        for run in one.runs
+    ]
+    *_, sentence = verdict(replace(one, runs=more))
+    assert sentence.startswith("percpu takes it 0.000050 times, a factor of 40,000 less")
+
+
+@pytest.mark.parametrize(
+    ("rates", "said"),
+    [
+        ((0.0,), ("0.0000",)),
+        ((0.0017, 0.0, 2.0), ("0.0017", "0.0000", "2.0000")),
+        ((0.00085, 0.00005, 0.01), ("0.000850", "0.000050", "0.010000")),
+    ],
+)
+def test_the_first_rate_decides_how_fine_all_are(rates: tuple[float, ...], said: tuple[str, ...]) -> None:
+    assert per_op(*rates) == said

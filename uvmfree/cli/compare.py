@@ -11,7 +11,7 @@ import click
 from uvmfree.cli.options import json_option
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.status import BROKEN
-from uvmfree.cli.terminal import say, width
+from uvmfree.cli.terminal import say, say_labelled, width
 from uvmfree.cli.values import AnyNumber
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def compare(before: str, after: str, tolerance: float, every: bool, json_file: s
     from uvmfree.measure.printable import printable
     from uvmfree.measure.record import THREAD_TIMES, load
     from uvmfree.measure.turns import LEFT_OUT
+    from uvmfree.report.comparison import setting
 
     check_writable(("--json", json_file), read=[("a record", before), ("a record", after)])
     records = load(before), load(after)
@@ -53,6 +54,8 @@ def compare(before: str, after: str, tolerance: float, every: bool, json_file: s
         write_json("--json", json_file, document)
     if json_file != "-":
         notes = [printable(f"Not the same in both, {line}.") for line in apart]
+        say_labelled((label, printable(text)) for label, text in setting(records[0], records[0].workload.name))
+        click.echo()
         _print(changes, [*notes, *([LEFT_OUT] if left_out else [])], every)
     worse = [change for change in changes if change.verdict == "worse"]
     if worse:

@@ -21,7 +21,7 @@ from uvmfree.cli.options import (
 )
 from uvmfree.cli.output import check_writable, write_whole
 from uvmfree.cli.running import first_signal_asks, progress
-from uvmfree.cli.terminal import say, width
+from uvmfree.cli.terminal import say, say_labelled, width
 from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.workload.plural import plural
 
@@ -36,7 +36,7 @@ _COLUMNS = (
     ("wait_share_percent", "wait share %"),
     ("shared_locks_per_op", "shared locks/op"),
     ("moved_per_op", "moved/op"),
-    ("stranded_pages_max", "stranded"),
+    ("stranded_pages_max", "stranded pages"),
     ("wall_ms", "wall ms"),
 )
 """Figures that the table has, and what they are headed."""
@@ -158,6 +158,7 @@ def _print(done: Sweep, grid: Grid) -> None:
     from uvmfree.measure.printable import printable
     from uvmfree.measure.record import THREAD_TIMES
     from uvmfree.measure.turns import LEFT_OUT
+    from uvmfree.report.comparison import places
     from uvmfree.report.text import Cell, Row, table
 
     records = [done.records[cell] for cell in done.cells if cell in done.records]
@@ -174,6 +175,9 @@ def _print(done: Sweep, grid: Grid) -> None:
             }
             medians = (f"{figures[name].median:,.4g}" if name in figures else "" for name, _ in columns)
             rows.append(Row(printable(str(cell)), [*map(Cell, medians)]))
+    if records:
+        say_labelled(places(records))
+        click.echo()
     for line in table([heading for _, heading in columns], rows, width() if sys.stdout.isatty() else PIPE_COLUMNS):
         click.echo(line)
     click.echo()

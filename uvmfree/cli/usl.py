@@ -9,6 +9,7 @@ import click
 
 from uvmfree.cli.options import json_option
 from uvmfree.cli.output import check_each_once, check_writable, write_json
+from uvmfree.cli.terminal import say, say_labelled
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def usl(records: tuple[str, ...], json_file: str | None) -> None:
     from uvmfree.measure.printable import printable
     from uvmfree.measure.sweep import load_records
     from uvmfree.measure.usl import fit, points
+    from uvmfree.report.comparison import places
     from uvmfree.report.page.settings import points_of
     from uvmfree.workload.plural import plural
 
@@ -57,8 +59,8 @@ def usl(records: tuple[str, ...], json_file: str | None) -> None:
         }
         write_json("--json", json_file, {"schema": "uvmfree.usl", "version": 1, "designs": document})
     if json_file != "-":
-        virtual = f"; {loaded[0].machine.words}" if loaded[0].machine.virtual else ""
-        click.echo(f"{printable(loaded[0].workload.name + virtual)}; operations a second, medians of the repetitions")
+        say(f"{printable(loaded[0].workload.name)}; operations a second, medians of the repetitions")
+        say_labelled((label, printable(text)) for label, text in places(loaded))
         if turns := len(given) - len(loaded):
             click.echo(f"Left out {plural(turns, 'record')} with the GIL: threads took turns.")
         for design, (measured, fitted) in fits.items():
@@ -77,8 +79,11 @@ def _lines(measured: list[Point], fitted: Usl) -> Iterator[str]:
         beyond = "  more CPUs than processors" if ncpus in fitted.beyond else ""
         yield f"{ncpus:5d}{median:14,.0f}{fitted.per_s(ncpus):14,.0f}{beyond}"
     yield f"lambda {_interval(fitted.lam, ',.0f')} a second on one CPU"
-    yield f"sigma  {_interval(fitted.sigma, '.4f')} of the work is done one at a time"
-    yield f"kappa  {_interval(fitted.kappa, '.6f')} is what waiting for each other's writes costs"
+    part = "of the work is done one at a time"
+    if fitted.sigma.low > 1:  # which no part is
+        part = "is over 1: more CPUs do less than one"
+    yield f"sigma  {_interval(fitted.sigma, '.4f')} {part}"
+    yield f"kappa  {_interval(fitted.kappa, '.6f')} is what waits for others' writes cost"
     if math.isfinite(fitted.peak_ncpus):
         yield f"peak   {fitted.peak_per_s:,.0f} a second at {fitted.peak_ncpus:.1f} CPUs"
     else:

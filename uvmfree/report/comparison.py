@@ -7,9 +7,12 @@ from uvmfree.measure.observer import interval_s
 from uvmfree.measure.record import THREAD_TIMES, Record, Spread
 from uvmfree.measure.tally import WARM_PAGES
 from uvmfree.report.page.settings import changed
-from uvmfree.report.text import Cell, Row
+from uvmfree.report.text import Cell, Row, per_op
 from uvmfree.report.text import table as text_table
 from uvmfree.workload.plural import plural
+
+PER_OP: Final = ""
+"""The format of rates for each operation: text.py, per_op()."""
 
 ROWS: Final = (
     ("page operations asked for", "page_operations", "{:,.0f}"),
@@ -23,13 +26,13 @@ ROWS: Final = (
     ("pages read back from swap", "pageins", "{:,.0f}"),
     ("pages written to swap", "pageouts", "{:,.0f}"),
     ("local hit %", "local_hit_percent", "{:.2f}"),
-    ("shared lock taken per op", "shared_locks_per_op", "{:.4f}"),
+    ("shared lock taken per op", "shared_locks_per_op", PER_OP),
     ("... items in a hold, median", "held_items_p50", "{:,.0f}"),
     ("... items in a hold, 99 %", "held_items_p99", "{:,.0f}"),
     ("... items in a hold, most", "held_items_max", "{:,.0f}"),
     ("... pages moved singly, most", "held_pages_max", "{:,.0f}"),
-    ("atomic updates per op", "atomics_per_op", "{:.4f}"),
-    ("pages on or off the list per op", "moved_per_op", "{:.4f}"),
+    ("atomic updates per op", "atomics_per_op", PER_OP),
+    ("pages on or off the list per op", "moved_per_op", PER_OP),
     ("wait share %", "wait_share_percent", "{:.2f}"),
     ("contended %", "contended_percent", "{:.3f}"),
     ("longest wait, us", "longest_wait_us", "{:,.0f}"),
@@ -94,7 +97,7 @@ IF_OTHER: Final = {
 
 def setting(record: Record, workload: str) -> Iterator[tuple[str, str]]:
     """Yield what was run, where and with what, a label and a text each; `workload` is the first of the texts."""
-    host, param = record.host, record.param
+    param = record.param
     other = ", ".join(f"{name}={value}" for name, value in changed(param)) or "others at their defaults"
     yield "workload", f"{workload}, {plural(record.workload.ncpus, 'CPU')}"
     yield "tunables", f"npages={param.npages}, {other}"
@@ -103,9 +106,29 @@ def setting(record: Record, workload: str) -> Iterator[tuple[str, str]]:
             "machine",
             f"virtual, {plural(record.workload.ncpus, 'CPU')}, {record.machine_words.removeprefix('virtual, ')}",
         )
+        yield _interpreter(record)
     else:
-        yield "machine", f"real threads on {len(host.affinity)} of {plural(host.cpus, 'processor')}; {host.kernel}"
-    yield "interpreter", f"{host.interpreter}; {host.date[:10]}"
+        yield from places([record])
+
+
+def places(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
+    """Yield where records are from, a label and a text each: a machine and an interpreter, each once."""
+    machines = (
+        ("machine", record.machine.words)
+        if record.machine.virtual
+        else (
+            "machine",
+            f"real threads on {len(record.host.affinity)} of {plural(record.host.cpus, 'processor')}; "
+            f"{record.host.kernel}",
+        )
+        for record in records
+    )
+    yield from dict.fromkeys(machines)
+    yield from dict.fromkeys(map(_interpreter, records))
+
+
+def _interpreter(record: Record) -> tuple[str, str]:
+    return "interpreter", f"{record.host.interpreter}; {record.host.date[:10]}"
 
 
 def table(record: Record, width: int) -> Iterator[str]:
@@ -199,5 +222,6 @@ def _summed(histograms: Iterable[Sequence[int]]) -> list[int]:
 def _cell(spread: Spread | None, layout: str) -> Cell:
     if spread is None:
         return Cell("-")
-    median, low, high = (layout.format(value) for value in (spread.median, spread.low, spread.high))
+    values = spread.median, spread.low, spread.high
+    median, low, high = per_op(*values) if layout == PER_OP else (layout.format(value) for value in values)
     return Cell(median, "" if low == high else f"[{low}-{high}]")

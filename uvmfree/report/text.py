@@ -6,7 +6,7 @@
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Cell(NamedTuple):
@@ -23,7 +23,16 @@ class Row(NamedTuple):
     cells: Sequence[Cell]
 
 
+LEAST: Final = 0.0000005
+"""The least rate that per_op() prints as more than nothing."""
+
 _GAP = 2  # blanks between columns
+
+
+def per_op(*rates: float) -> tuple[str, ...]:
+    """Return rates for each operation; the first decides how fine all are, so that rare ones have digits, too."""
+    decimals = 6 if 0 < rates[0] < 0.001 else 4
+    return tuple(f"{rate:.{decimals}f}" for rate in rates)
 
 
 def paragraph(text: str, width: int, indent: str = "") -> Iterator[str]:

@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from uvmfree.measure.record import Record, Spread
+from uvmfree.report.text import LEAST, per_op
 from uvmfree.workload.plural import plural
 
 Summaries = Sequence[tuple[str, Mapping[str, Spread]]]
 """The figures of each design that has been measured, by the design's name."""
-
-_LEAST: Final = 0.00005
-"""The least rate of locks that is printed as more than 0.0000."""
 
 _EACH: Final = 3
 """So many designs have a sentence each; of more the extremes are told."""
@@ -67,10 +65,11 @@ def _told(
 ) -> Iterator[str]:
     """Yield the parts of a design's sentence: the lock, waits, pages that are out of reach, requests that failed."""
     rate = _rate(summary)
+    (taken,) = per_op(rate)
     if design == first[0]:
-        yield f"{design} takes the shared lock {rate:.4f} times per page operation"
+        yield f"{design} takes the shared lock {taken} times per page operation"
     else:
-        yield f"{design} takes it {rate:.4f} times{_factor(_rate(first[1]), rate)}"
+        yield f"{design} takes it {taken} times{_factor(_rate(first[1]), rate)}"
     if record.threads_run_at_once:
         yield f"{_who(record)} wait for page locks {_waiting(summary):.1f} % of the time"
     if _unreached(summary):
@@ -82,7 +81,7 @@ def _told(
 
 def _extremes(record: Record, others: Summaries) -> Iterator[str]:
     """Yield what is told of many: least and most of the same figures."""
-    taken = _range(others, _rate, lambda rate: f"{rate:.4f}")
+    taken = _range(others, _rate, lambda rate: per_op(rate)[0])
     text = f"The other {len(others)} take it {taken} times"
     if record.threads_run_at_once:
         waiting = _range(others, _waiting, lambda share: f"{share:.1f}")
@@ -124,7 +123,7 @@ def _who(record: Record) -> str:
 
 def _factor(before: float, after: float) -> str:
     """Say how much less often, or more; there is no factor of nothing."""
-    if min(before, after) < _LEAST or before == after:
+    if min(before, after) < LEAST or before == after:
         return ""
     times = max(before, after) / min(before, after)
     return f", a factor of {times:,.{0 if times >= 10 else 1}f} {'less' if after < before else 'more'}"
