@@ -110,16 +110,23 @@ class Bucket:
         return None
 
     def take(self, n: int) -> list[VmPage]:
-        """Take up to `n` pages from the head in O(chunks touched), the head last; they still name their chunk."""
+        """Take up to `n` pages from the head, the head last.
+
+        => O(chunks touched), the pages still naming their chunk; where ghosts lie among them O(pages), and they name
+           `system`: until somebody adopts a page, an entry of it further down would be taken for real.
+        """
         taken: list[VmPage] = []
         while self.chunks and n > 0:
             chunk = self.chunks[-1]
             if chunk.ghosts:
-                chunk.sweep()
-            part = chunk[-n:]
-            del chunk[-n:]
-            if not chunk:
-                self.chunks.pop()
+                if (pg := self.pop()) is None:
+                    break
+                part = [pg]
+            else:
+                part = chunk[-n:]
+                del chunk[-n:]
+                if not chunk:
+                    self.chunks.pop()
             taken = part + taken
             n -= len(part)
         return taken
