@@ -204,7 +204,8 @@ class Depot(UnitsDesign[DepotCpu]):
             return cpu.may_take(self.store.free, want) and cpu.receive(self.lift(cpu.index, want, cpu._room())) > 0
 
     def _rob(self, lender: DepotCpu, cpu: DepotCpu, want: Want) -> int:
-        return self._move(lender, cpu, min(self.tunables.unit, max(1, self.most(cpu.index))), want.freelists)
+        room = cpu._room() + 1  # one page goes out; what is cached may be of other freelists
+        return self._move(lender, cpu, min(self.tunables.unit, max(1, room)), want.freelists)
 
     def _move(self, lender: DepotCpu, cpu: DepotCpu, npages: int, freelists: Collection[int] | None = None) -> int:
         """Move the coldest pages of a CPU to another, with both guards held; return how many."""
