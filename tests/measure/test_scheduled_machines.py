@@ -48,7 +48,7 @@ def test_so_many_as_there_are_machines(
 def test_one_without_workers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with_workers(monkeypatch)
     with (
-        pytest.raises(ArgumentError, match="^--scheduler inproc://here: has no workers$"),
+        pytest.raises(ArgumentError, match=r"^--scheduler inproc://here: has no workers$"),
         scheduled("inproc://here"),
     ):
         pass
