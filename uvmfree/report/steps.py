@@ -65,10 +65,10 @@ def owned(standing: Counter[Where], ncpus: int) -> list[int]:
 
 
 def elsewhere(standing: Counter[Where]) -> dict[str, int]:
-    """Return the pages of the shared store, those that are parked in caches that CPUs share, and those in use."""
+    """Return the pages of the shared store, of caches that CPUs share, and those in use."""
     return {
         "shared store": sum(n for where, n in standing.items() if where.place is Place.GLOBAL),
-        "parked": standing[Where(Place.CACHED, None)],
+        "shared cache": standing[Where(Place.CACHED, None)],
         "in use": standing[USED],
     }
 
