@@ -100,12 +100,34 @@ class Printed:
 
     def cell(self, script: str, begins: str, row: str, column: str) -> str:
         """The median in a block of a script's output; `row` is "" where it has but one."""
+        return self._cell_of(script, begins, row, column).partition(" ")[0]
+
+    def most(self, script: str, begins: str, row: str, column: str) -> str:
+        """The greatest value there of all runs."""
+        return re.split(r"[ [\]-]+", self._cell_of(script, begins, row, column).rstrip("]"))[-1]
+
+    def extremes(self, script: str, begins: str, row: str, column: str) -> str:
+        """The least and the greatest value there, in words; one if they are the same."""
+        said = self._cell_of(script, begins, row, column).rstrip("]").partition("[")
+        return (said[2] or said[0]).replace("-", " to ")
+
+    def _cell_of(self, script: str, begins: str, row: str, column: str) -> str:
         _, (head, *rows) = self._block(script, begins)
         for each in rows:
             if not row or each[0] == row:
                 values = each[len(each) - len(head) :]
-                return values[head.index(column)].partition(" ")[0]
+                return values[head.index(column)]
         raise NotMeasured
+
+    def first(self, label: str, design: str) -> str:
+        """A median in the table that the first command printed."""
+        file = self.folder / "first-command.txt"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        heads = next((line.split() for line in lines if line.lstrip().startswith("fpageqlock  ")), [])
+        row = next((line.removeprefix(label).split() for line in lines if line.startswith(f"{label}  ")), [])
+        if design not in heads or len(row) != len(heads):
+            raise NotMeasured
+        return row[heads.index(design)]
 
     def _records(self, build: str) -> dict[str, Any]:
         scripts: Sequence[Any] = self._file(f"evidence-{build}.json").get("scripts", [])

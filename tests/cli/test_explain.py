@@ -91,7 +91,7 @@ def test_the_depot_moves_units_and_steals(run: Run) -> None:
 
 
 def test_the_machine_is_as_large_as_caches_need_to_hold_a_page(run: Run) -> None:
-    """FreeBSD caches a thousandth of memory: nothing of 2,048 pages, where it would look like a design without caches."""
+    """FreeBSD caches a thousandth of memory: nothing of 2,048 pages, which looks like a design without caches."""
     said = run("explain", "freebsd_pgcache", "--steps", "3")
     assert "its list of 2 pages has one; it takes no shared lock." in steps_of(said)[3]
     assert "32,768 pages" in said.out

@@ -106,6 +106,22 @@ def test_what_a_script_printed_is_a_table(figures: Figures) -> None:
         answers.page('{{cell s.py "Q2" "bound of 64" "hits, %"}} {{cell s.py "Q2" "no bound" locks}}', figures)
         == "7.0 1\n"
     )
+    least_and_most = '{{most s.py Q2 "no bound" "hits, %"}} {{extremes s.py Q2 "no bound" "hits, %"}}'
+    assert answers.page(least_and_most, figures) == "51.0 50.0 to 51.0\n"
+    one = '{{most s.py Q2 "bound of 64" locks}} {{extremes s.py Q2 "bound of 64" locks}}'
+    assert answers.page(one, figures) == "3 3\n"
+
+
+def test_what_the_first_command_printed_is_cited(tmp_path: Path) -> None:
+    printed = "percpu takes it\n\n              fpageqlock   percpu\n-----\nlocks per op        0.99     0.35\n"
+    (tmp_path / "first-command.txt").write_text(printed)
+    said = '{{first "locks per op" percpu}} {{first "locks" percpu}} {{first "locks per op" depot}}'
+    assert answers.page(said, Figures(tmp_path)) == "0.35 (not measured) (not measured)\n"
+
+
+@pytest.mark.parametrize("name", answers.PAGES)
+def test_every_figure_of_a_page_was_measured(name: str) -> None:
+    assert "(not measured)" not in (DOCS / name).read_text()
 
 
 def test_paragraphs_are_filled_and_tables_are_not(figures: Figures) -> None:
