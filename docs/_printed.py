@@ -161,7 +161,7 @@ class Printed:
             [
                 [
                     f"`{record['id']}` ({script}): {claim}; {record['unit']}",
-                    f"{'>=' if record['at_least'] else '<='} {record['bound']:.4g}",
+                    f"{'>=' if record['at_least'] else '<='} {_number(record['bound'])}",
                     *(said.get(build, "") for build in builds),
                 ]
                 for (script, claim), (record, said) in sorted(rows.items(), key=lambda row: row[0])
@@ -194,9 +194,13 @@ class Printed:
 
 def _measured(record: dict[str, Any]) -> str:
     """Return a record's median, its extremes where they differ, and whether that holds."""
-    low, median, high = (f"{record[name]:.4g}" for name in ("low", "measured", "high"))
+    low, median, high = (_number(record[name]) for name in ("low", "measured", "high"))
     said = median if low == high else f"{median} [{low}-{high}]"
     return {True: said, False: f"**{said}: no**", None: f"{said}, not judged"}[record["holds"]]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:

@@ -162,12 +162,17 @@ def test_claims_have_what_each_build_measured_and_those_that_fail_are_named(tmp_
         put(tmp_path / f"evidence-{build}.json", {"scripts": [{"script": "s.py", "output": [], "records": records}]})
 
     evidence("3.11", record("b", holds=False, measured=3.0, low=2.5, high=3.0), record("a"), record("c", bound=None))
-    evidence("3.13t", record("b", holds=False), record("d", at_least=True, holds=None), record("e", measured=None))
+    evidence(
+        "3.13t",
+        record("b", holds=False),
+        record("d", at_least=True, holds=None, bound=4e5, measured=498123.6, low=98765.4, high=5e5),
+        record("e", measured=None),
+    )
     figures = Figures(tmp_path)
     assert figures.claims().splitlines()[2:] == [
         "| `a` (s): what a is; s | <= 2 | 1 |  |",
         "| `b` (s): what b is; s | <= 2 | **3 [2.5-3]: no** | **1: no** |",
-        "| `d` (s): what d is; s | >= 2 |  | 1, not judged |",
+        "| `d` (s): what d is; s | >= 400,000 |  | 498,124 [98,765-500,000], not judged |",
     ]
     assert figures.failed() == "`b` (3.11 and 3.13t)"
     evidence("3.11", record("a"))
