@@ -21,7 +21,7 @@ def bars(was: tuple[int, int], now: tuple[int, int], room: int) -> list[str]:
         for lists in (was, now)
     )
     act = Act("Idle", "wait", seconds=1.0)
-    step = Step(3, act, 0, 0, 0, 0, before, after, Counter(), True, True, (), (), 0)
+    step = Step(3, act, 0, 0, 0, 0, 0, before, after, Counter(), True, True, (), (), 0)
     head, *lines = frame(step, 9, 2, room + 30)
     assert head == "Step 3 of 9: Idle"
     return lines
@@ -55,7 +55,7 @@ def test_a_cache_that_cpus_share_shows_where_it_has_pages_or_had() -> None:
     for was, now in ((0, 0), (5, 0), (0, 5), (5, 5)):
         before, after = (Counter({STORE: 40, shared: pages, USE: 60 - pages}) for pages in (was, now))
         act = Act("Idle", "wait", seconds=1.0)
-        step = Step(3, act, 0, 0, 0, 0, before, after, Counter(), True, True, (), (), 0)
+        step = Step(3, act, 0, 0, 0, 0, 0, before, after, Counter(), True, True, (), (), 0)
         rows = [text.split()[:3] for text in frame(step, 9, 2, 80) if text.startswith("shared cache")]
         assert rows == ([["shared", "cache", str(now)]] if was or now else [])
         said = " ".join(" ".join(plain(step, 2, 80)).split())
@@ -66,7 +66,7 @@ def test_a_low_terminal_shows_what_happened_and_no_lists_without_pages() -> None
     lists = {Where(Place.CACHED, 9): 7}
     pages = Counter({STORE: 40, USE: 53} | lists)
     act = Act("Idle", "wait", seconds=1.0)
-    step = Step(3, act, 0, 0, 0, 0, pages, pages, Counter(), True, True, (), (), 0)
+    step = Step(3, act, 0, 0, 0, 0, 0, pages, pages, Counter(), True, True, (), (), 0)
     high = frame(step, 9, 16, 80, 22)
     assert sum(text.startswith("CPU ") for text in high) == 16
     low = frame(step, 9, 16, 80, 21)

@@ -19,7 +19,7 @@ from uvmfree.workload.plural import plural
 NESTED: Final = "a > b: b was taken with a held."
 LEGEND: Final = (
     f"Locks stand in the order in which they were taken, with how long each was held; {NESTED} "
-    "Hits and misses are as the design counts them."
+    "Hits, misses and atomic updates are as the design counts them."
 )
 
 _INDENT: Final = "    "

@@ -30,6 +30,11 @@ def sentences(step: Step) -> str:
         said = _alloc(step, act.cpus[0]) if act.kind == "alloc" else _free(step, act.cpus[0])
     else:
         said = _many(step)
+    if step.atomics:
+        one = len(act.cpus) == 1
+        said.append(
+            f"{'It makes' if one else 'They make'} {plural(step.atomics, 'atomic update')} of words that CPUs share."
+        )
     said += _waits(step)
     said += _handed_back(step)
     return " ".join(said)
