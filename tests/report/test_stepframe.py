@@ -46,8 +46,8 @@ def test_lists_are_bars_of_one_unit(
     elsewhere = 2 if room == 50 else 32  # of 100 pages in all
     assert store == f"{'shared store':<14}{40:>7}{'':>8} {'#' * -(-40 // elsewhere)}"
     assert use.split()[:3] == ["in", "use", f"{60 - sum(now)}"]
-    said = " ".join(" ".join(units).split())
-    assert said.startswith(f"# stays, + comes, - goes; a sign is {unit} on a CPU's list, {elsewhere} elsewhere")
+    told = " ".join(" ".join(units).split())
+    assert told.startswith(f"# stays, + comes, - goes; a sign is {unit} on a CPU's list, {elsewhere} elsewhere")
 
 
 def test_a_cache_that_cpus_share_shows_where_it_has_pages_or_had() -> None:
