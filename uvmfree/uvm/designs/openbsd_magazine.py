@@ -107,9 +107,9 @@ class OpenbsdCpu(Cpu):
         return sum(adder.operations for adder in (self._caches, self._hit, self._miss))
 
     def _get(self, want: Want, start: int) -> Found | None:
-        """Find a page: active, other, a refill; else one from the list."""
+        """Find a page: active, other, a refill; else one from the list (uvm_pmr_getone)."""
         if want.freelists[0] != CACHED_FREELIST:
-            return self._one(want)
+            return self.take_one(want, want.freelists, self._fpageqlock, self._store)
         local = True
         if self.active:
             self._hit.add(1)
@@ -118,7 +118,7 @@ class OpenbsdCpu(Cpu):
                 local = False
                 self._miss.add(1)
                 if not self._refill():
-                    return self._one(want)
+                    return self.take_one(want, want.freelists, self._fpageqlock, self._store)
             self.active, self.other = self.other, self.active
         pg = self.active.pop()
         pg.on = self._system
@@ -157,10 +157,6 @@ class OpenbsdCpu(Cpu):
         self._caches.add(len(pages))
         self.took(len(pages))
         return True
-
-    def _one(self, want: Want) -> Found | None:
-        """Take one page from the list (uvm_pmr_getone)."""
-        return self.take_one(want, want.freelists, self._fpageqlock, self._store)
 
 
 class Uncounted:
