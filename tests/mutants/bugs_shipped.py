@@ -11,7 +11,7 @@ _STACK, _BUCKETS = "uvmfree.uvm.bucketstack", "uvmfree.uvm.pgflbuckets"
 
 BUGS: Final = (
     Mutant(
-        "active magazine emptied",
+        "full magazine not swapped",
         f"{_OPENBSD}:OpenbsdCpu._put",
         (become("self.active, self.other = self.other, self.active", "pass"),),
         "a full active magazine is not swapped with the one that was emptied for it",
