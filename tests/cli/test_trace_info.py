@@ -17,7 +17,7 @@ import pytest
 from tests.workload.perf_lines import ONE, line
 from uvmfree.param import NCPUS_MAX
 from uvmfree.workload import tracefile
-from uvmfree.workload.replay import plan
+from uvmfree.workload.replay_plan import plan
 from uvmfree.workload.trace import read_trace
 
 Run = Callable[..., Any]

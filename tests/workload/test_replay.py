@@ -19,7 +19,8 @@ from tests.workload.recorder import EVENTS, NCPUS, Log, Recorder, Runs, Watching
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Body, StoppedError, drive
-from uvmfree.workload.replay import WINDOW_EVENTS, bodies, plan
+from uvmfree.workload.replay import bodies
+from uvmfree.workload.replay_plan import WINDOW_EVENTS, plan
 from uvmfree.workload.trace import ALLOC, Trace, bundled_trace, read_trace
 
 

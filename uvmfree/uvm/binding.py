@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from uvmfree.errors import BindError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.mutex import Mutex
 from uvmfree.uvm.locked import held
@@ -280,6 +281,18 @@ class Bound:
     def forget_ram(self) -> None:
         """Let go of RAM, at the end of the system: the mapping lives as long as anybody's view of it."""
         self._ram = memoryview(bytearray())
+
+
+def refusal(why: str) -> Callable[[], object]:
+    """Return what refuses every call of a Cpu that is stopped, for good, and says why: BindError.
+
+    => A call may have looked before its CPU comes back, and go on after.
+    """
+
+    def refuse() -> object:
+        raise BindError(why)
+
+    return refuse
 
 
 def _refused(self: Bound, name: str) -> Any:

@@ -14,6 +14,7 @@ Source: struct pgfreelist, pgflbucket in sys/uvm/uvm_pglist.h of NetBSD 9.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TypeVar
 
 from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, Stand, VmPage
@@ -39,6 +40,11 @@ def each(lists: Iterable[Iterable[Iterable[T]]]) -> Iterator[T]:
     for rows in lists:
         for row in rows:
             yield from row
+
+
+def in_turn(parts: Iterable[Iterable[VmPage]]) -> list[VmPage]:
+    """Return the pages of several lists: the first of each, then the second of each, and so on."""
+    return [pg for turn in zip_longest(*parts) for pg in turn if pg is not None]
 
 
 @dataclass(frozen=True, slots=True)
