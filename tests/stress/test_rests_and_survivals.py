@@ -1,4 +1,4 @@
-"""A stress run's rests, which end when the next burst begins; and that a fault which broke the run did not survive."""
+"""A stress run: its rests end when the next burst begins, and a fault that broke it was not survived."""
 
 from typing import Any
 
