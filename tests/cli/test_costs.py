@@ -86,7 +86,7 @@ def test_bad_input_is_one_line(run: Run, args: list[str], said: str) -> None:
     [
         ("costs = [", "not TOML"),
         ("[cost]\natomic = 1\n", "has cost"),
-        ('base = "nowhere"\n', "costs='nowhere'"),
+        ('base = "nowhere"\n', "base = 'nowhere': must be one of"),
         ("[costs]\nwarp = 1\n", "no cost is called 'warp'"),
         ('[costs]\natomic = "7"\n', "atomic='7': must be a number"),
         ("[costs]\natomic = [7]\n", "atomic=[7]: must be a number"),

@@ -246,6 +246,7 @@ def test_a_form_that_is_not_read_names_one_that_is(tmp_path: Path, text: str, hi
         ("perf-exec   892 [000]   0.265213: PERF_RECORD_COMM exec: x:1/1\n", 0, 1),
         ("CPU:1 [LOST 3625 EVENTS]\nCPU:0 [LOST 725 EVENTS]\n", 4350, 0),
         ("CPU:7 [204600 EVENTS DROPPED]\nCPU:7 [EVENTS DROPPED]\n", 204_601, 0),
+        ("CPU:1 [LOST EVENTS]\n", 1, 0),
         ("LOST 12 events!\n", 12, 0),
         ("# entries-in-buffer/entries-written: 140080/250280   #P:4\n", 110_200, 0),
         ("# entries-in-buffer/entries-written: 151/151   #P:2\nCPU:1 [LOST 3 EVENTS]\n", 3, 0),

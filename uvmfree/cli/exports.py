@@ -132,13 +132,17 @@ class Exports:
             raise ArgumentError(
                 "--pyperf: a virtual machine takes no time of the host, which is what pyperf compares"
             )
-        if machine.virtual and self.counter_file is not None:
-            raise ArgumentError(
-                "--counters: virtual time passes too unevenly to be watched; --json keeps the samples"
-            )
+        self.check_watched(virtual=machine.virtual)
         if self.pyperf_file is not None and not workload.facts.timed:
             raise ArgumentError(
                 f"--pyperf: {workload.name} runs for a fixed time, so there are no wall times to compare"
+            )
+
+    def check_watched(self, *, virtual: bool) -> None:
+        """Refuse to show a virtual machine to `uvmfree top`, whose seconds are the host's: ArgumentError."""
+        if virtual and self.counter_file is not None:
+            raise ArgumentError(
+                "--counters: virtual time passes too unevenly to be watched; --json keeps the samples"
             )
 
     def write(self, record: Record) -> None:

@@ -22,6 +22,7 @@ from uvmfree.cli.status import BROKEN
 from uvmfree.cli.stress_seeds import stress_seeds
 from uvmfree.cli.terminal import say_labelled, width
 from uvmfree.cli.values import AnyNumber, AnyWhole
+from uvmfree.cli.virtual import strands
 from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
 
@@ -102,6 +103,7 @@ def stress(
         check_designs(designs)
         check_one_document(exports.json_file, lock_format)
         machine = machine_of(kind, costs, changes, lock, busy)
+        exports.check_watched(virtual=kind == "virtual")
         options = Options(
             seconds=(VIRTUAL_S if kind == "virtual" else THREADS_S) if seconds is None else seconds,
             seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
@@ -117,6 +119,8 @@ def stress(
             selection.check(cpus, designs or SHOWN)
         if seeds is None and scheduler is not None:
             raise ArgumentError("--scheduler: goes with --seeds")
+        if kind == "virtual":
+            strands()
         if seeds is None:
             show = Show(vmstat, lock_format, selection)
             status = _stress(options, designs or SHOWN, exports, show, asked)

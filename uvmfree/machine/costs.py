@@ -157,11 +157,13 @@ def costs_for(name: str = "xeon-2s", file: Path | str | None = None, **figures: 
        NAME = [NS, "SOURCE"].
     """
     changes: Mapping[str, object] = {}
+    named = f"costs={name!r}"
     if file is not None:
         base, changes = _from_toml(Path(file))
-        name = base or name
+        if base is not None:
+            name, named = base, f"{file}: base = {base!r}"
     if name not in SETS:
-        raise ParamError(f"costs={name!r}: must be one of {', '.join(sorted(SETS))}")
+        raise ParamError(f"{named}: must be one of {', '.join(sorted(SETS))}")
     costs = Costs(name, SETS[name]).with_figures(changes, str(file))
     return costs.with_figures(figures, "--cost") if figures else costs
 
@@ -174,9 +176,12 @@ def _from_toml(file: Path) -> tuple[str | None, Mapping[str, object]]:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ParamError(f"{file}: not TOML: {error}") from error
     base, costs = document.get("base"), document.get("costs", {})
-    unknown = sorted(set(document) - {"base", "costs"})
-    if unknown or not isinstance(costs, dict) or not (base is None or isinstance(base, str)):
-        raise ParamError(f'{file}: may have base = "SET" and a table [costs]; has {", ".join(unknown) or "others"}')
+    if unknown := sorted(set(document) - {"base", "costs"}):
+        raise ParamError(f'{file}: may have base = "SET" and a table [costs]; has {", ".join(unknown)}')
+    if not (base is None or isinstance(base, str)):
+        raise ParamError(f'{file}: base = {base!r}: must be the name of a set in quotes, as "{min(SETS)}"')
+    if not isinstance(costs, dict):
+        raise ParamError(f"{file}: costs = {costs!r}: must be a table, [costs] and below it NAME = NS")
     return base, costs
 
 

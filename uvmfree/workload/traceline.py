@@ -58,7 +58,8 @@ _HEADER = re.compile(r"(?:cpus=\d+|version = \S+|CPU \d+ is empty) *", re.ASCII)
 # kernel/trace/trace.c; trace-cmd; perf trace. A place that does not say how many counts as one.
 _PERF_LOST = re.compile(r".*: +PERF_RECORD_LOST(?:_SAMPLES)? +lost +(\d{1,18}) *", re.ASCII | re.DOTALL)
 _LOST = re.compile(
-    r"CPU:\d+ \[(?:LOST (\d{1,18}) EVENTS|(?:(\d{1,18}) )?EVENTS DROPPED)\] *|LOST (\d{1,18}) events!? *", re.ASCII
+    r"CPU:\d+ \[(?:LOST (?:(\d{1,18}) )?EVENTS|(?:(\d{1,18}) )?EVENTS DROPPED)\] *|LOST (\d{1,18}) events!? *",
+    re.ASCII,
 )
 # ftrace.rst: the difference of the two is the number of entries lost because the buffer filled up.
 _BUFFER = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18}) .*", re.ASCII)
