@@ -66,6 +66,13 @@ def test_the_page_opens_with_them_and_asks_for_no_curve() -> None:
     assert both.index("takes the shared lock") < both.index("random operations") < both.index("uvmfree scale")
 
 
+def test_what_to_bear_in_mind_speaks_of_lockstat_where_it_was_on() -> None:
+    for records, said in (((stressed(),), False), ((record(), stressed()), True)):
+        top = page(*records)
+        assert ("measured with lockstat on" in top.one("aside").text) == said
+        assert "`" not in top.one("main").text
+
+
 def test_seconds_of_virtual_time_have_milliseconds() -> None:
     made = stressed()
     made.stress[0].wall_s = 0.02

@@ -48,7 +48,7 @@ _GIVEN: Final = {
     "--npages",
     type=Whole(1024, NPAGES_MAX),
     metavar="N",
-    help="Pages of RAM. Default: 2048, or as many more as the design's caches need to hold a page.",
+    help=f"Pages of RAM. Default: {NPAGES}, or {NPAGES_MAX} for a design whose caches depend on RAM.",
 )
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print one document of all steps.")
@@ -77,7 +77,7 @@ def explain(
     check_used(settings, (design,))
     param = Param(design=design, npages=npages or NPAGES, ncpus=cpus, **tunables)
     if npages is None:
-        param = _with_caches(param)
+        param = _as_measured(param)
     drawn = not as_json and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if by_key and drawn and not sys.stdin.isatty():
         raise ArgumentError("--step: stdin is no terminal, so that no key will come")
@@ -101,18 +101,14 @@ def explain(
                     _end_if(asked)
 
 
-def _with_caches(param: Param) -> Param:
-    """Return the settings with RAM doubled until a freed page goes to a cache, if it does in any size."""
+def _as_measured(param: Param) -> Param:
+    """Return the settings with as much RAM as benchmarks have, if how the design caches depends on RAM."""
     from dataclasses import replace
 
     from uvmfree.uvm.designs import traits_of
 
-    larger = param
-    while traits_of(larger).freed == "store":
-        if larger.npages == NPAGES_MAX:
-            return param
-        larger = replace(larger, npages=2 * larger.npages)
-    return larger
+    large = replace(param, npages=NPAGES_MAX)
+    return param if traits_of(param) == traits_of(large) else large
 
 
 def _acts(trace_file: str | None, cpus: int, steps: int | None) -> list[Act]:

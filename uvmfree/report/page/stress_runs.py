@@ -31,7 +31,7 @@ def stressed(sources: Sequence[Source]) -> list[Section]:
         return []
     words: tuple[str, ...] = (
         *told(sources),
-        "Lock statistics, if they were asked for (`uvmfree stress --format`), are in the record and not drawn. The "
+        "Lock statistics, if they were asked for (uvmfree stress --format), are in the record and not drawn. The "
         "counters of a stress run are drawn over time below.",
     )
     rate = ("per second",) if _rated(found) else ()
