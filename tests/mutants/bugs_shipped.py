@@ -21,7 +21,7 @@ BUGS: Final = (
     Mutant(
         "other magazine kept after it was given",
         f"{_OPENBSD}:OpenbsdCpu._put",
-        (become("spilled, self.other = self.other, self.own_list(CACHED_FREELIST)", "spilled = self.other"),),
+        (become("spilled, self.other = self.other, self._own_list(CACHED_FREELIST)", "spilled = self.other"),),
         "pages that went to the list stay in the magazine, too",
         "each of them gets two holders",
         machine("openbsd_magazine"),

@@ -154,7 +154,7 @@ class Cpu(IdleZero, base=True):
             return False
         return free > marks.reserve_pagedaemon or lwp == "pagedaemon"
 
-    def own_list(self, free_list: int) -> PageList:
+    def _own_list(self, free_list: int) -> PageList:
         """Make an empty list of this CPU's, for pages of a freelist of which nothing is known."""
         return PageList(Place.CACHED, self.index, UNKNOWN, free_list)
 

@@ -60,7 +60,7 @@ class FreebsdCpu(StackCpu):
 
     def empty(self) -> None:
         """Have empty buckets."""
-        self.loaded, self.spare = ([self.own_list(row) for row in range(self._nfreelists)] for _ in range(2))
+        self.loaded, self.spare = ([self._own_list(row) for row in range(self._nfreelists)] for _ in range(2))
 
     def lists(self) -> Iterable[PageList]:
         """Return the buckets, the colder ones first."""
@@ -132,7 +132,7 @@ class FreebsdCpu(StackCpu):
     def _dispose(self, row: int) -> None:
         """Give the free bucket to the stack, or its pages to the list."""
         full, npages = self.spare[row], len(self.spare[row])  # counted now: once on the stack it is anybody's
-        self.spare[row] = self.own_list(row)
+        self.spare[row] = self._own_list(row)
         with self._store.stacks[row].held(self._zdoms[row]):
             kept = self._store.stacks[row].put(full)
         if kept:

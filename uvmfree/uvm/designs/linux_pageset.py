@@ -97,7 +97,7 @@ class PageSet(Cpu):
 
     def empty(self) -> None:
         """Have an empty set."""
-        self._use([self.own_list(row) for row in range(self._nfreelists)])
+        self._use([self._own_list(row) for row in range(self._nfreelists)])
 
     def _use(self, lists: list[PageList]) -> None:
         self._lists, self._first, self.pages = lists, lists[0], sum(map(len, lists))

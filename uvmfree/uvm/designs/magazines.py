@@ -152,7 +152,7 @@ class MagazinesCpu(StackCpu):
 
     def empty(self) -> None:
         """Have empty magazines."""
-        self.loaded, self.previous = ([self.own_list(row) for row in range(self._nfreelists)] for _ in range(2))
+        self.loaded, self.previous = ([self._own_list(row) for row in range(self._nfreelists)] for _ in range(2))
 
     def lists(self) -> Iterable[PageList]:
         """Return the magazines; the previous ones first: they are colder."""
@@ -172,7 +172,7 @@ class MagazinesCpu(StackCpu):
         if len(loaded) >= self._size:
             if previous:
                 self.hand_back([previous], [self._fpageqlock])
-                previous = self.own_list(row)
+                previous = self._own_list(row)
             self.previous[row], self.loaded[row] = loaded, previous
             loaded = previous
         pg.on = loaded

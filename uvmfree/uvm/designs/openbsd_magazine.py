@@ -75,7 +75,7 @@ class OpenbsdCpu(Cpu):
 
     def empty(self) -> None:
         """Have empty magazines."""
-        self.active, self.other = self.own_list(CACHED_FREELIST), self.own_list(CACHED_FREELIST)
+        self.active, self.other = self._own_list(CACHED_FREELIST), self._own_list(CACHED_FREELIST)
 
     def lists(self) -> Iterable[PageList]:
         """Return the magazines, the colder one first."""
@@ -132,7 +132,7 @@ class OpenbsdCpu(Cpu):
             return
         if len(self.active) >= self._size:
             if self.other:
-                spilled, self.other = self.other, self.own_list(CACHED_FREELIST)
+                spilled, self.other = self.other, self._own_list(CACHED_FREELIST)
                 self._caches.add(-len(spilled))
                 self.put_back(spilled, self._fpageqlock, self._store)
             self.active, self.other = self.other, self.active

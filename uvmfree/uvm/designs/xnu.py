@@ -67,7 +67,7 @@ class XnuCpu(StackCpu):
 
     def empty(self) -> None:
         """Have empty lists and an empty batch."""
-        self.loaded = [self.own_list(row) for row in range(self._nfreelists)]
+        self.loaded = [self._own_list(row) for row in range(self._nfreelists)]
         self.batch = PageList(Place.CACHED, self.index, UNKNOWN)
 
     def lists(self) -> Iterable[PageList]:
