@@ -1,4 +1,4 @@
-"""The locks of a step in words: one by one as far as a line has room, then counted; whose of the system's are told."""
+"""The locks of a step in words: one by one as far as a line has room, then counted; and those of the system."""
 
 from collections import Counter
 
