@@ -19,6 +19,7 @@ import uvmfree.cli
 from tests.workload.perf_lines import ONE, line
 from uvmfree.measure import workloads
 from uvmfree.measure.workloads import Workload
+from uvmfree.param import Param
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.designs import SHOWN
 from uvmfree.uvm.uvmexp import UvmExpSnapshot
@@ -117,12 +118,14 @@ def test_a_trace_in_half_of_its_memory(run: Run, trace: str) -> None:
 
 def test_tunables_reach_the_system(run: Run, trace: str) -> None:
     said = run(
-        "bench", "--trace", trace, "--set", "hoard_max=64", "--set", "drain_retry=yes", "--refill", "4", *QUICK,
+        "bench", "--trace", trace, "--set", "hoard_max=64", "--set", "drain_retry=yes", "--refill", "4", *SMALL,
         "--json", "-", "--design", "percpu",
     )  # fmt: skip
     param = json.loads(said.out)["param"]
     assert (dict(param["own"]), param["drain_retry"]) == ({"percpu.hoard_max": 64, "percpu.refill": 4}, True)
-    assert param["npages"] == 65536  # as nobody asked for others
+    assert param["npages"] == 2048
+    assert workloads.by_name("trace", trace).npages is None  # as many as a system has by default
+    assert Param().npages == 65536
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ class Commands:
         yield ("compare", "--all", good, bad)
         yield ("compare", "--all", "--json", "-", bad, good)
         yield ("report", bad, good, "-o", str(self.folder / "report.html"))
-        yield ("usl", *self.others, bad)
+        yield ("usl", bad, *self.others)  # most are refused before the others are read
 
     def run(self, *args: str) -> None:
         """Run a command: an answer that a terminal may have, or a line that says why there is none."""

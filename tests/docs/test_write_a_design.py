@@ -61,8 +61,8 @@ def test_an_installed_package_brings_it_by_name(package: Path, tmp_path: Path) -
     if UV is None:
         pytest.skip("no uv here: ./run brings one")
     install = [UV, "pip", "install", "-q", "--no-deps", "-p", sys.executable, "--target", str(tmp_path / "site")]
-    run(*install, str(package), cwd=tmp_path)
-    bench = ["bench", "--design", "batches", "--workload", "handoff", "--repetitions", "1"]
+    run(*install, str(package), cwd=tmp_path, path=package)
+    bench = ["bench", "--machine", "virtual", "--design", "batches", "--workload", "handoff", "--repetitions", "1"]
     said = run(sys.executable, "-m", "uvmfree", *bench, cwd=tmp_path, path=tmp_path / "site")
     assert "batches" in said
 
