@@ -198,7 +198,7 @@ class VirtualMachine:
 
         def life() -> Strand:
             try:
-                strand.raise_pending()
+                scheduler.raise_pending()
                 body()
             except BaseException as error:  # noqa: BLE001  # kept for whoever joins; nothing is swallowed
                 strand.error = error

@@ -102,7 +102,7 @@ class Scheduler:
             resume = strand.resume
             resume(current)
         if current.pending is not None and current is self.main:
-            self._raise_pending()
+            self.raise_pending()
         if current.arrives is comes_for:
             current.arrives = None
             return False
@@ -128,8 +128,7 @@ class Scheduler:
         => An error that was sent to the strand is raised here. DeadlockError if nothing can ever happen again.
         """
         current, now = self.current, self.now
-        if current.pending is not None:
-            self._raise_pending()
+        self.raise_pending()
         current.awaits, current.woken, current.ticket, current.fresh = awaits, False, 0, True
         entry = None
         if deadline_ns is not None:
@@ -143,8 +142,7 @@ class Scheduler:
         else:
             self._switch(current, entry)
         current.awaits = None
-        if current.pending is not None:
-            self._raise_pending()
+        self.raise_pending()
         return current.woken
 
     def end(self, strand: Strand) -> Strand:
@@ -233,13 +231,13 @@ class Scheduler:
         if strand is not leaving:
             strand.resume(leaving)
 
-    def _raise_pending(self) -> None:
-        """Raise what was sent to the running strand; in the main strand once, in others wherever they wait."""
+    def raise_pending(self) -> None:
+        """Raise what was sent to the running strand, if anything: in the main strand once, else wherever it waits."""
         pending = self.current.pending
-        if self.current is self.main:
-            self.main.pending = None
-        assert pending is not None
-        raise pending
+        if pending is not None:
+            if self.current is self.main:
+                self.main.pending = None
+            raise pending
 
     def _next(self, entry: Entry) -> Strand:
         """Find who is next, from the smallest entry on, and make it the running strand."""

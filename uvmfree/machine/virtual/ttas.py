@@ -28,8 +28,8 @@ class Ttas(Fifo):
     => `_young`: a heap of (next look, number, pauses before the look after it, strand), as long as pauses double.
     => `_old`: those that look at even intervals, sorted: the next look modulo the longest pause, then the number, in
        one integer, which is found faster than a tuple. `_old_ns`: the first of these looks that has not passed.
-    => `ticket`: the number of the one heap entry that counts, or 0. `_armed_ns`: its time. `_renewed`: the number
-       that it would have if each release made it anew.
+    => `ticket`: the number of the one heap entry that counts, or 0. `_armed_ns`: its time. `_renewed`, if it is
+       larger: the number that it would have if each release made it anew.
     """
 
     __slots__ = ("_armed_ns", "_max_ns", "_min_ns", "_old", "_old_ns", "_renewed", "_young", "ticket")
@@ -113,7 +113,7 @@ class Ttas(Fifo):
             look = first
         self._armed_ns = look
         # As Scheduler.push() does: each release of a lock that others want comes this way.
-        scheduler.number = self.ticket = self._renewed = number = scheduler.number + 1
+        scheduler.number = self.ticket = number = scheduler.number + 1
         heappush(scheduler.heap, (look, number, scheduler.current, self))
         if look < scheduler.head:
             scheduler.head = look
