@@ -168,7 +168,9 @@ class Depot(UnitsDesign[DepotCpu]):
         """Deal out the credits, then put all pages into the store."""
         tunables, ncpus = state.tunables, state.param.ncpus
         self.credits = Credits(_credits(state.param, tunables), ncpus, tunables.exchange, tunables.spare_s)
-        self.credits.watch(state.machine.clock_ns, lambda i: (cpu := self.cpus[i]).frees + cpu.cpuhit + cpu.cpumiss)
+        self.credits.watch(
+            state.machine.clock_ns, lambda i: (cpu := self.cpus[i]).frees - cpu.booked + cpu.cpuhit + cpu.cpumiss
+        )
         super().__init__(state)
         self._others = [mutex.handle("uvm_pull") for mutex in self.cpu_locks]
         self._stoppers["uvm_rescue"] = self.all_locks("uvm_rescue")
