@@ -36,6 +36,7 @@ class Bound:
     => `index`, `_design`, `_cpus`, `_state`, `_system`, `_ram`, `_zero_page`, `_pagesize`, `_nfreelists`   [i]
     => `nextcolor`: where the next search starts (R7). `_colormask`: the number of colours less one.
     => `cpuhit` to `zeromiss`, `frees`: the counts of R11; those that others imply are derived in stats().
+    => `booked`: those of `frees` that were no doing of this CPU, but of a thread that plays none.
     => `filled`, `drained`: pages taken from the store and put there. `zeroed`, `zeroaborts`: by the idle CPU.
     => `_zeroing`: the page that it is zeroing, or nothing; `_calls`: by whom (uvm/idlezero.py).
     => `_free`, `_zeropages`: updaters of the shared counters. `_handles`: what to retire when the Cpu goes.
@@ -63,6 +64,7 @@ class Bound:
         "_zero_page",
         "_zeroing",
         "_zeropages",
+        "booked",
         "colormiss",
         "cpuhit",
         "cpumiss",
@@ -113,7 +115,7 @@ class Bound:
         self._free = state.counters.adder("free")
         self._zeropages = state.counters.adder("zeropages")
         self.nextcolor = 0
-        self.frees = self.filled = self.drained = 0
+        self.frees = self.booked = self.filled = self.drained = 0
         self.cpuhit = self.cpumiss = self.colormiss = self.zerohit = self.zeromiss = 0
         self.zeroed = self.zeroaborts = 0
         self._zeroing = PageList(Place.ZEROING, index, NO_QUEUE)
@@ -239,6 +241,7 @@ class Bound:
             return
         self.nextcolor = before.nextcolor & self._colormask
         self.frees, self.filled, self.drained = before.frees, before.filled, before.drained
+        self.booked = before.booked
         self.cpuhit, self.cpumiss, self.colormiss = before.cpuhit, before.cpumiss, before.colormiss
         self.zerohit, self.zeromiss = before.zerohit, before.zeromiss
         self.zeroed, self.zeroaborts = before.zeroed, before.zeroaborts

@@ -293,6 +293,7 @@ class Design(Locked, Generic[C]):
                 with held(inner):
                     self.push(pg, UNKNOWN, index)
                 cpu.frees += 1
+                cpu.booked += 1
                 cpu.gave(1)
                 return
         raise ClosedError(f"{pg!r} was freed to a system that is closed")

@@ -33,3 +33,16 @@ def test_a_cache_full_of_other_freelists_makes_each_allocation_an_exchange() -> 
         held = [take(cpu, strat="only", free_list=1) for _ in range(20)]
         assert (locks(uvm) - was, uvm.cached_pages()[0]) == (20, FULL)
         free_all(uvm.cpus[1], held)
+
+
+def test_a_freelist_that_has_run_out_is_asked_first_all_the_same() -> None:
+    """R10, and the other thing that the bound leaves out: each allocation falls back, though the cache has pages."""
+    with boot(**FEW, lockstat=True) as uvm:
+        cpu = uvm.cpus[0]
+        held = take_all(cpu, strat="only", free_list=0)
+        free_all(cpu, [take(cpu) for _ in range(10)])
+        was = locks(uvm)
+        for _ in range(20):
+            cpu.pagefree(take(cpu))
+        assert locks(uvm) - was == 20
+        free_all(uvm.cpus[1], held)
