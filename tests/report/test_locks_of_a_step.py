@@ -15,7 +15,7 @@ def taken(thread: str, lock: str, depth: int = 0, kind: str = "shared") -> Taken
 
 def said(*holds: Taken) -> list[str]:
     counts: tuple[Counter[object], ...] = (Counter(), Counter(), Counter())
-    step = Step(1, Act("", "alloc", (0,)), 1, 0, 1, 0, *counts, True, False, holds, (), 0)  # type: ignore[arg-type]
+    step = Step(1, Act("", "alloc", (0,)), 1, 0, 1, 0, 0, *counts, True, False, holds, (), 0)  # type: ignore[arg-type]
     return list(locks(step))
 
 

@@ -2,7 +2,7 @@
 
 from array import array
 
-from uvmfree.workload.replay import Plan, Program
+from uvmfree.workload.replay_plan import Plan, Program
 
 
 def test_it_is_the_mean_of_the_first_cpus_gaps() -> None:
