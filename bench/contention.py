@@ -24,7 +24,8 @@ from bench.harness import TRACES, Claim, Record, driven, interleaved, main, no_g
 from uvmfree.param import Param
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.system import OBSERVER, Uvm
-from uvmfree.workload.replay import bodies, plan
+from uvmfree.workload.replay import bodies
+from uvmfree.workload.replay_plan import plan
 from uvmfree.workload.trace import Trace, bundled_trace, read_trace
 
 TRACE_NAMES = ("cc-j4", "fork-exec", "untar-scan")

@@ -26,7 +26,8 @@ from uvmfree.machine.virtual.strands import greenlets_work
 from uvmfree.measure.scale import Case, Traffic, measured
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.designs.depot import Depot, DepotCpu
-from uvmfree.workload.replay import bodies, plan
+from uvmfree.workload.replay import bodies
+from uvmfree.workload.replay_plan import plan
 from uvmfree.workload.trace import Trace, bundled_trace, read_trace
 
 LIMITS: Final = {

@@ -20,7 +20,8 @@ from functools import partial
 from bench.harness import REPETITIONS, TRACES, Claim, Record, driven, interleaved, main, no_gc, spread
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.designs import PAIR, REGISTRY
-from uvmfree.workload.replay import Plan, bodies, plan
+from uvmfree.workload.replay import bodies
+from uvmfree.workload.replay_plan import Plan, plan
 from uvmfree.workload.trace import bundled_trace, read_trace
 
 SWAPS = "llfree"

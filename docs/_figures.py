@@ -216,10 +216,10 @@ class Figures(Printed):
             raise NotMeasured
         return f"{min(values):{form}} to {max(values):{form}}"
 
-    def illustrated(self, name: str, form: str) -> str:
-        """The least and the greatest of the last value of an illustration's rows."""
+    def illustrated(self, name: str, form: str, column: str) -> str:
+        """The least and the greatest of a column of an illustration's rows."""
         rows = self._file("published.json").get("illustrated", {}).get(name)
-        return self._range([row[-1] for row in rows or []], form)
+        return self._range([row[int(column)] for row in rows or []], form)
 
     def saturation(self) -> str:
         """At which CPU count waiting takes 10 % / 50 % of each design's time, for each trace and lock policy."""

@@ -100,12 +100,34 @@ class Printed:
 
     def cell(self, script: str, begins: str, row: str, column: str) -> str:
         """The median in a block of a script's output; `row` is "" where it has but one."""
+        return self._cell_of(script, begins, row, column).partition(" ")[0]
+
+    def most(self, script: str, begins: str, row: str, column: str) -> str:
+        """The greatest value there of all runs."""
+        return re.split(r"[ [\]-]+", self._cell_of(script, begins, row, column).rstrip("]"))[-1]
+
+    def extremes(self, script: str, begins: str, row: str, column: str) -> str:
+        """The least and the greatest value there, in words; one if they are the same."""
+        said = self._cell_of(script, begins, row, column).rstrip("]").partition("[")
+        return (said[2] or said[0]).replace("-", " to ")
+
+    def _cell_of(self, script: str, begins: str, row: str, column: str) -> str:
         _, (head, *rows) = self._block(script, begins)
         for each in rows:
             if not row or each[0] == row:
                 values = each[len(each) - len(head) :]
-                return values[head.index(column)].partition(" ")[0]
+                return values[head.index(column)]
         raise NotMeasured
+
+    def first(self, label: str, design: str) -> str:
+        """A median in the table that the first command printed."""
+        file = self.folder / "first-command.txt"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        heads = next((line.split() for line in lines if line.lstrip().startswith("fpageqlock  ")), [])
+        row = next((line.removeprefix(label).split() for line in lines if line.startswith(f"{label}  ")), [])
+        if design not in heads or len(row) != len(heads):
+            raise NotMeasured
+        return row[heads.index(design)]
 
     def _records(self, build: str) -> dict[str, Any]:
         scripts: Sequence[Any] = self._file(f"evidence-{build}.json").get("scripts", [])
@@ -139,7 +161,7 @@ class Printed:
             [
                 [
                     f"`{record['id']}` ({script}): {claim}; {record['unit']}",
-                    f"{'>=' if record['at_least'] else '<='} {record['bound']:.4g}",
+                    f"{'>=' if record['at_least'] else '<='} {_number(record['bound'])}",
                     *(said.get(build, "") for build in builds),
                 ]
                 for (script, claim), (record, said) in sorted(rows.items(), key=lambda row: row[0])
@@ -172,9 +194,13 @@ class Printed:
 
 def _measured(record: dict[str, Any]) -> str:
     """Return a record's median, its extremes where they differ, and whether that holds."""
-    low, median, high = (f"{record[name]:.4g}" for name in ("low", "measured", "high"))
+    low, median, high = (_number(record[name]) for name in ("low", "measured", "high"))
     said = median if low == high else f"{median} [{low}-{high}]"
     return {True: said, False: f"**{said}: no**", None: f"{said}, not judged"}[record["holds"]]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:

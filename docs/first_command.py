@@ -54,7 +54,7 @@ def _answer(table: str, curve: str) -> str:
     last = curve.partition("\n\n")[2].partition("\n\n")[0].splitlines()[-1]
     ncpus, *work = re.findall(r"(?<![\d.])\d+(?:\.\d+)?(?! %)(?=\s)", last)
     found.append([f"work done by {ncpus} CPUs, in virtual time", *work])
-    lines = [["a compiler's page traffic", *(f"`{head}`" for head in heads)], ["---"] * (len(heads) + 1), *found]
+    lines = [["a compiler's page traffic", *(f"`{head}`" for head in heads)], ["---"] + ["---:"] * len(heads), *found]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

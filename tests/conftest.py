@@ -59,6 +59,16 @@ def pytest_report_header() -> str:
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _what_came_before_is_kept() -> None:
+    """Keep what earlier files imported and cached out of the searches of this one's tests, many of which ask for one.
+
+    => What is garbage already is taken away before, so that it is not kept.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Have a folder for temporary files: what one process locks there must not keep another one waiting."""

@@ -19,6 +19,7 @@ import uvmfree.cli
 from tests.workload.perf_lines import ONE, line
 from uvmfree.measure import workloads
 from uvmfree.measure.workloads import Workload
+from uvmfree.param import Param
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.designs import SHOWN
 from uvmfree.uvm.uvmexp import UvmExpSnapshot
@@ -68,11 +69,11 @@ SMALL = (*QUICK, "--npages", "2048")
 def test_a_bench_prints_a_table_and_writes_its_raw_values(run: Run, trace: str, tmp_path: Path) -> None:
     """Runs of pages are allocated, not skipped (R26); the counters have the names of uvmexp_sysctl."""
     file = tmp_path / "out.json"
-    said = run("bench", "--trace", trace, *QUICK, "--json", str(file), "--vmstat")
+    said = run("bench", "--trace", trace, *SMALL, "--json", str(file), "--vmstat")
     assert (said.status, said.err) == (0, "")
-    assert "workload:    small.perf, 2 CPUs\ntunables:    npages=65536, others at their defaults\n" in said.out
+    assert "workload:    small.perf, 2 CPUs\ntunables:    npages=2048, others at their defaults\n" in said.out
     assert "page operations asked for" in said.out
-    assert "    65536 pages managed\n" in said.out
+    assert "     2048 pages managed\n" in said.out
     assert "\nwaits for pages" not in said.out  # nobody waited: no row of noughts
     assert "faults per second" not in said.out
     assert "\x1b" not in said.out
@@ -122,6 +123,9 @@ def test_tunables_reach_the_system(run: Run, trace: str) -> None:
     )  # fmt: skip
     param = json.loads(said.out)["param"]
     assert (dict(param["own"]), param["drain_retry"]) == ({"percpu.hoard_max": 64, "percpu.refill": 4}, True)
+    assert param["npages"] == 2048
+    assert workloads.by_name("trace", trace).npages is None  # as many as a system has by default
+    assert Param().npages == 65536
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@
    fault with; then each runs on the project itself. ruff, ruff format and mypy are parts of the same test command.
 """
 
+import gc
 import importlib
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,11 +28,13 @@ from tests.tidy_checks import (
     matching,
     narrow,
     only_in,
+    parse,
     ranked,
     rules_named,
     short,
     sleepless,
     untracked_lock,
+    walk,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -153,6 +157,16 @@ CHECKS: dict[str, tuple[Checker, Files, list[Files]]] = {
     ),
     "lockless": (untracked_lock, {"pyproject.toml": ""}, [{"uv.lock": ""}]),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trees() -> Iterator[None]:
+    """Have no search for garbage go through the trees of all files; they are given up afterwards."""
+    gc.disable()
+    yield
+    gc.enable()
+    for kept in (parse, walk):
+        kept.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,12 @@ def module_name(path: str) -> str:
 parse = cache(ast.parse)  # no checker changes a tree
 
 
+@cache
+def walk(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Return all nodes of a tree; most checkers want them."""
+    return tuple(ast.walk(tree))
+
+
 def parsed(files: Files, *folders: str) -> Iterator[tuple[str, ast.Module]]:
     """Yield path and tree of every Python file under the folders."""
     for path, text in sorted(files.items()):
@@ -50,7 +56,7 @@ def parsed(files: Files, *folders: str) -> Iterator[tuple[str, ast.Module]]:
 
 def is_typing_only(node: ast.AST) -> bool:
     """Whether the node is `if TYPE_CHECKING:`, whose body never runs."""
-    return isinstance(node, ast.If) and ast.unparse(node.test).split(".")[-1] == "TYPE_CHECKING"
+    return isinstance(node, ast.If) and last_name(node.test) == "TYPE_CHECKING"
 
 
 def walk_run(node: ast.AST, skip: tuple[type[ast.AST], ...] = ()) -> Iterator[ast.AST]:
@@ -104,7 +110,7 @@ def layers(files: Files) -> list[str]:
         if layer not in MAY_USE:
             found.append(f"{path}: {layer!r} is no layer")
             continue
-        for line, target in targets(files, path, ast.walk(tree)):
+        for line, target in targets(files, path, walk(tree)):
             if target in FACE:
                 found.append(f"{path}:{line}: imports the face")
             elif target.startswith("uvmfree.") and target.split(".")[1] not in MAY_USE[layer] | {layer}:
@@ -141,7 +147,7 @@ def only_in(homes: tuple[str, ...], modules: set[str]) -> Checker:
         return [
             f"{path}:{line}: imports {module}"
             for path, tree in parsed(files, "uvmfree")
-            for line, module, _ in imported(path, ast.walk(tree))
+            for line, module, _ in imported(path, walk(tree))
             if module.split(".")[0] in modules and path not in homes
         ]
 
@@ -164,12 +170,12 @@ def ranked(files: Files) -> list[str]:
     found = []
     for path, tree in parsed(files, "uvmfree"):
         ranks = set()
-        for _, module, names in imported(path, ast.walk(tree)):
+        for _, module, names in imported(path, walk(tree)):
             ranks |= set(names) if module == "uvmfree.kern.lockrank" else {"lockrank"} & set(names)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.arg) and node.annotation and ast.unparse(node.annotation) == "LockRank":
+        for node in walk(tree):
+            if isinstance(node, ast.arg) and node.annotation and last_name(node.annotation) == "LockRank":
                 ranks.add(node.arg)
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "mutex":
                 given = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "rank")]
                 root = ast.unparse(given[0]).split(".")[0] if given else ""
@@ -188,12 +194,10 @@ def sleepless(files: Files) -> list[str]:
     """Tests force an order; they do not hope for one."""
     found = []
     for path, tree in parsed(files, "tests"):
-        names = {
-            line for line, module, names in imported(path, ast.walk(tree)) if module == "time" and "sleep" in names
-        }
+        names = {line for line, module, names in imported(path, walk(tree)) if module == "time" and "sleep" in names}
         calls = {
             node.lineno
-            for node in ast.walk(tree)
+            for node in walk(tree)
             if isinstance(node, ast.Attribute) and node.attr == "sleep" and last_name(node.value) == "time"
         }
         found += [f"{path}:{line}: sleeps" for line in sorted(names | calls)]
@@ -205,7 +209,7 @@ def narrow(files: Files) -> list[str]:
     found = []
     for path, tree in parsed(files, "uvmfree", "tests", "bench"):
         lines = files[path].splitlines()
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if not isinstance(node, ast.ExceptHandler):
                 continue
             kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
@@ -223,6 +227,7 @@ def matching(pattern: str) -> Checker:
         return [
             f"{path}:{number}: {match[0]!r}"
             for path, text in files.items()
+            if re.search(pattern, text)  # most have nothing, which is soon known
             for number, line in enumerate(text.splitlines(), 1)
             if (match := re.search(pattern, line))
         ]
@@ -258,7 +263,7 @@ def rules_named(files: Files) -> set[int]:
     """Return the numbers of all rules that the tests name, in the name or docstring of a function or class."""
     said = ""
     for _, tree in parsed(files, "tests"):
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 said += f" {ast.get_docstring(node) or ''} {node.name.upper().replace('_', ' ')}"
     return {int(number) for number in re.findall(r"\bR(\d+)\b", said)}

@@ -23,7 +23,7 @@ from uvmfree.measure.machine_facts import VIRTUAL, MachineFacts
 from uvmfree.measure.run import Run, figures
 from uvmfree.measure.workloads import Workload, by_name
 from uvmfree.param import Param
-from uvmfree.workload.replay import Plan, plan
+from uvmfree.workload.replay_plan import Plan, plan
 from uvmfree.workload.thinking import THINK_NS
 from uvmfree.workload.trace import Trace, read_trace
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from uvmfree.workload.replay import DO_ALLOC, DO_ALLOC_ZERO, DO_FREE, DO_GET, DO_GIVE, DO_GIVE_ZERO, Plan
+from uvmfree.workload.replay_plan import DO_ALLOC, DO_ALLOC_ZERO, DO_FREE, DO_GET, DO_GIVE, DO_GIVE_ZERO, Plan
 
 SIZES: Final = tuple(1 << power for power in range(3, 17))
 

@@ -16,7 +16,8 @@ from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane, drive
 from uvmfree.workload.load import Load
-from uvmfree.workload.replay import Copy, Plan
+from uvmfree.workload.replay import Copy
+from uvmfree.workload.replay_plan import Plan
 
 PROCESS_PAGES: Final = 20_000
 """What the process that ends has: 80 MB."""

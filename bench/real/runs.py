@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.system import OBSERVER, Uvm
-from uvmfree.workload import pressure, replay, synthetic
+from uvmfree.workload import pressure, replay, replay_plan, synthetic
 from uvmfree.workload.driver import Body, drive
 from uvmfree.workload.load import Load
 from uvmfree.workload.thinking import thinking
@@ -56,9 +56,9 @@ def bodies(uvm: Uvm, workload: str, operations: int) -> Sequence[Body]:
 
 
 @functools.cache
-def _plan(ncpus: int) -> replay.Plan:
+def _plan(ncpus: int) -> replay_plan.Plan:
     """The trace as it was recorded on two CPUs; its tasks one after the other on one."""
-    return replay.plan(read_trace(TRACE), ncpus=ncpus, by="cpu" if ncpus > 1 else "task")
+    return replay_plan.plan(read_trace(TRACE), ncpus=ncpus, by="cpu" if ncpus > 1 else "task")
 
 
 def once(design: str, workload: str, ncpus: int, operations: int, machine: Any = None) -> tuple[float, float, float]:

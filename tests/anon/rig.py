@@ -73,8 +73,6 @@ class Rig:
         self.daemon = Pagedaemon(
             self.machine,
             self.pageout,
-            lambda: marks,
-            self.free,
             self.redistribute,
             EventLog(self.machine.raw_lock, self.machine.clock_ns),
         )

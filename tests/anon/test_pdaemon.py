@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.anon.test_pageout import MARKS, Parts
+from tests.anon.test_pageout import Parts
 from tests.kern.tasks import WAIT_S, begin, finish
 from uvmfree.errors import HangError
 from uvmfree.kern.eventlog import EventLog
@@ -19,9 +19,7 @@ class Stock(Parts):
         self.cached = cached
         self.did: list[str] = []
         self.events = EventLog(self.machine.raw_lock, self.machine.clock_ns)
-        self.daemon_itself = Pagedaemon(
-            self.machine, self.pageout, lambda: MARKS, lambda: self.free, self.redistribute, self.events
-        )
+        self.daemon_itself = Pagedaemon(self.machine, self.pageout, self.redistribute, self.events)
 
     def redistribute(self) -> int:
         moved, self.cached = self.cached, 0

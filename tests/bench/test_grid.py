@@ -24,7 +24,7 @@ from bench.grid.picture import Dot, svg
 from bench.grid.tables import dots, markdown
 from bench.harness import TRACES
 from uvmfree.workload.driver import drive
-from uvmfree.workload.replay import DO_ALLOC, DO_FREE, DO_RUN, Plan, Program
+from uvmfree.workload.replay_plan import DO_ALLOC, DO_FREE, DO_RUN, Plan, Program
 
 HERE = Where(processes=1)
 

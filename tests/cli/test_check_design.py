@@ -85,3 +85,24 @@ def test_each_test_counts_once_however_many_parts_it_has(tmp_path: Path) -> None
         "       ValueError: a page",
         "some: 2 tests of the contract hold, 5 fail, 1 ask for what its traits do not claim",
     ]
+
+
+def test_what_many_tests_find_is_told_once() -> None:
+    """One mistake fails many: with what they find, what is mostly wrong then, and the names of some."""
+    judge = Judge()
+    for number, test in enumerate(("one", "two", "three", "four", "five", "five")):
+        judge._ended[f"test_it.py::test_{test}[{number}]"] = (
+            "failed",
+            f"uvmfree.errors.AuditError: page {number:#x} is free and stands on no list (and {number} more)",
+        )
+    judge._ended["test_it.py::test_other"] = "failed", "assert 1 == 2"
+    first, *rest = judge.lines("some")
+    assert first == "fails  test_it.py::test_one"
+    assert rest[0] == "       page 0x0 is free and stands on no list"
+    assert rest[1].startswith("       => a page left its list and came to no other")
+    assert rest[2:] == [
+        "       so do test_two, test_three, test_four, 1 more",
+        "fails  test_it.py::test_other",
+        "       assert 1 == 2",
+        "some: 0 tests of the contract hold, 7 fail, 0 ask for what its traits do not claim",
+    ]

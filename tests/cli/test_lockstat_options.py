@@ -177,7 +177,7 @@ def test_a_traced_stress_run_times_every_hold(run: Callable[..., Any], tmp_path:
     """With --perfetto the locks count anyway: the record has them. CPUs that have stopped hold nothing."""
     pytest.importorskip("perfetto", reason="extra `trace` not installed")
     file = tmp_path / "record.json"
-    traced = (*STRESS, "--seconds", "0.2", "--perfetto", str(tmp_path / "t.pftrace"), "--json", str(file))
+    traced = (*STRESS, "--seconds", "0.1", "--perfetto", str(tmp_path / "t.pftrace"), "--json", str(file))
     said = run(*traced, "--format", "linux", "-F", "uvm_pagealloc")
     assert (said.status, said.err) == (0, "")
     assert said.out.count("; every hold was timed\n") == len(SHOWN)

@@ -1,6 +1,8 @@
 """`uvmfree scale`: curves in virtual time; the same command is the same curve, and bad input is a line."""
 
+import itertools
 import json
+import lzma
 import os
 import signal
 import subprocess
@@ -18,6 +20,7 @@ from uvmfree.machine.virtual.strands import greenlets_work
 from uvmfree.measure.curve import curve_of
 from uvmfree.measure.scale import Case, Traffic
 from uvmfree.uvm.designs import SHOWN
+from uvmfree.workload.trace import bundled_trace
 
 Run = Callable[..., Said]
 
@@ -135,6 +138,14 @@ def test_the_band_has_points_with_each_group_of_costs_halved_and_doubled(run: Ru
     assert 0 < low < curve.points[0].per_s < high
 
 
+@pytest.fixture
+def _beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand where there is a tenth of the trace that ships."""
+    with lzma.open(bundled_trace(), "rt", encoding="utf-8") as lines:
+        (tmp_path / "beginning.perf").write_text("".join(itertools.islice(lines, 12_000)), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.sampled(2, batons=1)
 @pytest.mark.parametrize(
     "args",
@@ -142,9 +153,10 @@ def test_the_band_has_points_with_each_group_of_costs_halved_and_doubled(run: Ru
         ("--cpus", "1,2", "--lock", "ttas"),
         ("--cpus", "2", "--workload", "handoff", "--lock", "ticket", "--seed", "3"),
         ("--cpus", "2", "--workload", "forkexit", "--lock", "mcs", "--think", "0"),
-        ("--cpus", "2", "--workload", "trace", "--seeds", "2"),
+        ("--cpus", "2", "--trace", "beginning.perf", "--seeds", "2"),
     ],
 )
+@pytest.mark.usefixtures("_beginning")
 def test_the_same_command_twice_gives_the_same_points(run: Run, args: tuple[str, ...]) -> None:
     """In the same order, however its processes come to their ends."""
     first, second = (json.loads(run("scale", *args, "--json", "-").out)["points"] for _ in range(2))

@@ -137,12 +137,13 @@ NO_MESSAGE = bytes([1, *[0] * 7, 4, *[0] * 7]) + b"\xc1abc" * 200
 
 
 ANSWERS = {
-    None: "cannot be reached: Connection refused",
+    "nonsense": "cannot be reached: missing port number in address 'nonsense'",
+    DEAD: "cannot be reached: Connection refused",
     b"": "does not answer within 4 s",
     HTTP: "is no dask scheduler: ",
     NO_MESSAGE: "is no dask scheduler: ",
 }
-"""What stands at an address: nobody, somebody mute, a web server, garbage."""
+"""An address that is none, one where nobody is; and what answers at one: somebody mute, a web server, garbage."""
 
 ONE_AFTER_THE_OTHER = """
 import sys, time, distributed, uvmfree.cli
@@ -160,7 +161,7 @@ def test_a_scheduler_that_cannot_be_reached_is_named_soon(tmp_path: Path) -> Non
     """Each address in one process: what a sweep on a cluster imports takes longer than the answer."""
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     with contextlib.ExitStack() as stack:
-        addresses = [DEAD if answer is None else stack.enter_context(listening(answer)) for answer in ANSWERS]
+        addresses = [one if isinstance(one, str) else stack.enter_context(listening(one)) for one in ANSWERS]
         said = subprocess.run(
             [sys.executable, "-c", ONE_AFTER_THE_OTHER, *addresses],
             capture_output=True,
@@ -194,15 +195,6 @@ except ArgumentError as error:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=BOUND_S, check=True, encoding="utf-8"
     )
     assert said.stdout == f"--scheduler {DEAD}: cannot be reached: Connection refused False\n"
-
-
-def test_an_address_that_is_none_is_named(tmp_path: Path) -> None:
-    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    said = sweep("-o", str(tmp_path / "x"), *QUICK, "--scheduler", "nonsense")
-    assert said.returncode == 2
-    assert (
-        said.stderr == "uvmfree: --scheduler nonsense: cannot be reached: missing port number in address 'nonsense'\n"
-    )
 
 
 def test_without_the_extra_it_is_named(tmp_path: Path) -> None:
@@ -269,9 +261,11 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, str, int]]:
 
 
 @pytest.mark.timeout(180)
-def test_two_workers_of_a_cluster_measure_a_grid(cluster: tuple[str, str, int], tmp_path: Path) -> None:
-    """Both are on one machine, so that one cell at a time is measured all the same."""
-    scheduler, worker, _ = cluster
+def test_a_cluster_measures_a_grid_and_when_it_goes_that_is_told_in_a_line(
+    cluster: tuple[str, str, int], tmp_path: Path
+) -> None:
+    """Both workers are on one machine, so that one cell at a time is measured all the same."""
+    scheduler, worker, group = cluster
     file = tmp_path / "sweep.json"
     said = sweep("-o", str(file), *QUICK, "--scheduler", worker)
     assert (said.returncode, file.exists()) == (2, False)
@@ -282,22 +276,16 @@ def test_two_workers_of_a_cluster_measure_a_grid(cluster: tuple[str, str, int], 
     assert len(document["measured"]) == 4
     assert {each["record"]["runs"][0]["design"] for each in document["measured"]} == {"fpageqlock", "percpu"}
 
-
-@pytest.mark.timeout(180)
-def test_a_cluster_that_goes_while_it_measures_is_told_in_a_line(
-    cluster: tuple[str, str, int], tmp_path: Path
-) -> None:
-    scheduler, _, group = cluster
-    file = tmp_path / "sweep.json"
-    args = ("-o", str(file), *QUICK, "--seconds", "1", "--cpus", "1,2,3", "--scheduler", scheduler)
+    other = tmp_path / "other.json"
+    args = ("-o", str(other), *QUICK, "--seconds", "1", "--cpus", "1,2,3", "--scheduler", scheduler)
     running = subprocess.Popen([*SWEEP, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until(file.exists, running)
+    until(other.exists, running)
     os.killpg(group, signal.SIGKILL)
-    _, said = running.communicate(timeout=BOUND_S)
+    _, told = running.communicate(timeout=BOUND_S)
     assert running.returncode == 1
-    assert said.startswith(f"uvmfree: --scheduler {scheduler}: is lost: ")
-    assert said.count("\n") == 1
-    assert json.loads(file.read_text())["measured"]
+    assert told.startswith(f"uvmfree: --scheduler {scheduler}: is lost: ")
+    assert told.count("\n") == 1
+    assert json.loads(other.read_text())["measured"]
 
 
 def test_a_measuring_process_that_is_killed_is_told() -> None:

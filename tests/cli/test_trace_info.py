@@ -17,7 +17,7 @@ import pytest
 from tests.workload.perf_lines import ONE, line
 from uvmfree.param import NCPUS_MAX
 from uvmfree.workload import tracefile
-from uvmfree.workload.replay import plan
+from uvmfree.workload.replay_plan import plan
 from uvmfree.workload.trace import read_trace
 
 Run = Callable[..., Any]
@@ -53,20 +53,22 @@ def test_it_is_refused_whatever_is_in_it(
     assert said.err.startswith(f"uvmfree: {file}: unpacks to over 1 MiB, from {size:,} bytes; ")
 
 
-def test_the_limit_can_be_raised(run: Run, tmp_path: Path) -> None:
-    """And lines are counted on: of 90 million line ends none is missing in the number of the line after them."""
-    file = packed(tmp_path / "t", b"\n" * 10 * MIB, 9)
+def test_the_limit_can_be_raised(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And lines are counted on: of 9 million line ends none is missing in the number of the line after them."""
+    monkeypatch.setattr(tracefile, "UNPACKED_FREE_BYTES", MIB)
+    file = packed(tmp_path / "t", b"\n" * MIB, 9)
     with file.open("ab") as end:
         end.write(lzma.compress(ONE.encode() + b"what is this, then\n"))
-    said = run("trace", "info", str(file), "--unpacked-mib", "91")
-    assert said.err.startswith(f"uvmfree: {file}: line {90 * MIB + 2}: malformed")
-    assert "unpacks to over 90 MiB" in run("trace", "info", str(file), "--unpacked-mib", "90").err
-    said = run("bench", "--trace", str(file), "--unpacked-mib", "90")
+    assert "unpacks to over 1 MiB" in run("trace", "info", str(file)).err
+    said = run("trace", "info", str(file), "--unpacked-mib", "10")
+    assert said.err.startswith(f"uvmfree: {file}: line {9 * MIB + 2}: malformed")
+    assert "unpacks to over 9 MiB" in run("trace", "info", str(file), "--unpacked-mib", "9").err
+    said = run("bench", "--trace", str(file), "--unpacked-mib", "9")
     assert (said.status, said.out) == (2, "")
-    assert "unpacks to over 90 MiB" in said.err
+    assert "unpacks to over 9 MiB" in said.err
     out = str(tmp_path / "sweep.json")
-    said = run("sweep", "--trace", str(file), "-o", out, "--unpacked-mib", "90")
-    assert "unpacks to over 90 MiB" in said.err
+    said = run("sweep", "--trace", str(file), "-o", out, "--unpacked-mib", "9")
+    assert "unpacks to over 9 MiB" in said.err
 
 
 def test_a_limit_without_a_trace_is_refused(run: Run) -> None:

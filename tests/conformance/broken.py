@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.conformance.linux_like import BATCH, HIGH, LinuxLike, LinuxLikeCpu
 from uvmfree.uvm.cpu import Found, Want
-from uvmfree.uvm.page import PageList, VmPage
+from uvmfree.uvm.page import UNKNOWN, PageList, VmPage
 
 
 def losing(self: LinuxLikeCpu, npages: int) -> int:
@@ -138,6 +138,24 @@ class KeepsWhatADetachedCpuHad(LinuxLike):
 class IgnoresPressure(LinuxLike):
     def redistribute(self, index: int, cause: str) -> int:
         return 0 if cause == "pressure" else super().redistribute(index, cause)
+
+
+class SkipsACpuUnderPressure(LinuxLike):
+    def redistribute(self, index: int, cause: str) -> int:
+        return 0 if (cause, index) == ("pressure", len(self.cpus) - 1) else super().redistribute(index, cause)
+
+
+class SpillsWithNoLockHeld(LinuxLike):
+    class cpu_class(LinuxLikeCpu):  # noqa: N801
+        __slots__ = ()
+
+        def spill(self, npages: int) -> int:
+            pages = self._lists[0]
+            cold, pages[:npages] = pages[:npages], []
+            for pg in cold:
+                self._store.push(pg, UNKNOWN)
+            self.gave(len(cold))
+            return len(cold)
 
 
 class HandsBackHalf(LinuxLike):

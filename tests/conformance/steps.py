@@ -47,7 +47,7 @@ FLAGS = {"BUSY": PG_BUSY, "CLEAN": PG_CLEAN, "FAKE": PG_FAKE, "ZERO": PG_ZERO}
 def take(cpu: Cpu, **how: Any) -> VmPage:
     pg = cpu.pagealloc(**how)
     assert pg is not None
-    assert pg.place is Place.ALLOCATED
+    assert pg.place is Place.ALLOCATED, f"{pg!r} came out, and still names where it stood"
     return pg
 
 

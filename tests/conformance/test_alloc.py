@@ -20,7 +20,8 @@ def test_the_reserve_is_kept_from_ordinary_threads(boot: Boot) -> None:
     cpu = uvm.cpus[0]
     taken = take_all(cpu)
     assert uvm.uvmexp.reserve_kernel == 15
-    assert 15 - beyond(uvm) <= uvm.uvmexp.free <= 15
+    free = uvm.uvmexp.free
+    assert 15 - beyond(uvm) <= free <= 15, f"{free} pages are left of a reserve of 15"
     taken += take_all(cpu, use_reserve=True)
     assert uvm.uvmexp.free == uvm.uvmexp.reserve_pagedaemon == 1
     assert cpu.pagealloc() is None

@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 import uvmfree
-from tests.conformance import broken, test_alloc, test_bind, test_free, test_lists, test_reach, test_xcall
+from tests.conformance import (
+    broken,
+    test_alloc,
+    test_bind,
+    test_free,
+    test_lists,
+    test_many_cpus,
+    test_reach,
+    test_xcall,
+)
 from tests.conformance.conftest import LINUX_LIKE, Contender, booting
 from tests.conformance.linux_like import LinuxLike
 
@@ -27,6 +36,8 @@ CAUGHT_BY: dict[type[LinuxLike], Callable[..., object]] = {
     broken.DoesNotDrainForRangedAllocation: test_reach.test_ranged_allocation_finds_what_is_cached,
     broken.KeepsWhatADetachedCpuHad: test_reach.test_a_cpu_that_goes_leaves_its_pages_to_the_others,
     broken.IgnoresPressure: test_reach.test_what_the_daemon_gets_back_under_pressure,
+    broken.SkipsACpuUnderPressure: test_reach.test_what_the_daemon_gets_back_under_pressure,
+    broken.SpillsWithNoLockHeld: test_many_cpus.test_the_store_is_touched_under_its_lock_alone,
     broken.HandsBackHalf: test_lists.test_redistributing_twice_moves_nothing_more,
     broken.ForgetsAtTakeOver: test_bind.test_counts_pages_and_the_next_colour_outlive_a_player,
 }

@@ -44,7 +44,8 @@ def test_a_wanted_colour_that_the_store_has_is_had(boot: Boot, color: int) -> No
     """R7: from a CPU that has no other page at hand."""
     uvm = boot(ncolors=4)
     uvm.redistribute()
-    assert take(uvm.cpus[1], color=color).color == color
+    got = take(uvm.cpus[1], color=color).color
+    assert got == color, f"colour {got} came for colour {color}, which the store has"
     assert uvm.cpu_stats()[1].colorhit == 1
 
 

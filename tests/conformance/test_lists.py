@@ -130,7 +130,7 @@ def test_a_cache_is_never_beyond_its_bound(boot: Boot) -> None:
             assert taken is not None or uvm.traits.freed == "batch"
             if taken is not None:
                 zero.pagefree(taken)
-        assert max(uvm.cached_pages()) <= bound
+        assert max(uvm.cached_pages()) <= bound, f"the CPUs cache {uvm.cached_pages()} pages, the bound is {bound}"
     assert len(uvm.pglistalloc(npages, nsegs=npages)) == npages
 
 
@@ -198,7 +198,9 @@ def test_redistributing_twice_moves_nothing_more(boot: Boot) -> None:
         assert hoard == (10, 11)
     moved = [uvm.redistribute(0), uvm.redistribute(), uvm.redistribute()]
     if "explicit" in traits.causes:
-        assert moved == [hoard[0] + parked, hoard[1], 0]
+        assert moved == [hoard[0] + parked, hoard[1], 0], (
+            f"redistribution moved {moved} pages, the CPUs had {hoard} and shared caches {parked}"
+        )
         assert uvm.cached_pages() == (0, 0)
         assert sum(stats.drained - stats.filled for stats in uvm.cpu_stats()) == 0
         assert uvm.uvmexp.free == uvm.param.npages

@@ -106,6 +106,22 @@ def test_what_a_script_printed_is_a_table(figures: Figures) -> None:
         answers.page('{{cell s.py "Q2" "bound of 64" "hits, %"}} {{cell s.py "Q2" "no bound" locks}}', figures)
         == "7.0 1\n"
     )
+    least_and_most = '{{most s.py Q2 "no bound" "hits, %"}} {{extremes s.py Q2 "no bound" "hits, %"}}'
+    assert answers.page(least_and_most, figures) == "51.0 50.0 to 51.0\n"
+    one = '{{most s.py Q2 "bound of 64" locks}} {{extremes s.py Q2 "bound of 64" locks}}'
+    assert answers.page(one, figures) == "3 3\n"
+
+
+def test_what_the_first_command_printed_is_cited(tmp_path: Path) -> None:
+    printed = "percpu takes it\n\n              fpageqlock   percpu\n-----\nlocks per op        0.99     0.35\n"
+    (tmp_path / "first-command.txt").write_text(printed)
+    said = '{{first "locks per op" percpu}} {{first "locks" percpu}} {{first "locks per op" depot}}'
+    assert answers.page(said, Figures(tmp_path)) == "0.35 (not measured) (not measured)\n"
+
+
+@pytest.mark.parametrize("name", answers.PAGES)
+def test_every_figure_of_a_page_was_measured(name: str) -> None:
+    assert "(not measured)" not in (DOCS / name).read_text()
 
 
 def test_paragraphs_are_filled_and_tables_are_not(figures: Figures) -> None:
@@ -146,12 +162,17 @@ def test_claims_have_what_each_build_measured_and_those_that_fail_are_named(tmp_
         put(tmp_path / f"evidence-{build}.json", {"scripts": [{"script": "s.py", "output": [], "records": records}]})
 
     evidence("3.11", record("b", holds=False, measured=3.0, low=2.5, high=3.0), record("a"), record("c", bound=None))
-    evidence("3.13t", record("b", holds=False), record("d", at_least=True, holds=None), record("e", measured=None))
+    evidence(
+        "3.13t",
+        record("b", holds=False),
+        record("d", at_least=True, holds=None, bound=4e5, measured=498123.6, low=98765.4, high=5e5),
+        record("e", measured=None),
+    )
     figures = Figures(tmp_path)
     assert figures.claims().splitlines()[2:] == [
         "| `a` (s): what a is; s | <= 2 | 1 |  |",
         "| `b` (s): what b is; s | <= 2 | **3 [2.5-3]: no** | **1: no** |",
-        "| `d` (s): what d is; s | >= 2 |  | 1, not judged |",
+        "| `d` (s): what d is; s | >= 400,000 |  | 498,124 [98,765-500,000], not judged |",
     ]
     assert figures.failed() == "`b` (3.11 and 3.13t)"
     evidence("3.11", record("a"))

@@ -1,5 +1,7 @@
 """What the pages show of the first command is what it printed."""
 
+import re
+
 import pytest
 
 from docs import first_command
@@ -23,6 +25,14 @@ def test_what_is_shown_is_of_the_three_designs_and_as_printed() -> None:
     assert answer[0].endswith("| `fpageqlock` | `percpu` | `depot` |")
     assert {line.count("|") for line in answer} == {5}
     assert {row.split()[0] for row in FOUND["picture"].splitlines()[3:-1]} <= {"4", "8", "16", "32", "64"}
+
+
+def test_what_is_said_of_the_figures_has_figures_that_were_printed() -> None:
+    """In the first minute's own words: whatever has a comma, or decimals, perhaps with fewer of them."""
+    said = (first_command.ROOT / "docs/start.md").read_text().partition("## What it says")[2].partition("\n## ")[0]
+    figures = re.findall(r"\d+(?:[,.]\d+)+", said)
+    assert len(figures) > 2
+    assert [figure for figure in figures if not re.search(rf"(?<!\d){re.escape(figure)}", PRINTED)] == []
 
 
 def test_medians_are_shown_without_their_ranges_wherever_these_stand() -> None:

@@ -8,6 +8,7 @@ import pytest
 import uvmfree
 from docs import tree
 from docs._ext import picture
+from uvmfree.measure.record import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
@@ -78,6 +79,12 @@ def test_every_design_has_a_page_with_a_picture(name: str) -> None:
     (lines,) = PICTURE.findall(text)
     assert picture.parse(lines.splitlines())
     assert re.search(rf"^{name}$", PAGES["docs/designs/index.md"], re.MULTILINE), "not in the list of designs"
+
+
+def test_every_version_of_a_record_that_is_read_is_told() -> None:
+    text = PAGES["docs/records.md"]
+    assert f'`"schema": "uvmfree.record", "version": {VERSION}`' in text
+    assert [number for number in range(1, VERSION) if f"Version {number} " not in " ".join(text.split())] == []
 
 
 def test_decisions_are_numbered_and_dated() -> None:

@@ -40,7 +40,7 @@ class Waiting(Scene):
         self.daemon_thread: int | None = None
         events = EventLog(Unlocked, machine.clock_ns)  # type: ignore[arg-type]
         self.pageout = Pageout(machine, self.counters, lambda: self.marks, self.nfree, self.is_daemon)
-        self.daemon = Pagedaemon(machine, self.pageout, lambda: self.marks, self.nfree, lambda: False, events)
+        self.daemon = Pagedaemon(machine, self.pageout, lambda: False, events)
         self.daemon.add_reclaimer(self)
 
     def nfree(self) -> int:

@@ -80,6 +80,11 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "since, move, longest = self.since, self.move, self._max_ns",
         "since, move, longest = self.since, 0, self._max_ns",
     ),
+    "whose pauses are long is found at the next look only": (
+        "ttas",
+        "                    if seen + longest < self._old_ns:\n",
+        "                    if False:\n",
+    ),
     "a hand-off of MCS is one transfer": (
         "policies",
         "    handed_lines = 2",

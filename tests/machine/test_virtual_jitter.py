@@ -56,10 +56,10 @@ def test_cpus_draw_for_themselves() -> None:
 
 def test_costs_vary_evenly_by_their_percent_and_what_is_exact_does_not() -> None:
     """Each step once in a period; the mean is the cost."""
-    draw = Jitter(seed=3, percent=50).costs(1000, "a lock", exact_ns=20_000)[1]
+    draw = Jitter(seed=3, percent=50, cpu=lambda: 1).costs(1000, "a lock", exact_ns=20_000)[1]
     drawn = [draw() for _ in range(PERIOD)]
     assert (min(drawn), max(drawn)) == (20_500, 21_500)
     assert sum(drawn) / PERIOD == pytest.approx(21_000, abs=0.5)
     assert len(set(drawn)) == PERIOD
-    exact = Jitter(seed=3, percent=0).costs(1000, "a lock", exact_ns=20_000)[1]
+    exact = Jitter(seed=3, percent=0, cpu=lambda: 1).costs(1000, "a lock", exact_ns=20_000)[1]
     assert {exact() for _ in range(9)} == {21_000}

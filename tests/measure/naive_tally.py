@@ -43,6 +43,15 @@ class Entry:
     holds: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How many pages are in the store; for each CPU, how many its cache has, and on how many lists they are."""
+
+    store: int
+    cached: tuple[int, ...]
+    lists: tuple[int, ...]
+
+
 class Rig:
     """A counted system, driven by one strand, and the log of what it did."""
 
@@ -56,16 +65,23 @@ class Rig:
         self.log: list[Entry] = []
         self._colors = [0] * param.ncpus
 
-    def standing(self) -> tuple[int, ...]:
-        """Count the pages in each CPU's cache, one by one."""
-        found = Counter(pg.owner for pg in self.uvm.physmem if pg.place is Place.CACHED)
-        return tuple(found[cpu] for cpu in range(self.param.ncpus))
+    def standing(self) -> Standing:
+        """Look at every page, one by one."""
+        store, cached = 0, [0] * self.param.ncpus
+        lists: list[set[tuple[int, int, bool]]] = [set() for _ in cached]
+        for pg in self.uvm.physmem:
+            place, owner = pg.place, pg.owner
+            if place is Place.GLOBAL:
+                store += 1
+            elif place is Place.CACHED and owner is not None:
+                cached[owner] += 1
+                lists[owner].add((pg.free_list, pg.color, pg.zeroed))
+        return Standing(store, tuple(cached), tuple(map(len, lists)))
 
     def do(self, operation: Operation) -> None:
         """Do one operation, and log it; what asks for a page that is not there is left out."""
         what, cpu, number = operation
-        before, locks = self._store(), self._shared_locks()
-        lists = [self._lists(cpu) for cpu in range(self.param.ncpus)]
+        before, locks = self.standing(), self._shared_locks()
         frames: Sequence[int] = ()
         right = False
         if what == "alloc":
@@ -93,32 +109,24 @@ class Rig:
             frames = [pg.pfn for pg in pages]
         else:
             self.uvm.redistribute(cpu)
-        touched = self._touched(what, cpu, before, lists, frames)
+        now = self.standing()
+        touched = self._touched(what, cpu, before, now, frames)
         holds = tuple((touched,) * (self._shared_locks() - locks))
-        self.log.append(Entry(what, cpu, tuple(frames), right, self.standing(), holds))
+        self.log.append(Entry(what, cpu, tuple(frames), right, now.cached, holds))
 
     def _touched(
-        self, what: str, cpu: int, before: int, lists: Sequence[int], frames: Sequence[int]
+        self, what: str, cpu: int, before: Standing, now: Standing, frames: Sequence[int]
     ) -> tuple[int, int]:
         """Items and pages that a hold of uvm_fpageqlock touched, if the operation took it."""
         if self.param.design == "fpageqlock":  # whose list does not tell: a page, or those of the run
             pages = max(1, len(frames))
             return pages, pages
         if what == "redistribute":
-            return lists[cpu], 0  # each list by pointer
+            return before.lists[cpu], 0  # each list by pointer
         if what == "run":  # caches that had some of it were handed back whole, and the pages taken singly
-            after = [self._lists(cpu) for cpu in range(self.param.ncpus)]
-            gone = sum(was for was, now in zip(lists, after, strict=True) if was and not now)
+            gone = sum(was for was, left in zip(before.lists, now.lists, strict=True) if was and not left)
             return gone + len(frames), len(frames)
-        return (abs(self._store() - before),) * 2
-
-    def _store(self) -> int:
-        return sum(pg.place is Place.GLOBAL for pg in self.uvm.physmem)
-
-    def _lists(self, cpu: int) -> int:
-        """How many lists of a CPU have a page."""
-        cached = (pg for pg in self.uvm.physmem if pg.place is Place.CACHED and pg.owner == cpu)
-        return len({(pg.free_list, pg.color, pg.zeroed) for pg in cached})
+        return (abs(now.store - before.store),) * 2
 
     def _shared_locks(self) -> int:
         return sum(stat.acquired for stat in self.uvm.lockstat() if stat.name == "uvm_fpageqlock")

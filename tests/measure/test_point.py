@@ -4,7 +4,7 @@ import pytest
 
 from uvmfree.machine.costs import costs_for
 from uvmfree.measure.scale import COUNTED_OPS, Case, Point, Traffic, measured
-from uvmfree.workload.replay import plan
+from uvmfree.workload.replay_plan import plan
 from uvmfree.workload.trace import bundled_trace, read_trace
 
 NCPUS = 4

@@ -13,7 +13,7 @@ from tests.workload.recorder import trace_of
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.workload.copies import copies
 from uvmfree.workload.driver import drive
-from uvmfree.workload.replay import plan
+from uvmfree.workload.replay_plan import plan
 
 GAP_US, LOOK_NS = 1_000, 150_000
 """A gap that lasts longer than the time between two looks."""

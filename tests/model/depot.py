@@ -196,7 +196,7 @@ class DepotModel(Model):
             if found is not None:
                 return found, True
         ring = [(asked.cpu + step) % self.param.ncpus for step in range(1, self.param.ncpus)]
-        handful = min(self.own.unit, max(1, self.most(asked.cpu)))
+        handful = min(self.own.unit, max(1, self.most(asked.cpu) - self.kept(asked.cpu)))
         if any(self.move(lender, asked.cpu, handful, asked.freelists) for lender in ring):
             page = next(page for page in (self.local(asked, each) for each in asked.freelists) if page is not None)
             return Found(page[0], True, page[1]), True

@@ -30,3 +30,5 @@ FILES: Final = (
 MUTANTS: Final[dict[str, Mutant]] = {
     mutant.name.lower().replace(" ", "-").replace("'", ""): mutant for file in FILES for mutant in file.BUGS
 }
+
+assert len(MUTANTS) == sum(len(file.BUGS) for file in FILES), "two bugs have one name, and only one of them would run"

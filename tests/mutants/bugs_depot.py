@@ -266,8 +266,7 @@ BUGS: Final = (
     Mutant(
         "units of one colour",
         f"{_UNITS}:_cut",
-        (become("[pg for turn in zip_longest(*shares) for pg in turn if pg is not None]",
-                "[pg for share in shares for pg in share]"),),
+        (become("in_turn(shares)", "[pg for share in shares for pg in share]"),),
         "a unit is made of pages of one colour",
         "whoever takes one unit gets pages of one colour only",
         f"{_OF_UNITS}::test_the_coldest_are_chained_whole_units_first_with_all_colours_in_each",

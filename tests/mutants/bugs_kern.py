@@ -6,7 +6,7 @@ from tests.mutants.mutation import Mutant, after, become, before, forget
 from tests.mutants.suites import programs, schedules
 
 _XCALL, _MUTEX = "uvmfree.kern.xcall", "uvmfree.kern.mutex"
-_ANON, _SWAP = "uvmfree.uvm.anon", "uvmfree.uvm.swap"
+_AMAP, _ANON, _SWAP = "uvmfree.uvm.amap", "uvmfree.uvm.anon", "uvmfree.uvm.swap"
 
 BUGS: Final = (
     Mutant(
@@ -81,7 +81,7 @@ BUGS: Final = (
     ),
     Mutant(
         "page freed while dirty",
-        f"{_ANON}:AnonMemory.reclaim_one",
+        f"{_AMAP}:Amap.reclaim_one",
         (become("dirty = anon.dirty", "dirty = False"),),
         "a page that was written to is evicted without being written to swap",
         "what its owner wrote is lost",
@@ -97,7 +97,7 @@ BUGS: Final = (
     ),
     Mutant(
         "busy page taken",
-        f"{_ANON}:AnonMemory._is_victim",
+        f"{_AMAP}:Amap._is_victim",
         (become("if anon.state in BUSY:", "if anon.state in ():"),),
         "the daemon evicts a page that somebody is at work on",
         "who writes to it writes to the next holder's page",
@@ -105,7 +105,7 @@ BUGS: Final = (
     ),
     Mutant(
         "page freed after the pageout is done",
-        f"{_ANON}:AnonMemory._written",
+        f"{_AMAP}:Amap._written",
         (
             become(
                 "    if error is None:\n        self._pagefree(pg)\n    self._pageout.done(1)",

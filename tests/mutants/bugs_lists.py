@@ -265,7 +265,7 @@ BUGS: Final = (
     Mutant(
         "object left behind still works",
         f"{_DESIGN}:Design.bind",
-        (forget("before.stop(left_behind(index))"),),
+        (forget("before.stop(refusal(gone))"),),
         "who played a CPU before can go on using its object",
         "pages freed to it stand on lists that nobody looks at",
         schedules("hotplug"),

@@ -11,7 +11,7 @@ _STACK, _BUCKETS = "uvmfree.uvm.bucketstack", "uvmfree.uvm.pgflbuckets"
 
 BUGS: Final = (
     Mutant(
-        "active magazine emptied",
+        "full magazine not swapped",
         f"{_OPENBSD}:OpenbsdCpu._put",
         (become("self.active, self.other = self.other, self.active", "pass"),),
         "a full active magazine is not swapped with the one that was emptied for it",
@@ -21,7 +21,7 @@ BUGS: Final = (
     Mutant(
         "other magazine kept after it was given",
         f"{_OPENBSD}:OpenbsdCpu._put",
-        (become("spilled, self.other = self.other, self._magazine()", "spilled = self.other"),),
+        (become("spilled, self.other = self.other, self._own_list(CACHED_FREELIST)", "spilled = self.other"),),
         "pages that went to the list stay in the magazine, too",
         "each of them gets two holders",
         machine("openbsd_magazine"),

@@ -149,7 +149,7 @@ BUGS: Final = (
     Mutant(
         "scan without an end",
         f"{_PDAEMON}:Pagedaemon._scan",
-        (become("4 * self._marks().freetarg", "8 * self._marks().freetarg"),),
+        (become("4 * self._pageout.marks().freetarg", "8 * self._pageout.marks().freetarg"),),
         "a scan stops at eight times the target",
         "the daemon evicts what is in use (R20)",
         "anon/test_pdaemon.py::test_r20_a_scan_stops_at_four_times_the_target",
@@ -289,12 +289,8 @@ BUGS: Final = (
     ),
     Mutant(
         "pages kept after a wait that failed",
-        "uvmfree.uvm.pglistwait:collect",
-        (
-            become(
-                "    if len(pages) < request.size:\n        give_back(pages)\n", "    if len(pages) < request.size:\n"
-            ),
-        ),
+        "uvmfree.uvm.system:Uvm._collect",
+        (forget("self.pglistfree(pages)"),),
         "a waiting allocation that gives up does not give back what it had",
         "pages are lost (R27, R29)",
         "mechanism/test_pglist_wait.py::test_waiting_in_vain_gives_all_back",

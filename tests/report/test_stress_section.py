@@ -6,6 +6,7 @@ import pytest
 
 from tests.report.made import record
 from tests.report.reader import Element, read
+from uvmfree.measure.machine_facts import MachineFacts
 from uvmfree.measure.record import Record
 from uvmfree.measure.stress import Options, new_record
 from uvmfree.measure.stress_run import StressRun
@@ -55,6 +56,30 @@ def test_operations_faults_and_maxima_are_listed() -> None:
     for said in ("3,000 random operations", "5 faults of which 4 were survived", "no errors", "2,000", "5, 4", "321"):
         assert said in text
     assert "what went wrong" not in text
+
+
+def test_the_page_opens_with_them_and_asks_for_no_curve() -> None:
+    first = page(stressed()).one("section", id="answer").text
+    assert "3,000 random operations on all CPUs at once, 5 faults of which 4 were survived, no errors." in first
+    assert "uvmfree scale" not in first
+    both = page(record(), stressed()).one("section", id="answer").text
+    assert both.index("takes the shared lock") < both.index("random operations") < both.index("uvmfree scale")
+
+
+def test_what_to_bear_in_mind_speaks_of_lockstat_where_it_was_on() -> None:
+    for records, said in (((stressed(),), False), ((record(), stressed()), True)):
+        top = page(*records)
+        assert ("measured with lockstat on" in top.one("aside").text) == said
+        assert "`" not in top.one("main").text
+
+
+def test_seconds_of_virtual_time_have_milliseconds() -> None:
+    made = stressed()
+    made.stress[0].wall_s = 0.02
+    virtual = replace(made, machine=MachineFacts("virtual", costs="xeon-2s", lock="ttas"))
+    for one, seconds in ((made, "0.0"), (virtual, "0.020")):
+        _, row = page(one).one("section", id="stress").all("table")[0].rows()
+        assert row[1] == seconds
 
 
 def test_the_section_does_not_say_that_no_locks_were_counted() -> None:

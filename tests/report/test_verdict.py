@@ -67,6 +67,14 @@ def test_a_factor_is_of_two_rates_that_differ_and_are_not_nothing() -> None:
     assert list(verdict(made(gil=True, rates=(1.0, 0.0))))[1].startswith("percpu takes it 0.0000 times; up to ")
 
 
+def test_what_is_seldom_is_not_told_as_never() -> None:
+    """512 pages by pointer, in a run of 200,000 operations: once is not 0.0000 times."""
+    *_, sentence = verdict(counted(made(gil=True, rates=(1.0, 1 / 120)), page_operations=200_000))
+    assert sentence.startswith("percpu takes it 0.000005 times, a factor of 120 less; up to ")
+    *_, sentence = verdict(counted(made(gil=True, rates=(1.0, 1 / 120)), page_operations=4_000_000))
+    assert sentence.startswith("percpu takes it less than 0.000001 times; up to ")
+
+
 def test_requests_that_failed_are_told_of_the_design_that_failed_them() -> None:
     failing = counted(made(gil=True), runs_asked=7, runs_met=1, runs_failed=6, runs_pages=512)
     first, second = verdict(failing)

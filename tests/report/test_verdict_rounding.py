@@ -29,7 +29,7 @@ def parking(pages: int, designs: int) -> Record:
         (982, "up to 982 free pages (1 % of RAM) are out"),  # 1.498 %
         (984, "up to 984 free pages (2 % of RAM) are out"),  # 1.501 %
         (65_536, "up to 65,536 free pages (100 % of RAM) are out"),
-        (1, "up to 1 free page are out"),
+        (1, "up to 1 free page is out"),
     ],
 )
 def test_a_part_of_ram(pages: int, said: str) -> None:

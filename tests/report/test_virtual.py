@@ -219,6 +219,14 @@ def test_with_recorded_gaps_throughput_is_in_cpus() -> None:
     assert "percpu does the work of 3.0 CPUs on 8, and falls below half of linear at 8." in drawn.says
 
 
+def test_work_of_a_trace_is_the_same_in_words_and_in_the_table() -> None:
+    """CPUs that wait for each other do less, and are no further from the linear line, which leaves that out."""
+    made = curve(*(point("percpu", n, n, outside_ns=800_000 * n, stall_ns=200_000 * n) for n in (1, 2)))
+    drawn, *_ = plots(made)
+    assert drawn.tables[0].rows[-1] == ("2", "percpu", "1.60", "100.0")
+    assert "percpu does the work of 1.6 CPUs on 2." in drawn.says
+
+
 def test_a_curve_with_gaps_and_one_without_share_no_plot() -> None:
     gaps = curve(*(point("percpu", n, n, outside_ns=n) for n in (1, 2)))
     assert len([drawn for drawn in plots(gaps, saturating()) if drawn.title.startswith("Throughput")]) == 2

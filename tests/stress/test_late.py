@@ -66,16 +66,16 @@ def test_a_page_that_stays_busy_is_a_hang_if_the_cpus_get_on(made: Stress, steps
     made.shared.began_ns = made.uvm.machine.clock_ns() - 1000 * 10**9
     made.players[0].done = round(steps * 1000 * len(made.players))
 
-    def access() -> object:
+    def access(_: int) -> object:
         raise HangError("page 1 of map 1 stayed busy for 3.0 s")
 
     player = made.players[1]
     if late:
-        assert player._patient(access) == "late: page 1 of map 1 stayed busy for 3.0 s"
-        assert player.out_of_pages == 1
+        assert player.hands._patient(access, 0) == "late: page 1 of map 1 stayed busy for 3.0 s"
+        assert player.hands.out_of_pages == 1
     else:
         with pytest.raises(HangError):
-            player._patient(access)
+            player.hands._patient(access, 0)
 
 
 def test_what_every_cpu_does_by_itself_does_not_grow_with_their_number() -> None:

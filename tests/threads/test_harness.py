@@ -108,7 +108,7 @@ def test_programs_of_every_kind_are_written() -> None:
     written: Counter[str] = Counter()
     features: Counter[str] = Counter()
 
-    @settings(max_examples=150, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(max_examples=75, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(programs.PROGRAMS)
     def write(program: Program) -> None:
         written.update({getattr(op, "what", type(op).__name__) for op in (*program.ops, *program.conductor)})

@@ -102,3 +102,26 @@ def test_a_ghost_that_is_met_at_the_head_is_counted_no_more() -> None:
         assert pg is made[pfn]
         assert chunk.ghosts == ghosts == len(chunk) - sum(each.on is chunk for each in chunk)
     assert bucket.pop() is None
+
+
+def test_who_takes_from_the_head_does_not_walk_the_list() -> None:
+    """One ghost at the bottom of a store of a thousand pages: a refill takes its pages, and no sweep."""
+    bucket, chunk = Bucket("test", UNKNOWN), PageList(Place.CACHED, 0, UNKNOWN)
+    made = stand(chunk, 1000)
+    bucket.splice(chunk)
+    bucket.unlink(made[0])
+    bucket.unlink(made[998])
+    assert bucket.take(3) == [made[996], made[997], made[999]]
+    assert (chunk.ghosts, len(chunk)) == (1, 996)
+
+
+def test_a_page_that_was_taken_does_not_come_again_from_its_ghost() -> None:
+    """Not even before who took it has it on a list of its own: another CPU may have the lock by then."""
+    bucket = Bucket("test", UNKNOWN)
+    twice, once = VmPage(0, 0, 0, "test"), VmPage(1, 0, 0, "test")
+    bucket.push(twice)
+    bucket.push(once)
+    bucket.unlink(twice)
+    bucket.push(twice)
+    assert bucket.take(1) == [twice]
+    assert bucket.take(2) == [once]

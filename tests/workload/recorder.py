@@ -16,7 +16,8 @@ from tests.workload.perf_lines import line, read
 from uvmfree.machine.threads import PolledEvent, ThreadsMachine
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Body, drive
-from uvmfree.workload.replay import Plan, bodies
+from uvmfree.workload.replay import bodies
+from uvmfree.workload.replay_plan import Plan
 from uvmfree.workload.trace import ALLOC, Trace
 
 NCPUS = 4

@@ -9,7 +9,8 @@ from tests.workload.recorder import trace_of
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.workload.copies import copies
 from uvmfree.workload.driver import drive
-from uvmfree.workload.replay import DO_FREE, DO_FREE_RUN, DO_GET, DO_RUN, Plan, bodies, plan
+from uvmfree.workload.replay import bodies
+from uvmfree.workload.replay_plan import DO_FREE, DO_FREE_RUN, DO_GET, DO_RUN, Plan, plan
 from uvmfree.workload.trace import Trace
 
 SECONDS = 0.25

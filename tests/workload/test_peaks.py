@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.workload.perf_lines import line, read
-from uvmfree.workload.replay import plan
+from uvmfree.workload.replay_plan import plan
 
 Step = tuple[str, int, int]
 """An allocation or a free, the first page, and the order."""

@@ -19,7 +19,8 @@ from tests.workload.recorder import EVENTS, NCPUS, Log, Recorder, Runs, Watching
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Body, StoppedError, drive
-from uvmfree.workload.replay import WINDOW_EVENTS, bodies, plan
+from uvmfree.workload.replay import bodies
+from uvmfree.workload.replay_plan import WINDOW_EVENTS, Plan, plan
 from uvmfree.workload.trace import ALLOC, Trace, bundled_trace, read_trace
 
 
@@ -79,12 +80,16 @@ def test_the_trace_that_ships_replays_in_order(uvm: uvmfree.Uvm, shipped: Trace)
     assert not any(failed)
 
 
+@pytest.fixture(scope="module", params=["cpu", "task"])
+def planned(request: pytest.FixtureRequest, shipped: Trace) -> Plan:
+    """What each CPU does of the trace that ships; it is only read, too."""
+    return plan(shipped, ncpus=shipped.ncpus if request.param == "cpu" else 3, by=request.param)
+
+
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
-@pytest.mark.parametrize("by", ["cpu", "task"])
-def test_a_replay_on_a_real_system_does_what_the_plan_says(design: str, by: str, shipped: Trace) -> None:
-    trace = shipped
-    ncpus = trace.ncpus if by == "cpu" else 3
-    made = plan(trace, ncpus=ncpus, by=by)
+def test_a_replay_on_a_real_system_does_what_the_plan_says(design: str, planned: Plan, shipped: Trace) -> None:
+    trace, made = shipped, planned
+    ncpus = len(made.programs)
     npages = made.live_peak * 2 + 64 * ncpus
     with uvmfree.boot(npages=npages, ncpus=ncpus, pagesize=512, design=design) as uvm:
         failed = drive(uvm, bodies(made, uvm)).failed

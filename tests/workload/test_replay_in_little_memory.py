@@ -9,7 +9,7 @@ from tests.threads.programs import quiet
 from tests.workload.perf_lines import line, read
 from uvmfree.uvm.anonpage import AnonState
 from uvmfree.workload.driver import drive
-from uvmfree.workload.replay import plan
+from uvmfree.workload.replay_plan import plan
 from uvmfree.workload.shortage import shortage
 from uvmfree.workload.trace import Trace
 

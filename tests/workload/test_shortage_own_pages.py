@@ -6,7 +6,7 @@ import uvmfree
 from tests.workload.perf_lines import line, read
 from uvmfree.uvm.anonpage import AnonState
 from uvmfree.workload.driver import drive
-from uvmfree.workload.replay import plan
+from uvmfree.workload.replay_plan import plan
 from uvmfree.workload.shortage import shortage
 
 EACH = (5, 9, 3, 7)

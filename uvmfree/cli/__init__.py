@@ -50,6 +50,8 @@ for command in (bench, check_design, compare, costs, designs, explain, report, s
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     guard_streams()
+    if "" not in sys.path:
+        sys.path.append("")  # a design that stands in the current folder; after all else, so that it hides nothing
     try:
         status = cli(prog_name="uvmfree", standalone_mode=False)
         sys.stdout.flush()

@@ -7,8 +7,7 @@
 from __future__ import annotations
 
 import inspect
-import os
-import sys
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,21 @@ from typing import Any, Final
 import click
 
 from uvmfree.cli.status import BROKEN
+
+ADVICE: Final = {
+    r"counts -?\d+ cached pages|uvmexp\.\w+ is -?\d+": "each page that leaves the store is told to took(), each that "
+    "goes there to gave(); one that passes between a CPU and a cache that CPUs share counts in `filled` or `drained`",
+    r"is free and stands on no list|allocated pages, -?\d+ are": "a page left its list and came to no other: look at "
+    "each way out of _get(), _put(), chop(), leave() and remove()",
+    r"entries of pages that are not there|is free already|went out twice|names where it stood": "a page that moves "
+    "names what it stands on now, `pg.on`; one that goes out `self._system`",
+    r"is marked as .*, owner None; it is": "a cache that CPUs share is CACHED and has no owner: walk() has to say so",
+    r"of freelist \d+, colour \d+ stands on": "a PageList with a freelist, or a colour, has pages of no other",
+}
+"""What is mostly wrong with a design of which such a thing is found."""
+
+SHOWN: Final = 3
+"""Tests that are named beside the first that finds the same."""
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
 
@@ -27,8 +41,6 @@ def check_design(name: str) -> int:
     from uvmfree.measure.extras import needs
     from uvmfree.uvm.designs import find
 
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     find(name)
     pytest = needs("pytest", "check", "check-design")
     root = next(each for each in (PACKAGE / "contract", PACKAGE.parent) if (each / "tests/conformance").is_dir())
@@ -98,12 +110,29 @@ class Judge:
             self._ended.setdefault(report.nodeid, ("held", ""))
 
     def lines(self, name: str) -> list[str]:
-        """Return what to print: what failed, with the rule that asks for it, and the sum."""
-        lines = []
+        """Return what to print: what failed, with the rule that asks for it, and the sum.
+
+        => One mistake fails many tests: all that find the same are told as one, those that most find first.
+        """
+        alike: dict[str, list[tuple[str, str, str]]] = {}
         for test, asked, said in self.failed:
+            said = re.sub(r"^([\w.]+\.)?(AuditError|AssertionError): | \(and \d+ more\)$", "", said)
+            alike.setdefault(_advice(said) or f"{test} {said}", []).append((test, asked, said))
+        lines = []
+        for advice, same in sorted(alike.items(), key=lambda each: -len(each[1])):
+            test, asked, said = same[0]
             lines += [f"fails  {test}", *[f"       {asked}"] * bool(asked), f"       {said[:200]}"]
+            lines += [f"       => {advice}"] * bool(_advice(said))
+            others = list(dict.fromkeys(each.rpartition("::")[2] for each, _, _ in same if each != test))
+            beyond = [f"{len(others) - SHOWN} more"] * (len(others) > SHOWN)
+            lines += [f"       so do {', '.join((*others[:SHOWN], *beyond))}"] * bool(others)
         lines.append(
             f"{name}: {self.held} tests of the contract hold, {len(self.failed)} fail, "
             f"{self.unclaimed} ask for what its traits do not claim"
         )
         return lines
+
+
+def _advice(said: str) -> str:
+    """Return what is mostly wrong where such a thing is found; nothing, if that is not known."""
+    return next((advice for pattern, advice in ADVICE.items() if re.search(pattern, said)), "")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 COSTS, SEED = "xeon-2s", 1
 """What virtual time passes by: the same steps each time."""
 
+NPAGES, NPAGES_MAX = 2048, 65536
+
 _GIVEN: Final = {
     "npages": "--npages",
     "ncpus": "--cpus",
@@ -42,7 +44,12 @@ _GIVEN: Final = {
 @trace_option("Play the first events of a trace, not the story.")
 @click.option("--cpus", type=Whole(1, 64), metavar="N", default=4, show_default=True, help="Simulated CPUs.")
 @click.option("--steps", type=Whole(1, 10_000), metavar="N", help="End after N. Default: 40 of a trace.")
-@click.option("--npages", type=Whole(1024, 65536), metavar="N", default=2048, show_default=True, help="Pages of RAM.")
+@click.option(
+    "--npages",
+    type=Whole(1024, NPAGES_MAX),
+    metavar="N",
+    help=f"Pages of RAM. Default: {NPAGES}, or {NPAGES_MAX} for a design whose caches depend on RAM.",
+)
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print one document of all steps.")
 def explain(
@@ -52,7 +59,7 @@ def explain(
     trace_file: str | None,
     cpus: int,
     steps: int | None,
-    npages: int,
+    npages: int | None,
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -68,7 +75,9 @@ def explain(
 
     tunables = parse_settings(settings, given=_GIVEN, designs=(design,))
     check_used(settings, (design,))
-    param = Param(design=design, npages=npages, ncpus=cpus, **tunables)
+    param = Param(design=design, npages=npages or NPAGES, ncpus=cpus, **tunables)
+    if npages is None:
+        param = _as_measured(param)
     drawn = not as_json and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if by_key and drawn and not sys.stdin.isatty():
         raise ArgumentError("--step: stdin is no terminal, so that no key will come")
@@ -80,14 +89,26 @@ def explain(
             if as_json:
                 _print_document(param, stage.uvm.design.summary, played, asked)
             elif drawn:
-                _draw(named, played, len(acts), cpus, None if by_key else 1 / speed, asked)
+                _draw(
+                    f"{named}; {param.npages:,} pages", played, len(acts), cpus, None if by_key else 1 / speed, asked
+                )
             else:
-                say(f"{named}. {cpus} CPUs, {npages:,} pages, virtual time (costs {COSTS}). {LEGEND}")
+                say(f"{named}. {cpus} CPUs, {param.npages:,} pages, virtual time (costs {COSTS}). {LEGEND}")
                 for step in played:
                     click.echo("")
                     for line in plain(step, cpus, width()):
                         click.echo(line)
                     _end_if(asked)
+
+
+def _as_measured(param: Param) -> Param:
+    """Return the settings with as much RAM as benchmarks have, if how the design caches depends on RAM."""
+    from dataclasses import replace
+
+    from uvmfree.uvm.designs import traits_of
+
+    large = replace(param, npages=NPAGES_MAX)
+    return param if traits_of(param) == traits_of(large) else large
 
 
 def _acts(trace_file: str | None, cpus: int, steps: int | None) -> list[Act]:
@@ -118,14 +139,15 @@ def _draw(named: str, played: Iterator[Step], steps: int, cpus: int, pause_s: fl
     from rich.live import Live
 
     from uvmfree.cli.keys import pressed
-    from uvmfree.report.stepframe import frame
+    from uvmfree.report.stepframe import NESTED, frame
     from uvmfree.report.text import paragraph
 
     with pressed(asked) as key, Live(auto_refresh=False, vertical_overflow="crop") as live:
         for step in played:
             keys = f"[{'' if pause_s is None else 'space: step by step, '}Enter: next, q: end]"
-            head = [*paragraph(named, width()), keys, ""]
-            live.update(_coloured([*head, *frame(step, steps, cpus, width())]), refresh=True)
+            head = [*paragraph(named, width()), *paragraph(f"{keys} {NESTED}", width()), ""]
+            lines = frame(step, steps, cpus, width(), live.console.height - len(head))
+            live.update(_coloured([*head, *lines]), refresh=True)
             came = key(pause_s)
             _end_if(asked)
             if came in ("q", "\x1b", "\x04"):

@@ -119,9 +119,9 @@ def stress(
             selection.check(cpus, designs or SHOWN)
         if seeds is None and scheduler is not None:
             raise ArgumentError("--scheduler: goes with --seeds")
-        if kind == "virtual":
-            strands()
         if seeds is None:
+            if kind == "virtual":
+                strands()
             show = Show(vmstat, lock_format, selection)
             status = _stress(options, designs or SHOWN, exports, show, asked)
         else:

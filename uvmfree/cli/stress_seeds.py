@@ -11,6 +11,7 @@ import click
 
 from uvmfree.cli.running import Asked, progress
 from uvmfree.cli.status import BROKEN, FINE
+from uvmfree.cli.virtual import strands
 from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.workload.plural import plural
 
@@ -29,6 +30,7 @@ def stress_seeds(options: Options, designs: tuple[str, ...], seeds: str, schedul
     if not isinstance(options.machine, Virtual):
         raise ArgumentError("--seeds: goes with --machine virtual; on threads a seed does not make a run")
     wanted, seen = parse_seeds(seeds), Seeds()
+    strands()
     try:
         with contextlib.ExitStack() as held:
             at_most = min(len(wanted), len(os.sched_getaffinity(0)))

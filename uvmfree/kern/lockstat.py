@@ -75,6 +75,26 @@ class Times:
         self.count += 1
 
 
+def recorded(
+    name: str, caller: str, acquired: int, waits: Times, holds: Times, hold_ns_total: int, wait_hist: Iterable[int]
+) -> LockStat:
+    """Return the record of what a handle has counted."""
+    return LockStat(
+        name=name,
+        caller=caller,
+        acquired=acquired,
+        contended=waits.count,
+        wait_ns_total=waits.total_ns,
+        wait_ns_max=waits.max_ns,
+        hold_ns_total=hold_ns_total,
+        hold_ns_max=holds.max_ns,
+        hold_samples=holds.count,
+        wait_hist=tuple(wait_hist),
+        wait_ns_min=waits.min_ns,
+        hold_ns_min=holds.min_ns,
+    )
+
+
 class CountingHandle:
     """A lock handle that counts; all that it counts is written only while the lock is held.
 
@@ -172,20 +192,8 @@ class CountingHandle:
             # `samples` first: whoever counts meanwhile changes it last, so that what is read is never too many.
             sampled = samples * every
             acquired = max(0, sampled + 1 - to_sample)
-            return LockStat(
-                name=name,
-                caller=caller,
-                acquired=acquired,
-                contended=waits.count,
-                wait_ns_total=waits.total_ns,
-                wait_ns_max=waits.max_ns,
-                hold_ns_total=round(holds.total_ns * acquired / holds.count) if holds.count else 0,
-                hold_ns_max=holds.max_ns,
-                hold_samples=holds.count,
-                wait_hist=tuple(wait_hist),
-                wait_ns_min=waits.min_ns,
-                hold_ns_min=holds.min_ns,
-            )
+            hold_ns_total = round(holds.total_ns * acquired / holds.count) if holds.count else 0
+            return recorded(name, caller, acquired, waits, holds, hold_ns_total, wait_hist)
 
         self.acquire, self.try_acquire, self.release, self.snapshot = acquire, try_acquire, release, snapshot
         self.wait, self.restart = wait, restart

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from uvmfree.kern.lock import RawLock
-from uvmfree.kern.lockstat import WAIT_BUCKETS, LockStat, Times
+from uvmfree.kern.lockstat import WAIT_BUCKETS, LockStat, Times, recorded
 
 LIMIT: Final = 50_000
 """Slices of one handle: with the two busy handles of each of four CPUs as many as a viewer can show."""
@@ -117,20 +117,8 @@ class TracingHandle:
 
     def snapshot(self) -> LockStat:
         """Return the counts as they stand; a holder's newest may be missing."""
-        return LockStat(
-            name=self.name,
-            caller=self._caller,
-            acquired=self._acquired,
-            contended=self._waits.count,
-            wait_ns_total=self._waits.total_ns,
-            wait_ns_max=self._waits.max_ns,
-            hold_ns_total=self._holds.total_ns,
-            hold_ns_max=self._holds.max_ns,
-            hold_samples=self._holds.count,
-            wait_hist=tuple(self._wait_hist),
-            wait_ns_min=self._waits.min_ns,
-            hold_ns_min=self._holds.min_ns,
-        )
+        waits, holds = self._waits, self._holds
+        return recorded(self.name, self._caller, self._acquired, waits, holds, holds.total_ns, self._wait_hist)
 
     def slices(self) -> list[Slice]:
         """Return what was traced, in order; when nobody holds the lock."""

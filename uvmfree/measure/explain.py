@@ -56,9 +56,10 @@ class Taken:
 class Step:
     """What one act did.
 
-    => `done`: pages allocated or freed. `failed`: allocations that returned None. `hits`, `misses`: by the design's
-       own count, of the acting CPUs. `was`, `standing`: pages at each place, before and after. `moves`: pages that
-       stand elsewhere now than before, by from and to. `lists`: whether CPUs have lists.
+    => `done`: pages allocated or freed. `failed`: allocations that returned None. `hits`, `misses`, and `atomics`,
+       updates of words that CPUs share: by the design's own count, of the acting CPUs. `was`, `standing`: pages at
+       each place, before and after. `moves`: pages that stand elsewhere now than before, by from and to. `lists`:
+       whether CPUs have lists.
        `by_color`: whether a page of the next colour is looked for everywhere before one of another colour (R9).
     => `taken`: in the order in which the locks were granted. `events`: redistributions and passes of the pagedaemon.
     => `reserve`: free pages that only the kernel may take (R5).
@@ -70,6 +71,7 @@ class Step:
     failed: int
     hits: int
     misses: int
+    atomics: int
     was: Counter[Where]
     standing: Counter[Where]
     moves: Counter[tuple[Where, Where]]
@@ -85,7 +87,10 @@ class Step:
             {"from": _plain(then), "to": _plain(now), "pages": pages} for (then, now), pages in self.moves.items()
         ]
         return {
-            **{name: getattr(self, name) for name in ("number", "done", "failed", "hits", "misses", "reserve")},
+            **{
+                name: getattr(self, name)
+                for name in ("number", "done", "failed", "hits", "misses", "atomics", "reserve")
+            },
             "act": asdict(self.act),
             "was": [_plain(where) | {"pages": pages} for where, pages in self.was.items()],
             "standing": [_plain(where) | {"pages": pages} for where, pages in self.standing.items()],
@@ -126,7 +131,7 @@ class Stage:
     def _step(self, number: int, act: Act) -> Step:
         machine, uvm = self._machine, self.uvm
         before = self._where()
-        hits, misses = self._counts(act.cpus)
+        counts = self._counts(act.cpus)
         since_ns, events = machine.clock_ns(), len(uvm.events.snapshot())
         self._done = self._failed = 0
         if act.kind == "wait":
@@ -140,14 +145,15 @@ class Stage:
                     raise task.error
         machine.sleep(SETTLE_S)
         after = self._where()
-        hits_now, misses_now = self._counts(act.cpus)
+        hits, misses, atomics = (now - then for then, now in zip(counts, self._counts(act.cpus), strict=True))
         return Step(
             number=number,
             act=act,
             done=self._done,
             failed=self._failed,
-            hits=hits_now - hits,
-            misses=misses_now - misses,
+            hits=hits,
+            misses=misses,
+            atomics=atomics,
             was=Counter(before),
             standing=Counter(after),
             moves=Counter((then, now) for then, now in zip(before, after, strict=True) if then != now),
@@ -180,9 +186,9 @@ class Stage:
         known: dict[tuple[Place, int | None], Where] = {}
         return [known.setdefault(at, Where(*at)) for at in ((pg.place, pg.owner) for pg in self.uvm.physmem)]
 
-    def _counts(self, cpus: tuple[int, ...]) -> tuple[int, int]:
+    def _counts(self, cpus: tuple[int, ...]) -> tuple[int, int, int]:
         stats = [cpu.stats() for cpu in self.uvm.cpus if cpu.index in cpus]
-        return sum(each.cpuhit for each in stats), sum(each.cpumiss for each in stats)
+        return sum(one.cpuhit for one in stats), sum(one.cpumiss for one in stats), sum(one.atomics for one in stats)
 
     def _taken(self, since_ns: int) -> tuple[Taken, ...]:
         """Return the holds since then, of every thread, each with what it waited for it."""

@@ -14,9 +14,8 @@ from typing import Any, Final
 from uvmfree.errors import ArgumentError
 from uvmfree.kern.lockrank import RANKS, LockRank
 from uvmfree.kern.lockstat import LockStat, summed
-from uvmfree.measure.lockstat_counts import counts
 from uvmfree.measure.lockstat_linux import linux, linux_without_waits
-from uvmfree.measure.lockstat_netbsd import netbsd
+from uvmfree.measure.lockstat_netbsd import counts, netbsd
 from uvmfree.measure.lockstat_perf import perf
 from uvmfree.param import NFREELISTS_MAX
 from uvmfree.uvm.designs import find

@@ -30,7 +30,7 @@ from uvmfree.workload import pressure, synthetic
 from uvmfree.workload.copies import copies
 from uvmfree.workload.driver import Body, Lane, drive
 from uvmfree.workload.load import Load
-from uvmfree.workload.replay import Plan, plan
+from uvmfree.workload.replay_plan import Plan, plan
 from uvmfree.workload.thinking import THINK_NS, thinking
 from uvmfree.workload.trace import bundled_trace, read_trace
 

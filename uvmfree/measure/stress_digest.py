@@ -14,7 +14,7 @@ from uvmfree.workload.stress import Stress
 def order(run: Stress) -> str:
     """Return the hash of the order of all pages, to be asked when the CPUs have stopped."""
     shared = run.shared
-    held = [held for player in run.players for held in (player.mine, *player.runs)]
+    held = [held for player in run.players for held in (player.hands.mine, *player.hands.runs)]
     hands = [[pg.pfn for pg, _ in pages] for pages in (*held, *shared.trays, shared.loose)]
     return hashlib.sha256(repr((run.uvm.free_frames(), hands)).encode()).hexdigest()
 

@@ -12,7 +12,7 @@ from uvmfree.param import NCPUS_MAX, Param
 from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import tune
 from uvmfree.workload import pressure as _pressure
-from uvmfree.workload import replay, shortage, synthetic
+from uvmfree.workload import replay, replay_plan, shortage, synthetic
 from uvmfree.workload.load import Load
 from uvmfree.workload.plural import plural
 from uvmfree.workload.thinking import THINK_NS, thinking
@@ -113,8 +113,8 @@ def from_trace(
     if ncpus is not None and ncpus % copies:
         raise ArgumentError(f"--cpus {ncpus}: {copies} copies need a multiple of {copies}")
     ncpus_each = None if ncpus is None else ncpus // copies
-    plan = replay.plan(trace, ncpus=ncpus_each, by=by)
-    looped = replay.plan(trace, ncpus=ncpus_each, by=by, loop=True) if warm_up else plan
+    plan = replay_plan.plan(trace, ncpus=ncpus_each, by=by)
+    looped = replay_plan.plan(trace, ncpus=ncpus_each, by=by, loop=True) if warm_up else plan
     if (total := len(plan.programs) * copies) > NCPUS_MAX:
         raise ArgumentError(f"--copies {copies}: they need {total} CPUs, and a system has at most {NCPUS_MAX}")
     counts = trace.counts

@@ -30,6 +30,11 @@ def sentences(step: Step) -> str:
         said = _alloc(step, act.cpus[0]) if act.kind == "alloc" else _free(step, act.cpus[0])
     else:
         said = _many(step)
+    if step.atomics:
+        one = len(act.cpus) == 1
+        said.append(
+            f"{'It makes' if one else 'They make'} {plural(step.atomics, 'atomic update')} of words that CPUs share."
+        )
     said += _waits(step)
     said += _handed_back(step)
     return " ".join(said)
@@ -65,10 +70,10 @@ def owned(standing: Counter[Where], ncpus: int) -> list[int]:
 
 
 def elsewhere(standing: Counter[Where]) -> dict[str, int]:
-    """Return the pages of the shared store, those that are parked in caches that CPUs share, and those in use."""
+    """Return the pages of the shared store, of caches that CPUs share, and those in use."""
     return {
         "shared store": sum(n for where, n in standing.items() if where.place is Place.GLOBAL),
-        "parked": standing[Where(Place.CACHED, None)],
+        "shared cache": standing[Where(Place.CACHED, None)],
         "in use": standing[USED],
     }
 

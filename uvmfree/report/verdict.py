@@ -65,15 +65,15 @@ def _told(
 ) -> Iterator[str]:
     """Yield the parts of a design's sentence: the lock, waits, pages that are out of reach, requests that failed."""
     rate = _rate(summary)
-    (taken,) = per_op(rate)
     if design == first[0]:
-        yield f"{design} takes the shared lock {taken} times per page operation"
+        yield f"{design} takes the shared lock {_often(rate)} times per page operation"
     else:
-        yield f"{design} takes it {taken} times{_factor(_rate(first[1]), rate)}"
+        yield f"{design} takes it {_often(rate)} times{_factor(_rate(first[1]), rate)}"
     if record.threads_run_at_once:
         yield f"{_who(record)} wait for page locks {_waiting(summary):.1f} % of the time"
     if _unreached(summary):
-        yield f"up to {_pages(_unreached(summary), record)} are {_UNREACHED}"
+        are = "is" if round(_unreached(summary)) == 1 else "are"
+        yield f"up to {_pages(_unreached(summary), record)} {are} {_UNREACHED}"
     if "runs_failed" in summary and summary["runs_failed"].high:
         failed, asked = (summary[figure].median for figure in ("runs_failed", "runs_asked"))
         yield f"{failed:,.0f} of {asked:,.0f} requests of order > 0 fail"
@@ -81,7 +81,7 @@ def _told(
 
 def _extremes(record: Record, others: Summaries) -> Iterator[str]:
     """Yield what is told of many: least and most of the same figures."""
-    taken = _range(others, _rate, lambda rate: per_op(rate)[0])
+    taken = _range(others, _rate, _often)
     text = f"The other {len(others)} take it {taken} times"
     if record.threads_run_at_once:
         waiting = _range(others, _waiting, lambda share: f"{share:.1f}")
@@ -127,6 +127,11 @@ def _factor(before: float, after: float) -> str:
         return ""
     times = max(before, after) / min(before, after)
     return f", a factor of {times:,.{0 if times >= 10 else 1}f} {'less' if after < before else 'more'}"
+
+
+def _often(rate: float) -> str:
+    (said,) = per_op(rate)
+    return said if rate >= LEAST or not rate else f"less than {2 * LEAST:.6f}"
 
 
 def _pages(pages: float, record: Record) -> str:

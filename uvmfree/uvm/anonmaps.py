@@ -9,7 +9,7 @@ from typing import Any
 
 from uvmfree.errors import HangError
 from uvmfree.kern.mutex import Mutex
-from uvmfree.uvm.anon import AnonMemory
+from uvmfree.uvm.anon import PATIENCE_S, AnonMemory
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.pdaemon import Pagedaemon
 from uvmfree.uvm.state import UvmState
@@ -25,10 +25,9 @@ class AnonMaps:
         self._state, self._design, self._pagedaemon, self._wait = state, design, pagedaemon, wait
         self._maps: list[tuple[AnonMemory, SwapIO]] = []
 
-    def add(self, npages: int, swap_pages: int, **how: Any) -> AnonMemory:
-        """Make a map; `how` goes to SwapFile, but for `patience_s`, which is the map's."""
+    def add(self, npages: int, swap_pages: int, *, patience_s: float = PATIENCE_S, **how: Any) -> AnonMemory:
+        """Make a map; `how` goes to SwapFile."""
         state = self._state
-        patience = {"patience_s": how.pop("patience_s")} if "patience_s" in how else {}
         swap = SwapIO(state.machine, SwapFile(state.machine, swap_pages, state.param.pagesize, **how))
         try:
             anons = AnonMemory(
@@ -40,7 +39,7 @@ class AnonMaps:
                 owner=len(self._maps) + 1,
                 pagefree=self._design.pagefree_global,
                 wait=self._wait,
-                **patience,
+                patience_s=patience_s,
             )
         except BaseException:
             swap.file.close()

@@ -179,7 +179,7 @@ def findings(owner: int, anons: Iterable[Anon], queued: Container[int], pageouts
     for anon in anons:
         if (anon.pg is not None) != (anon.state in _IN_RAM):
             yield f"{who(anon)} has {anon.pg!r}"
-        if (anon.index in queued) != (anon.state in _IN_RAM - {AnonState.PAGEOUT}):
+        if (anon.index in queued) != (anon.state in _QUEUED):
             yield f"{who(anon)} is {'' if anon.index in queued else 'not '}on the inactive queue"
         if anon.state is AnonState.SWAPPED and anon.slot is None:
             yield f"{who(anon)} has no slot"

@@ -86,14 +86,13 @@ def _findings(state: UvmState, design: Design[Any], ranged: int) -> Iterator[str
         if pg.free_list != freelist_of[pg.pfn]:
             yield f"page {pg.pfn:#x} has freelist {pg.free_list}, its segment is on {freelist_of[pg.pfn]} (R1)"
     stats = [cpu.stats() for cpu in design.cpus]
-    counted = ranged + sum(cpu.allocs - cpu.frees for cpu in stats)
-    if counted != allocated:
+    if (counted := ranged + sum(of_cpu.allocs - of_cpu.frees for of_cpu in stats)) != allocated:
         yield f"the CPUs count {counted} allocated pages, {allocated} are"
-    for cpu, counted in zip(design.cpus, stats, strict=True):
-        if counted.zerohit + counted.zeromiss > counted.allocs or counted.colormiss > counted.allocs:
-            yield f"CPU {cpu.index} counts more hits and misses than its {counted.allocs} allocations"
-        if counted.cached != cpu.cached():
-            yield f"CPU {cpu.index} counts {counted.cached} cached pages, {cpu.cached()} stand there"
+    for cpu, of_cpu in zip(design.cpus, stats, strict=True):
+        if of_cpu.zerohit + of_cpu.zeromiss > of_cpu.allocs or of_cpu.colormiss > of_cpu.allocs:
+            yield f"CPU {cpu.index} counts more hits and misses than its {of_cpu.allocs} allocations"
+        if of_cpu.cached != cpu.cached():
+            yield f"CPU {cpu.index} counts {of_cpu.cached} cached pages, {cpu.cached()} stand there"
     yield from findings(design)
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from uvmfree.errors import BindError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.mutex import Mutex
 from uvmfree.uvm.locked import held
@@ -35,6 +36,7 @@ class Bound:
     => `index`, `_design`, `_cpus`, `_state`, `_system`, `_ram`, `_zero_page`, `_pagesize`, `_nfreelists`   [i]
     => `nextcolor`: where the next search starts (R7). `_colormask`: the number of colours less one.
     => `cpuhit` to `zeromiss`, `frees`: the counts of R11; those that others imply are derived in stats().
+    => `booked`: those of `frees` that were no doing of this CPU, but of a thread that plays none.
     => `filled`, `drained`: pages taken from the store and put there. `zeroed`, `zeroaborts`: by the idle CPU.
     => `_zeroing`: the page that it is zeroing, or nothing; `_calls`: by whom (uvm/idlezero.py).
     => `_free`, `_zeropages`: updaters of the shared counters. `_handles`: what to retire when the Cpu goes.
@@ -62,6 +64,7 @@ class Bound:
         "_zero_page",
         "_zeroing",
         "_zeropages",
+        "booked",
         "colormiss",
         "cpuhit",
         "cpumiss",
@@ -112,7 +115,7 @@ class Bound:
         self._free = state.counters.adder("free")
         self._zeropages = state.counters.adder("zeropages")
         self.nextcolor = 0
-        self.frees = self.filled = self.drained = 0
+        self.frees = self.booked = self.filled = self.drained = 0
         self.cpuhit = self.cpumiss = self.colormiss = self.zerohit = self.zeromiss = 0
         self.zeroed = self.zeroaborts = 0
         self._zeroing = PageList(Place.ZEROING, index, NO_QUEUE)
@@ -238,6 +241,7 @@ class Bound:
             return
         self.nextcolor = before.nextcolor & self._colormask
         self.frees, self.filled, self.drained = before.frees, before.filled, before.drained
+        self.booked = before.booked
         self.cpuhit, self.cpumiss, self.colormiss = before.cpuhit, before.cpumiss, before.colormiss
         self.zerohit, self.zeromiss = before.zerohit, before.zeromiss
         self.zeroed, self.zeroaborts = before.zeroed, before.zeroaborts
@@ -280,6 +284,18 @@ class Bound:
     def forget_ram(self) -> None:
         """Let go of RAM, at the end of the system: the mapping lives as long as anybody's view of it."""
         self._ram = memoryview(bytearray())
+
+
+def refusal(why: str) -> Callable[[], object]:
+    """Return what refuses every call of a Cpu that is stopped, for good, and says why: BindError.
+
+    => A call may have looked before its CPU comes back, and go on after.
+    """
+
+    def refuse() -> object:
+        raise BindError(why)
+
+    return refuse
 
 
 def _refused(self: Bound, name: str) -> Any:

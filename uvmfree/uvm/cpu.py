@@ -21,13 +21,16 @@ Source: uvm_pagealloc_strat, uvm_pagefree in sys/uvm/uvm_page.c of NetBSD 9.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from uvmfree.errors import ArgumentError, BindError, DoubleFree, ForeignPage
+from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.mutex import Mutex
+from uvmfree.uvm.freelist import GlobalFreelist
 from uvmfree.uvm.idlezero import IdleZero
-from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, ZEROS, VmPage
+from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, ZEROS, PageList, Place, VmPage
 from uvmfree.uvm.state import Lwp as Lwp
 from uvmfree.uvm.state import Strat as Strat
 
@@ -150,6 +153,34 @@ class Cpu(IdleZero, base=True):
         if not want.use_reserve and lwp == "user":
             return False
         return free > marks.reserve_pagedaemon or lwp == "pagedaemon"
+
+    def _own_list(self, free_list: int) -> PageList:
+        """Make an empty list of this CPU's, for pages of a freelist of which nothing is known."""
+        return PageList(Place.CACHED, self.index, UNKNOWN, free_list)
+
+    def put_back(self, pages: Sequence[VmPage], lock: LockHandle, store: Any) -> None:
+        """Put pages that are on no list any more into the store, one by one in one hold of its lock."""
+        push = store.push
+        lock.acquire()
+        try:
+            for pg in pages:
+                push(pg, UNKNOWN)
+        finally:
+            lock.release()
+        self.gave(len(pages))
+
+    def take_one(self, want: Want, freelists: Sequence[int], lock: LockHandle, store: GlobalFreelist) -> Found | None:
+        """Take one page past the cache, if the reserves allow; in one hold of the store's lock."""
+        found = None
+        with lock:
+            if self.may_take(store.free, want):
+                for free_list in freelists:
+                    if found := store.pop(free_list, 0, QUEUES[False], self._colormask + 1):
+                        break
+        if found is None:
+            return None
+        self.took(1)
+        return *found, False
 
     def _search(self, want: Want, start: int) -> tuple[Found | None, int | None]:
         """Find a page and count it (R11, R7, R12); with the guard held.

@@ -21,11 +21,11 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from uvmfree.errors import ClosedError, UvmError
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
+from uvmfree.uvm.binding import refusal
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.freelist import GlobalFreelist, Walked
 from uvmfree.uvm.locked import Locked, held
 from uvmfree.uvm.page import UNKNOWN, PageList, Place, Stand, VmPage
-from uvmfree.uvm.refuse import left_behind
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
 
@@ -268,7 +268,8 @@ class Design(Locked, Generic[C]):
             (self.state.check_open if attach else before.check_running)()
             cpu.take_over(before)
             self.cpus[index] = cpu
-            before.stop(left_behind(index))
+            gone = f"this object of CPU {index} was left behind by a later run_on({index}); use that one's"
+            before.stop(refusal(gone))
         before.retire()
         return cpu
 
@@ -292,6 +293,7 @@ class Design(Locked, Generic[C]):
                 with held(inner):
                     self.push(pg, UNKNOWN, index)
                 cpu.frees += 1
+                cpu.booked += 1
                 cpu.gave(1)
                 return
         raise ClosedError(f"{pg!r} was freed to a system that is closed")

@@ -14,6 +14,7 @@ Source: struct pgfreelist, pgflbucket in sys/uvm/uvm_pglist.h of NetBSD 9.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TypeVar
 
 from uvmfree.uvm.page import NQUEUES, UNKNOWN, ZEROS, PageList, Place, Stand, VmPage
@@ -39,6 +40,11 @@ def each(lists: Iterable[Iterable[Iterable[T]]]) -> Iterator[T]:
     for rows in lists:
         for row in rows:
             yield from row
+
+
+def in_turn(parts: Iterable[Iterable[VmPage]]) -> list[VmPage]:
+    """Return the pages of several lists: the first of each, then the second of each, and so on."""
+    return [pg for turn in zip_longest(*parts) for pg in turn if pg is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +116,23 @@ class Bucket:
         return None
 
     def take(self, n: int) -> list[VmPage]:
-        """Take up to `n` pages from the head in O(chunks touched), the head last; they still name their chunk."""
+        """Take up to `n` pages from the head, the head last.
+
+        => O(chunks touched), the pages still naming their chunk; where ghosts lie among them O(pages), and they name
+           `system`: until somebody adopts a page, an entry of it further down would be taken for real.
+        """
         taken: list[VmPage] = []
         while self.chunks and n > 0:
             chunk = self.chunks[-1]
             if chunk.ghosts:
-                chunk.sweep()
-            part = chunk[-n:]
-            del chunk[-n:]
-            if not chunk:
-                self.chunks.pop()
+                if (pg := self.pop()) is None:
+                    break
+                part = [pg]
+            else:
+                part = chunk[-n:]
+                del chunk[-n:]
+                if not chunk:
+                    self.chunks.pop()
             taken = part + taken
             n -= len(part)
         return taken

@@ -13,10 +13,10 @@ from typing import Any
 
 from uvmfree.errors import ArgumentError, BindError, ParamError
 from uvmfree.kern.xcall import Xcall
+from uvmfree.uvm.binding import refusal
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.page import VmPage
-from uvmfree.uvm.refuse import detached
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.uvmexp import tune
 
@@ -38,7 +38,7 @@ class Hotplug:
     def check_attached(self, index: int) -> None:
         """Refuse a CPU that is detached: BindError."""
         if index not in self.attached:
-            detached(index)()
+            raise BindError(_detached(index))
 
     def detach(self, index: int) -> None:
         """Take a CPU out of the system; ArgumentError if it is the last, BindError if it is detached already."""
@@ -50,7 +50,7 @@ class Hotplug:
             self._xcall.set_online(index, False)
             with self._design.stopped("uvm_cpu_attach"):
                 self.attached = rest
-                self._design.detach(index, min(rest), detached(index))
+                self._design.detach(index, min(rest), refusal(_detached(index)))
                 self._retune()
 
     def attach(self, index: int) -> None:
@@ -84,3 +84,7 @@ class Hotplug:
     def _retune(self) -> None:
         param = self._state.param
         self._state.uvmexp.marks = tune(param.npages, len(self.attached), param.pagesize)
+
+
+def _detached(index: int) -> str:
+    return f"CPU {index} is detached; attach({index}) brings it back"

@@ -8,6 +8,7 @@ Source: the idle loop in sys/kern/kern_idle.c of NetBSD 9, which calls uvm_pagei
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from uvmfree.errors import BindError
 from uvmfree.kern.lock import RawLock
@@ -56,11 +57,7 @@ class IdleThreads:
         return [task for task, joined in ended if not joined or task.error is not None]
 
     def _idle(self, index: int) -> None:
-        over = self._over[index]
-
-        def runnable() -> bool:
-            return self._busy(index)
-
+        over, runnable = self._over[index], partial(self._busy, index)
         while not over.acquire(True, self._interval_s):
             # A CPU that was just taken over is busy; one that was detached is none of ours.
             with suppress(BindError):

@@ -85,7 +85,7 @@ class IdleZero(Bound, base=True):
         try:
             cpu._zeroing.remove(pg)
             cpu._calls.pop(pg.pfn, None)
-            cpu._idle_put(pg, ZEROS if finished else UNKNOWN)
+            cpu._put(pg, ZEROS if finished else UNKNOWN)
             if finished:
                 cpu.zeroed += 1
             else:
@@ -122,10 +122,6 @@ class IdleZero(Bound, base=True):
         pg = nearest.pop()
         self._zeroing.put(pg)
         return pg
-
-    def _idle_put(self, pg: VmPage, queue: int) -> None:
-        """Put a page back on the given queue of this CPU; with the guard held."""
-        self._put(pg, queue)
 
     def _armed(self, unknown: int, zeros: int) -> bool:
         """Whether idle zeroing is worth it, with so many pages on each queue (R14)."""

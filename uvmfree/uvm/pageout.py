@@ -32,6 +32,7 @@ class Pageout:
     misses counts itself later, and tells the daemon, whose next pass wakes it. `paging` and `pdpending` are words of
     the counter page: written plainly under the lock, read without it.
 
+    => `marks()`: the watermarks now. `free()`: what counts as free now.
     => `needs_scan()` is the page replacement policy's own wish for a scan (R17); asked without a lock.
     => `waiters`, `paging`: threads that sleep in uvm_wait, pages on their way to swap. `kicks`, `wakeups`: of the
        daemon, and of waiters; `sleeps`, `timeouts`: of waiters, those that ran out of time. `sleep_ns_total`, `_max`.
@@ -51,8 +52,8 @@ class Pageout:
         is_pagedaemon: Callable[[], bool],
     ) -> None:
         self._machine = machine
-        self._marks = marks
-        self._free = free
+        self.marks = marks
+        self.free = free
         self._is_pagedaemon = is_pagedaemon
         self._words = counters.view()
         self._paging, self._pdpending = counters.slot("paging"), counters.slot("pdpending")
@@ -91,7 +92,7 @@ class Pageout:
 
     def is_short(self, free: int) -> bool:
         """Whether the daemon should be woken, with so many pages free (R17)."""
-        marks, available = self._marks(), free + self.paging
+        marks, available = self.marks(), free + self.paging
         return available < marks.freemin or (available < marks.freetarg and self.needs_scan())
 
     def kick_if_short(self, free: int) -> None:
@@ -143,7 +144,7 @@ class Pageout:
 
     def wake_waiters(self) -> None:
         """Wake all waiters, if there are any and pages above the kernel reserve; after pages became free."""
-        if self.waiters and self._free() > self._marks().reserve_kernel:
+        if self.waiters and self.free() > self.marks().reserve_kernel:
             with self._done_handle:
                 self._wake()
 
@@ -158,7 +159,7 @@ class Pageout:
         with self._done_handle:
             self._words[self._paging] -= npages
             self._words[self._pdpending] -= 1
-            if self._free() <= self._marks().reserve_kernel:
+            if self.free() <= self.marks().reserve_kernel:
                 self._kicked = True
                 self._daemon.signal()
                 if self._daemon_waits and self.paging == 0:
@@ -178,7 +179,7 @@ class Pageout:
     def daemon_pass_over(self) -> None:
         """Wake the waiters at the end of a pass if there is memory, or no more to hope for (R21)."""
         with self._daemon_handle:
-            if self.waiters and (self._free() > self._marks().reserve_kernel or self.paging == 0):
+            if self.waiters and (self.free() > self.marks().reserve_kernel or self.paging == 0):
                 self._wake()
 
     def daemon_died(self, error: BaseException) -> None:

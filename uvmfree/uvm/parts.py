@@ -88,14 +88,7 @@ class Parts:
             on_start=lambda: self._players.set_lwp("kernel", own=True),
         )
         self._drainer = Drainer(self._state, self.design, self.xcall)
-        self.pagedaemon = Pagedaemon(
-            machine,
-            self.pageout,
-            lambda: self.uvmexp.marks,
-            lambda: self._countable(self.uvmexp.free),
-            lambda: self._drainer.drain("pressure"),
-            self.events,
-        )
+        self.pagedaemon = Pagedaemon(machine, self.pageout, lambda: self._drainer.drain("pressure"), self.events)
         self.pagedaemon.reclaiming = self.design.reclaiming
         self._anon_maps = AnonMaps(self._state, self.design, self.pagedaemon, self.wait)
         self._pglist = PgList(self._state, self.design)

@@ -14,7 +14,6 @@ from typing import Protocol
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.machine.face import Machine
 from uvmfree.uvm.pageout import Pageout
-from uvmfree.uvm.uvmexp import Watermarks
 
 
 class Reclaimer(Protocol):
@@ -44,15 +43,11 @@ class Pagedaemon:
         self,
         machine: Machine,
         pageout: Pageout,
-        marks: Callable[[], Watermarks],
-        free: Callable[[], int],
         redistribute: Callable[[], int],
         events: EventLog,
     ) -> None:
         self._machine = machine
         self._pageout = pageout
-        self._marks = marks
-        self._free = free
         self._redistribute = redistribute
         self._events = events
         self.reclaiming: Callable[[bool], None] = lambda active: None  # told when a pass begins and ends; set at boot
@@ -88,13 +83,13 @@ class Pagedaemon:
         self._events.add("daemon", "", None, began_ns, self.pdscans - scanned)
 
     def _short_of_target(self) -> bool:
-        return self._free() + self._pageout.paging < self._marks().freetarg
+        return self._pageout.free() + self._pageout.paging < self._pageout.marks().freetarg
 
     def _scan(self) -> None:
         """Reclaim until there is four times the target, or nothing left to reclaim (uvmpd_scan, R20)."""
         self.pdrevs += 1
         for reclaimer in self._reclaimers:
-            while self._free() + self._pageout.paging < 4 * self._marks().freetarg:
+            while self._pageout.free() + self._pageout.paging < 4 * self._pageout.marks().freetarg:
                 self.pdscans += 1
                 if not reclaimer.reclaim_one():
                     break

@@ -29,7 +29,7 @@ class PgflBucket:
         self.pages_touched = self.items_touched = 0
         self.taken: Sequence[Sequence[VmPage]] = ()
 
-    def push(self, pg: VmPage) -> None:
+    def push(self, pg: VmPage, queue: int) -> None:
         """Put a page at the head of its list."""
         self.rows[pg.free_list][pg.color].push(pg)
         self.nfree[pg.free_list] += 1
@@ -85,7 +85,7 @@ class Buckets:
 
     def push(self, pg: VmPage, queue: int) -> None:
         """Put a page into its bucket."""
-        self.buckets[self.number_of(pg)].push(pg)
+        self.buckets[self.number_of(pg)].push(pg, queue)
 
     def splice(self, part: PageList) -> None:
         """Put an array's pages into their bucket, the last one first."""

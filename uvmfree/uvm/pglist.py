@@ -196,7 +196,7 @@ def _free_pages(physmem: PhysMem, request: Request) -> Iterator[VmPage]:
     """Yield the free pages in range, the best freelist first."""
     for seg, pages in physmem.by_freelist():
         for pg in pages[max(0, request.low - seg.start) : max(0, request.high - seg.start)]:
-            if _is_free(pg):
+            if not isinstance(pg.on, str) and pg.on.place is not Place.ZEROING:
                 yield pg
 
 
@@ -221,10 +221,6 @@ def _find_run(pages: list[VmPage], start: int, end: int, request: Request, low: 
         else:
             return first
     return None
-
-
-def _is_free(pg: VmPage) -> bool:
-    return not isinstance(pg.on, str) and pg.on.place is not Place.ZEROING
 
 
 def _round_up(frame: int, alignment: int) -> int:

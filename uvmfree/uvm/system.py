@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from uvmfree.errors import ArgumentError, BindError, HangError
+from uvmfree.errors import ArgumentError, BindError, HangError, OutOfPages, UvmError
 from uvmfree.machine.face import Machine
 from uvmfree.param import Param
 from uvmfree.uvm.anon import AnonMemory
@@ -23,8 +24,7 @@ from uvmfree.uvm.leftheld import wrested
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.parts import OBSERVER as OBSERVER
 from uvmfree.uvm.parts import Parts
-from uvmfree.uvm.pglist import checked
-from uvmfree.uvm.pglistwait import collect
+from uvmfree.uvm.pglist import Request, checked
 from uvmfree.uvm.state import Lwp
 
 
@@ -178,12 +178,29 @@ class Uvm(Parts):
         try:
             if request.contiguous or not waitok:
                 return self._pglist.alloc(request)
-            clock_ns = self.machine.clock_ns
-            return collect(
-                self._pglist, request, timeout_s, clock_ns=clock_ns, wait=self.wait, give_back=self.pglistfree
-            )
+            return self._collect(request, timeout_s)
         finally:
             self.pageout.kick_if_short(self._countable(free))
+
+    def _collect(self, request: Request, timeout_s: float | None) -> list[VmPage]:
+        """Keep what was got, wait for what is missing, and go on, at most `timeout_s` seconds in all (R29).
+
+        => OutOfPages, or what wait() raised: all that was got has gone back then.
+        """
+        clock_ns = self.machine.clock_ns
+        until_ns = None if timeout_s is None else clock_ns() + round(timeout_s * 1e9)
+        pages: list[VmPage] = []
+        try:
+            while len(pages) < request.size:
+                with suppress(OutOfPages):
+                    pages += self._pglist.alloc_some(replace(request, size=request.size - len(pages)))
+                left_s = None if until_ns is None else (until_ns - clock_ns()) / 1e9
+                if len(pages) < request.size and not self.wait(left_s):
+                    raise OutOfPages(f"only {len(pages)} of {request.size} pages came free within {timeout_s} s")
+        except UvmError:
+            self.pglistfree(pages)
+            raise
+        return sorted(pages, key=lambda pg: pg.pfn)
 
     def pglistfree(self, pages: Sequence[VmPage]) -> None:
         """Free pages that pglistalloc() returned, to the CPU that the caller plays, or CPU 0 (uvm_pglistfree).

@@ -9,9 +9,8 @@
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import zip_longest
 
-from uvmfree.uvm.freelist import Bucket, GlobalFreelist, Grid, each
+from uvmfree.uvm.freelist import Bucket, GlobalFreelist, Grid, each, in_turn
 from uvmfree.uvm.page import NQUEUES, ZEROS, PageList, Place, VmPage
 
 
@@ -183,4 +182,4 @@ def _cut(row: Sequence[PageList], count: int) -> list[VmPage]:
         left -= share
         shares.append(pages[:share])
         del pages[:share]
-    return [pg for turn in zip_longest(*shares) for pg in turn if pg is not None]
+    return in_turn(shares)

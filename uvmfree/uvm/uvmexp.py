@@ -143,6 +143,7 @@ class UvmExp:
 
     => `free`, `zeropages`, `paging` and `pdpending` are unlocked reads. `marks` and `ncolors` are replaced when a CPU
        comes or goes and when pages are recoloured, with all locks held; a reader without one sees old or new.
+    => `daemon_stats()`: what the pagedaemon and those who wait for it have counted, without a lock.
     => `free` is O(1) where the design keeps a counter; one that keeps none adds up what its parts count.
 
     >>> with uvmfree.boot(npages=4096, ncpus=2) as uvm, uvm.run_on(0) as cpu:
@@ -167,7 +168,7 @@ class UvmExp:
         self._counters = counters
         self._cpus = cpus
         self._free = free or (lambda: counters.load("free"))
-        self._daemon = daemon
+        self.daemon_stats = daemon
         self.marks = marks
         self.npages = npages
         self.ncolors = ncolors
@@ -217,10 +218,6 @@ class UvmExp:
         """Say from now on what counts as free at this moment; for the end of a system."""
         free = self.free
         self._free = lambda: free
-
-    def daemon_stats(self) -> DaemonStats:
-        """Return what the pagedaemon and those who wait for it have counted, without a lock."""
-        return self._daemon()
 
     def snapshot(self) -> UvmExpSnapshot:
         """Add up what every CPU counted, without a lock."""

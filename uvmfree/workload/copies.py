@@ -18,16 +18,8 @@ from uvmfree.errors import ArgumentError, OutOfPages
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.load import Load
-from uvmfree.workload.replay import (
-    DO_ALLOC_ZERO,
-    DO_FREE,
-    DO_FREE_RUN,
-    DO_GIVE_ZERO,
-    DO_RUN,
-    Copy,
-    Plan,
-    late,
-)
+from uvmfree.workload.replay import Copy, late
+from uvmfree.workload.replay_plan import DO_ALLOC_ZERO, DO_FREE, DO_FREE_RUN, DO_GIVE_ZERO, DO_RUN, Plan
 
 EPOCHS_MIN: Final = 4
 """Epochs of a plan that loops: a page is taken within two of being given, and not given again before."""

@@ -21,16 +21,8 @@ from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Lane
 from uvmfree.workload.load import WAIT_S, Load
-from uvmfree.workload.replay import (
-    DO_ALLOC_ZERO,
-    DO_FREE,
-    DO_FREE_RUN,
-    DO_GET,
-    DO_GIVE_ZERO,
-    DO_RUN_ZERO,
-    Copy,
-    Plan,
-)
+from uvmfree.workload.replay import Copy
+from uvmfree.workload.replay_plan import DO_ALLOC_ZERO, DO_FREE, DO_FREE_RUN, DO_GET, DO_GIVE_ZERO, DO_RUN_ZERO, Plan
 
 PATIENCE_S: Final = 5.0
 """How long an allocation may wait for a page: less than a stopped thread has to end (driver.JOIN_S)."""

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final
 
 from uvmfree.errors import HangError
@@ -126,8 +127,8 @@ class Stress:
     def failed(self) -> dict[str, int]:
         """Return what the CPUs could not have, and how often one was detached under its thread."""
         return {
-            "allocations": sum(player.refused for player in self.players),
-            "accesses and runs": sum(player.out_of_pages for player in self.players),
+            "allocations": sum(player.hands.refused for player in self.players),
+            "accesses and runs": sum(player.hands.out_of_pages for player in self.players),
             "detached": sum(player.away for player in self.players),
         }
 
@@ -164,12 +165,15 @@ class Stress:
         players = [
             machine.spawn(
                 f"cpu/{player.index}",
-                self._guarded(f"CPU {player.index}", player, self.plan.steps),
+                self._guarded(f"CPU {player.index}", partial(player.play, self.plan.steps)),
                 player.index,
             )
             for player in self.players
         ]
-        faults = [machine.spawn(f"fault/{fault.name}", self._guarded_fault(fault)) for fault in self.faults]
+        faults = [
+            machine.spawn(f"fault/{fault.name}", self._guarded(f"fault {fault.name}", partial(fault.run, shared)))
+            for fault in self.faults
+        ]
         try:
             self._conduct(players, began_ns + round(self.plan.seconds * 1e9))
         except BaseException as error:  # noqa: BLE001 - the threads have to be joined first
@@ -199,23 +203,14 @@ class Stress:
                 took_ns = machine.clock_ns() - now_ns
                 next_ns = now_ns + max(between_ns, AUDIT_SHARE * took_ns)
 
-    def _guarded(self, who: str, player: Player, steps: int | None) -> Callable[[], None]:
-        def body() -> None:
+    def _guarded(self, who: str, body: Callable[[], None]) -> Callable[[], None]:
+        def guarded() -> None:
             try:
-                player.play(steps)
+                body()
             except BaseException as error:  # noqa: BLE001 - ends the run, and is reported
                 self.shared.fail(who, error)
 
-        return body
-
-    def _guarded_fault(self, fault: Fault) -> Callable[[], None]:
-        def body() -> None:
-            try:
-                fault.run(self.shared)
-            except BaseException as error:  # noqa: BLE001 - ends the run, and is reported
-                self.shared.fail(f"fault {fault.name}", error)
-
-        return body
+        return guarded
 
     def _join(self, tasks: Sequence[Task]) -> None:
         """Wait for threads that have been told; HangError if they do not come."""
@@ -235,12 +230,12 @@ class Stress:
         stamper = Stamper(uvm)
         self._tick("waiting for cross-calls")
         for player in self.players:
-            while player.tickets:
-                uvm.xcall.wait(player.tickets.popleft(), shared.ticket_s)
+            while player.hands.tickets:
+                uvm.xcall.wait(player.hands.tickets.popleft(), shared.ticket_s)
         self._tick("freeing the CPUs' pages")
         for player in self.players:
-            for held in (player.mine, *player.runs):
-                self._free(stamper, held, player.owner)
+            for held in (player.hands.mine, *player.hands.runs):
+                self._free(stamper, held, player.hands.owner)
         for tray in shared.trays:
             self._free(stamper, tray, TRAY)
         while shared.reclaim_one():

@@ -54,16 +54,17 @@ def test_a_stack_gives_its_oldest_buckets_back_and_keeps_so_many_pages() -> None
     assert made.get(0) is buckets[3]
 
 
-def test_buckets_are_smaller_after_a_trim_whichever_way_they_are_filled() -> None:
+@pytest.mark.parametrize("cpu", [0, 1], ids=["the CPU that trims", "another CPU"])
+def test_buckets_are_smaller_after_a_trim_whichever_way_they_are_filled(cpu: int) -> None:
     """The stack was emptied; the two that the CPU had by then are as large as they were."""
     tunables = {"cache_fraction": TUNABLES.cache_fraction, "bucket_max": SIZE}
     with uvmfree.boot(VirtualMachine(ncpus=2), npages=8192, ncpus=2, design="freebsd_pgcache", **tunables) as uvm:
         design, pages = uvm.design, uvm.pglistalloc(80, nsegs=80)
         assert isinstance(design, FreebsdPgcache)
-        free_all(uvm.cpus[0], pages[: 4 * SIZE])
+        free_all(uvm.cpus[cpu], pages[: 4 * SIZE])
         assert [len(each) for each in design.store.stacks[0].buckets] == [SIZE] * 2
         design.redistribute(0, "pressure")
-        free_all(uvm.cpus[0], pages[4 * SIZE :])
+        free_all(uvm.cpus[cpu], pages[4 * SIZE :])
         sizes = [len(each) for each in design.store.stacks[0].buckets]
         assert sizes == [SIZE] * 2 + [SIZE - 1] * 5
         uvm.audit()

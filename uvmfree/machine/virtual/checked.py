@@ -1,5 +1,7 @@
-"""The journal of a checked run: every hold of every lock, with what must be true of it asserted as it happens.
+"""A checked run: every hold of every lock is written down, and what must be true is asserted as it happens.
 
+=> At a shared step no strand that could run has a smaller clock; who is run next is never one of the past, and its
+   CPU runs no other strand.
 => No strand's clock goes back. The holds of one lock do not overlap. Who has a lock is the strand that runs.
 => `digest()` is one number for a whole run: equal runs have equal ones.
 """
@@ -7,13 +9,36 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from uvmfree.machine.virtual.fifo import Fifo
 from uvmfree.machine.virtual.locks import Taken
-from uvmfree.machine.virtual.scheduler import Scheduler
+from uvmfree.machine.virtual.scheduler import Entry, Scheduler
+from uvmfree.machine.virtual.strands import Strand
 
 Hold = tuple[str, str, str, int, int, int]
 """Strand, lock, caller; when it came, when it was granted the lock, when it had dropped it."""
+
+
+class CheckedScheduler(Scheduler):
+    """A scheduler that asserts its invariants."""
+
+    _popped = 0
+
+    def sync(self, comes_for: Any = None) -> bool:
+        """Let every strand with a smaller clock go first."""
+        granted = super().sync(comes_for)
+        assert all(entry[0] >= self.now for entry in self.heap), "a smaller clock was passed over"
+        return granted
+
+    def _next(self, entry: Entry) -> Strand:
+        strand, clock = super()._next(entry), self.now
+        assert clock >= self._popped, f"{strand.name} goes first at {clock} ns, which has passed"
+        self._popped = clock
+        place = strand.place
+        assert clock >= place.busy_until, f"{strand.name} runs while its CPU runs another strand"
+        assert place.top is strand, f"{strand.name} runs though its CPU runs {place.top}"
+        return strand
 
 
 class Journal:

@@ -132,16 +132,17 @@ def _acquire(
     scheduler: Scheduler, lock: Fifo, moves: list[list[int]], before: ByCpu, acquire_ns: int
 ) -> Callable[..., bool]:
     """Make the acquisition of any lock, in the order of events."""
-    spins, handed_lines = lock.spins, lock.handed_lines
+    spun, handed_lines = lock if lock.spins else None, lock.handed_lines
     tried = False  # and failed: the work before it is done
 
     def acquire(blocking: bool = True, timeout: float = -1) -> bool:
         nonlocal tried
+        cpu = scheduler.cpu
         if tried:
             tried = False
         else:
-            scheduler.now += before[scheduler.cpu]()
-        if scheduler.now > scheduler.head and scheduler.sync(lock if spins and blocking else None):
+            scheduler.now += before[cpu]()
+        if scheduler.now > scheduler.head and scheduler.sync(spun if blocking else None):
             pass  # granted
         elif lock.holder is not None or lock.free_at > scheduler.now:
             if not blocking:
@@ -149,10 +150,9 @@ def _acquire(
                 return False
             lock.wait()
             if handed_lines:
-                scheduler.now += handed_lines * moves[lock.cpu][scheduler.cpu]
+                scheduler.now += handed_lines * moves[lock.cpu][cpu]
         lock.holder = scheduler.current
         lock.open_to = CLOSED
-        cpu = scheduler.cpu
         lock.since = now = scheduler.now
         lock.move = move = moves[lock.cpu][cpu]
         scheduler.now = now + (move or acquire_ns)
@@ -179,13 +179,9 @@ def _release(
 
     def release() -> None:
         nonlocal freed_ns
-        ns = hold_ns + lines * lock.move
         guarded = lock.guarded
-        if guarded is None:
-            ns += page_ns
-        else:
-            ns += pages.touched(guarded, page_ns, item_ns)
-        scheduler.now = lock.free_at = freed_ns = scheduler.now + ns
+        touched_ns = page_ns if guarded is None else pages.touched(guarded, page_ns, item_ns)
+        scheduler.now = lock.free_at = freed_ns = scheduler.now + hold_ns + lines * lock.move + touched_ns
         lock.holder = None
         if lock.crowd:
             lock.released()

@@ -24,7 +24,7 @@ from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
 from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.face import Stack, Task
-from uvmfree.machine.virtual.checked import Journal
+from uvmfree.machine.virtual.checked import CheckedScheduler, Journal
 from uvmfree.machine.virtual.events import NS, VirtualDisk, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.fifo import Fifo
 from uvmfree.machine.virtual.jitter import Jitter
@@ -111,13 +111,13 @@ class VirtualMachine:
         kind = kind_named(strands)
         self.strands = kind.name
         table = moves(self.costs, ncpus)
-        self._jitter = Jitter(seed, self.costs.count("jitter_percent"))
+        self._jitter = Jitter(seed, self.costs.count("jitter_percent"), lambda: self.scheduler.cpu)
         self._kind, self._hang_s = kind, hang_s
         self._places = [Place() for _ in range(ncpus)]
         self._made = 0
         self._named: dict[str, int] = {}
         main = Strand(self, "main", 0, -1, Place(), self._jitter.factors("main"))
-        self.scheduler = Scheduler(kind, main, quantum_ns, check=check)
+        self.scheduler = (CheckedScheduler if check else Scheduler)(kind, main, quantum_ns)
         self._lines = Lines(self.scheduler, table, self.costs.count("cold_after_pages"))
         self._prices = Prices(self.scheduler, self.costs, self._jitter, self._lines)
         self.journal = Journal(self.scheduler) if check else None
@@ -198,7 +198,7 @@ class VirtualMachine:
 
         def life() -> Strand:
             try:
-                strand.raise_pending()
+                scheduler.raise_pending()
                 body()
             except BaseException as error:  # noqa: BLE001  # kept for whoever joins; nothing is swallowed
                 strand.error = error

@@ -4,11 +4,11 @@ Each strand has a clock. Work of its own only adds to the clock. Before a *share
 word, a wakeup) a strand calls `sync()`, which lets every strand with a smaller clock go first. So shared steps happen
 in the order of their virtual times, ties in the order in which strands came, and one seed gives one run.
 
-Invariants; those marked (c) are asserted with `check`, the others follow from what is asserted:
+Invariants; those marked (c) are asserted in a checked run (virtual/checked.py), the others follow from them:
 
 => At a shared step no strand that could run has a smaller clock; who is run next is never one of the past (c).
 => No strand's clock goes back (c).
-=> The holds of one lock do not overlap in virtual time (c; virtual/checked.py).
+=> The holds of one lock do not overlap in virtual time (c).
 => Strands of one CPU do not run at the same virtual time (c), so that no CPU is used more than 100 %.
 => A run in which nobody waits takes the sum of what was charged (tests/machine/test_virtual_sum.py).
 
@@ -60,8 +60,6 @@ class Scheduler:
 
     __slots__ = (
         "__weakref__",
-        "_popped",
-        "check",
         "cpu",
         "current",
         "due",
@@ -77,9 +75,9 @@ class Scheduler:
         "strands",
     )
 
-    def __init__(self, kind: Kind, main: Strand, quantum_ns: int, *, check: bool) -> None:
-        self.now = self.number = self._popped = 0
-        self.quantum, self.check = quantum_ns, check
+    def __init__(self, kind: Kind, main: Strand, quantum_ns: int) -> None:
+        self.now = self.number = 0
+        self.quantum = quantum_ns
         self.heap: list[Entry] = []
         self.head = self.limit = self.due = NEVER
         self.main = self.current = main
@@ -101,11 +99,10 @@ class Scheduler:
         current.place.busy_until = now
         strand = self._next(heappushpop(self.heap, (now, number, current, None)))
         if strand is not current:
-            strand.resume(current)
+            resume = strand.resume
+            resume(current)
         if current.pending is not None and current is self.main:
-            self._raise_pending()
-        if self.check:
-            assert all(entry[0] >= self.now for entry in self.heap), "a smaller clock was passed over"
+            self.raise_pending()
         if current.arrives is comes_for:
             current.arrives = None
             return False
@@ -131,8 +128,7 @@ class Scheduler:
         => An error that was sent to the strand is raised here. DeadlockError if nothing can ever happen again.
         """
         current, now = self.current, self.now
-        if current.pending is not None:
-            self._raise_pending()
+        self.raise_pending()
         current.awaits, current.woken, current.ticket, current.fresh = awaits, False, 0, True
         entry = None
         if deadline_ns is not None:
@@ -146,8 +142,7 @@ class Scheduler:
         else:
             self._switch(current, entry)
         current.awaits = None
-        if current.pending is not None:
-            self._raise_pending()
+        self.raise_pending()
         return current.woken
 
     def end(self, strand: Strand) -> Strand:
@@ -236,13 +231,13 @@ class Scheduler:
         if strand is not leaving:
             strand.resume(leaving)
 
-    def _raise_pending(self) -> None:
-        """Raise what was sent to the running strand; in the main strand once, in others wherever they wait."""
+    def raise_pending(self) -> None:
+        """Raise what was sent to the running strand, if anything: in the main strand once, else wherever it waits."""
         pending = self.current.pending
-        if self.current is self.main:
-            self.main.pending = None
-        assert pending is not None
-        raise pending
+        if pending is not None:
+            if self.current is self.main:
+                self.main.pending = None
+            raise pending
 
     def _next(self, entry: Entry) -> Strand:
         """Find who is next, from the smallest entry on, and make it the running strand."""
@@ -272,8 +267,6 @@ class Scheduler:
                         break
             entry = heappop(heap) if heap else self._pop()
         strand.fresh = False
-        if self.check:
-            self._assert_next(strand, clock)
         self.now, self.current, self.cpu = clock, strand, strand.cpu
         self.head = head = heap[0][0] if heap else self.due
         self.limit = head + self.quantum
@@ -302,13 +295,6 @@ class Scheduler:
             self.interrupted = False
             main.pending = KeyboardInterrupt()
         return main
-
-    def _assert_next(self, strand: Strand, clock: int) -> None:
-        place = strand.place
-        assert clock >= place.busy_until, f"{strand.name} runs while its CPU runs another strand"
-        assert clock >= self._popped, f"{strand.name} goes first at {clock} ns, which has passed"
-        assert place.top is strand, f"{strand.name} runs though its CPU runs {place.top}"
-        self._popped = clock
 
 
 Entry = tuple[int, int, Strand, Spun | None]

@@ -83,11 +83,6 @@ class Strand:
         """Wait for its end, at most so many virtual seconds; return whether it has ended."""
         return bool(self.machine.join(self, timeout_s))
 
-    def raise_pending(self) -> None:
-        """Raise what was sent to the strand, if anything was."""
-        if self.pending is not None:
-            raise self.pending
-
     def __repr__(self) -> str:
         return f"<strand {self.name}>"
 

@@ -27,12 +27,12 @@ class Ttas(Fifo):
 
     => `_young`: a heap of (next look, number, pauses before the look after it, strand), as long as pauses double.
     => `_old`: those that look at even intervals, sorted: the next look modulo the longest pause, then the number, in
-       one integer, which is found faster than a tuple.
-    => `ticket`: the number of the one heap entry that counts, or 0. `_armed_ns`: its time. `_renewed`: the number
-       that it would have if each release made it anew.
+       one integer, which is found faster than a tuple. `_old_ns`: the first of these looks that has not passed.
+    => `ticket`: the number of the one heap entry that counts, or 0. `_armed_ns`: its time. `_renewed`, if it is
+       larger: the number that it would have if each release made it anew.
     """
 
-    __slots__ = ("_armed_ns", "_max_ns", "_min_ns", "_old", "_renewed", "_young", "ticket")
+    __slots__ = ("_armed_ns", "_max_ns", "_min_ns", "_old", "_old_ns", "_renewed", "_young", "ticket")
 
     spins = True
 
@@ -44,7 +44,7 @@ class Ttas(Fifo):
         self._young: list[tuple[int, int, int, Strand]] = []
         self._old: list[int] = []
         self.ticket = self._renewed = 0
-        self._armed_ns = NEVER
+        self._armed_ns = self._old_ns = NEVER
 
     def wait(self) -> None:
         """Spin."""
@@ -84,7 +84,6 @@ class Ttas(Fifo):
             return
         since, move, longest = self.since, self.move, self._max_ns
         young, old = self._young, self._old
-        look = NEVER
         # All looks before the release pass. One of them that found the lock held delays it: then more of them do.
         while True:
             while young and (entry := young[0])[0] < until:
@@ -92,6 +91,8 @@ class Ttas(Fifo):
                 if pauses_ns >= longest:
                     heappop(young)
                     insort(old, (seen % longest << NUMBER_BITS) + number)
+                    if seen + longest < self._old_ns:
+                        self._old_ns = seen + longest
                 else:
                     pauses_ns += pauses_ns
                     if pauses_ns > longest:
@@ -99,12 +100,11 @@ class Ttas(Fifo):
                     heapreplace(young, (seen + pauses_ns, number, pauses_ns, strand))
                 if seen >= since and until == now:
                     until += move
-            if not old:
+            look = self._old_ns
+            if look >= until:
                 break
             # While nobody has delayed the release, looks are sought from the beginning of the hold on.
-            begins = since if move and until == now else until
-            at = bisect_left(old, begins % longest << NUMBER_BITS)
-            look = begins + (((old[at] if at < len(old) else old[0]) >> NUMBER_BITS) - begins) % longest
+            look = self._old_ns = self._first_old(since if move and until == now else until)
             if look >= until:
                 break
             until += move
@@ -113,7 +113,7 @@ class Ttas(Fifo):
             look = first
         self._armed_ns = look
         # As Scheduler.push() does: each release of a lock that others want comes this way.
-        scheduler.number = self.ticket = self._renewed = number = scheduler.number + 1
+        scheduler.number = self.ticket = number = scheduler.number + 1
         heappush(scheduler.heap, (look, number, scheduler.current, self))
         if look < scheduler.head:
             scheduler.head = look
@@ -135,9 +135,18 @@ class Ttas(Fifo):
         else:
             number = old.pop(bisect_left(old, clock % self._max_ns << NUMBER_BITS)) & NUMBER_MAX
             winner = self.scheduler.strands[number]
+            self._old_ns = self._first_old(clock)
         self.crowd -= 1
         self.holder, winner.awaits = winner, None
         return winner
+
+    def _first_old(self, begins: int) -> int:
+        """Return the first look from a time on of those that look at even intervals."""
+        old, longest = self._old, self._max_ns
+        if not old:
+            return NEVER
+        at = bisect_left(old, begins % longest << NUMBER_BITS)
+        return begins + (((old[at] if at < len(old) else old[0]) >> NUMBER_BITS) - begins) % longest
 
     def _give_up(self, me: Strand) -> None:
         spinning = len(self._young) + len(self._old)
@@ -145,11 +154,9 @@ class Ttas(Fifo):
         self._old = [entry for entry in self._old if entry & NUMBER_MAX != me.number]
         if len(self._young) + len(self._old) < spinning:
             self.crowd -= 1
+            self._old_ns = self._first_old(self.free_at)
             if self.ticket:  # for whose look it may be: for the first look of another one from then on
-                begins, longest = self._armed_ns, self._max_ns
-                looks = [seen for seen, *_ in self._young[:1]]
-                looks += [begins + ((entry >> NUMBER_BITS) - begins) % longest for entry in self._old]
-                self._armed_ns = min(looks, default=NEVER)
+                self._armed_ns = min([self._first_old(self._armed_ns), *(seen for seen, *_ in self._young[:1])])
                 self.scheduler.push(self._armed_ns, me, self)
         elif self.holder is me:
             self.drop()

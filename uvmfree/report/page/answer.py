@@ -38,10 +38,12 @@ class Spot(NamedTuple):
     locks: float
 
 
-def answer(points: Sequence[Point], curves: Sequence[CurveSource], designs: Sequence[str]) -> Section:
-    """Write the section."""
+def answer(
+    points: Sequence[Point], curves: Sequence[CurveSource], designs: Sequence[str], stressed: Sequence[str] = ()
+) -> Section:
+    """Write the section; `stressed`: what stress runs say."""
     points = counted(points, designs)
-    words = [*_verdicts(points), *_curves_told(curves)]
+    words = [*_verdicts(points), *stressed, *_curves_told(curves)]
     plots = [*_balance(points, designs)]
     for workload, sources in by_workload(curves):
         lines = [line for line in lines_of(sources) if line.grows]
@@ -49,7 +51,7 @@ def answer(points: Sequence[Point], curves: Sequence[CurveSource], designs: Sequ
             labels = list(dict.fromkeys(line.label for line in lines_of(sources)))
             plots.append(share(WAITING, workload, lines, labels))
     commands: tuple[str, ...] = ()
-    if not curves:
+    if points and not curves:
         words.append("How waiting grows with the CPUs stands here if a curve is given, too:")
         commands = ("uvmfree scale --band --json scale.json",)
     return Section("answer", "The answer", words, [Group(plots)] if plots else [], commands)

@@ -129,10 +129,11 @@ def caveats(sources: Sequence[Source]) -> Iterator[str]:
     hosts = [record.host for _, record in records if not record.machine.virtual]
     if len({(host.cpu_model, host.kernel, host.affinity) for host in hosts}) > 1:
         yield "The records come from different hosts: times compare only within one host."
+    benched = any(record.runs and not record.machine.virtual for _, record in records)
     yield (
         "Gaps, stranded pages and everything over time are samples, some milliseconds apart: what happened between "
         "two of them was not seen."
-        + (" All but throughput was measured with lockstat on, which slows every lock down." if hosts else "")
+        + (" All but throughput was measured with lockstat on, which slows every lock down." if benched else "")
     )
 
 

@@ -10,19 +10,28 @@ from uvmfree.report.page.settings import Source
 from uvmfree.workload.plural import plural
 
 
+def told(sources: Sequence[Source]) -> Iterator[str]:
+    """Yield the sentence that sums stress runs up, if there are any."""
+    runs = [run for source in sources for run in source.record.stress]
+    errors = sum(len(run.errors) for run in runs)
+    injected = sum(fault["injected"] for run in runs for fault in run.faults.values())
+    survived = sum(fault["survived"] for run in runs for fault in run.faults.values())
+    if runs:
+        yield (
+            f"{plural(sum(run.steps for run in runs), 'random operation')} on all CPUs at once, "
+            f"{plural(injected, 'fault')} of which {survived:,} {'was' if survived == 1 else 'were'} survived, "
+            f"{plural(errors, 'error') if errors else 'no errors'}."
+        )
+
+
 def stressed(sources: Sequence[Source]) -> list[Section]:
     """Return the section of stress runs, if there are any."""
     found = [(source, run) for source in sources for run in source.record.stress]
     if not found:
         return []
-    errors = sum(len(run.errors) for _, run in found)
-    steps = sum(run.steps for _, run in found)
-    injected = sum(fault["injected"] for _, run in found for fault in run.faults.values())
-    survived = sum(fault["survived"] for _, run in found for fault in run.faults.values())
     words: tuple[str, ...] = (
-        f"{plural(steps, 'random operation')} on all CPUs at once, {plural(injected, 'fault')} of which {survived:,} "
-        f"{'was' if survived == 1 else 'were'} survived, {plural(errors, 'error') if errors else 'no errors'}.",
-        "Lock statistics, if they were asked for (`uvmfree stress --format`), are in the record and not drawn. The "
+        *told(sources),
+        "Lock statistics, if they were asked for (uvmfree stress --format), are in the record and not drawn. The "
         "counters of a stress run are drawn over time below.",
     )
     rate = ("per second",) if _rated(found) else ()
@@ -37,7 +46,7 @@ def stressed(sources: Sequence[Source]) -> list[Section]:
         Table("Faults: injected, survived", ("record, design", *_faults(found)), list(_survived(found))),
         Table("Maxima and memory", MAXIMA, list(_maxima(found))),
     ]
-    if errors:
+    if any(run.errors for _, run in found):
         rows = [(_name(source, run), error) for source, run in found for error in run.errors]
         tables.insert(0, Table("Errors", ("record, design", "what went wrong"), rows, names=2, wide=True))
     return [Section("stress", "Stress runs", words, (Group((), tables=tables),))]
@@ -59,7 +68,12 @@ _Found = Sequence[tuple[Source, StressRun]]
 def _operations(found: _Found) -> Iterator[tuple[str, ...]]:
     for source, run in found:
         counts = (f"{run.operations.get(kind, 0):,}" for kind in _kinds(found))
-        yield (_name(source, run), f"{run.wall_s:.1f}", *counts, f"{run.steps:,}", *_rate(found, source, run))
+        yield (_name(source, run), _seconds(source, run), *counts, f"{run.steps:,}", *_rate(found, source, run))
+
+
+def _seconds(source: Source, run: StressRun) -> str:
+    """Of virtual time, of which there are milliseconds, more digits."""
+    return f"{run.wall_s:.{3 if source.record.machine.virtual else 1}f}"
 
 
 def _rated(found: _Found) -> bool:

@@ -234,7 +234,10 @@ def _told(lines: Sequence[Line]) -> str:
 def _said(line: Line) -> str:
     last = line.counts[-1]
     part, half = line.of_linear(last), line.source.curve.falls_below(line.label, HALF)
-    work = "-" if part is None else f"{part * last:,.1f}"
+    if line.source.curve.gaps:  # the work itself: what its CPUs waited for each other is no part of the linear line
+        work = f"{statistics.median(line.done(last)):,.1f}"
+    else:
+        work = "-" if part is None else f"{part * last:,.1f}"
     below = f", and falls below half of linear at {half}" if half is not None else ""
     return f"{line.name} does the work of {work} CPUs on {last}{below}"
 

@@ -22,7 +22,7 @@ from uvmfree.report.page.render import Renderer
 from uvmfree.report.page.scaling import scaling
 from uvmfree.report.page.settings import Point, Source, designs_of, points_of
 from uvmfree.report.page.stranded import stranded
-from uvmfree.report.page.stress_runs import stressed
+from uvmfree.report.page.stress_runs import stressed, told
 from uvmfree.report.page.timeline import over_time
 from uvmfree.report.page.virtual_lines import CurveSource
 from uvmfree.report.page.waits import waits
@@ -45,7 +45,7 @@ def build(named: Sequence[tuple[str, Record]], curves: Sequence[tuple[str, Curve
     facts = [measured(sources)] if sources else []
     records = [record for _, record in named]
     points, designs = points_of(records), designs_of(records)
-    first = answer(points, drawn, designs)
+    first = answer(points, drawn, designs, list(told(sources)))
     sections = [*virtual.virtual(drawn), *(_of_records(sources, points, designs) if sources else [])]
     renderer = Renderer()
     contents = tag(

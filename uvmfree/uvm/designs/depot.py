@@ -9,7 +9,8 @@ A hit is percpu's. The store is a stack of *units* under uvm_fpageqlock: lists o
     idle       a CPU without an operation for 100 ms gives its pages back; one that works is never flushed
     steal      if the store has none: a unit of any CPU's, by trylock; then with everything stopped; then fail
 
-=> A CPU with all 16 credits takes uvm_fpageqlock once in 512 operations at most, if units are whole, for 16 items.
+=> A CPU with all 16 credits takes uvm_fpageqlock once in 512 operations at most, for 16 items, if units are whole and
+   its pages of one freelist.
 => The sum of the credits never changes. So all caches together hold at most `budget` pages.
 => A run of pages is taken out of the store, one item a page, and stops no CPU if the store has one.
 => No allocation fails while a page that it may have is free anywhere.
@@ -167,7 +168,9 @@ class Depot(UnitsDesign[DepotCpu]):
         """Deal out the credits, then put all pages into the store."""
         tunables, ncpus = state.tunables, state.param.ncpus
         self.credits = Credits(_credits(state.param, tunables), ncpus, tunables.exchange, tunables.spare_s)
-        self.credits.watch(state.machine.clock_ns, lambda i: (cpu := self.cpus[i]).frees + cpu.cpuhit + cpu.cpumiss)
+        self.credits.watch(
+            state.machine.clock_ns, lambda i: (cpu := self.cpus[i]).frees - cpu.booked + cpu.cpuhit + cpu.cpumiss
+        )
         super().__init__(state)
         self._others = [mutex.handle("uvm_pull") for mutex in self.cpu_locks]
         self._stoppers["uvm_rescue"] = self.all_locks("uvm_rescue")
@@ -204,7 +207,8 @@ class Depot(UnitsDesign[DepotCpu]):
             return cpu.may_take(self.store.free, want) and cpu.receive(self.lift(cpu.index, want, cpu._room())) > 0
 
     def _rob(self, lender: DepotCpu, cpu: DepotCpu, want: Want) -> int:
-        return self._move(lender, cpu, min(self.tunables.unit, max(1, self.most(cpu.index))), want.freelists)
+        room = cpu._room() + 1  # one page goes out; what is cached may be of other freelists
+        return self._move(lender, cpu, min(self.tunables.unit, max(1, room)), want.freelists)
 
     def _move(self, lender: DepotCpu, cpu: DepotCpu, npages: int, freelists: Collection[int] | None = None) -> int:
         """Move the coldest pages of a CPU to another, with both guards held; return how many."""

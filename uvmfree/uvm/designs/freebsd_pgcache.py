@@ -21,7 +21,7 @@ Source: vm_page_zone_import, vm_page_zone_release in sys/vm/vm_page.c; cache_all
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -29,7 +29,7 @@ from uvmfree.kern.lockrank import CPU_OFF, UVM_FPAGEQLOCK, LockRank, shared_lock
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
 from uvmfree.uvm.bucketstack import FreebsdTunables, StackedFreelist, bucket_size, room_in
-from uvmfree.uvm.cpu import QUEUES, Found, Want
+from uvmfree.uvm.cpu import Found, Want
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.freelist import Walked
 from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
@@ -60,8 +60,7 @@ class FreebsdCpu(StackCpu):
 
     def empty(self) -> None:
         """Have empty buckets."""
-        self.loaded = [self._bucket(row) for row in range(self._nfreelists)]
-        self.spare = [self._bucket(row) for row in range(self._nfreelists)]
+        self.loaded, self.spare = ([self._own_list(row) for row in range(self._nfreelists)] for _ in range(2))
 
     def lists(self) -> Iterable[PageList]:
         """Return the buckets, the colder ones first."""
@@ -80,7 +79,7 @@ class FreebsdCpu(StackCpu):
                     self.loaded[row], self.spare[row] = self.spare[row], self.loaded[row]
                 elif self._fetch(row) or self._import(row):
                     local = False
-                elif found := self._single(want, row):
+                elif found := self.take_one(want, (row,), self._fpageqlock, self._store):
                     return found
                 else:
                     continue
@@ -116,22 +115,12 @@ class FreebsdCpu(StackCpu):
             self.took(len(pages))
         return bool(pages)
 
-    def _single(self, want: Want, row: int) -> Found | None:
-        """Take one page past the cache."""
-        with self._fpageqlock:
-            allowed = self.may_take(self._store.free, want)
-            found = self._store.pop(row, 0, QUEUES[False], self._colormask + 1) if allowed else None
-        if found is None:
-            return None
-        self.took(1)
-        return *found, False
-
     def _put(self, pg: VmPage, queue: int) -> None:
         """Put a page into the alloc bucket, or the free one; if both are full the latter goes to the stack."""
         row, size = pg.free_list, self._store.room()
         self._size = size
         if not size:
-            self._release_pages([pg])
+            self.put_back([pg], self._fpageqlock, self._store)
             return
         if len(self.loaded[row]) >= size:
             if len(self.spare[row]) >= size:
@@ -143,23 +132,13 @@ class FreebsdCpu(StackCpu):
     def _dispose(self, row: int) -> None:
         """Give the free bucket to the stack, or its pages to the list."""
         full, npages = self.spare[row], len(self.spare[row])  # counted now: once on the stack it is anybody's
-        self.spare[row] = self._bucket(row)
+        self.spare[row] = self._own_list(row)
         with self._store.stacks[row].held(self._zdoms[row]):
             kept = self._store.stacks[row].put(full)
         if kept:
             self.drained += npages
         else:
-            self._release_pages(full)
-
-    def _release_pages(self, pages: Sequence[VmPage]) -> None:
-        """Put pages on the list, in one hold (vm_page_zone_release)."""
-        with self._fpageqlock:
-            for pg in pages:
-                self._store.push(pg, UNKNOWN)
-        self.gave(len(pages))
-
-    def _bucket(self, row: int) -> PageList:
-        return PageList(Place.CACHED, self.index, UNKNOWN, row)
+            self.put_back(full, self._fpageqlock, self._store)  # vm_page_zone_release
 
 
 class FreebsdPgcache(Design[FreebsdCpu]):

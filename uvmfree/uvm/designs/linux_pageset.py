@@ -22,7 +22,7 @@ from uvmfree.kern.lock import LockHandle
 from uvmfree.param import PAGES_MAX, Param, tunable, whole, yes_or_no
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.designs.linux_zone import BELOW_HIGH, RECLAIM_ACTIVE, Zone
-from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
+from uvmfree.uvm.page import PageList, VmPage
 from uvmfree.uvm.uvmexp import tune
 
 
@@ -97,7 +97,7 @@ class PageSet(Cpu):
 
     def empty(self) -> None:
         """Have an empty set."""
-        self._use([PageList(Place.CACHED, self.index, UNKNOWN, row) for row in range(self._nfreelists)])
+        self._use([self._own_list(row) for row in range(self._nfreelists)])
 
     def _use(self, lists: list[PageList]) -> None:
         self._lists, self._first, self.pages = lists, lists[0], sum(map(len, lists))
@@ -127,11 +127,7 @@ class PageSet(Cpu):
             cold += part
         self.pages -= len(cold)
         if cold:
-            push = self._store.push
-            with zone:
-                for pg in cold:
-                    push(pg, UNKNOWN)
-            self.gave(len(cold))
+            self.put_back(cold, zone, self._store)
         return len(cold)
 
     def _to_take(self) -> int:

@@ -22,7 +22,6 @@ mm/page_alloc.c, vmstat_update in mm/vmstat.c of Linux 6.7 to 6.19.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import zip_longest
 
 from uvmfree.errors import BindError
 from uvmfree.param import Param
@@ -30,6 +29,7 @@ from uvmfree.uvm.cpu import Found, Strat, Want
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs.linux_pageset import LinuxTunables, PageSet, Sizes
 from uvmfree.uvm.designs.linux_zone import BELOW_HIGH, RECLAIM_ACTIVE, Zone
+from uvmfree.uvm.freelist import in_turn
 from uvmfree.uvm.page import FRESH, FRESH_ZERO, UNKNOWN, VmPage
 from uvmfree.uvm.traits import Traits
 from uvmfree.uvm.uvmexp import CpuStats
@@ -161,7 +161,7 @@ class LinuxPcpCpu(PageSet):
             taken = self._store.take(row, self.nextcolor, min(wanted, most), UNKNOWN)
         finally:
             self._zone_alloc.release()
-        batch = [pg for turn in zip_longest(*map(reversed, taken)) for pg in turn if pg is not None]
+        batch = in_turn(map(reversed, taken))
         self._lists[row].adopt(batch[::-1])
         self.pages += len(batch)
         if batch:

@@ -152,8 +152,7 @@ class MagazinesCpu(StackCpu):
 
     def empty(self) -> None:
         """Have empty magazines."""
-        self.loaded = [self._magazine(free_list) for free_list in range(self._nfreelists)]
-        self.previous = [self._magazine(free_list) for free_list in range(self._nfreelists)]
+        self.loaded, self.previous = ([self._own_list(row) for row in range(self._nfreelists)] for _ in range(2))
 
     def lists(self) -> Iterable[PageList]:
         """Return the magazines; the previous ones first: they are colder."""
@@ -173,7 +172,7 @@ class MagazinesCpu(StackCpu):
         if len(loaded) >= self._size:
             if previous:
                 self.hand_back([previous], [self._fpageqlock])
-                previous = self._magazine(row)
+                previous = self._own_list(row)
             self.previous[row], self.loaded[row] = loaded, previous
             loaded = previous
         pg.on = loaded
@@ -208,9 +207,6 @@ class MagazinesCpu(StackCpu):
             self.loaded[row] = found
             self.took(len(found))
         return found is not None
-
-    def _magazine(self, row: int) -> PageList:
-        return PageList(Place.CACHED, self.index, UNKNOWN, row)
 
 
 class Magazines(Design[MagazinesCpu]):

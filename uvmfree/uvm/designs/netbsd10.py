@@ -147,25 +147,19 @@ class Netbsd10Cpu(Cpu):
         array, number = self.arrays[pg.free_list][pg.color], self._buckets.number_of(pg)
         cached = number == self._number and not self._off
         if not cached:
-            self._give([pg], number)
+            self._spill([pg], number)
             return
         if len(array) == MAXPGS:
             spilled = array[::-1]
             array.clear()
-            self._give(spilled, number)
+            self._spill(spilled, number)
         pg.on = array
         array.append(pg)
 
-    def _give(self, pages: list[VmPage], number: int) -> None:
+    def _spill(self, pages: list[VmPage], number: int) -> None:
         """Put pages into a bucket, in one hold."""
         lock = self._locks[(number - self._number) % len(self._locks)][1]
-        lock.acquire()
-        try:
-            for pg in pages:
-                self._buckets.buckets[number].push(pg)
-        finally:
-            lock.release()
-        self.gave(len(pages))
+        self.put_back(pages, lock, self._buckets.buckets[number])
 
 
 class Netbsd10(Design[Netbsd10Cpu]):

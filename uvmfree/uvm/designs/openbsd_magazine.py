@@ -24,9 +24,9 @@ from typing import Any, Final
 
 from uvmfree.kern.lockrank import CPU_OFF, UVM_FPAGEQLOCK
 from uvmfree.param import Param, tunable, whole, yes_or_no
-from uvmfree.uvm.cpu import QUEUES, Cpu, Found, Want
+from uvmfree.uvm.cpu import Cpu, Found, Want
 from uvmfree.uvm.design import Design
-from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
+from uvmfree.uvm.page import UNKNOWN, PageList, VmPage
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
 from uvmfree.uvm.uvmexp import CpuStats
@@ -75,7 +75,7 @@ class OpenbsdCpu(Cpu):
 
     def empty(self) -> None:
         """Have empty magazines."""
-        self.active, self.other = self._magazine(), self._magazine()
+        self.active, self.other = self._own_list(CACHED_FREELIST), self._own_list(CACHED_FREELIST)
 
     def lists(self) -> Iterable[PageList]:
         """Return the magazines, the colder one first."""
@@ -107,9 +107,9 @@ class OpenbsdCpu(Cpu):
         return sum(adder.operations for adder in (self._caches, self._hit, self._miss))
 
     def _get(self, want: Want, start: int) -> Found | None:
-        """Find a page: active, other, a refill; else one from the list."""
+        """Find a page: active, other, a refill; else one from the list (uvm_pmr_getone)."""
         if want.freelists[0] != CACHED_FREELIST:
-            return self._getone(want)
+            return self.take_one(want, want.freelists, self._fpageqlock, self._store)
         local = True
         if self.active:
             self._hit.add(1)
@@ -118,7 +118,7 @@ class OpenbsdCpu(Cpu):
                 local = False
                 self._miss.add(1)
                 if not self._refill():
-                    return self._getone(want)
+                    return self.take_one(want, want.freelists, self._fpageqlock, self._store)
             self.active, self.other = self.other, self.active
         pg = self.active.pop()
         pg.on = self._system
@@ -128,24 +128,17 @@ class OpenbsdCpu(Cpu):
     def _put(self, pg: VmPage, queue: int) -> None:
         """Put a page into the active magazine; empty the other one for it if it is full."""
         if pg.free_list != CACHED_FREELIST:
-            self._give([pg])
+            self.put_back([pg], self._fpageqlock, self._store)
             return
         if len(self.active) >= self._size:
             if self.other:
-                spilled, self.other = self.other, self._magazine()
+                spilled, self.other = self.other, self._own_list(CACHED_FREELIST)
                 self._caches.add(-len(spilled))
-                self._give(spilled)
+                self.put_back(spilled, self._fpageqlock, self._store)
             self.active, self.other = self.other, self.active
         pg.on = self.active
         self.active.append(pg)
         self._caches.add(1)
-
-    def _give(self, pages: list[VmPage]) -> None:
-        """Put pages on the list, in one hold."""
-        with self._fpageqlock:
-            for pg in pages:
-                self._store.push(pg, UNKNOWN)
-        self.gave(len(pages))
 
     def _refill(self) -> bool:
         """Fill the other magazine from the list, unless the reserves or the freelist have no whole one (R6)."""
@@ -164,22 +157,6 @@ class OpenbsdCpu(Cpu):
         self._caches.add(len(pages))
         self.took(len(pages))
         return True
-
-    def _getone(self, want: Want) -> Found | None:
-        """Take one page from the list (uvm_pmr_getone)."""
-        found = None
-        with self._fpageqlock:
-            if self.may_take(self._store.free, want):
-                for free_list in want.freelists:
-                    if found := self._store.pop(free_list, 0, QUEUES[False], self._colormask + 1):
-                        break
-        if found is None:
-            return None
-        self.took(1)
-        return found[0], UNKNOWN, False
-
-    def _magazine(self) -> PageList:
-        return PageList(Place.CACHED, self.index, UNKNOWN, CACHED_FREELIST)
 
 
 class Uncounted:

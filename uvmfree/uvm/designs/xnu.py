@@ -25,12 +25,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 
 from uvmfree.kern.lockrank import CPU_OFF, UVM_FPAGEQLOCK
 from uvmfree.param import Param, tunable, whole
 from uvmfree.uvm.cpu import Cpu, Found, Want
 from uvmfree.uvm.design import Design
+from uvmfree.uvm.freelist import in_turn
 from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
 from uvmfree.uvm.stackcpu import StackCpu
 from uvmfree.uvm.traits import Traits
@@ -67,7 +67,7 @@ class XnuCpu(StackCpu):
 
     def empty(self) -> None:
         """Have empty lists and an empty batch."""
-        self.loaded = [PageList(Place.CACHED, self.index, UNKNOWN, row) for row in range(self._nfreelists)]
+        self.loaded = [self._own_list(row) for row in range(self._nfreelists)]
         self.batch = PageList(Place.CACHED, self.index, UNKNOWN)
 
     def lists(self) -> Iterable[PageList]:
@@ -100,8 +100,7 @@ class XnuCpu(StackCpu):
             if self.may_take(free, want):
                 spare = max(1, free - self._state.uvmexp.reserve_kernel)
                 parts = self._store.take(row, start, min(self._refill_size, spare), UNKNOWN)
-        rounds = zip_longest(*(reversed(part) for part in parts))
-        pages = [pg for each in rounds for pg in each if pg is not None]
+        pages = in_turn(map(reversed, parts))
         self.loaded[row].adopt(pages[::-1])
         if pages:
             self.took(len(pages))

@@ -1,0 +1,19 @@
+"""Linux: how much a page set shrinks in a second: an eighth, but by no more pages than the largest batch has."""
+
+import pytest
+
+import uvmfree
+from uvmfree.uvm.designs.linux_pcp import LinuxPcpCpu
+
+
+@pytest.mark.parametrize(
+    ("high", "pages", "then"), [(4096, 4096, 4096 - 480), (4096, 4064, 3584), (1000, 1000, 875), (280, 280, 256)]
+)
+def test_by_how_much(high: int, pages: int, then: int) -> None:
+    """Of 256 MiB for two CPUs: batches of 15 pages, doubled five times, and 256 in the smallest set."""
+    uvm = uvmfree.boot(npages=65_536, ncpus=2, design="linux_pcp")
+    cpu = uvm.cpus[0]
+    assert isinstance(cpu, LinuxPcpCpu)
+    cpu.high, cpu.pages = high, pages
+    assert (cpu.shrink(), cpu.high) == (pages - then, then)
+    uvm.close()
