@@ -43,10 +43,10 @@ def test_a_free_wakes_nobody_and_a_redistribution_does(boot: Boot, design: str) 
         sleepers = asleep(uvm, 2)
         freed(uvm, pages[:20])
         uvm.redistribute(0)
+        assert (uvm.pageout.waiters, uvm.pageout.timeouts) == (0, 0)
         finish(*sleepers)
         with uvm.run_on(1) as cpu:
             take(cpu)
-        assert (uvm.pageout.waiters, uvm.pageout.timeouts) == (0, 0)
         uvm.pageout.done(1)
         uvm.audit()
 

@@ -56,7 +56,7 @@ BUGS: Final = (
         ),
         "waiters are woken before the pages are handed back",
         "they find nothing and sleep again beside free pages (Q6)",
-        schedules("paging"),
+        "mechanism/test_uvm_wait.py::test_a_free_wakes_nobody_and_a_redistribution_does",
     ),
     Mutant(
         "wait by a closed door",
