@@ -126,7 +126,7 @@ xc_thread_looks_before_it_locks = changed(
 )
 detach_without_the_locks = changed(Hotplug, "detach", ('with self._design.stopped("uvm_cpu_attach"):', "if True:"))
 detached_cpu_that_answers_again = changed(
-    Hotplug, "detach", ("detached(index))", "lambda: self.check_attached(index))")
+    Hotplug, "detach", ("refusal(_detached(index))", "lambda: self.check_attached(index)")
 )
 zeroed_page_given_to_whoever_played_before = changed(
     IdleZero, "_zeroed", ("if pg.on is cpu._zeroing and not cpu.stopped:", "if True:")
@@ -139,7 +139,7 @@ todays_count_updated_before_the_lock = changed(
     FpageqlockCpu,
     "pagefree",
     ("        self._words[self._free_slot] += 1\n", ""),
-    ("    self._acquire_free()\n", "    self._words[self._free_slot] += 1\n    self._acquire_free()\n"),
+    ("    acquire()\n", "    self._words[self._free_slot] += 1\n    acquire()\n"),
 )
 
 CAUGHT_BY: Final = {
