@@ -139,7 +139,7 @@ todays_count_updated_before_the_lock = changed(
     FpageqlockCpu,
     "pagefree",
     ("        self._words[self._free_slot] += 1\n", ""),
-    ("    acquire()\n", "    self._words[self._free_slot] += 1\n    acquire()\n"),
+    ("    self._acquire_free()\n", "    self._words[self._free_slot] += 1\n    self._acquire_free()\n"),
 )
 
 CAUGHT_BY: Final = {

@@ -34,8 +34,8 @@ def _shuffled(seed: int) -> tuple[float, ...]:
 ByCpu = defaultdict[int, Callable[[], int]]
 """The streams of one lock and caller: by a CPU's number, what gives its next cost; made when that CPU asks.
 
-A subclass of dict with a `__missing__` would be told which CPU that is, but its look-ups go through a method: a local
-hit takes 7 % longer.
+A subclass of dict with a `__missing__` would be told which CPU that is, but each look-up of it goes through a method,
+and a local hit has two.
 """
 
 

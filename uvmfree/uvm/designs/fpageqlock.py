@@ -119,8 +119,7 @@ class FpageqlockCpu(Cpu):
         """Allocate one page under uvm_fpageqlock; the kick (R4) comes after it."""
         if color is not None or strat != "normal":
             return super().pagealloc(zero, use_reserve, strat, free_list, color)
-        acquire, release = self._acquire, self._release
-        acquire()
+        self._acquire()
         try:
             start, words = self.nextcolor, self._words
             free = words[self._free_slot]
@@ -149,7 +148,7 @@ class FpageqlockCpu(Cpu):
                 want = self._usual[2 * zero + use_reserve]
                 found, asked = self._search(want, start)
         finally:
-            release()
+            self._release()
         if want is not None:
             return self._finish(want, found, asked, None)
         self._kick_if_short(free)
@@ -164,8 +163,7 @@ class FpageqlockCpu(Cpu):
 
     def pagefree(self, pg: VmPage) -> None:
         """Free one page to the own list and the global one, under uvm_fpageqlock."""
-        acquire, release = self._acquire_free, self._release_free
-        acquire()
+        self._acquire_free()
         try:
             if pg.on is not self._system:
                 raise self._refuse_free(pg)
@@ -181,7 +179,7 @@ class FpageqlockCpu(Cpu):
             self.check_page(pg)
             raise
         finally:
-            release()
+            self._release_free()
 
     def _get(self, want: Want, start: int) -> Found | None:
         """Take a page off both its lists (R9)."""
