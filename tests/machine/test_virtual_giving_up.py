@@ -24,7 +24,7 @@ def test_the_look_of_who_was_interrupted_is_passed_over() -> None:
 
     def interrupter() -> None:
         machine.sleep(250e-9)
-        machine.scheduler.interrupt()
+        machine.scheduler.interrupt(KeyboardInterrupt())
 
     tasks = [machine.spawn(body.__name__, body, cpu) for cpu, body in enumerate((holder, spinner, interrupter))]
     machine.sleep(50e-9)

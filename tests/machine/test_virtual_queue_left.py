@@ -18,7 +18,7 @@ def test_the_release_passes_over_who_has_left(lock: str, behind: int) -> None:
 
     def interrupter() -> None:
         machine.sleep(5e-6)
-        machine.scheduler.interrupt()
+        machine.scheduler.interrupt(KeyboardInterrupt())
 
     def waiter() -> None:
         machine.sleep(2e-6)

@@ -54,10 +54,9 @@ def first_signal_asks() -> Iterator[Asked]:
     asked = Asked()
 
     def note(number: int, frame: FrameType | None) -> None:
+        if asked():
+            raise Interrupted(number)
         asked.number = number
-        for each in ENDING:
-            if signal.getsignal(each) is note:
-                signal.signal(each, _raise)
 
     with _handled_by(note):
         try:

@@ -1,15 +1,20 @@
-"""Ctrl-C while the main strand waits: it reaches the main strand, and not whoever runs.
+"""Signals while the main strand waits: what their handlers raise reaches the main strand, and not whoever runs.
 
-=> Only where SIGINT raises KeyboardInterrupt, and in Python's main thread: another handler knows what it does.
+=> Where strands are threads, handlers run in the main strand's: an error there would end its wait for the baton, and
+   two strands would run at once.
+=> Where they are greenlets, one more signal is an error at once, in whichever strand runs: for one that makes no
+   shared step. Where they are threads the watchdog ends such a strand.
+=> Only in Python's main thread, where handlers run.
 """
-
-from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from types import FrameType
+from typing import Final, Protocol
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Over(threading.Event):
@@ -21,26 +26,39 @@ class Over(threading.Event):
 
 
 class Interruptible(Protocol):
-    """A scheduler."""
+    """A scheduler; `one_thread`: whether all its strands are in one OS thread."""
 
-    def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in the main strand at the next shared step."""
+    one_thread: bool
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise the error in the main strand at the next shared step."""
 
 
 @contextmanager
 def interruptible(scheduler: Interruptible) -> Iterator[None]:
-    """Let Ctrl-C interrupt the scheduler; a second one is raised at once, in a strand that makes no shared step."""
-    handler: Callable[..., Any] = signal.default_int_handler
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) != handler:
-        yield
-        return
+    """Have what the handlers of SIGNALS raise go to the scheduler."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    if threading.current_thread() is not threading.main_thread():
+        handlers.clear()
+    struck = False
 
-    def interrupt(*_: object) -> None:
-        signal.signal(signal.SIGINT, handler)
-        scheduler.interrupt()
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal struck
+        handler = handlers[signal.Signals(number)]
+        assert callable(handler)
+        try:
+            handler(number, frame)
+        except KeyboardInterrupt as error:
+            if struck and scheduler.one_thread:
+                raise
+            struck = True
+            scheduler.interrupt(error)
 
-    signal.signal(signal.SIGINT, interrupt)
+    taken = [number for number, handler in handlers.items() if callable(handler)]
+    for number in taken:
+        signal.signal(number, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number in taken:
+            signal.signal(number, handlers[number])

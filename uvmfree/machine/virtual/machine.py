@@ -203,7 +203,7 @@ class VirtualMachine:
             except BaseException as error:  # noqa: BLE001  # kept for whoever joins; nothing is swallowed
                 strand.error = error
                 if isinstance(error, KeyboardInterrupt):
-                    scheduler.interrupt()
+                    scheduler.interrupt(KeyboardInterrupt())
             if len(scheduler.strands) == 2:
                 _UNFINISHED.discard(scheduler)
             return scheduler.end(strand)

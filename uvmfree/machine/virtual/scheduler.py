@@ -70,6 +70,7 @@ class Scheduler:
         "main",
         "now",
         "number",
+        "one_thread",
         "over",
         "quantum",
         "strands",
@@ -82,7 +83,8 @@ class Scheduler:
         self.head = self.limit = self.due = NEVER
         self.main = self.current = main
         self.cpu = main.cpu
-        self.interrupted = False
+        self.interrupted: BaseException | None = None
+        self.one_thread = kind.one_thread
         self.over = Over()
         self.strands: dict[int, Strand] = {main.number: main}
         main.place.top = main
@@ -167,11 +169,11 @@ class Scheduler:
         try:
             return self.park(awaits)
         finally:
-            self.due = -1 if self.interrupted else NEVER
+            self.due = -1 if self.interrupted is not None else NEVER
 
-    def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in the main strand at the next shared step."""
-        self.interrupted = True
+    def interrupt(self, error: BaseException) -> None:
+        """Raise an error in the main strand at the next shared step."""
+        self.interrupted = error
         self.head = self.limit = self.due = -1
 
     def sleep(self, ns: int) -> None:
@@ -291,9 +293,8 @@ class Scheduler:
         main = self.main
         heappush(self.heap, entry)
         self.due, main.ticket, main.place.top = NEVER, 0, main
-        if self.interrupted:
-            self.interrupted = False
-            main.pending = KeyboardInterrupt()
+        if self.interrupted is not None:
+            main.pending, self.interrupted = self.interrupted, None
         return main
 
 

@@ -95,6 +95,7 @@ class Greenlets:
     """Strands that are greenlets, all in the OS thread that made the machine."""
 
     name = "greenlet"
+    one_thread = True
 
     def __init__(self) -> None:
         import greenlet
@@ -132,6 +133,7 @@ class Batons:
     """Strands that are OS threads; each waits for a lock of its own, which is the baton."""
 
     name = "baton"
+    one_thread = False
 
     def frame(self, strand: Strand) -> FrameType | None:
         """Return where its thread is."""
