@@ -57,9 +57,9 @@ VARIANTS: Final = {
     "exchanges of 8 units": Variant(most=8),
     "as it is, idle 3 times as soon": Variant(fast=3),
     "who is idle longest lends": Variant(oldest=True),
-    "that, idle 3 times as soon": Variant(oldest=True, fast=3),
+    "who is idle longest, 3 times as soon": Variant(oldest=True, fast=3),
     "idle for 24 exchanges of others": Variant(oldest=True, spare_exchanges=24),
-    "so counted, idle 3 times as soon": Variant(oldest=True, spare_exchanges=24, fast=3),
+    "24 exchanges, idle 3 times as soon": Variant(oldest=True, spare_exchanges=24, fast=3),
 }
 
 

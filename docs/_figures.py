@@ -169,13 +169,20 @@ class Figures(Printed):
         return "\n".join(lines)
 
     def section(self, page: str, title: str) -> str:
-        """A table of a generated page, by its heading."""
+        """A table of a generated page, by its heading; a sentence where every design has the same."""
         file = self.folder / page
         _, _, after = (file.read_text() if file.exists() else "").partition(f"\n## {title}\n")
         lines = [line for line in after.partition("\n## ")[0].splitlines() if line.startswith("|")]
         if not lines:
             raise NotMeasured
-        return "\n".join(lines)
+        head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")][1:] for line in lines)
+        if any(row != rows[0] for row in rows):
+            return "\n".join(lines)
+        if set(rows[0]) == {"0"}:
+            return "None, by any design on any trace."
+        return (
+            f"All designs the same: {', '.join(f'{said} on {of}' for of, said in zip(head, rows[0], strict=True))}."
+        )
 
     # What others published
 

@@ -78,6 +78,27 @@ class Printed:
         head, rows = self._table(script, begins)
         return markdown(head, rows)
 
+    def of_rows(self, script: str, begins: str, ends: str) -> str:
+        """Those rows of a block whose name ends so, as a table; the end is left out."""
+        head, rows = self._table(script, begins)
+        found = [[row[0].removesuffix(ends), *row[1:]] for row in rows if row[0].endswith(ends)]
+        if not found:
+            raise NotMeasured
+        return markdown(head, found)
+
+    def spans(self, script: str, begins: str) -> str:
+        """A block with rows "SETTING, SIZE" and cells "A / B": A from least to most of its columns, and the most B.
+
+        => A row for each setting, a column for each size.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for name, *cells in self._table(script, begins)[1]:
+            setting, _, size = name.rpartition(", ")
+            first, second = zip(*(map(float, cell.split(" / ")) for cell in cells), strict=True)
+            found.setdefault(setting, {})[size] = f"{min(first):.2f} to {max(first):.2f} / {max(second):,.0f}"
+        sizes = list(next(iter(found.values())))
+        return markdown(["setting", *sizes], [[name, *(of[size] for size in sizes)] for name, of in found.items()])
+
     def _table(self, script: str, begins: str) -> tuple[list[str], list[list[str]]]:
         """Return head and rows of a block; the first line is the head if it ends in no number."""
         _, rows = self._block(script, begins)

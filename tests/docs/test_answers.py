@@ -112,6 +112,51 @@ def test_what_a_script_printed_is_a_table(figures: Figures) -> None:
     assert answers.page(one, figures) == "3 3\n"
 
 
+SIZES = """\
+head
+
+locks / most
+                  a           b
+    base, 2 CPUs  3.00 / 50   1.25 / 1700
+    base, 8 CPUs  2.00 / 7    2.00 / 9
+    none, 2 CPUs  9.00 / 1    8.00 / 2
+    none, 8 CPUs  7.50 / 4    6.50 / 3
+"""
+
+
+def test_a_table_of_settings_on_several_sizes_is_one_of_spans_and_one_of_each_size(tmp_path: Path) -> None:
+    put(
+        tmp_path / "evidence-3.11.json",
+        {"scripts": [{"script": "s.py", "output": SIZES.splitlines(), "records": []}]},
+    )
+    figures = Figures(tmp_path)
+    assert figures.spans("s.py", "locks").splitlines() == [
+        "| setting | 2 CPUs | 8 CPUs |",
+        "|---|---:|---:|",
+        "| base | 1.25 to 3.00 / 1,700 | 2.00 to 2.00 / 9 |",
+        "| none | 8.00 to 9.00 / 2 | 6.50 to 7.50 / 4 |",
+    ]
+    assert figures.of_rows("s.py", "locks", ", 8 CPUs").splitlines()[2:] == [
+        "| base | 2.00 / 7 | 2.00 / 9 |",
+        "| none | 7.50 / 4 | 6.50 / 3 |",
+    ]
+    assert answers.page('{{of_rows s.py locks ", 32 CPUs"}}', figures).strip() == answers.MISSING
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["| x | 0 | 0 |", "| y | 0 | 0 |"], "None, by any design on any trace."),
+        (["| x | 3 of 3 | 5 |", "| y | 3 of 3 | 5 |"], "All designs the same: 3 of 3 on one, 5 on two."),
+        (["| x | 0 | 0 |", "| y | 0 | 1 |"], "| design | one | two |\n|---|---:|---:|\n| x | 0 | 0 |\n| y | 0 | 1 |"),
+    ],
+)
+def test_what_is_the_same_with_every_design_is_a_sentence(tmp_path: Path, rows: list[str], said: str) -> None:
+    table = "\n".join(["| design | one | two |", "|---|---:|---:|", *rows])
+    (tmp_path / "designs.md").write_text(f"\n## Failed\n\nwords\n\n{table}\n\n## Next\n")
+    assert Figures(tmp_path).section("designs.md", "Failed") == said
+
+
 def test_what_the_first_command_printed_is_cited(tmp_path: Path) -> None:
     printed = "percpu takes it\n\n              fpageqlock   percpu\n-----\nlocks per op        0.99     0.35\n"
     (tmp_path / "first-command.txt").write_text(printed)
