@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.stress.rig import run
+from uvmfree.machine.costs import costs_for
+from uvmfree.measure.stress_machine import Virtual
 from uvmfree.workload.faults import SwapwriteFault
+from uvmfree.workload.stress_fault import Fault
+from uvmfree.workload.stress_shared import Shared
 
 PAGE = bytes(range(256)) * 16
 
@@ -59,3 +64,29 @@ def test_writes_succeed_again_when_the_fault_is_over(mend: Callable[[SwapwriteFa
     mend(fault)
     assert outcomes(fault, 3) == [len(PAGE)] * 3
     assert fault.failed == 1
+
+
+class LastLook(Fault):
+    """Does nothing, and looks at the end whether pages are on their way to swap."""
+
+    name = "lastlook"
+    pause_s = (1.0, 1.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_their_way: list[int] = []
+
+    def inject(self, shared: Shared) -> bool:
+        return False
+
+    def finish(self, shared: Shared) -> None:
+        self.on_their_way.append(shared.uvm.uvmexp.paging)
+
+
+def test_what_failed_is_told_when_no_write_is_under_way_any_more() -> None:
+    """A write that has just failed is counted a moment later: whoever compares the two has to wait for it."""
+    look = LastLook()
+    slow = Virtual(costs=costs_for("xeon-2s").with_figures({"disk_latency": 200_000}, "--cost"))
+    seen = run("percpu", (), look, seconds=0.01, npages=256, machine=slow)
+    assert seen.errors == (), seen.report
+    assert look.on_their_way == [0]

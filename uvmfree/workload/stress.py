@@ -240,8 +240,6 @@ class Stress:
             self._free(stamper, tray, TRAY)
         while shared.reclaim_one():
             self._ticks += 1
-        for fault in self.faults:
-            fault.finish(shared)
         for anons in shared.anons:
             self._empty(anons)
         self._tick("waiting for pages on their way")
@@ -252,6 +250,8 @@ class Stress:
                     f"{missing} pages are missing, {uvm.uvmexp.paging} on their way to swap, at the end"
                 )
             shared.look()
+        for fault in self.faults:
+            fault.finish(shared)
         self._tick("the last audit")
         uvm.audit()
 

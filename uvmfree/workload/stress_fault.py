@@ -63,7 +63,7 @@ class Fault:
         """Stop what goes on without the fault's thread: the run is over; that thread has ended."""
 
     def finish(self, shared: Shared) -> None:
-        """Check what can only be told at the end, with all CPUs at rest."""
+        """Check what can only be told at the end: all CPUs are at rest, and nothing is on its way to swap."""
 
     def details(self) -> dict[str, int]:
         """Return what else is counted, by name."""
