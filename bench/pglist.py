@@ -3,7 +3,8 @@
 How: all pages of a 1 GiB system are allocated, then half of them are freed again, in blocks of 64 frames picked at
 random, by four CPUs in turn; half of what they free stays in their caches. Then `pglistalloc(16, alignment=16)` is
 timed, again and again, each run of pages being kept; in either design. The claim is judged on the slower one. Beside
-it, lockstat on, how long the locks were held for it: it takes all of them (P7), so nobody allocates meanwhile.
+it, lockstat on, how long the locks were held for it: nobody allocates meanwhile who needs them. Those of other CPUs
+are among them only if the global list has no run (P7).
 
 What could fool it: memory in which the first look succeeds, hence random blocks; and the search goes on from where
 the last run was found, so a single call would show neither the long ways nor the short ones. The worst case is not

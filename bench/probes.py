@@ -1,6 +1,6 @@
 """The open questions that want single calls, not a run: what each does, and how long it takes.
 
-Q7 (reserves beside full caches), Q8 (contiguous allocation: every lock, or drain first), Q9 (what colours cost a
+Q7 (reserves beside full caches), Q8 (contiguous allocation: from the store, or drain first), Q9 (what colours cost a
 cache that has hardly a page, as after a redistribution), Q10 (what an idle machine pays for the timers), Q12 (how
 long the global lock is held for a splice), Q13 (recolouring, detaching and attaching a CPU with pages in its cache);
 docs/questions.md has them in words. bench/questions.py has those that want runs.
@@ -83,8 +83,8 @@ def reserves() -> list[Record]:
 
 
 def contiguous(shots: int, repetitions: int) -> list[Record]:
-    """Q8: a run of pages under all locks, or after handing every cache back; and what the caches keep."""
-    names = ("every lock", "drain first")
+    """Q8: a run that the store has, under its lock, or after handing every cache back; and what the caches keep."""
+    names = ("the store's lock", "drain first")
     left: dict[str, list[float]] = {name: [] for name in names}
 
     def once(name: str) -> float:

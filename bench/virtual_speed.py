@@ -128,8 +128,9 @@ def play_copies(copies: int, loops: float) -> None:
     """Play copies of the shipped trace for so many loops, twice; print the operations of each half, and its time."""
     traffic = Traffic()
     case = Case("percpu", copies * traffic.least_cpus(), traffic, settings=("refill=32",))
-    uvm = boot(case.machine(), **asdict(case.param()) | {"lockstat": False})
-    load, half_s = traffic.load(uvm, case.seed), loops * traffic.loop_s()
+    made = case.machine()
+    uvm = boot(made, **asdict(case.param()) | {"lockstat": False})
+    load, half_s = traffic.load(uvm, made, case.seed), loops * traffic.loop_s()
     with uvm:
         machine, seen = uvm.machine, []
 

@@ -42,19 +42,26 @@ class Reference:
         self.free = set(range(NPAGES))
         self.hints: dict[int, int] = {}  # a segment's start -> the frame after the run that was found there last
 
-    def answer(self, asked: Asked) -> list[int] | None:
+    def answer(self, asked: Asked, stored: set[int]) -> list[int] | None:
         """Return the frames of a run, or of pages that need not be one; None if the request cannot be met.
 
-        => A run is looked for from where the last one ended, then from the beginning of the segment.
+        => A run is looked for in the store, then wherever pages are free.
         """
+        high = NPAGES if asked.high is None else asked.high
+        contiguous = asked.nsegs < asked.size or asked.alignment > 1 or asked.boundary != 0
+        if contiguous and (run := self.run(asked, high, stored)) and len(stored) > RESERVES:
+            return run
         if len(self.free) <= RESERVES:
             return None
-        high = NPAGES if asked.high is None else asked.high
-        if asked.nsegs >= asked.size and asked.alignment == 1 and asked.boundary == 0:
-            fit = [pfn for seg in self.segments for pfn in seg if pfn in self.free and asked.low <= pfn < high]
-            return fit if len(fit) >= asked.size else None
+        if contiguous:
+            return self.run(asked, high, self.free)
+        fit = [pfn for seg in self.segments for pfn in seg if pfn in self.free and asked.low <= pfn < high]
+        return fit if len(fit) >= asked.size else None
+
+    def run(self, asked: Asked, high: int, free: set[int]) -> list[int] | None:
+        """Return a run of these frames: from where the last one ended, then from the beginning of the segment."""
         for seg in self.segments:
-            fits = [first for first in seg if self.fits(first, seg, asked, high)]
+            fits = [first for first in seg if self.fits(first, seg, asked, high, free)]
             if fits:
                 hint = self.hints.get(seg.start, 0)
                 first = min([first for first in fits if first >= hint] or fits)
@@ -62,12 +69,12 @@ class Reference:
                 return list(range(first, first + asked.size))
         return None
 
-    def fits(self, first: int, seg: range, asked: Asked, high: int) -> bool:
+    def fits(self, first: int, seg: range, asked: Asked, high: int, free: set[int]) -> bool:
         """Whether a run may begin at this frame."""
         run = range(first, first + asked.size)
         if first % asked.alignment or (asked.boundary and any(pfn % asked.boundary == 0 for pfn in run[1:])):
             return False
-        return all(pfn in self.free and pfn in seg and asked.low <= pfn < high for pfn in run)
+        return all(pfn in free and pfn in seg and asked.low <= pfn < high for pfn in run)
 
 
 def request(rng: random.Random) -> Asked:
@@ -89,6 +96,7 @@ class Run:
 
     def __init__(self, uvm: uvmfree.Uvm, rng: random.Random) -> None:
         self.uvm, self.rng = uvm, rng
+        self.tells = uvm.design.store_tells and bool(uvm.design.cpu_locks)  # one lock for all is stopped at once
         self.reference = Reference()
         self.held: list[VmPage] = []
         self.met = self.refused = self.runs = 0
@@ -129,7 +137,8 @@ class Run:
 
     def ask(self) -> None:
         asked = request(self.rng)
-        wanted = self.reference.answer(asked)
+        stored = {pg.pfn for pg in self.uvm.physmem if self.tells and pg.place is Place.GLOBAL}
+        wanted = self.reference.answer(asked, stored)
         try:
             pages = self.uvm.pglistalloc(**vars(asked))
         except uvmfree.OutOfPages:

@@ -8,7 +8,6 @@
 from collections import defaultdict
 
 from tests.model.model import GLOBAL, Asked, Found, Model, Where
-from tests.model.ranged import Ranged
 from uvmfree.param import Param
 from uvmfree.uvm.designs.depot import DepotTunables
 
@@ -301,19 +300,6 @@ class DepotModel(Model):
     def unlink(self, pfns: list[int]) -> None:
         for stack in self.units.values():
             stack[:] = [left for unit in stack if (left := [pfn for pfn in unit if pfn not in pfns])]
-
-    def pglistalloc(self, asked: Ranged) -> list[int] | None:
-        """Take a run that lies in units, if there is one, and the reserves are there."""
-        before, stored = self.free_count(), self.in_units()
-        if asked.contiguous and (run := asked.choose(set(stored), self.segments, self.hints)):
-            cpu = run[0] // asked.size % self.param.ncpus
-            if cpu in self.attached and len(stored) > self.reserve_kernel + 1:
-                zeropages = len(set(run) & set(self.in_units(True)))
-                self.unlink(run)
-                self.publish(cpu, -len(run), -zeropages)
-                self.kick_if_short(before)
-                return run
-        return super().pglistalloc(asked)
 
     def bequeath(self, cpu: int, heir: int) -> None:
         self.credits[heir], self.credits[cpu] = self.credits[heir] + self.credits[cpu], 0

@@ -10,6 +10,8 @@ from uvmfree.uvm.designs.percpu import PercpuTunables
 class FpageqlockModel(Model):
     """Today: a free page is on the global list and on that of the CPU which freed it."""
 
+    TELLS = False  # one lock is all locks
+
     def __init__(self, param: Param) -> None:
         super().__init__(param)
         for pfn in range(param.npages):

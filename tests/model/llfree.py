@@ -31,6 +31,8 @@ class Own:
 class LlfreeModel(Model):
     """A free page stands in its tree, and is counted there or by the CPU that has reserved it."""
 
+    TELLS = False
+
     def __init__(self, param: Param) -> None:
         super().__init__(param)
         self.size = dict(param.own).get("tree_pages", 512)  # of a small system

@@ -9,7 +9,7 @@
 from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Generator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from tests.model.pageout import PageoutModel
 from tests.model.ranged import Ranged
@@ -50,6 +50,9 @@ class Found(NamedTuple):
 class Model(PageoutModel):
     """What both designs have in common."""
 
+    TELLS: ClassVar[bool] = True
+    """Whether who holds the store's lock sees by a page whether it is there."""
+
     def __init__(self, param: Param) -> None:
         super().__init__(param)
         self.ncolors = param.ncolors
@@ -79,6 +82,10 @@ class Model(PageoutModel):
     @abstractmethod
     def unlink(self, pfns: list[int]) -> None:
         """Take pages off their lists, with all locks held."""
+
+    def publish(self, cpu: int, npages: int, zeropages: int) -> None:
+        """Have a CPU update the shared counters."""
+        raise AssertionError("its store does not tell, so nobody takes a run from there alone")
 
     def settle(self) -> None:
         """Update the shared counters for what was done with all locks held."""
@@ -209,8 +216,11 @@ class Model(PageoutModel):
     # Whole systems.
 
     def pglistalloc(self, asked: Ranged) -> list[int] | None:
-        """R25 to R28; a cache that holds one of the pages is handed back whole (P7)."""
+        """R25 to R28: a run in the store, if there is one; else a cache that holds a page of it comes back (P7)."""
         before, got = self.free_count(), None
+        if self.TELLS and asked.contiguous and (got := self.take_stored(asked)):
+            self.kick_if_short(before)
+            return got
         free = self.free_pages()
         if len(free) > self.reserve_kernel + 1:
             fit = asked.choose(free, self.segments, self.hints)[: asked.size]
@@ -218,6 +228,18 @@ class Model(PageoutModel):
                 got = self.take(fit)
         self.kick_if_short(before)
         return got
+
+    def take_stored(self, asked: Ranged) -> list[int] | None:
+        """Take a run off the store, by way of a CPU that goes by the run, if that is there and the reserves are."""
+        stored = {pfn: zeroed for pfn, (place, _, zeroed) in self.places().items() if place == "GLOBAL"}
+        if not (run := asked.choose(set(stored), self.segments, self.hints)):
+            return None
+        cpu = run[0] // asked.size % self.param.ncpus
+        if cpu not in self.attached or len(stored) <= self.reserve_kernel + 1:
+            return None
+        self.unlink(run)
+        self.publish(cpu, -len(run), -sum(stored[pfn] for pfn in run))
+        return run
 
     def pglistalloc_waitok(self, asked: Ranged, cpu: int) -> list[int] | None:
         """R29, with no time to wait: what there is above the reserves is taken, and given back if it is not all."""

@@ -17,7 +17,7 @@ BUGS: Final = (
         (become("any(pg.place is not Place.GLOBAL for pg in run)", "False"),),
         "a run that was seen without a lock is taken as it was seen",
         "two holders of a page that a CPU took meanwhile",
-        f"{_OF_DEPOT}::test_a_run_of_which_others_took_a_page_meanwhile_is_looked_for_again",
+        "uvm/test_store_tells.py::test_a_run_of_which_others_took_a_page_meanwhile_is_looked_for_again[depot]",
     ),
     Mutant(
         "taken units stay the store's",
@@ -33,7 +33,7 @@ BUGS: Final = (
         (forget("self.drop_empty()"),),
         "units whose pages went into runs stay on their stack",
         "a hold pops any number of empty units",
-        f"{_OF_DEPOT}::test_a_run_that_lies_in_the_store_stops_nobody",
+        "uvm/test_store_tells.py::test_a_run_that_lies_in_the_store_stops_nobody[depot]",
     ),
     Mutant(
         "credit made by lending",

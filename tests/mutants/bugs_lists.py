@@ -35,6 +35,23 @@ BUGS: Final = (
         machine("percpu"),
     ),
     Mutant(
+        "page taken and still named the store's",
+        f"{_FREELIST}:Bucket.pop",
+        (forget("pg.on = self._system"),),
+        "a page that leaves the store says that it is there until it is in a cache",
+        "a run is taken that has pages which a CPU is just fetching: two holders",
+        "uvm/test_store_tells.py::test_a_pages_place_is_global_while_it_stands_in_the_store_and_only_then[linux_pcp]",
+    ),
+    Mutant(
+        "cold half named the store's too early",
+        f"{_PERCPU}:_cut",
+        (become("Place.CACHED, pages.owner", "Place.GLOBAL, None"),),
+        "what a full cache is going to spill says that it is in the store before it is",
+        "a run is taken of pages that are on no list of the store",
+        "uvm/test_store_tells.py"
+        "::test_a_pages_place_is_global_while_it_stands_in_the_store_and_only_then[percpu, bounded]",
+    ),
+    Mutant(
         "ghost not counted",
         f"{_PAGE}:PageList.unlink",
         (forget("self.ghosts += 1"),),

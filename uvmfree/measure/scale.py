@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import functools
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -48,24 +49,27 @@ COUNTED_OPS: Final = 300
 class Traffic:
     """What the CPUs do: `kind` is "trace", "pingpong", "handoff" or "forkexit".
 
-    => `trace`: the file, None for the one that ships. `think_ns`: of synthetic loads; a trace has its own gaps.
+    => `trace`: the file, None for the one that ships. `think_ns`: of synthetic loads; a trace has its own gaps,
+       each `slower` times as long as it was recorded.
     """
 
     kind: str = "trace"
     trace: str | None = None
     think_ns: int = THINK_NS
+    slower: int = 1
 
     @property
     def name(self) -> str:
         """What it is called in tables."""
         if self.kind == "trace":
-            return f"copies of {Path(bundled_trace() if self.trace is None else self.trace).name}"
+            name = f"copies of {Path(bundled_trace() if self.trace is None else self.trace).name}"
+            return name if self.slower == 1 else f"{name}, {self.slower} times slower"
         return f"{self.kind}, {self.think_ns} ns outside between operations"
 
     def least_cpus(self) -> int:
         """The fewest CPUs that can do it; it takes a multiple of them. ArgumentError, TraceError."""
         if self.kind == "trace":
-            return len(_plan(self.trace).programs)
+            return len(_plan(self.trace, self.slower).programs)
         if self.kind not in ("pingpong", "handoff", "forkexit"):
             raise ArgumentError(f"--workload {self.kind}: must be trace, pingpong, handoff or forkexit")
         return 2 if self.kind == "handoff" else 1
@@ -73,33 +77,33 @@ class Traffic:
     def ops_per_s(self) -> float:
         """Page operations that a CPU asks for in a second, as far as nobody waits."""
         if self.kind == "trace":
-            made = _plan(self.trace)
+            made = _plan(self.trace, self.slower)
             return (made.allocs + made.frees) / self.loop_s() / len(made.programs)
         return 1e9 / (self.think_ns + FREE_OP_NS)
 
     def loop_s(self) -> float:
         """How long the trace lasts, once through; only of a trace."""
-        return sum(_plan(self.trace).programs[0].gaps_ns) / 1e9
+        return sum(_plan(self.trace, self.slower).programs[0].gaps_ns) / 1e9
 
     def live_pages(self, ncpus: int) -> int:
         """The most pages that it holds at once."""
         if self.kind == "trace":
-            made = _plan(self.trace)
+            made = _plan(self.trace, self.slower)
             return made.live_peak * (ncpus // len(made.programs))
         if self.kind == "handoff":
             return synthetic.PARCEL_PAGES * (synthetic.PARCELS_MAX + 2) * (ncpus // 2)
         return (2 * ncpus + 1) * pressure.BURST_PAGES
 
-    def load(self, uvm: Uvm, seed: int) -> Load:
-        """Make it for all CPUs of a system, before that starts."""
-        ncpus, charge = uvm.param.ncpus, uvm.machine.charge
+    def load(self, uvm: Uvm, machine: VirtualMachine, seed: int) -> Load:
+        """Make it for all CPUs of a system on that machine, before that starts."""
+        ncpus, charge = uvm.param.ncpus, machine.charge
         if self.kind == "trace":
-            made = _plan(self.trace)
-            return copies(uvm, made, ncpus // len(made.programs), seed)
+            made = _plan(self.trace, self.slower)
+            return copies(uvm, made, ncpus // len(made.programs), seed, machine.acts_as)
         if self.kind == "forkexit":
             return pressure.forkexit(uvm, ENDLESS, self.think_ns)
         bodies = (
-            synthetic.handoff(ncpus, ENDLESS, uvm.machine.event)
+            synthetic.handoff(ncpus, ENDLESS, machine.event)
             if self.kind == "handoff"
             else synthetic.pingpong(ncpus, ENDLESS, look_bursts=1)
         )
@@ -114,9 +118,10 @@ FREE_OP_NS: Final = 70
 
 
 @functools.lru_cache(maxsize=4)
-def _plan(trace: str | None) -> Plan:
+def _plan(trace: str | None, slower: int) -> Plan:
     """Read a trace once in each process."""
-    return plan(read_trace(bundled_trace() if trace is None else trace), loop=True)
+    read = read_trace(bundled_trace() if trace is None else trace)
+    return plan(replace(read, time_ns=array("q", (slower * at_ns for at_ns in read.time_ns))), loop=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +216,9 @@ def measured(case: Case, stop: Callable[[], bool] = lambda: False) -> Point | No
     if stop():
         return None
     traffic = case.traffic
-    uvm = boot(case.machine(), **asdict(case.param()))
-    load = traffic.load(uvm, case.seed)
+    machine = case.machine()
+    uvm = boot(machine, **asdict(case.param()))
+    load = traffic.load(uvm, machine, case.seed)
     meter = _Meter(case, uvm, load)
     with uvm:
         drove = drive(uvm, [meter.watching(body) for body in load.bodies], stop)

@@ -54,7 +54,7 @@ class Design(Locked, Generic[C]):
     => `CAUSES`: why redistribute() hands a cache back here; for any other cause it does nothing.
     => `publishes`: whether uvmexp.free and .zeropages are kept on the counter page, and follow the store.
     => `store_tells`: whether a page whose place is GLOBAL is in the store, for who holds the shared locks and nothing
-       else: then a run of pages can be taken from there while CPUs go on.
+       else, as with a GlobalFreelist: then a run of pages can be taken from there while CPUs go on.
     => `cpu_place`: where the pages on a CPU's lists count as being.
     => `cpus[i]` plays CPU i now; replaced under its guard. `store`: guarded by the shared locks.
 
@@ -73,7 +73,7 @@ class Design(Locked, Generic[C]):
     uses: ClassVar[frozenset[str]] = frozenset()
     CAUSES: ClassVar[tuple[str, ...]] = ()
     publishes: ClassVar[bool] = True
-    store_tells: ClassVar[bool] = False
+    store_tells: ClassVar[bool] = True
     cpu_place: ClassVar[Place] = Place.CACHED
 
     @classmethod

@@ -85,7 +85,8 @@ class Walked:
 class Bucket:
     """The global free pages of one freelist, colour and queue: a stack of chunks, head last.
 
-    => A page that is taken names `system` from then on (VmPage.on).
+    => A page that is taken names `system` from then on (VmPage.on): who holds the lock sees by a page whether it is
+       here, and a run of pages can be taken from here while CPUs go on (uvm/pglist.py).
     """
 
     __slots__ = ("_label", "_system", "chunks")
@@ -116,25 +117,11 @@ class Bucket:
         return None
 
     def take(self, n: int) -> list[VmPage]:
-        """Take up to `n` pages from the head, the head last.
-
-        => O(chunks touched), the pages still naming their chunk; where ghosts lie among them O(pages), and they name
-           `system`: until somebody adopts a page, an entry of it further down would be taken for real.
-        """
+        """Take up to `n` pages from the head, the head last; O(pages)."""
         taken: list[VmPage] = []
-        while self.chunks and n > 0:
-            chunk = self.chunks[-1]
-            if chunk.ghosts:
-                if (pg := self.pop()) is None:
-                    break
-                part = [pg]
-            else:
-                part = chunk[-n:]
-                del chunk[-n:]
-                if not chunk:
-                    self.chunks.pop()
-            taken = part + taken
-            n -= len(part)
+        while len(taken) < n and (pg := self.pop()) is not None:
+            taken.append(pg)
+        taken.reverse()
         return taken
 
     def splice(self, pages: PageList) -> None:
@@ -219,7 +206,7 @@ class GlobalFreelist:
     def take(self, free_list: int, start_color: int, n: int, queue: int) -> list[list[VmPage]]:
         """Take up to `n` pages of one queue, spread evenly over the colours from `start_color` on.
 
-        => Returns one list for each colour visited, each with its head last; O(colours), not O(pages).
+        => Returns one list for each colour visited, each with its head last; O(colours + pages).
         """
         batches: list[list[VmPage]] = []
         buckets = self.buckets[queue][free_list]

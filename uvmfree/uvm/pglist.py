@@ -1,12 +1,12 @@
 """Allocation of several pages at once, contiguous or within a range of addresses: for devices and large pages.
 
-It is the one exception that may reach into other CPUs' lists (P7): it takes every lock, in order, looks at the
-pages themselves rather than at lists, and takes those that it wants off whichever list they stand on. A cache that
-holds one of them is handed back first, whole, because a cache is a stack and gives only at its head.
+A run is sought in the store first, with no lock held: it looks at the pages themselves rather than at lists. The
+pages are looked at again under the locks of the store, and taken off their lists if they still stand there. That is
+what kernels do, and it stops no CPU. It needs a store that tells (Design.store_tells).
 
-Where a design says that its store can be trusted without stopping CPUs (Design.store_tells), a run is sought there
-first, with no lock held; the pages are looked at again under the locks of the store, and taken if they still stand
-there. Only if none does is everything stopped.
+If there is none it is the one exception that may reach into other CPUs' lists (P7): it takes every lock, in order,
+and takes the pages off whichever list they stand on. A cache that holds one of them is handed back first, whole,
+because a cache is a stack and gives only at its head.
 
 => All or nothing: a failure has changed nothing (R27), not even a cache.
 => A page that is being zeroed is on no free list and is never taken (R28).
@@ -14,7 +14,8 @@ there. Only if none does is everything stopped.
    below was looked at lately, in vain, under every lock.
 
 Source: uvm_pglistalloc, uvm_pglist_alloc_contig, uvm_pglist_alloc_simple in sys/uvm/uvm_pglist.c of
-NetBSD 9; uvm_physseg_get_start_hint.
+NetBSD 9; uvm_physseg_get_start_hint. Under the store's lock alone: rmqueue_buddy in mm/page_alloc.c of Linux,
+vm_page_alloc_contig_domain in sys/vm/vm_page.c of FreeBSD, uvm_pgfl_lock of NetBSD 10.
 """
 
 from collections.abc import Callable, Iterator
@@ -144,7 +145,8 @@ class PgList:
                     return None
                 self._hand_out(run)
                 unknown, zeros = (now - then for now, then in zip(design.stock(), before, strict=True))
-            cpu.publish(unknown + zeros, zeros)
+            if design.publishes:
+                cpu.publish(unknown + zeros, zeros)
         return run
 
     def _hand_out(self, pages: list[VmPage]) -> None:

@@ -3,8 +3,8 @@
 A trace of 2 CPUs has work for 2. So a machine of 64 plays 32 copies of it, each with CPUs and pages of its own, with
 the recorded gaps between the events, and from its beginning again when it has come to its end.
 
-=> Each copy begins at a place of its own in the trace, drawn from the seed and its number, with the pages that are
-   live there allocated already: copies that start in step would stay in step, and meet at the lock.
+=> Each copy begins at a place of its own in the trace, drawn from the seed and its number: copies that start in step
+   would stay in step, and meet at the lock. What came before that place has been played (workload/prelude.py).
 => The run ends at a time, not at an event (Lane.until_ns): every CPU works, or waits for its partner, until then.
 """
 
@@ -18,6 +18,7 @@ from uvmfree.errors import ArgumentError, OutOfPages
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.load import Load
+from uvmfree.workload.prelude import ActsAs, as_itself, play_before
 from uvmfree.workload.replay import Copy, late
 from uvmfree.workload.replay_plan import DO_ALLOC_ZERO, DO_FREE, DO_FREE_RUN, DO_GIVE_ZERO, DO_RUN, Plan
 
@@ -25,9 +26,19 @@ EPOCHS_MIN: Final = 4
 """Epochs of a plan that loops: a page is taken within two of being given, and not given again before."""
 
 
-def copies(uvm: Uvm, plan: Plan, number: int, seed: int) -> Load:
+PLAYED_BEFORE: Final = 20_000
+"""Page operations of each CPU that are played before a copy begins, about; fewer if the trace has fewer.
+
+=> On cc-j4 they are 0.4 s: about as long ago, on average, as a timer of a second handed the caches back.
+"""
+
+
+def copies(
+    uvm: Uvm, plan: Plan, number: int, seed: int, acts_as: ActsAs = as_itself, before: int = PLAYED_BEFORE
+) -> Load:
     """Make the load of so many copies of a plan that was made to loop, for as long as the run lasts.
 
+    => `acts_as`: as of play_before(). `before`: page operations of each CPU that are played before it begins.
     => ArgumentError if the trace is too short, or if the pages that are live at the beginning do not fit.
     """
     if (nepochs := len(plan.programs[0].epochs)) < EPOCHS_MIN:
@@ -37,8 +48,10 @@ def copies(uvm: Uvm, plan: Plan, number: int, seed: int) -> Load:
         )
     phases = _phases(plan, number, seed)
     begun = [Copy(plan, uvm, gaps=True, loops=True, epoch=epoch) for epoch, _ in phases]
-    before = _live_before(plan, {epoch for epoch, _ in phases})
-    live = [before[epoch].places(copy) for copy, (epoch, _) in zip(begun, phases, strict=True)]
+    back = min(nepochs - 1, -(-before * len(plan.programs) * nepochs // (plan.allocs + plan.frees)))
+    first = [(epoch - back) % nepochs for epoch, _ in phases]  # of those that are played before
+    lives = _live_before(plan, {*first, *(epoch for epoch, _ in phases)})
+    live = [lives[epoch].places(copy) for copy, epoch in zip(begun, first, strict=True)]
     wanted = sum(map(len, live))
     try:
         pages = iter(uvm.pglistalloc(wanted, nsegs=wanted) if wanted else ())
@@ -50,8 +63,11 @@ def copies(uvm: Uvm, plan: Plan, number: int, seed: int) -> Load:
         for holder, page in places:
             holder[page] = next(pages)
     _begin_runs(
-        uvm, [(copy, run) for copy, (epoch, _) in zip(begun, phases, strict=True) for run in before[epoch].runs]
+        uvm, [(copy, run) for copy, (epoch, _) in zip(begun, phases, strict=True) for run in lives[epoch].runs]
     )
+    for at, (copy, epoch) in enumerate(zip(begun, first, strict=True)):
+        epochs = [(epoch + step) % nepochs for step in range(back)]
+        play_before(uvm, copy, at * len(plan.programs), epochs, acts_as)
     bodies = [
         late(uvm, body, late_ns) for copy, (_, late_ns) in zip(begun, phases, strict=True) for body in copy.bodies()
     ]

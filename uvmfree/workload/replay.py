@@ -26,7 +26,7 @@ from uvmfree.workload.driver import Body, Lane, StoppedError
 from uvmfree.workload.load import Load
 from uvmfree.workload.replay_plan import DO_ALLOC_ZERO, DO_FREE, DO_FREE_RUN, DO_GET, DO_GIVE_ZERO, DO_RUN_ZERO, Plan
 
-_FAILED: Final = VmPage(-1, 0, 0, "no page")
+FAILED: Final = VmPage(-1, 0, 0, "no page")
 """Handed over in place of a page that could not be allocated: the free that would follow is skipped."""
 
 
@@ -159,13 +159,13 @@ def _body(copy: Copy, at: int) -> Body:
                         lane.wait_until(lambda page=page: mailbox[page] is not None, moved)  # type: ignore[misc]
                         pg = mailbox[page]
                     mailbox[page] = None
-                    if pg is not None and pg is not _FAILED:
+                    if pg is not None and pg is not FAILED:
                         pagefree(pg)
                 elif step <= DO_GIVE_ZERO:
                     pg = pagealloc(step == DO_GIVE_ZERO)
                     if pg is None:
                         lane.failed += 1
-                        pg = _FAILED
+                        pg = FAILED
                     mailbox[page] = pg
                     notify()
                 elif step == DO_FREE_RUN:

@@ -113,41 +113,12 @@ def test_an_exchange_touches_units_and_not_pages() -> None:
         assert store.pages_touched == pages
 
 
-def test_a_run_that_lies_in_the_store_stops_nobody() -> None:
-    """One CPU's lock, for the counters, and the depot's; what CPUs cache stays with them."""
-    with boot(ncpus=8, lockstat=True) as uvm:
-        take(uvm.cpus[3])
-        cached = uvm.cached_pages()
-        pages = uvm.pglistalloc(64, alignment=64)
-        taken = {
-            each.name: each.acquired for each in uvm.lockstat(by_caller=True) if each.caller == "uvm_pglistalloc"
-        }
-        assert sorted(taken.values(), reverse=True) == [1, 1, *[0] * (len(taken) - 2)]
-        assert (taken["uvm_fpageqlock"], uvm.cached_pages()) == (1, cached)
-        assert uvm.uvmexp.free == 4096 - 64 - 1 - sum(cached)
-        uvm.audit()
-        uvm.pglistfree(pages)
-
-
 def test_a_run_that_cpus_have_pages_of_is_had_all_the_same() -> None:
     """P7: then everything is stopped."""
     with boot(npages=1024) as uvm:
         pages = take_all(uvm.cpus[0], use_reserve=True)
         free_all(uvm.cpus[1], sorted(pages, key=lambda pg: pg.pfn)[512:])
         assert [pg.pfn for pg in uvm.pglistalloc(256, low=768)] == [*range(768, 1024)]
-        uvm.audit()
-
-
-def test_a_run_of_which_others_took_a_page_meanwhile_is_looked_for_again() -> None:
-    """It is found without a lock; what counts is where its pages are when the lock is held."""
-    machine = InterposingMachine()
-    with boot(machine) as uvm:
-        assert uvm.pglistalloc(64, low=3520)[-1].pfn == 3583, "so that the next one is sought from 3584 on"
-        taken = list[VmPage]()
-        machine.at, machine.then = "uvm_cpu[0]", lambda: taken.extend(take(uvm.cpus[1]) for _ in range(600))
-        pages = uvm.pglistalloc(64, alignment=64)
-        assert 3584 in {pg.pfn for pg in taken}
-        assert pages[0].pfn == 0
         uvm.audit()
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -244,6 +244,16 @@ class VirtualMachine:
     def clock_ns(self) -> int:
         """Return the clock of the running strand."""
         return self.scheduler.now
+
+    @contextmanager
+    def acts_as(self, cpu: int) -> Iterator[None]:
+        """Have the main strand act as a CPU, whose cache then has what it touches; before any strand is started."""
+        scheduler = self.scheduler
+        before, scheduler.cpu = scheduler.cpu, cpu
+        try:
+            yield
+        finally:
+            scheduler.cpu = before
 
     def sleep(self, seconds: float) -> None:
         """Let virtual time pass, with the CPU free for others."""

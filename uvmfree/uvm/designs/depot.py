@@ -161,7 +161,6 @@ class Depot(UnitsDesign[DepotCpu]):
     cpu_class = DepotCpu
     Tunables = DepotTunables
     CAUSES = ("timer", "pressure", "explicit")
-    store_tells = True
     tunables: DepotTunables
 
     def __init__(self, state: UvmState) -> None:

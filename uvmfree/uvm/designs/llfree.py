@@ -168,6 +168,7 @@ class Llfree(Design[LlfreeCpu]):
     LOCKS = (CPU_OFF,)
     Tunables = LlfreeTunables
     publishes = False
+    store_tells = False  # a page is taken by a word, and named after
 
     @classmethod
     def traits(cls, param: Param, tunables: LlfreeTunables) -> Traits:

@@ -228,7 +228,7 @@ class PercpuCpu(Cpu):
 
 def _cut(pages: PageList) -> PageList:
     """Cut the coldest half off a list of a cache."""
-    cold = PageList(Place.GLOBAL, None, pages.queue, pages.free_list, pages.color)
+    cold = PageList(Place.CACHED, pages.owner, pages.queue, pages.free_list, pages.color)
     cold.adopt(pages[: (len(pages) + 1) // 2])
     del pages[: len(cold)]
     return cold

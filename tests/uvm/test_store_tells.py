@@ -1,0 +1,131 @@
+"""A page says whether it is in the store, to who holds the store's locks; so a run can be taken while CPUs go on."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+import uvmfree
+from tests.conformance.steps import free_all, take
+from tests.uvm.machines import InterposingMachine
+from uvmfree.kern.lockrank import LockRank
+from uvmfree.kern.mutex import Mutex
+from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.uvm.designs import REGISTRY
+from uvmfree.uvm.page import Place, VmPage
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    **{name: {"design": name} for name, design in REGISTRY.items() if design.store_tells and name != "fpageqlock"},
+    "percpu, bounded": {"design": "percpu", "hoard_max": 12, "refill": 4},
+    "magazines, small": {"design": "magazines", "M": 4},
+    "netbsd10, buckets": {"design": "netbsd10", "nbuckets": 2},
+    "freebsd_pgcache, caching": {"design": "freebsd_pgcache", "cache_fraction": 2},
+}
+"""Each design that says so and has more than one lock, and settings in which it caches on a small system."""
+
+
+class Looked:
+    """A lock that has somebody look when it has just been taken, and when it is about to be dropped."""
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self._look, self._lock = look, threading.Lock()
+        self.locked = self._lock.locked
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        got = self._lock.acquire(blocking, timeout)
+        if got:
+            self._look()
+        return got
+
+    def release(self) -> None:
+        self._look()
+        self._lock.release()
+
+
+class LookingMachine(ThreadsMachine):
+    """Looks under each shared lock of pages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look: Callable[[], None] = lambda: None
+
+    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
+        if rank.kind != "shared":
+            return super().mutex(rank, index)
+        made: Iterator[Any] = iter((Looked(lambda: self.look()), threading.Lock()))
+        return Mutex(rank, index, raw_lock=lambda: next(made), clock_ns=self.clock_ns, lockstat=False, debug=None)
+
+
+@contextmanager
+def boot(machine: ThreadsMachine | None, **tunables: Any) -> Iterator[uvmfree.Uvm]:
+    """Boot, and do not start: nothing moves by itself."""
+    sizes = {"npages": 512, "ncpus": 2, "ncolors": 4, "pagesize": 512, "redistribute_interval_s": 3600.0}
+    uvm = uvmfree.boot(machine, **{**sizes, **tunables})
+    try:
+        yield uvm
+    finally:
+        uvm.close()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_pages_place_is_global_while_it_stands_in_the_store_and_only_then(name: str) -> None:
+    """In each hold of a shared lock, first and last: misses, overflows, drains, runs from the middle."""
+    machine, chance, astray = LookingMachine(), random.Random(7), list[set[int]]()
+    with boot(machine, **VARIANTS[name]) as uvm:
+
+        def look() -> None:
+            standing = {pg.pfn for on in uvm.design.lists() if on.place is Place.GLOBAL for pg in on.pages()}
+            astray.append({pg.pfn for pg in uvm.physmem if pg.place is Place.GLOBAL} ^ standing)
+
+        machine.look = look
+        held: list[VmPage] = []
+        for _ in range(120):
+            cpu = uvm.cpus[chance.randrange(2)]
+            what = chance.randrange(6)
+            if what < 3 and len(held) < 400:
+                held += filter(None, (cpu.pagealloc() for _ in range(chance.randint(1, 40))))
+            elif what < 5:
+                chance.shuffle(held)
+                free_all(cpu, held[:40])
+                del held[:40]
+            else:
+                held += uvm.pglistalloc(chance.choice((2, 4)), alignment=2)
+        uvm.redistribute()
+        machine.look = lambda: None
+        assert not any(astray)
+        free_all(uvm.cpus[0], held)
+        uvm.audit()
+    assert len(astray) > 20
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_run_that_lies_in_the_store_stops_nobody(name: str) -> None:
+    """One CPU's lock, for the counters, and the store's; what CPUs cache stays with them."""
+    with boot(None, **VARIANTS[name] | {"npages": 4096, "ncpus": 8, "lockstat": True}) as uvm:
+        free_all(uvm.cpus[3], [take(uvm.cpus[3])])
+        cached, free = uvm.cached_pages(), uvm.uvmexp.free
+        pages = uvm.pglistalloc(64, alignment=64)
+        locks = [each for each in uvm.lockstat(by_caller=True) if each.caller == "uvm_pglistalloc"]
+        assert sum(each.acquired for each in locks if each.kind != "shared") == 1
+        assert {each.acquired for each in locks if each.kind == "shared"} == {1}
+        assert (uvm.cached_pages(), uvm.uvmexp.free) == (cached, free - 64)
+        uvm.audit()
+        uvm.pglistfree(pages)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_run_of_which_others_took_a_page_meanwhile_is_looked_for_again(name: str) -> None:
+    """It is found without a lock; what counts is where its pages are when the lock is held."""
+    machine, taken = InterposingMachine(), list[VmPage]()
+    with boot(machine, **VARIANTS[name]) as uvm:
+        machine.at, machine.then = (
+            uvm.design.guard(1).name,
+            lambda: taken.extend(uvm.pglistalloc(16, low=16, high=32)),
+        )
+        pages = uvm.pglistalloc(16, low=16, alignment=16)
+        assert [pg.pfn for pg in taken] == [*range(16, 32)]
+        assert [pg.pfn for pg in pages] == [*range(32, 48)]
+        uvm.audit()
