@@ -217,8 +217,8 @@ def test_a_point_of_a_curve_has_the_failures_of_what_was_counted() -> None:
     """Each CPU fails once before it does anything else."""
 
     class Failing(Traffic):
-        def load(self, uvm: Uvm, seed: int) -> Load:
-            load = Traffic.load(self, uvm, seed)
+        def load(self, uvm: Uvm, machine: VirtualMachine, seed: int) -> Load:
+            load = Traffic.load(self, uvm, machine, seed)
 
             def failing(body: Any) -> Any:
                 def begun(cpu: Cpu, lane: Lane) -> None:
