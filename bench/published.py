@@ -22,7 +22,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -209,6 +209,13 @@ def _chunks(found: Full, folders: Sequence[Path]) -> list[Record]:
 HOLDS_NS: Final = (20, 80, 320)
 """A page under the lock: its struct in a cache, in another's, in memory."""
 
+MACHINES: Final = {
+    "waiting": ("one zone, each pair of CPUs as fast as the recorded machine", 224, 1),
+    "waiting_slower": ("one zone, each pair of CPUs at a quarter of that", 224, 4),
+    "waiting_node": ("a zone for each of two nodes, as fast: one node", 112, 1),
+}
+"""What is not known of the published machine, as it is here: CPUs of a zone, how many times slower they work."""
+
 
 def illustrated(smoke: bool, full: Full, folders: Sequence[Path] = ()) -> list[Record]:
     """Show ranges over the hold, for builds; nothing is judged.
@@ -224,14 +231,17 @@ def illustrated(smoke: bool, full: Full, folders: Sequence[Path] = ()) -> list[R
     return []
 
 
-Load = tuple[str, int, float, tuple[str, ...]]
-"""Design, CPUs, hold, settings."""
+Load = tuple[str, int, float, tuple[str, ...], int]
+"""Design, CPUs, hold, settings, how many times slower the traffic is."""
 
 
 def _points(traffic: Traffic, loads: Sequence[Load]) -> dict[Load, Point]:
     """Measure under each load."""
     cases = {
-        load: Case(load[0], load[1], traffic, changed={"page_moved": load[2]}, settings=load[3]) for load in loads
+        load: Case(
+            load[0], load[1], replace(traffic, slower=load[4]), changed={"page_moved": load[2]}, settings=load[3]
+        )
+        for load in loads
     }
     found = spread({load: partial(measured_here, case) for load, case in cases.items()})
     return {load: point for load, point in found.items() if point is not None}
@@ -243,11 +253,21 @@ def _waiting(found: Full, traffic: Traffic) -> None:
         "waiting on 224 CPUs, published 14.0 % without auto-tuning, 1.0 % with (43.6 on one socket)", "linux_pcp"
     ):
         how = BEFORE_SETTINGS, ()
-        points = _points(traffic, [("linux_pcp", 224, hold_ns, each) for hold_ns in HOLDS_NS for each in how])
-        for hold_ns in HOLDS_NS:
-            off, on = (points["linux_pcp", 224, hold_ns, each].wait_share_percent for each in how)
-            print(f"  {hold_ns} ns a page: {off:.2f} % without, {on:.2f} % with")
-            found.setdefault("waiting", []).append([hold_ns, off, on])
+        points = _points(
+            traffic,
+            [
+                ("linux_pcp", ncpus, hold_ns, each, slower)
+                for _, ncpus, slower in MACHINES.values()
+                for hold_ns in HOLDS_NS
+                for each in how
+            ],
+        )
+        for name, (title, ncpus, slower) in MACHINES.items():
+            print(f"  {title}:")
+            for hold_ns in HOLDS_NS:
+                off, on = (points["linux_pcp", ncpus, hold_ns, each, slower].wait_share_percent for each in how)
+                print(f"    {hold_ns} ns a page: {off:.2f} % without, {on:.2f} % with")
+                found.setdefault(name, []).append([hold_ns, off, on])
 
 
 def _builds(found: Full, traffic: Traffic) -> None:
@@ -256,11 +276,13 @@ def _builds(found: Full, traffic: Traffic) -> None:
     if there(f"OpenBSD's kernel build, published {said}", "openbsd_magazine"):
         designs = "openbsd_magazine", "fpageqlock"
         loads: list[Load] = [
-            (design, ncpus, hold_ns, ()) for ncpus in said for hold_ns in HOLDS_NS for design in designs
+            (design, ncpus, hold_ns, (), 1) for ncpus in said for hold_ns in HOLDS_NS for design in designs
         ]
         points = _points(traffic, loads)
         for hold_ns in HOLDS_NS:
-            done = {(design, ncpus): work(points[design, ncpus, hold_ns, ()]) for design in designs for ncpus in said}
+            done = {
+                (design, ncpus): work(points[design, ncpus, hold_ns, (), 1]) for design in designs for ncpus in said
+            }
             sooner = {ncpus: done[designs[0], ncpus] / done[designs[1], ncpus] for ncpus in said}
             print(
                 f"  {hold_ns} ns a page: " + ", ".join(f"{ratio:.2f} on {ncpus}" for ncpus, ratio in sooner.items())
