@@ -9,7 +9,7 @@ import pytest
 import uvmfree.cli
 from tests.cli.conftest import Said
 from tests.cli.test_values import COMMANDS, OPTIONS
-from uvmfree.cli.values import Number, Whole
+from uvmfree.cli.values import AnyNumber, AnyWhole, Number, Whole
 
 Run = Callable[..., Said]
 
@@ -45,6 +45,8 @@ def test_a_range_is_in_words(path: tuple[str, ...], option: click.Option) -> Non
     assert record is not None
     assert "<" not in record[1]
     kind = option.type
+    if isinstance(kind, AnyWhole | AnyNumber):
+        assert re.search(r"\d to \d", record[1])
     if isinstance(kind, Whole | Number):
         least = f"{kind.min:g}"
         assert f"{least} to " in record[1] if kind.max is not None else f"{least} or more" in record[1]

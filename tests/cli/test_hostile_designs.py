@@ -53,5 +53,5 @@ def test_a_trace_without_a_name_is_not_the_one_that_ships(
     monkeypatch.chdir(tmp_path)
     said = run(*command, "--trace", "")
     assert (said.status, said.out, said.err.count("\n")) == (2, "", 1)
-    assert "No such file or directory" in said.err
+    assert said.err == "uvmfree: --trace '': is empty\n"
     assert not list(tmp_path.iterdir())

@@ -81,6 +81,31 @@ def test_a_value_that_is_none_is_one_line_that_says_what_would_be(
     assert said.err.rstrip("\n").isprintable()
 
 
+NAMED = [
+    pytest.param(path, param, id=f"{' '.join(path)} {param.opts[0]}")
+    for path, command in COMMANDS.items()
+    for param in command.params
+    if isinstance(param.type, click.types.StringParamType)
+]
+
+
+@pytest.mark.parametrize(("path", "param"), NAMED)
+def test_a_name_that_is_empty_is_one_line(run: Run, path: tuple[str, ...], param: click.Parameter) -> None:
+    """As of "$out" where the variable is not set."""
+    required = [other for other in COMMANDS[path].params if other.required or other is param]
+    required.sort(key=lambda other: isinstance(other, click.Argument))  # behind the first may come a command's own
+    given = [(*other.opts[:1], "x")[isinstance(other, click.Argument) :] for other in required]
+    given[required.index(param)] = (*given[required.index(param)][:-1], "")
+    said = run(*path, *(text for texts in given for text in texts))
+    assert (said.status, said.out, said.err.count("\n")) == (2, "", 1)
+    assert said.err.endswith(" '': is empty\n")
+
+
+def test_the_arguments_of_a_command_that_is_run_may_be_empty(run: Run, tmp_path: Any) -> None:
+    said = run("trace", "record", "-o", str(tmp_path / "none" / "x"), "--", "true", "")
+    assert "empty" not in said.err
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

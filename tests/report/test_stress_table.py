@@ -4,7 +4,7 @@ import re
 
 from uvmfree.measure.observer import Seen
 from uvmfree.measure.stress_run import StressRun
-from uvmfree.report.stress_table import stress_table
+from uvmfree.report.stress_table import never_came, stress_table
 
 
 def ran(design: str, **more: float) -> StressRun:
@@ -58,3 +58,19 @@ def test_virtual_time_is_told_by_the_host_and_has_a_digest() -> None:
     assert found["... per second of the host"] == ["0.250", "-"]
     assert found["digest of the run"] == ["beef", "beef"]
     assert "... per second" not in found
+
+
+def test_a_fault_that_never_came_is_told_for_the_design_that_it_missed() -> None:
+    """Who asked for it would take a run without errors for one that survived it."""
+    struck, missed, unwritten = ran("percpu"), ran("depot"), ran("fpageqlock")
+    missed.faults = {
+        "storm": {"injected": 0, "survived": 0, "kicks": 0},
+        "hotplug": {"injected": 0, "survived": 0},
+        "xcall": {"injected": 1, "survived": 1},
+    }
+    unwritten.faults = {"swapwrite": {"injected": 2, "survived": 2, "writes": 0}}
+    assert list(never_came([struck, missed, unwritten])) == [
+        "depot: storm, hotplug never came in this run, which shows nothing about them.",
+        "fpageqlock: swapwrite never came in this run, which shows nothing about them.",
+    ]
+    assert list(never_came([struck])) == []

@@ -31,6 +31,7 @@ from uvmfree.cli.top import top
 from uvmfree.cli.trace import trace
 from uvmfree.cli.usage import say_wrong
 from uvmfree.cli.usl import usl
+from uvmfree.cli.values import refuse_empty
 from uvmfree.errors import AuditError, HangError, LockError, OutputError, UvmError, WorkerLostError, XcallError
 
 
@@ -45,6 +46,7 @@ def cli() -> None:
 
 for command in (bench, check_design, compare, costs, designs, explain, report, scale, stress, sweep, top, trace, usl):
     cli.add_command(command)
+refuse_empty(cli)
 
 
 def main() -> NoReturn:

@@ -54,24 +54,28 @@ _GIVEN = {
     "--cpus",
     type=AnyWhole(),
     metavar="N",
-    help="Simulated CPUs. Default: as many as the trace has; 4 for pressure and forkexit; else 2.",
+    help="Simulated CPUs, 1 to 128; virtual: 1 to 512. "
+    "Default: as many as the trace has; 4 for pressure and forkexit; else 2.",
 )
 @designs_option()
 @click.option(
     "--npages",
     type=AnyWhole(),
     metavar="N",
-    help="Pages of RAM. Default: 65536, in virtual time more where needed; with --workload pressure 4096.",
+    help="Pages of RAM, 12 to 2^26 with 2 CPUs. "
+    "Default: 65536, in virtual time more where needed; with --workload pressure 4096.",
 )
 @click.option(
     "--memory",
     type=AnyNumber(),
     metavar="FRACTION",
-    help="RAM: this fraction of the trace's peak; the rest is swapped.",
+    help="RAM: this fraction of the trace's peak, 0.01 to 1; the rest is swapped. Default: all fits.",
 )
 @pressure_seconds_option
 @set_option
-@click.option("--refill", type=AnyWhole(), metavar="N", help="Pages that a miss of percpu takes. Default: 1.")
+@click.option(
+    "--refill", type=AnyWhole(), metavar="N", help="Pages that a miss of percpu takes, 1 to 4096. Default: 1."
+)
 @vmstat_option
 @repetitions_option
 @bench_options

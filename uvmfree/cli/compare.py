@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     default=0.05,
     show_default=True,
     metavar="PART",
-    help="By which part a figure may get worse.",
+    help="By which part a figure may get worse, 0 to 10.",
 )
 @click.option("--all", "every", is_flag=True, help="Show the figures that are not judged too.")
 @json_option("Write the comparison here")

@@ -56,7 +56,7 @@ _ATTRIBUTES: Mapping[str, dict[str, Any]] = {
     "busy": {
         "type": AnyNumber(),
         "metavar": "PERCENT",
-        "help": "of the time in which CPUs are at work. Default: 100.",
+        "help": "of the time in which CPUs are at work, 0.01 to 100. Default: 100.",
     },
 }
 

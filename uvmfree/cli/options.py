@@ -22,7 +22,7 @@ set_option: Option = click.option(
 )
 
 pressure_seconds_option: Option = click.option(
-    "--seconds", type=AnyNumber(), metavar="S", help="How long --workload pressure runs. Default: 2."
+    "--seconds", type=AnyNumber(), metavar="S", help="How long --workload pressure runs, 0.01 to 3600. Default: 2."
 )
 
 repetitions_option: Option = click.option(

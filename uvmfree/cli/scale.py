@@ -35,7 +35,7 @@ FIRST_CPUS = {"greenlet": "2,4,8,16,32,64", "baton": "4,16,64"}
 
 
 @click.command(short_help="Run the designs on 1 to 256 CPUs, in virtual time.")
-@click.option("--cpus", default=CPUS, show_default=True, metavar="N,N...", help="CPU counts.")
+@click.option("--cpus", default=CPUS, show_default=True, metavar="N,N...", help="CPU counts, 1 to 512.")
 @designs_option("NAME[,TUNABLE=VALUE...]")
 @workload_option(("trace", *ENDING), "Default: pingpong, or trace with --trace.")
 @trace_option("Play copies of this trace with its recorded gaps.")
@@ -48,7 +48,9 @@ FIRST_CPUS = {"greenlet": "2,4,8,16,32,64", "baton": "4,16,64"}
     show_default=True,
     help="Runs with as many seeds, the first being --seed.",
 )
-@click.option("--band/--no-band", default=False, help="Also with groups of costs halved and doubled.")
+@click.option(
+    "--band/--no-band", default=False, help="Also with groups of costs halved and doubled. Default: without."
+)
 @json_option("Write every point here, for `uvmfree report`")
 @scheduler_option("Let the workers of this dask scheduler run the points")
 def scale(

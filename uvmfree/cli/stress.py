@@ -20,7 +20,7 @@ from uvmfree.cli.output import write_json
 from uvmfree.cli.running import Asked, first_signal_asks
 from uvmfree.cli.status import BROKEN
 from uvmfree.cli.stress_seeds import stress_seeds
-from uvmfree.cli.terminal import say_labelled, width
+from uvmfree.cli.terminal import say, say_labelled, width
 from uvmfree.cli.values import AnyNumber, AnyWhole
 from uvmfree.cli.virtual import strands
 from uvmfree.errors import ArgumentError
@@ -46,18 +46,22 @@ THREADS_PAGES, VIRTUAL_PAGES = 2048, 1024
     "--seconds",
     type=AnyNumber(),
     metavar="S",
-    help=f"How long each design is stressed, in the machine's time. Default: 10; virtual: {VIRTUAL_S}.",
+    help=f"How long each design is stressed, in the machine's time, 0.1 to 604800, or virtual from "
+    f"0.001 on. Default: {THREADS_S:g}; virtual: {VIRTUAL_S}.",
 )
 @click.option(
-    "--seed", type=AnyWhole(), metavar="N", help="Makes the programs of the CPUs. Default: another in each run."
+    "--seed",
+    type=AnyWhole(),
+    metavar="N",
+    help="Makes the programs of the CPUs; 0 to 2^63-1. Default: another in each run.",
 )
-@click.option("--cpus", type=AnyWhole(), metavar="N", default=4, show_default=True, help="Simulated CPUs.")
+@click.option("--cpus", type=AnyWhole(), metavar="N", default=4, show_default=True, help="Simulated CPUs, 1 to 128.")
 @designs_option()
 @click.option(
     "--npages",
     type=AnyWhole(),
     metavar="N",
-    help=f"Pages of RAM. Default: {THREADS_PAGES}; virtual: {VIRTUAL_PAGES}.",
+    help=f"Pages of RAM, 22 to 2^26 with 4 CPUs. Default: {THREADS_PAGES}; virtual: {VIRTUAL_PAGES}.",
 )
 @click.option(
     "--faults",
@@ -193,7 +197,7 @@ def _print_document(record: Record, selection: Selection) -> None:
 def _print_runs(options: Options, record: Record, show: Show) -> None:
     from uvmfree.measure.vmstat_layout import vmstat_s
     from uvmfree.report.comparison import setting
-    from uvmfree.report.stress_table import stress_table
+    from uvmfree.report.stress_table import never_came, stress_table
 
     faults = ",".join(options.faults) or "none"
     at_once = record.threads_run_at_once
@@ -201,6 +205,8 @@ def _print_runs(options: Options, record: Record, show: Show) -> None:
     click.echo()
     for line in stress_table(record.stress, width(), virtual=record.machine.virtual, rates=at_once):
         click.echo(line)
+    for line in never_came(record.stress):
+        say(line)
     for run in record.stress:
         if show.selection is not None:
             _print_locks(run, show.lock_format, show.selection, waits=at_once)

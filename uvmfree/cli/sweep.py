@@ -54,7 +54,7 @@ _COLUMNS = (
 @trace_option("The trace. Default: the one shipped.")
 @unpacked_option
 @pressure_seconds_option
-@click.option("--cpus", metavar="N,N...", help="CPU counts. Default: the workload's.")
+@click.option("--cpus", metavar="N,N...", help="CPU counts, 1 to 128. Default: the workload's.")
 @designs_option()
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE,...", help="Values of a tunable (see Param); repeatable."

@@ -26,7 +26,7 @@ HEADER_EVERY = 20
 @click.command(short_help="Watch a run that was started with --counters.")
 @click.argument("file")
 @click.option("-b", "batch", is_flag=True, help="Print lines, as for a pipe.")
-@click.option("-c", "count", type=Whole(1), metavar="COUNT", help="End after so many looks.")
+@click.option("-c", "count", type=Whole(1), metavar="COUNT", help="End after so many looks. Default: with the run.")
 @click.option(
     "-w", "wait_s", type=Number(0.05, 3600), default=1.0, show_default=True, metavar="SECS", help="Between two looks."
 )

@@ -30,7 +30,7 @@ class _Value:
         except (click.BadParameter, ValueError):  # int() refuses numbers of thousands of digits by the latter
             pass
         option = param.opts[0] if param is not None else "value"
-        text = str(value) if len(str(value)) <= LONGEST else f"{str(value)[: LONGEST - 3]}..."
+        text = str(value) or "''" if len(str(value)) <= LONGEST else f"{str(value)[: LONGEST - 3]}..."
         raise ArgumentError(f"{option} {text}: must be {self.wanted}")
 
     def _describe_range(self) -> str:
@@ -77,3 +77,26 @@ class OneOf(_Value, click.Choice):  # type: ignore[type-arg]  # the oldest click
     def __init__(self, choices: Sequence[str]) -> None:
         super().__init__(choices)
         self.wanted = f"one of {', '.join(choices)}"
+
+
+class Text(click.types.StringParamType):
+    """A name, a file, a list: any text but none. An empty one is what a shell makes of a variable that is not set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value; ArgumentError."""
+        found = super().convert(value, param, ctx)
+        if not found:
+            named = isinstance(param, click.Option)
+            name = "value" if param is None else param.opts[0] if named else param.human_readable_name
+            raise ArgumentError(f"{name.removesuffix('...')} '': is empty")
+        return found
+
+
+def refuse_empty(command: click.Command) -> None:
+    """Let no text that a command, or one below it, takes be empty."""
+    for param in command.params:
+        if param.type is click.STRING:
+            param.type = Text()
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            refuse_empty(below)

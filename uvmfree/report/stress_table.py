@@ -47,6 +47,17 @@ def stress_table(runs: Sequence[StressRun], width: int, *, virtual: bool, rates:
     return table([run.design for run in runs], rows, width)
 
 
+def never_came(runs: Sequence[StressRun]) -> Iterator[str]:
+    """Yield a line for each design that some fault never struck: a run without errors does not show that it bears it.
+
+    => A swap that was told to fail, and was not written to meanwhile, has not failed.
+    """
+    for run in runs:
+        missing = [name for name, counts in run.faults.items() if not counts["injected"] or counts.get("writes") == 0]
+        if missing:
+            yield f"{run.design}: {', '.join(missing)} never came in this run, which shows nothing about them."
+
+
 def _fault(run: StressRun, name: str) -> str:
     return f"{run.faults[name]['injected']:,}, {run.faults[name]['survived']:,}"
 
