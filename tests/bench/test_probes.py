@@ -30,12 +30,12 @@ def test_a_call_is_in_microseconds_and_what_it_leaves_in_pages() -> None:
     """Q8: a run is found beside full caches, or after they were handed back, when nothing is left in them."""
     found = {(record.id, record.claim.rpartition(": ")[2]): record.measured for record in probes.contiguous(2, 1)}
     assert {name: us for (id, name), us in found.items() if id == "q8-us"} == {
-        "every lock": 3000,
+        "the store's lock": 3000,
         "drain first": 3000,
     }
     left = {name: pages for (id, name), pages in found.items() if id == "q8-left"}
     assert left["drain first"] == 0
-    assert left["every lock"] == 400
+    assert left["the store's lock"] == 400
 
 
 def test_a_pair_is_in_nanoseconds() -> None:
