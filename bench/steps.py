@@ -45,7 +45,7 @@ STEPS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 }
 """A design and its tunables for each step. A budget that is never reached leaves the bound on each CPU alone."""
 
-MANY: Final = 64
+MANY: Final = 256
 COPIED: Final = ("cc-j4", "fork-exec")
 
 FEWER = Claim(

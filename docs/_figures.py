@@ -79,7 +79,8 @@ class Figures(Printed):
 
     def steps_table(self) -> str:
         """All steps, a row each: locks and pages parked on cc-j4, work and waiting on MANY CPUs."""
-        rows = ["| step | locks an operation | parked | work of 64 CPUs | waiting, % |", "|---|---:|---:|---:|---:|"]
+        head = f"| step | locks an operation | parked | work of {MANY} CPUs | waiting, % |"
+        rows = [head, "|---|---:|---:|---:|---:|"]
         for step in STEPS:
             cells = [
                 self._or_dash("step", step, "cc-j4", "page_locks_per_op", ".4f"),
