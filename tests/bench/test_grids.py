@@ -57,7 +57,7 @@ def test_the_steps_are_on_two_cpus_on_many_and_short_of_memory() -> None:
         on.setdefault((cell.load_name, cell.ncpus), []).append((cell.design, cell.settings))
     every = list(steps.STEPS.values())
     assert on == {
-        ("cc-j4", 64): every,
+        ("cc-j4", 256): every,
         ("cc-j4", 2): every,
         ("untar-scan", 2): every,
         ("pressure", 4): [("fpageqlock", ())],
