@@ -1,4 +1,4 @@
-"""A page whose CPU gets other players, or goes and comes back, while it is zeroed: the audit does not call it lost."""
+"""A page in zeroing whose CPU gets other players, or goes and comes back: the audit does not call it lost."""
 
 from collections.abc import Callable
 
