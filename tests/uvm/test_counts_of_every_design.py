@@ -18,7 +18,7 @@ def booted(design: str) -> uvmfree.Uvm:
 def work(cpu: Cpu) -> None:
     """Allocate and free so much that pages come from the store and go back to it, with and without zeros."""
     free_all(cpu, [take(cpu) for _ in range(300)])
-    free_all(cpu, [cpu.pagealloc(zero=number % 3 == 0, color=number % 5) for number in range(60)])
+    free_all(cpu, [take(cpu, zero=number % 3 == 0, color=number % 5) for number in range(60)])
 
 
 def counts(uvm: uvmfree.Uvm) -> dict[str, Any]:

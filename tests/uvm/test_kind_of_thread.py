@@ -14,7 +14,7 @@ def test_a_thread_is_again_what_it_was(lwp: Lwp, gets: bool) -> None:
             spare = uvm.uvmexp.free - uvm.uvmexp.reserve_kernel
             uvm.pglistalloc(spare, nsegs=spare)
             for other in ("pagedaemon", "user"):
-                with uvm.run_on(1, other):  # type: ignore[arg-type]
+                with uvm.run_on(1, other):
                     pass
                 pg = cpu.pagealloc()
                 assert (pg is not None) is gets

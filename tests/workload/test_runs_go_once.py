@@ -18,7 +18,7 @@ def test_a_run_that_was_freed_is_waited_for_again() -> None:
     freed: list[Any] = []
     uvm: Any = SimpleNamespace(pglistalloc=lambda npages, alignment: [object()] * npages, pglistfree=freed.append)
     lane: Any = SimpleNamespace(wait_until=stops)
-    runs = Runs(uvm, (2, 4), SimpleNamespace(notify=lambda: None))  # type: ignore[arg-type]
+    runs = Runs(uvm, (2, 4), SimpleNamespace(notify=lambda: None))
     for _ in range(2):
         runs.alloc(1, zero=False)
         runs.free(1, lane)

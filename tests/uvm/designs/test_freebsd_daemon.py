@@ -1,5 +1,7 @@
 """FreeBSD's pagedaemon takes single pages: a bucket of its own would hold the last ones back from everybody else."""
 
+from typing import Any
+
 import pytest
 
 import uvmfree
@@ -12,8 +14,8 @@ SIZE = 8
 
 @pytest.mark.parametrize(("lwp", "cached"), [("user", SIZE - 1), ("kernel", SIZE - 1), ("pagedaemon", 0)])
 def test_who_fills_a_bucket(lwp: Lwp, cached: int) -> None:
-    machine, tunables = VirtualMachine(ncpus=1), {"cache_fraction": 8, "bucket_max": SIZE}
-    with uvmfree.boot(machine, npages=4096, ncpus=1, design="freebsd_pgcache", **tunables) as uvm:
+    tunables: dict[str, Any] = {"cache_fraction": 8, "bucket_max": SIZE}
+    with uvmfree.boot(VirtualMachine(ncpus=1), npages=4096, ncpus=1, design="freebsd_pgcache", **tunables) as uvm:
         with uvm.run_on(0, lwp) as cpu:
             take(cpu)
             assert (uvm.cached_pages(), cpu.stats().filled) == ((cached,), 1 + cached)
