@@ -157,14 +157,16 @@ class Figures(Printed):
         return markdown(["", "other work", "allocator", "each other's pages", "page locks"], rows)
 
     def beside(self, trace: str) -> str:
-        """All designs on a trace: shared locks for 1,000 operations, and pages parked."""
-        lines = ["| design | locks for 1,000 operations | pages parked, most | warm, % |", "|---|---:|---:|---:|"]
+        """All designs on a trace: shared locks, pages parked, warmth; and waiting on many CPUs that copy it."""
+        head = f"| design | locks for 1,000 operations | pages parked, most | warm, % | waiting on {MANY} CPUs, % |"
+        lines = [head, "|---|---:|---:|---:|---:|"]
         for design in REGISTRY:
             locks = self._or_dash("design", design, trace, "page_locks_per_op", ".6f")
             cells = [
                 locks if locks == "-" else f"{1000 * float(locks):,.2f}",
                 self._or_dash("design", design, trace, "parked_pages_max", ",.0f"),
                 self._or_dash("design", design, trace, "warm_percent", ".0f"),
+                self._or_dash("curve", design, trace, "ttas", str(MANY), "waits", ".1f"),
             ]
             lines.append(f"| {design} | {' | '.join(cells)} |")
         return "\n".join(lines)
