@@ -36,7 +36,7 @@ SLOWER = 1 if greenlets_work() else 5
     ("args", "says"),
     [
         (("--cpus", "1,two"), "--cpus 1,two: must be whole numbers with commas between them"),
-        (("--cpus", ""), "--cpus : must be whole numbers with commas between them"),
+        (("--cpus", ""), "--cpus '': is empty"),
         (("--cpus", "1,0"), "--cpus 0: must be from 1 to 512"),
         (("--cpus", "513"), "--cpus 513: must be from 1 to 512"),
         (("--cpus", "2,3", "--workload", "handoff"), "--cpus 3: must be from 1 to 512, a multiple of 2"),

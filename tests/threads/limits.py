@@ -3,7 +3,8 @@
 => In hand for CPU i: what was changed on the global list and not yet on the counters, by whoever holds the lock of
    CPU i. Pages taken make a counter too high, by at most `refill`; pages handed back make it too low, by at most what
    the CPU had cached.
-=> A contiguous allocation holds all CPU locks, so it is alone: at most its size too high.
+=> A run of pages off the global list is taken by way of one CPU: at most its size too high for each. Otherwise a
+   contiguous allocation holds all CPU locks, so it is alone, and no more than that.
 """
 
 from __future__ import annotations
@@ -56,9 +57,7 @@ class Limits:
         """Return the bounds for whoever holds uvm_fpageqlock, and the locks of all CPUs but the others."""
         if self.exact:
             return 0, 0
-        high = self.refill * len(others)
-        if len(others) == len(self.cached_max):
-            high = max(high, self.run_max)
+        high = max(self.refill, self.run_max) * len(others)
         return -sum(self.cached_max[index] for index in others), high
 
     def call(self, index: int, caller: str, cached: int) -> tuple[int, int]:
@@ -73,8 +72,8 @@ class Limits:
                 return 0, cached
             case "uvm_pagefree":  # a spill, or a page that the pagedaemon frees; else nothing
                 return 0, max(cached * self.spills, int(self.anon))
-            case "uvm_pglistalloc":  # holds all the locks, and takes its pages once
-                return (self.run_max if index == 0 else 0), cached
+            case "uvm_pglistalloc":  # by way of this CPU, or with all the locks, and then once for all
+                return self.run_max, cached
             case "uvm_pageidlezero" | "uvm_audit" | "observer":
                 return 0, 0
         raise AssertionError(f"{caller} holds the lock of CPU {index}: what it may have in hand is not known")

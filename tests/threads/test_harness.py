@@ -123,7 +123,7 @@ def test_programs_of_every_kind_are_written() -> None:
 
 
 def test_the_bound_of_a_program_is_what_its_operations_can_have_in_hand() -> None:
-    """P1: refill for each CPU that may miss; what was freed there for each that may hand back; a run alone."""
+    """P1: refill, or a run, for each CPU that may take; what was freed there for each that may hand back."""
     param = Param.of(programs.tunables("percpu, refill", ncpus=2, pages_per_cpu=48))
     ops = [[Free(4)], [Alloc(2), Churn(3, 2)]]
     limits = Limits.of(param, ops, conducted=0, anon=False)
@@ -132,4 +132,6 @@ def test_the_bound_of_a_program_is_what_its_operations_can_have_in_hand() -> Non
     assert limits.gap([0]) == (-4, 8)
     assert limits.gap([0, 1]) == (-4 - 62, 16)
     assert limits.value() == (-66, 96)
-    assert Limits.of(param, [[Run(one_run(20))], []], conducted=0, anon=False).gap([0, 1])[1] == 20
+    runs = Limits.of(param, [[Run(one_run(20))], []], conducted=0, anon=False)
+    assert (runs.gap([0])[1], runs.gap([0, 1])[1]) == (20, 40)
+    assert Limits.of(param, [[Run(one_run(3))], []], conducted=0, anon=False).gap([0, 1])[1] == 16
