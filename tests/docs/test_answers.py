@@ -61,6 +61,12 @@ def test_what_native_locks_took_is_what_their_script_printed_last() -> None:
     assert "predicted from one thread" in text
 
 
+def test_native_locks_that_nobody_measured_are_said_to_be_missing(tmp_path: Path) -> None:
+    text = f"before\n{answers.BEGIN}\nold\n{answers.END}after\n"
+    made = f"before\n{answers.BEGIN}\n{answers.MISSING}\n{answers.END}after\n"
+    assert answers.with_native(text, Figures(tmp_path)) == made
+
+
 @pytest.mark.parametrize("name", answers.PAGES)
 def test_a_page_is_what_its_template_and_the_records_give(name: str) -> None:
     """Where this fails: ./run python docs/answers.py."""
