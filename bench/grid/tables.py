@@ -61,7 +61,7 @@ TRACES: Final = (
     Figure(
         "Shared locks per page operation",
         "Acquisitions of locks that CPUs share, by page operations asked for; without those of `uvm_pglistalloc`, "
-        "which takes the store's lock in every design.",
+        "which are one for each run of pages.",
         number("page_locks_per_op", 5),
     ),
     Figure(

@@ -66,3 +66,12 @@ def test_memory_is_for_what_all_cpus_hold_at_once() -> None:
     assert [Traffic("trace").live_pages(ncpus) for ncpus in (2, 8)] == [most, 4 * most]
     assert [Traffic("handoff").live_pages(ncpus) for ncpus in (2, 8)] == [pages * 10 for pages in (32, 128)]
     assert Traffic("forkexit").live_pages(4) == 9 * 256
+
+
+def test_a_slower_trace_has_longer_gaps_and_the_same_operations() -> None:
+    """The page rate of another machine: half as many operations a second, by name."""
+    plain, slower = Traffic(), Traffic(slower=2)
+    assert slower.loop_s() == pytest.approx(2 * plain.loop_s())
+    assert slower.ops_per_s() == pytest.approx(plain.ops_per_s() / 2)
+    assert slower.live_pages(4) == plain.live_pages(4)
+    assert slower.name == f"{plain.name}, 2 times slower"

@@ -11,7 +11,7 @@ because a cache is a stack and gives only at its head.
 => All or nothing: a failure has changed nothing (R27), not even a cache.
 => A page that is being zeroed is on no free list and is never taken (R28).
 => The search for a run begins where the last one was found, and goes on from the beginning of the segment: what lies
-   below was looked at lately, in vain, under every lock.
+   below was looked at lately, in vain. In vain again, it looks there too.
 
 Source: uvm_pglistalloc, uvm_pglist_alloc_contig, uvm_pglist_alloc_simple in sys/uvm/uvm_pglist.c of
 NetBSD 9; uvm_physseg_get_start_hint. Under the store's lock alone: rmqueue_buddy in mm/page_alloc.c of Linux,

@@ -5,7 +5,8 @@ later: a run that began with empty caches would show how they fill, on all CPUs 
 
 => Before the system is started: one strand plays all CPUs, in an order that the trace allows, and no time passes for
    them. Locks and atomic counters are taken as always; nobody waits.
-=> Runs of pages are left out: those that are live when the copy begins are there already (workload/copies.py).
+=> Runs of pages are left out: those that are live when the copy begins are there already (workload/copies.py). So is
+   zeroing: nobody reads the pages.
 => Where pages run short all caches are handed back, as the pagedaemon would have had them.
 """
 
