@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -30,8 +31,6 @@ class Own:
 
 class LlfreeModel(Model):
     """A free page stands in its tree, and is counted there or by the CPU that has reserved it."""
-
-    TELLS = False
 
     def __init__(self, param: Param) -> None:
         super().__init__(param)
@@ -163,6 +162,20 @@ class LlfreeModel(Model):
                 self.counts[tree] -= 1
             else:
                 next(own for own in self.own.values() if own.tree == tree).pages -= 1
+
+    # By words.
+
+    def take_run(self, cpu: int, run: list[int]) -> None:
+        """Swap a word for each part of the run: of a tree, and of who has the rest of it, of a child, of a row."""
+        slots = [(self.tree(pfn), pfn - self.segments[self.free_list(pfn)].start) for pfn in run]
+        child = min(self.size, 8 * ROW)
+        self.swaps(cpu, len({slot // child for _, slot in slots}) + len({slot // ROW for _, slot in slots}))
+        for tree, wanted in Counter(tree for tree, _ in slots).items():
+            self.swaps(cpu, (self.counts[tree] > 0) + (self.counts[tree] < wanted))
+        self.unlink(run)
+
+    def publish(self, cpu: int, npages: int, zeropages: int) -> None:
+        pass
 
     def bequeath(self, cpu: int, heir: int) -> None:
         for free_list in range(self.param.nfreelists):

@@ -237,9 +237,12 @@ class Model(PageoutModel):
         cpu = run[0] // asked.size % self.param.ncpus
         if cpu not in self.attached or len(stored) <= self.reserve_kernel + 1:
             return None
-        self.unlink(run)
+        self.take_run(cpu, run)
         self.publish(cpu, -len(run), -sum(stored[pfn] for pfn in run))
         return run
+
+    def take_run(self, cpu: int, run: list[int]) -> None:
+        self.unlink(run)
 
     def pglistalloc_waitok(self, asked: Ranged, cpu: int) -> list[int] | None:
         """R29, with no time to wait: what there is above the reserves is taken, and given back if it is not all."""

@@ -70,7 +70,7 @@ def boot(machine: ThreadsMachine | None, **tunables: Any) -> Iterator[uvmfree.Uv
         uvm.close()
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name != "llfree"])  # which has no lock to look under
 def test_a_pages_place_is_global_while_it_stands_in_the_store_and_only_then(name: str) -> None:
     """In each hold of a shared lock, first and last: misses, overflows, drains, runs from the middle."""
     machine, chance, astray = LookingMachine(), random.Random(7), list[set[int]]()
@@ -110,7 +110,7 @@ def test_a_run_that_lies_in_the_store_stops_nobody(name: str) -> None:
         pages = uvm.pglistalloc(64, alignment=64)
         locks = [each for each in uvm.lockstat(by_caller=True) if each.caller == "uvm_pglistalloc"]
         assert sum(each.acquired for each in locks if each.kind != "shared") == 1
-        assert {each.acquired for each in locks if each.kind == "shared"} == {1}
+        assert [each.acquired for each in locks if each.kind == "shared"] == [1] * len(uvm.design.shared_locks)
         assert (uvm.cached_pages(), uvm.uvmexp.free) == (cached, free - 64)
         uvm.audit()
         uvm.pglistfree(pages)

@@ -53,8 +53,8 @@ class Design(Locked, Generic[C]):
        what it does, beside those that every system has, and those that go with its CAUSES.
     => `CAUSES`: why redistribute() hands a cache back here; for any other cause it does nothing.
     => `publishes`: whether uvmexp.free and .zeropages are kept on the counter page, and follow the store.
-    => `store_tells`: whether a page whose place is GLOBAL is in the store, for who holds the shared locks and nothing
-       else, as with a GlobalFreelist: then a run of pages can be taken from there while CPUs go on.
+    => `store_tells`: whether a run of pages can be taken from the store while CPUs go on (take_run): as with a
+       GlobalFreelist, where a page whose place is GLOBAL is in the store, for who holds the shared locks alone.
     => `cpu_place`: where the pages on a CPU's lists count as being.
     => `cpus[i]` plays CPU i now; replaced under its guard. `store`: guarded by the shared locks.
 
@@ -151,6 +151,15 @@ class Design(Locked, Generic[C]):
         """Take free pages that no CPU owns from wherever they stand; with everything stopped. Never fails."""
         for pg in pages:
             self.store.unlink(pg)
+
+    def take_run(self, cpu: C, run: Sequence[VmPage]) -> bool:
+        """Take pages that were in the store a moment ago, all of them; False if one has left it: nothing has changed.
+
+        => Under a CPU's guard, of which `cpu` makes use if it needs one, and all shared locks.
+        """
+        if there := all(pg.place is Place.GLOBAL for pg in run):
+            self.remove(run)
+        return there
 
     def stock(self) -> tuple[int, int]:
         """Return how many pages are there on the UNKNOWN and the ZEROS queues; exact under the shared locks."""

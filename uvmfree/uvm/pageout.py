@@ -133,6 +133,7 @@ class Pageout:
                     if left_s <= 0:
                         self.waiters -= 1
                         self.timeouts += 1
+                        self._daemon_waits = self._daemon_waits and not self._is_pagedaemon()
                         return False
                 self._pages.wait(self._wait_handle, left_s)
             slept_ns = self._machine.clock_ns() - began_ns

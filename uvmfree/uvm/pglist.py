@@ -82,16 +82,22 @@ class PgList:
     def __init__(self, state: UvmState, design: Design[Any]) -> None:
         self._state = state
         self._design = design
-        self.allocated = 0  # pages handed out; guarded by the shared locks
+        self._allocated = [0] * len(design.cpus)  # pages handed out; by CPU, under its guard
         self.drained = 0  # caches handed back for it; guarded by all locks
         # Segment's start -> frame after the last run found. Stored by who seeks a run, whatever locks that one holds:
         # it only says where to begin. All keys are there from the start: no reader sees a table grow.
         self._hints: dict[int, int] = {seg.start: 0 for seg in state.physmem.segments}
-        self._guards, self._shared = design.outer_and_inner("uvm_pglistalloc") if design.store_tells else ([], [])
+        self._guards, self._shared = design.outer_and_inner("uvm_pglistalloc")
+        self._stops = not (design.store_tells and design.cpu_locks)  # one lock for all is stopped at once
+
+    @property
+    def allocated(self) -> int:
+        """How many pages it has handed out; exact at rest."""
+        return sum(self._allocated)
 
     def alloc(self, request: Request) -> list[VmPage]:
         """Allocate the pages of a request, by ascending frame number; OutOfPages if they are not to be had."""
-        if self._shared and request.contiguous and (run := self._take_from_store(request)):
+        if not self._stops and request.contiguous and (run := self._take_from_store(request)):
             return run
         return self._take(request, lambda: _choose(self._state.physmem, request, self._hints))
 
@@ -117,7 +123,8 @@ class PgList:
             owners = {pg.owner for pg in chosen if pg.place is Place.CACHED}
             self.drained += len(owners)
             self._design.gather(owner for owner in owners if owner is not None)
-            self._hand_out(chosen)
+            self._design.remove(chosen)
+            self._hand_out(chosen, 0)  # any CPU will do: all guards are held
         if owners:
             self._state.events.add("redistribute", "pglistalloc", None, began_ns, len(chosen))
         return sorted(chosen, key=lambda pg: pg.pfn)
@@ -137,24 +144,21 @@ class PgList:
             with held(self._shared):
                 self._state.check_open()
                 before = design.stock()
-                if (
-                    cpu.stopped
-                    or sum(before) <= marks.reserve_pagedaemon + marks.reserve_kernel
-                    or any(pg.place is not Place.GLOBAL for pg in run)
-                ):
+                if cpu.stopped or sum(before) <= marks.reserve_pagedaemon + marks.reserve_kernel:
                     return None
-                self._hand_out(run)
+                if not design.take_run(cpu, run):
+                    return None
+                self._hand_out(run, index)
                 unknown, zeros = (now - then for now, then in zip(design.stock(), before, strict=True))
             if design.publishes:
                 cpu.publish(unknown + zeros, zeros)
         return run
 
-    def _hand_out(self, pages: list[VmPage]) -> None:
-        """Take pages off the store; under its locks."""
-        self._design.remove(pages)
+    def _hand_out(self, pages: list[VmPage], index: int) -> None:
+        """Mark pages that were taken, and count them by a CPU; under its guard."""
         for pg in pages:
             pg.flags = PG_CLEAN
-        self.allocated += len(pages)
+        self._allocated[index] += len(pages)
 
     def _free(self) -> int:
         """All free pages, cached ones too; exact with all locks held."""

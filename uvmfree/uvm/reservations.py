@@ -5,7 +5,7 @@
 => Others may count frames off a CPU's word, and only the CPU changes the rest of it.
 => A count that is on its way from a tree's word to a CPU's is in neither for a few steps. The CPU says so beside it,
    in its *hand*, from before until after. So who adds up trees, hands and CPUs, in this order, never finds too few;
-   and who finds nothing knows by the hands whether to look again.
+   and who has found nothing to take adds up, and looks again if something is there.
 
 Source: core/src/llfree.rs, local.rs and trees.rs of luhsra/llfree-rs, 2026. The hands are not from there.
 """
@@ -55,6 +55,12 @@ class Reserved:
         """
         return min(self.trees.free() + (sum(self.words.read(HANDS, self._end)) & FREE), self._npages)
 
+    def any_free(self, free_list: int) -> bool:
+        """Whether any page of a freelist may be free; in the order in which pages go from word to word."""
+        first = self.first(free_list)
+        there = any(word & FREE for word in self.trees.counts.read(*self.trees.ranges[free_list]))
+        return there or any(self.hands()) or any(word & FREE for word in self.words.read(first, first + self.ncpus))
+
     def by_tree(self) -> list[tuple[int, int]]:
         """Return each reserved tree, and where the word of its CPU is."""
         words = enumerate(self.words.read(self._first, self._end), self._first)
@@ -74,11 +80,10 @@ class Reservations:
     def elsewhere(self, at: int, free_list: int) -> int | None:
         """Count a frame off, where the own word has none; return a row of its tree, or None if nothing is free."""
         for _ in range(LOOKS_MAX):
-            if (row := self.reserve(at, free_list)) is not None:
+            if (row := self.reserve(at, free_list)) is not None or (row := self.steal(free_list)) is not None:
                 return row
-            busy = any(self._reserved.hands())
-            if (row := self.steal(free_list)) is not None or not busy:
-                return row
+            if not self._reserved.any_free(free_list):
+                return None
             self._words.add(at, 0)  # takes a moment
         return None
 

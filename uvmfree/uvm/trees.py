@@ -76,6 +76,20 @@ class Counts:
             self._tally.retries += 1
         return 0
 
+    def take(self, at: int, n: int) -> bool:
+        """Count `n` off a word that is nothing but a count; False if it counts fewer."""
+        while (word := self.view[at]) >= n:
+            if self.change(at, word, word - n):
+                return True
+        return False
+
+    def clear(self, at: int, mask: int) -> bool:
+        """Clear bits of a word; False if one of them is not set."""
+        while (word := self.view[at]) & mask == mask:
+            if self.change(at, word, word & ~mask):
+                return True
+        return False
+
     def add(self, at: int, n: int) -> int:
         """Add to a word; return it as it was."""
         while True:

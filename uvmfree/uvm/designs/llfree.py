@@ -15,8 +15,8 @@ has a word for each freelist (uvm/reservations.py): its tree, how many free fram
    whether memory is short, and only then the reserves are asked. A CPU takes at most a tree between two sums.
 => A wish for a colour is heard and not granted; zeroed pages are not kept apart.
 
-Source: core/src/llfree.rs of luhsra/llfree-rs, 2026; Wrenger et al., USENIX ATC 2023. Left out: orders above 0, and
-classes of trees. Added: the reserves, which are a kernel's business there.
+Source: core/src/llfree.rs of luhsra/llfree-rs, 2026; Wrenger et al., USENIX ATC 2023. Left out: classes of trees.
+Added: the reserves, which are a kernel's business there. Runs of pages: uvm/treeruns.py.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from uvmfree.uvm.page import UNKNOWN, PageList, VmPage
 from uvmfree.uvm.reservations import AT, LOW, Reservations, Reserved
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
+from uvmfree.uvm.treeruns import Runs
 from uvmfree.uvm.trees import FREE, RESERVED, Counts, Frames, Tally, Tree, Trees
 from uvmfree.uvm.uvmexp import CpuStats
 
@@ -72,7 +73,7 @@ def tree_size(param: Param, tree_pages: int | None) -> int:
 class LlfreeCpu(Cpu):
     """A CPU, as it changes words. `_at`: by freelist, where its own is; `_rows`: of a tree."""
 
-    __slots__ = ("_at", "_counts", "_frames", "_reservations", "_rows", "_tally", "_words")
+    __slots__ = ("_at", "_counts", "_frames", "_reservations", "_rows", "_tally", "_words", "runs")
 
     _design: Llfree
     idle_zeroing = False
@@ -83,6 +84,7 @@ class LlfreeCpu(Cpu):
         self._counts, self._words = Counts(trees.counts, self._tally), Counts(reserved.words, self._tally)
         self._frames, self._rows = Frames(trees, self._tally), trees.rows
         self._reservations = Reservations(reserved, self.index, self._tally)
+        self.runs = Runs(reserved, self.index, self._tally)
         self._at = [reserved.first(free_list) + self.index for free_list in range(self._nfreelists)]
 
     def empty(self) -> None:
@@ -168,23 +170,14 @@ class Llfree(Design[LlfreeCpu]):
     LOCKS = (CPU_OFF,)
     Tunables = LlfreeTunables
     publishes = False
-    store_tells = False  # a page is taken by a word, and named after
 
     @classmethod
     def traits(cls, param: Param, tunables: LlfreeTunables) -> Traits:
         """Nothing is cached, though much is reserved."""
-        others = super().traits(param, tunables)
-        return replace(
-            others,
-            colors=None,
-            zeros=False,
-            lifo=False,
-            freed="store",
-            bound=0,
-            free="all",
-            short="all",
-            gate="system",
+        cached = replace(
+            super().traits(param, tunables), bound=0, freed="store", lifo=False, colors=None, zeros=False
         )
+        return replace(cached, free="all", short="all", gate="system")
 
     def __init__(self, state: UvmState) -> None:
         """Cut RAM into trees."""
@@ -223,6 +216,10 @@ class Llfree(Design[LlfreeCpu]):
             else:
                 locals_[ats[tree]] -= 1
         locals_[LOW] = 1
+
+    def take_run(self, cpu: LlfreeCpu, run: Sequence[VmPage]) -> bool:
+        """Take them by the CPU's words."""
+        return cpu.runs.take(run)
 
     def stop(self, refuse: Callable[[], object]) -> None:
         """Let go of all pages; uvmexp.free goes on saying what was free."""
