@@ -3,7 +3,8 @@
 import itertools
 from typing import Any
 
-from uvmfree.kern.lockstat import HOLD_SAMPLE, CountingHandle
+from uvmfree.kern.lockexact import ExactHandle
+from uvmfree.kern.lockstat import HOLD_SAMPLE
 
 
 class Timed:
@@ -26,7 +27,7 @@ class Timed:
 def test_what_was_held_between_two_looks_is_the_sum_of_the_holds() -> None:
     """The first is a thousand times as long as the others: scaled up it would be all that is seen."""
     lock: Any = Timed()
-    handle = CountingHandle(lock, "uvm_fpageqlock", "uvm_pagealloc", lambda: lock.now_ns, lambda: lock.freed_ns)
+    handle = ExactHandle(lock, "uvm_fpageqlock", "uvm_pagealloc", lambda: lock.now_ns, lambda: lock.freed_ns)
     seen = []
     for hold_ns in (10_000, *range(1, 3 * HOLD_SAMPLE)):
         lock.work_ns = hold_ns

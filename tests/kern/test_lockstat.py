@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Iterable
+from functools import partial
 
 import pytest
 
 from tests.kern.tasks import await_event, begin, finish
+from uvmfree.kern.lockexact import ExactHandle
 from uvmfree.kern.lockrank import UVM_CPU
 from uvmfree.kern.lockstat import HOLD_SAMPLE, WAIT_BUCKETS, CountingHandle, summed
 from uvmfree.kern.mutex import Mutex
@@ -81,10 +83,14 @@ class Held:
         self.release()
 
 
-def test_waits_of_different_lengths_add_up_and_the_extremes_are_kept() -> None:
-    """Of 30, 10 and 20 ns; a look more is for the hold that begins."""
-    looks = iter([0, 30, 31, 100, 110, 111, 200, 220, 221])
-    handle = CountingHandle(Held(), "L", "c", lambda: next(looks), lambda: 1000)
+@pytest.mark.parametrize("exact", [False, True])
+def test_waits_of_different_lengths_add_up_and_the_extremes_are_kept(exact: bool) -> None:
+    """Of 30, 10 and 20 ns; where holds are sampled the first is one, and takes two looks more."""
+    looks = iter([0, 30, 100, 110, 200, 220] if exact else [0, 30, 31, 32, 100, 110, 200, 220])
+    clock_ns = partial(next, looks)
+    handle = (
+        ExactHandle(Held(), "L", "c", clock_ns, lambda: 1000) if exact else CountingHandle(Held(), "L", "c", clock_ns)
+    )
     for _ in range(3):
         handle.wait()
         handle.release()

@@ -44,13 +44,14 @@ def holds(every_ns: int, steps: bool = False) -> str:
                 pass
         ended()
 
-    for cpu in range(NCPUS):
-        machine.spawn(f"cpu/{cpu}", partial(player, cpu), cpu)
-    machine.spawn("foreigner", foreigner)
+    strands = [machine.spawn(f"cpu/{cpu}", partial(player, cpu), cpu) for cpu in range(NCPUS)]
+    strands.append(machine.spawn("foreigner", foreigner))
     event = machine.event()
     while not scheduler.stand_by("the end", every_ns):
         if steps:
             event.sleep_until(lambda: True)
+    for strand in strands:
+        assert machine.join(strand, 1.0)
     return journal.digest()
 
 
@@ -58,3 +59,31 @@ def holds(every_ns: int, steps: bool = False) -> str:
 @pytest.mark.parametrize("steps", [False, True])
 def test_when_main_looks_in_changes_nothing(every_ns: int, steps: bool) -> None:
     assert holds(every_ns, steps) == holds(1 << 40)
+
+
+@pytest.mark.parametrize("every_ns", [1, 700, 3_000, 1 << 40])
+def test_when_main_looks_in_decides_nothing_about_when_a_strand_ends(every_ns: int) -> None:
+    """The last work of a strand leaves its clock ahead of the others': it ends when they have come as far."""
+    machine = VirtualMachine(ncpus=2, costs=costs(), quantum_ns=2000)
+
+    def work() -> None:
+        machine.sleep(1e-6)
+        machine.charge(5_000)
+
+    def others() -> None:
+        for _ in range(40):
+            machine.sleep(1e-7)
+
+    last = machine.spawn("cpu/0", work, 0)
+    other = machine.spawn("cpu/1", others, 1)
+    while not machine._joined(last, partial(machine.scheduler.stand_by, ns=every_ns)):
+        pass
+    assert (machine.clock_ns(), other.over) == (6_000, True)
+
+
+def test_the_clock_of_who_joins_a_strand_that_is_behind_does_not_go_back() -> None:
+    machine = VirtualMachine(ncpus=1, costs=costs())
+    behind = machine.spawn("cpu/0", partial(machine.charge, 1_000), 0)
+    machine.charge(9_000)
+    assert machine.join(behind, 1.0)
+    assert machine.clock_ns() == 9_000

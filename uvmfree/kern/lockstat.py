@@ -102,25 +102,15 @@ class CountingHandle:
     => `wait`: an acquisition of which the caller has seen that it has to wait, and that counts as such.
     => `snapshot()`: the counts as they stand. A holder's newest may be missing, HOLD_SAMPLE of them at most.
     => `restart()`: count from now on; a hold that is under way is none. While nobody else uses the handle.
-    => `freed_ns()`, where a Machine has it: when the lock was last given back. Such a machine charges the work under
-       a lock when it is given back, so that only afterwards it can be told how long it was held.
     => Closures, because every acquisition comes this way: on 3.11 what they keep is reached in two thirds, on a
        free-threaded build in half of the time that attributes take (bench/lockstat_cost.py).
     """
 
     __slots__ = ("acquire", "release", "restart", "snapshot", "try_acquire", "wait")
 
-    def __init__(
-        self,
-        raw: RawLock,
-        name: str,
-        caller: str,
-        clock_ns: Callable[[], int],
-        freed_ns: Callable[[], int] | None = None,
-    ) -> None:
+    def __init__(self, raw: RawLock, name: str, caller: str, clock_ns: Callable[[], int]) -> None:
         raw_acquire, raw_release = raw.acquire, raw.release
         waits, holds, wait_hist = Times(), Times(), [0] * WAIT_BUCKETS
-        every = HOLD_SAMPLE if freed_ns is None else 1
         # Counting down to the next sample is the one thing that an acquisition does; acquisitions follow from it.
         to_sample, samples = 1, 0
         held_since_ns: int | None = None
@@ -167,19 +157,16 @@ class CountingHandle:
 
         def sample() -> None:
             nonlocal to_sample, samples, held_since_ns
-            to_sample = every
+            to_sample = HOLD_SAMPLE
             samples += 1
             held_since_ns = clock_ns()
 
         def release_sample() -> None:
             nonlocal held_since_ns
             since_ns, held_since_ns = held_since_ns, None
-            if freed_ns is not None:
-                raw_release()
             if since_ns is not None:
-                holds.add((clock_ns if freed_ns is None else freed_ns)() - since_ns)
-            if freed_ns is None:
-                raw_release()
+                holds.add(clock_ns() - since_ns)
+            raw_release()
 
         def restart() -> None:
             nonlocal to_sample, samples, held_since_ns
@@ -190,7 +177,7 @@ class CountingHandle:
 
         def snapshot() -> LockStat:
             # `samples` first: whoever counts meanwhile changes it last, so that what is read is never too many.
-            sampled = samples * every
+            sampled = samples * HOLD_SAMPLE
             acquired = max(0, sampled + 1 - to_sample)
             hold_ns_total = round(holds.total_ns * acquired / holds.count) if holds.count else 0
             return recorded(name, caller, acquired, waits, holds, hold_ns_total, wait_hist)

@@ -14,15 +14,18 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from uvmfree.kern.lock import LockHandle, RawLock
 from uvmfree.kern.lockdebug import CheckingHandle, LockDebug
+from uvmfree.kern.lockexact import ExactHandle
 from uvmfree.kern.lockholds import LockHolds, Touched
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.lockstat import CountingHandle, LockStat, summed
 from uvmfree.kern.locktrace import LockTrace, TracingHandle
 from uvmfree.kern.lockwatch import LockWatch, WatchingHandle
+
+Counting: TypeAlias = CountingHandle | ExactHandle | TracingHandle
 
 TURN_S: Final = 0.05
 """How long comes_free() waits before it tries anew: ten switch intervals of the GIL."""
@@ -64,7 +67,7 @@ class Mutex:
         self._watched = None if watch is None else watch.add(self.name)
         # Handles are made and retired while others count: a lock of its own, held for a list operation.
         self._registry = raw_lock()
-        self._counting: dict[LockHandle, CountingHandle | TracingHandle] = {}  # guarded by _registry
+        self._counting: dict[LockHandle, Counting] = {}  # guarded by _registry
         self._retired: list[LockStat] = []  # guarded by _registry; one per caller
         self.owner: int | None = None  # guarded by the mutex itself; kept by lockdebug only
 
@@ -72,10 +75,9 @@ class Mutex:
         """Make a handle whose acquisitions are counted under `caller`, a name as lockstat(8) prints it."""
         raw = self.raw_for(caller)
         handle = LockHandle(raw.acquire, partial(raw.acquire, False), raw.release, self)
-        counting: CountingHandle | TracingHandle | None = None
+        counting: Counting | None = None
         if self._lockstat:
-            new = CountingHandle if self._trace is None else self._trace.handle
-            counting = new(raw, self.name, caller, self._clock_ns, self.freed_ns_of(raw))
+            counting = self._counting_handle(raw, caller)
             handle = LockHandle(counting.acquire, counting.try_acquire, counting.release, self)
         if self._holds is not None:
             handle = self._holds.handle(self.rank, self.index, caller, lambda: self._guarded, handle)
@@ -90,6 +92,14 @@ class Mutex:
             with self._registry:
                 self._counting[handle] = counting
         return handle
+
+    def _counting_handle(self, raw: RawLock, caller: str) -> Counting:
+        freed_ns = self.freed_ns_of(raw)
+        if self._trace is not None:
+            return self._trace.handle(raw, self.name, caller, self._clock_ns, freed_ns)
+        if freed_ns is not None:
+            return ExactHandle(raw, self.name, caller, self._clock_ns, freed_ns)
+        return CountingHandle(raw, self.name, caller, self._clock_ns)
 
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it: a Machine may charge callers differently."""

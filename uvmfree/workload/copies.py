@@ -31,14 +31,17 @@ PLAYED_BEFORE: Final = 20_000
 
 => On cc-j4 they are 0.4 s: about as long ago, on average, as a timer of a second handed the caches back.
 """
+PLAYED_LEAST, TURNED_OVER = 4_000, 16
+"""A cache with a bound is what it stays long before: as soon as it has been turned over some times."""
 
 
 def copies(
-    uvm: Uvm, plan: Plan, number: int, seed: int, acts_as: ActsAs = as_itself, before: int = PLAYED_BEFORE
+    uvm: Uvm, plan: Plan, number: int, seed: int, acts_as: ActsAs = as_itself, before: int | None = None
 ) -> Load:
     """Make the load of so many copies of a plan that was made to loop, for as long as the run lasts.
 
-    => `acts_as`: as of play_before(). `before`: page operations of each CPU that are played before it begins.
+    => `acts_as`: as of play_before(). `before`: page operations of each CPU that are played before it begins; None:
+       as many as the design's caches need.
     => ArgumentError if the trace is too short, or if the pages that are live at the beginning do not fit.
     """
     if (nepochs := len(plan.programs[0].epochs)) < EPOCHS_MIN:
@@ -46,6 +49,7 @@ def copies(
             f"{plan.allocs + plan.frees} events are too few to be replayed again and again: half windows: {nepochs}, "
             f"at least {EPOCHS_MIN}"
         )
+    before = played_before(uvm.traits.bound) if before is None else before
     phases = _phases(plan, number, seed)
     begun = [Copy(plan, uvm, gaps=True, loops=True, epoch=epoch) for epoch, _ in phases]
     back = min(nepochs - 1, -(-before * len(plan.programs) * nepochs // (plan.allocs + plan.frees)))
@@ -78,6 +82,11 @@ def copies(
         outside_ns=lambda: _outside_until(begun, clock_ns()),
         stall_ns=lambda: sum(lane.stalled_until(clock_ns()) for copy in begun for lane in copy.lanes.values()),
     )
+
+
+def played_before(bound: int | None) -> int:
+    """Return how many page operations of each CPU its cache, of at most so many pages, needs to be what it stays."""
+    return PLAYED_BEFORE if bound is None else min(PLAYED_BEFORE, max(PLAYED_LEAST, TURNED_OVER * bound))
 
 
 def _outside_until(begun: list[Copy], now_ns: int) -> int:

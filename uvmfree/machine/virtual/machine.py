@@ -200,6 +200,8 @@ class VirtualMachine:
             try:
                 scheduler.raise_pending()
                 body()
+                if scheduler.now > scheduler.head:
+                    scheduler.sync()  # its end comes in its turn, too: others still do what they do before
             except BaseException as error:  # noqa: BLE001  # kept for whoever joins; nothing is swallowed
                 strand.error = error
                 if isinstance(error, KeyboardInterrupt):
@@ -233,12 +235,14 @@ class VirtualMachine:
 
     def _joined(self, strand: Strand, wait: Callable[[str], bool]) -> bool:
         if not strand.over:
-            me = self.scheduler.current
+            scheduler = self.scheduler
+            me, came_ns = scheduler.current, scheduler.now
             strand.joiners.append(me)
             try:
                 wait(f"the end of {strand.name}")
             finally:
                 strand.joiners.remove(me)
+                scheduler.now = max(scheduler.now, came_ns)  # it may have ended before its joiner's clock
         return strand.over
 
     def clock_ns(self) -> int:
