@@ -5,11 +5,16 @@ from typing import Final
 from tests.mutants.mutation import Mutant, become, forget
 from tests.mutants.suites import machine
 
+_RUNS = "uvmfree.uvm.treeruns"
 _TREES, _RESERVED, _DESIGN = "uvmfree.uvm.trees", "uvmfree.uvm.reservations", "uvmfree.uvm.designs.llfree"
 
 
 def _test(name: str) -> str:
     return f"uvm/designs/test_llfree.py::{name}"
+
+
+def _run(name: str) -> str:
+    return f"uvm/designs/test_llfree_runs.py::{name}"
 
 
 BUGS: Final = (
@@ -103,6 +108,38 @@ BUGS: Final = (
         "contiguous allocation takes its pages off the tree's word, though its CPU counts them",
         "the word runs below zero: the mark of the reservation goes, and another CPU reserves the tree as well",
         machine("llfree, small trees"),
+    ),
+    Mutant(
+        "broken run keeps its pages",
+        f"{_RUNS}:Runs.take",
+        (forget("words.add(at, n)"),),
+        "a run that another CPU broke into does not give back what it had counted off by then",
+        "as many pages are free and nobody's, for ever",
+        _run("test_a_run_that_another_cpu_breaks_into_is_given_back[clear]"),
+    ),
+    Mutant(
+        "run counted off one word alone",
+        f"{_RUNS}:Runs._count_off",
+        (become("if reserved == tree)", "if False)"),),
+        "a run takes from a tree no more than its own word counts",
+        "there is none in a tree that a CPU has reserved, and all CPUs are stopped for it",
+        _run("test_a_run_comes_out_of_another_cpus_tree_too"),
+    ),
+    Mutant(
+        "frame of a run that is gone",
+        f"{_TREES}:Counts.clear",
+        (become("& mask == mask:", "& mask:"),),
+        "the row of a run is cleared though another CPU has taken a frame of it",
+        "that frame gets a second holder",
+        _run("test_words_agree_with_bits_where_runs_are_taken_beside_pages"),
+    ),
+    Mutant(
+        "given up at one look",
+        f"{_RESERVED}:Reservations.elsewhere",
+        (become("if not self._reserved.any_free(free_list):", "if True:"),),
+        "who has found nothing does not add up once more",
+        "an allocation fails while pages go from a tree's word to a CPU's",
+        _run("test_who_finds_nothing_adds_up_before_it_gives_up"),
     ),
     Mutant(
         "start over in each tree",
