@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.conformance.linux_like import BATCH, HIGH, LinuxLike, LinuxLikeCpu
 from uvmfree.uvm.cpu import Found, Want
-from uvmfree.uvm.page import UNKNOWN, PageList, VmPage
+from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
 
 
 def losing(self: LinuxLikeCpu, npages: int) -> int:
@@ -155,6 +155,18 @@ class SpillsWithNoLockHeld(LinuxLike):
             for pg in cold:
                 self._store.push(pg, UNKNOWN)
             self.gave(len(cold))
+            return len(cold)
+
+
+class NamesTheStoreTooEarly(LinuxLike):
+    class cpu_class(LinuxLikeCpu):  # noqa: N801
+        __slots__ = ()
+
+        def spill(self, npages: int) -> int:
+            pages, cold = self._lists[0], PageList(Place.GLOBAL, None, UNKNOWN, 0)
+            cold.adopt(pages[:npages])
+            del pages[:npages]
+            self.put_back(cold, self._fpageqlock, self._store)
             return len(cold)
 
 

@@ -14,6 +14,7 @@ from tests.conformance import (
     test_lists,
     test_many_cpus,
     test_reach,
+    test_store,
     test_xcall,
 )
 from tests.conformance.conftest import LINUX_LIKE, Contender, booting
@@ -38,6 +39,7 @@ CAUGHT_BY: dict[type[LinuxLike], Callable[..., object]] = {
     broken.IgnoresPressure: test_reach.test_what_the_daemon_gets_back_under_pressure,
     broken.SkipsACpuUnderPressure: test_reach.test_what_the_daemon_gets_back_under_pressure,
     broken.SpillsWithNoLockHeld: test_many_cpus.test_the_store_is_touched_under_its_lock_alone,
+    broken.NamesTheStoreTooEarly: test_store.test_a_page_says_that_it_is_in_the_store_while_it_is,
     broken.HandsBackHalf: test_lists.test_redistributing_twice_moves_nothing_more,
     broken.ForgetsAtTakeOver: test_bind.test_counts_pages_and_the_next_colour_outlive_a_player,
 }

@@ -1,21 +1,18 @@
 """A page says whether it is in the store, to who holds the store's locks; so a run can be taken while CPUs go on."""
 
-import random
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
 import uvmfree
 from tests.conformance.steps import free_all, take
+from tests.conformance.test_store import looked_at
 from tests.uvm.machines import InterposingMachine
-from uvmfree.kern.lockrank import LockRank
-from uvmfree.kern.mutex import Mutex
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.designs import REGISTRY
-from uvmfree.uvm.page import Place, VmPage
+from uvmfree.uvm.page import VmPage
 
 VARIANTS: dict[str, dict[str, Any]] = {
     **{name: {"design": name} for name, design in REGISTRY.items() if design.store_tells and name != "fpageqlock"},
@@ -25,38 +22,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "freebsd_pgcache, caching": {"design": "freebsd_pgcache", "cache_fraction": 2},
 }
 """Each design that says so and has more than one lock, and settings in which it caches on a small system."""
-
-
-class Looked:
-    """A lock that has somebody look when it has just been taken, and when it is about to be dropped."""
-
-    def __init__(self, look: Callable[[], None]) -> None:
-        self._look, self._lock = look, threading.Lock()
-        self.locked = self._lock.locked
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        got = self._lock.acquire(blocking, timeout)
-        if got:
-            self._look()
-        return got
-
-    def release(self) -> None:
-        self._look()
-        self._lock.release()
-
-
-class LookingMachine(ThreadsMachine):
-    """Looks under each shared lock of pages."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.look: Callable[[], None] = lambda: None
-
-    def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
-        if rank.kind != "shared":
-            return super().mutex(rank, index)
-        made: Iterator[Any] = iter((Looked(lambda: self.look()), threading.Lock()))
-        return Mutex(rank, index, raw_lock=lambda: next(made), clock_ns=self.clock_ns, lockstat=False, debug=None)
 
 
 @contextmanager
@@ -72,33 +37,15 @@ def boot(machine: ThreadsMachine | None, **tunables: Any) -> Iterator[uvmfree.Uv
 
 @pytest.mark.parametrize("name", [name for name in VARIANTS if name != "llfree"])  # which has no lock to look under
 def test_a_pages_place_is_global_while_it_stands_in_the_store_and_only_then(name: str) -> None:
-    """In each hold of a shared lock, first and last: misses, overflows, drains, runs from the middle."""
-    machine, chance, astray = LookingMachine(), random.Random(7), list[set[int]]()
-    with boot(machine, **VARIANTS[name]) as uvm:
+    """On a larger system than the contract's test of it, and with settings in which a design caches there."""
+    with ExitStack() as opened:
 
-        def look() -> None:
-            standing = {pg.pfn for on in uvm.design.lists() if on.place is Place.GLOBAL for pg in on.pages()}
-            astray.append({pg.pfn for pg in uvm.physmem if pg.place is Place.GLOBAL} ^ standing)
+        def booted(machine: ThreadsMachine, **tunables: Any) -> uvmfree.Uvm:
+            return opened.enter_context(boot(machine, **VARIANTS[name] | tunables))
 
-        machine.look = look
-        held: list[VmPage] = []
-        for _ in range(120):
-            cpu = uvm.cpus[chance.randrange(2)]
-            what = chance.randrange(6)
-            if what < 3 and len(held) < 400:
-                held += filter(None, (cpu.pagealloc() for _ in range(chance.randint(1, 40))))
-            elif what < 5:
-                chance.shuffle(held)
-                free_all(cpu, held[:40])
-                del held[:40]
-            else:
-                held += uvm.pglistalloc(chance.choice((2, 4)), alignment=2)
-        uvm.redistribute()
-        machine.look = lambda: None
-        assert not any(astray)
-        free_all(uvm.cpus[0], held)
-        uvm.audit()
+        astray = looked_at(booted, npages=512, steps=120)
     assert len(astray) > 20
+    assert not any(astray)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
