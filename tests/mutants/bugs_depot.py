@@ -13,8 +13,8 @@ _OF_DEPOT, _OF_UNITS, _OF_CREDITS = "uvm/designs/test_depot.py", "uvm/test_units
 BUGS: Final = (
     Mutant(
         "run without a second look",
-        "uvmfree.uvm.pglist:PgList._take_from_store",
-        (become("any(pg.place is not Place.GLOBAL for pg in run)", "False"),),
+        "uvmfree.uvm.design:Design.take_run",
+        (become("all(pg.place is Place.GLOBAL for pg in run)", "True"),),
         "a run that was seen without a lock is taken as it was seen",
         "two holders of a page that a CPU took meanwhile",
         "uvm/test_store_tells.py::test_a_run_of_which_others_took_a_page_meanwhile_is_looked_for_again[depot]",
