@@ -2,8 +2,8 @@
 
 => It is asked by a thread that takes none of the system's locks, so that a hang does not reach it.
 => Time counts as far as threads could do something in it. Threads of the host are asked, while nothing gets on, what
-   they got of its processors: time in which none of them waited for one counts, and so does the time that they had
-   one; and a quarter of the time at least, so that a hang is reported however busy the host is. A thread that has
+   they got of its processors: time in which none of them waited for one counts, and else the share that they got of
+   what they wanted; but a quarter at least, so that a hang is reported however busy the host is. A thread that has
    started or ended since is progress.
 => Where the system does not tell, and in virtual time, the watchdog's own turns have to do: where one comes late, all
    came late, and no more of it counts than it was to take. It does not tell enough: who sleeps for long is woken
@@ -105,9 +105,11 @@ class Watchdog:
         elif before is None:
             self._still_s += LEAST * owed_s
         else:
-            free_s = owed_s - (got.waited_ns - before.waited_ns) / 1e9
-            ran_s = (got.ran_ns - before.ran_ns) / 1e9
-            self._still_s += min(owed_s, max(free_s, ran_s, LEAST * owed_s))
+            waited_s = max(0.0, (got.waited_ns - before.waited_ns) / 1e9)
+            ran_s = max(0.0, (got.ran_ns - before.ran_ns) / 1e9)
+            # Threads that wake and sleep again want processors too: what gets on has the same share as they have.
+            share = ran_s / (ran_s + waited_s) if waited_s else 1.0
+            self._still_s += max(owed_s - waited_s, max(share, LEAST) * owed_s)
         self._since, self._owed_s = got, 0.0
 
     def _count(self, passed_s: float, each: Sequence[int]) -> float:

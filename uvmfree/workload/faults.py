@@ -311,7 +311,9 @@ def parse_faults(text: str) -> tuple[str, ...]:
         return tuple(FAULTS)
     if named == ["none"]:
         return ()
-    for name in named:
+    for at, name in enumerate(named):
+        if name in FAULTS and name in named[:at]:
+            raise ArgumentError(f"--faults {text}: {name} is given twice")
         if name not in FAULTS:
             alone = " stands alone;" if name in ("all", "none") else " is no fault;"
             raise ArgumentError(f"--faults {text}: {name!r}{alone} give all, none, or some of {','.join(FAULTS)}")
