@@ -13,6 +13,8 @@ BROKEN = {
     "unknown": ("from nowhere_at_all import Design\n", "No module named 'nowhere_at_all'"),
     "failing": ("raise RuntimeError('no luck')\n", "RuntimeError: no luck"),
     "dividing": ("Design = 1 / 0\n", "ZeroDivisionError: division by zero"),
+    "ending": ("raise SystemExit\n", "SystemExit as it was imported, with None"),
+    "script": ("import sys\nsys.exit(3)\n", "SystemExit as it was imported, with 3"),
 }
 
 

@@ -122,6 +122,8 @@ def test_names_of_faults() -> None:
     for wrong, said in (
         ("strom", "'strom' is no fault"),
         ("all,storm", "'all' stands alone"),
+        ("storm,stall,storm", "--faults storm,stall,storm: storm is given twice"),
+        ("all,all", "'all' stands alone"),
         ("", "'' is no fault"),
     ):
         with pytest.raises(ArgumentError, match=said):

@@ -32,7 +32,16 @@ from uvmfree.cli.trace import trace
 from uvmfree.cli.usage import say_wrong
 from uvmfree.cli.usl import usl
 from uvmfree.cli.values import refuse_empty
-from uvmfree.errors import AuditError, HangError, LockError, OutputError, UvmError, WorkerLostError, XcallError
+from uvmfree.errors import (
+    AuditError,
+    HangError,
+    LockError,
+    OutputError,
+    ParamError,
+    UvmError,
+    WorkerLostError,
+    XcallError,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,7 +75,19 @@ def main() -> NoReturn:
         status = (came if isinstance(came, Interrupted) else Interrupted(signal.SIGINT)).status
     except UvmError as error:
         status = _explain(error)
+    except SystemExit as error:
+        if (design := _ended_by(error)) is None:
+            raise
+        status = _explain(ParamError(f"design={design!r}: SystemExit as it was imported, with {error.code!r}"))
     sys.exit(status)
+
+
+def _ended_by(error: SystemExit) -> str | None:
+    """Return the design whose module, a script that ends itself, raised this as it was imported; None if none did."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__") == "uvmfree.uvm.designs" and "where" in frame.f_locals:
+            return str(frame.f_locals["name"])
+    return None
 
 
 def _explain(error: UvmError) -> int:

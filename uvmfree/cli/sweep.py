@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -80,6 +81,10 @@ def sweep(
 
     if file == "-":
         raise ArgumentError("-o -: must be a file, so that a sweep can be gone on with")
+    for option, named in (("--design", designs), ("--workload", workloads)):
+        for at, name in enumerate(named):
+            if name in named[:at]:
+                raise ArgumentError(f"{option} {name}: is given twice")
     workloads = workloads or ("trace",)
     for option, value, workload in (
         ("--trace", trace_file, "trace"),
@@ -136,9 +141,11 @@ def _counts(cpus: str | None) -> tuple[int | None, ...]:
     if cpus is None:
         return (None,)
     try:
-        return tuple(dict.fromkeys(int(count) for count in cpus.split(",")))
+        counts = [int(count) for count in cpus.split(",")]
     except ValueError:
         raise ArgumentError(f"--cpus {cpus}: must be whole numbers with commas between them") from None
+    _refuse_twice(f"--cpus {cpus}", counts)
+    return tuple(counts)
 
 
 def _choices(settings: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -150,8 +157,16 @@ def _choices(settings: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ..
             raise ArgumentError(f"--set {setting}: must be NAME=VALUE,VALUE...")
         if name in found:
             raise ArgumentError(f"--set {setting}: {name} has values already; give all of them at once")
-        found[name] = tuple(dict.fromkeys(values.split(",")))
+        found[name] = tuple(values.split(","))
+        _refuse_twice(f"--set {setting}", found[name])
     return tuple(found.items())
+
+
+def _refuse_twice(option: str, values: Sequence[object]) -> None:
+    """Refuse what is measured once and was asked for twice: ArgumentError."""
+    for at, value in enumerate(values):
+        if value in values[:at]:
+            raise ArgumentError(f"{option}: {value} is given twice")
 
 
 def _print(done: Sweep, grid: Grid) -> None:

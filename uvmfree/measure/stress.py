@@ -30,6 +30,7 @@ from uvmfree.measure.stress_digest import digest, order
 from uvmfree.measure.stress_failure import causes, tail, whole, written
 from uvmfree.measure.stress_machine import THREADS, Kind, Virtual
 from uvmfree.measure.stress_run import StressRun
+from uvmfree.measure.turns_got import got
 from uvmfree.measure.watchdog import PATIENCE_S, Watchdog, lock_lines, stack_lines
 from uvmfree.param import Param
 from uvmfree.uvm.system import OBSERVER, Uvm
@@ -180,7 +181,8 @@ def stress(
         began_ns, began_s = machine.clock_ns(), time.perf_counter()
         task = machine.spawn("stress", lambda: run.run(observe))
         tick_s = _TICK_S / pace.rate
-        watchdog = Watchdog(machine.clock_ns, run.progress, run.each, patience_s / pace.rate, 2 * tick_s)
+        asks = got if pace.processor_ns is not None else lambda: None
+        watchdog = Watchdog(machine.clock_ns, run.progress, run.each, patience_s / pace.rate, 2 * tick_s, asks)
 
         def guard() -> None:
             while not task.join(tick_s):

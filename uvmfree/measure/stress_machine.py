@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +16,7 @@ from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.machine_facts import VIRTUAL, MachineFacts
 from uvmfree.param import Param
 from uvmfree.uvm.boot import threads
-from uvmfree.workload.stress_shared import AS_THREADS, Pace
+from uvmfree.workload.stress_shared import Pace
 
 RATE: Final = 200.0
 """How many times as much happens in a second as on threads: a step takes a microsecond or two, where one of Python's
@@ -34,7 +35,7 @@ BUSY_MIN: Final = 0.01
 class Threads:
     """Threads of this process, in the host's time."""
 
-    pace = AS_THREADS
+    pace = Pace(processor_ns=time.process_time_ns)
     seconds_min = 0.1
 
     def words(self) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ class XcallFault(Fault):
             return False  # the CPU is detached
         self.note(shared, f"{type(raised).__name__} on {where}")
         try:
-            xcall.wait(ticket, shared.ticket_s)
+            shared.xc_wait(ticket)
         except XcallError as error:
             if error.__cause__ is not raised:
                 raise StressError(
@@ -62,7 +62,7 @@ class XcallFault(Fault):
         else:
             raise StressError(f"a cross-call raised on {where}, and xc_wait() did not (R31)")
         after: list[int] = []
-        xcall.wait(xcall.broadcast(lambda cpu: after.append(cpu.index)), shared.ticket_s)
+        shared.xc_wait(xcall.broadcast(lambda cpu: after.append(cpu.index)))
         return True
 
 
@@ -251,7 +251,7 @@ class StormFault(Fault):
             ticket = uvm.xcall.broadcast(lambda cpu: uvm.redistribute(cpu.index))
             uvm.redistribute()
             uvm.kick_pdaemon()
-            uvm.xcall.wait(ticket, shared.ticket_s)
+            shared.xc_wait(ticket)
             rounds += 1
         self.note(shared, f"{rounds} rounds")
         return True
@@ -311,7 +311,9 @@ def parse_faults(text: str) -> tuple[str, ...]:
         return tuple(FAULTS)
     if named == ["none"]:
         return ()
-    for name in named:
+    for at, name in enumerate(named):
+        if name in FAULTS and name in named[:at]:
+            raise ArgumentError(f"--faults {text}: {name} is given twice")
         if name not in FAULTS:
             alone = " stands alone;" if name in ("all", "none") else " is no fault;"
             raise ArgumentError(f"--faults {text}: {name!r}{alone} give all, none, or some of {','.join(FAULTS)}")

@@ -117,8 +117,10 @@ class Stress:
         return self._ticks + sum(player.done for player in self.players)
 
     def each(self) -> tuple[int, ...]:
-        """Return the steps of every CPU, while all of them should get on."""
-        return tuple(player.done for player in self.players) if self.phase == RUNNING else ()
+        """Return the steps of every CPU, while all of them should get on: all have begun."""
+        if self.phase != RUNNING or any(player.thread is None for player in self.players):
+            return ()
+        return tuple(player.done for player in self.players)
 
     def steps(self) -> int:
         """Operations that all CPUs have done."""
@@ -214,15 +216,14 @@ class Stress:
 
     def _join(self, tasks: Sequence[Task]) -> None:
         """Wait for threads that have been told; HangError if they do not come."""
-        counted_ns, nap_ns = 0, self.shared.ns(NAP_S)
+        nap_ns = self.shared.ns(NAP_S)
+        # As in measure/watchdog.py: a turn that comes late counts for no more than it was to take.
+        time = self.shared.time_that_counts(turn_ns=2 * nap_ns)
         while late := [task for task in tasks if not task.join(0.0)]:
-            if counted_ns > self.shared.ns(JOIN_S):
+            if time.ns() > self.shared.ns(JOIN_S):
                 names = ", ".join(task.name for task in late)
                 raise HangError(f"{names} did not end within {self.shared.ns(JOIN_S) / 1e9:g} s of being stopped")
-            began_ns = self.uvm.machine.clock_ns()
             late[0].join(nap_ns / 1e9)
-            # As in measure/watchdog.py: a turn that comes late counts for no more than it was to take.
-            counted_ns += min(2 * nap_ns, self.uvm.machine.clock_ns() - began_ns)
 
     def _let_go(self) -> None:
         """Give everything back, and check that everything is there."""
@@ -231,7 +232,7 @@ class Stress:
         self._tick("waiting for cross-calls")
         for player in self.players:
             while player.hands.tickets:
-                uvm.xcall.wait(player.hands.tickets.popleft(), shared.ticket_s)
+                shared.xc_wait(player.hands.tickets.popleft())
         self._tick("freeing the CPUs' pages")
         for player in self.players:
             for held in (player.hands.mine, *player.hands.runs):
@@ -243,9 +244,9 @@ class Stress:
         for anons in shared.anons:
             self._empty(anons)
         self._tick("waiting for pages on their way")
-        until_ns = uvm.machine.clock_ns() + shared.ns(SETTLE_S)
+        time = shared.time_that_counts()
         while (missing := missing_of(uvm)) or uvm.uvmexp.paging:
-            if uvm.machine.clock_ns() > until_ns:
+            if time.ns() > shared.ns(SETTLE_S):
                 raise StressError(
                     f"{missing} pages are missing, {uvm.uvmexp.paging} on their way to swap, at the end"
                 )

@@ -256,7 +256,7 @@ class Hands:
     def _xc_wait(self, how: int) -> object:
         if not self.tickets:
             return "none under way"
-        self.uvm.xcall.wait(self.tickets.popleft(), self.shared.ticket_s)
+        self.shared.xc_wait(self.tickets.popleft())
         return "done"
 
     def _free_nonsense(self, how: int) -> object:

@@ -6,16 +6,18 @@
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from uvmfree.errors import BindError, UvmError
+from uvmfree.errors import BindError, UvmError, XcallTimeout
 from uvmfree.kern.lockwatch import LockWatch
+from uvmfree.kern.xcall import Ticket
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.stress_pages import LOOSE, XCALL, Held, Stamper
+from uvmfree.workload.stress_time import LEAST, TimeThatCounts
 
 NAP_S: Final = 0.02
 """How often a sleeping thread of the run looks whether it is over."""
@@ -26,7 +28,10 @@ LOOK_S: Final = 0.0001
 TICKET_S: Final = 10.0
 TICKET_CPUS: Final = 8
 """How long a cross-call may take: a hundred times the longest stall; with more CPUs longer, as each xc thread has to
-have its turn."""
+have its turn. So much time that counts: what the threads had a processor for (workload/stress_time.py)."""
+
+TICKET_LOOK_S: Final = 0.5
+"""How often who waits for one asks what counted of its time."""
 
 STARVED_STEPS_S: Final = 100.0
 """Steps of a CPU in a second, on average, below which threads wait for their turns for most of the time: a hundredth
@@ -46,12 +51,14 @@ class Pace:
     => `busy`: the share of the time in which CPUs are at work, all together; they rest in between.
     => `step_ns`: a CPU's own work for each step. `preempts`: threads are held up at their locks
        (workload/stress_preempt.py).
+    => `processor_ns()`: the processor time that the threads got, all together, where processors are the host's.
     """
 
     rate: float = 1.0
     busy: float = 1.0
     step_ns: int = 0
     preempts: bool = False
+    processor_ns: Callable[[], int] | None = None
 
 
 AS_THREADS: Final = Pace()
@@ -126,6 +133,32 @@ class Shared:
     def brief_ns(self, seconds: float) -> int:
         """Return the same for what CPUs cannot rest in: memory that is short, a step, a storm."""
         return round(self.ns(seconds) * self.pace.busy)
+
+    def time_that_counts(self, least: float = LEAST, turn_ns: int | None = None) -> TimeThatCounts:
+        """Return what adds up the time in which the threads could do something, from now on."""
+        return TimeThatCounts(self.machine.clock_ns, self.pace.processor_ns, least, turn_ns)
+
+    def xc_wait(self, ticket: Ticket) -> None:
+        """Wait for a cross-call; XcallTimeout if its threads had processors for so long, and did not run it.
+
+        => What hangs while nobody uses a processor is for the watchdog to tell.
+        """
+        wait = self.uvm.xcall.wait
+        if self.pace.processor_ns is None:
+            wait(ticket, self.ticket_s)
+            return
+        time = self.time_that_counts(least=0.0)
+        while True:
+            try:
+                wait(ticket, TICKET_LOOK_S)
+            except XcallTimeout:
+                if time.ns() >= self.ticket_s * 1e9:
+                    left = f"{len(ticket.pending)} of {ticket.ncpus} CPUs"
+                    raise XcallTimeout(
+                        f"a cross-call has not run on {left} after {self.ticket_s:g} s of processor time"
+                    ) from None
+            else:
+                return
 
     def look(self) -> None:
         """Sleep until it is time to look again at what no event announces."""
