@@ -183,17 +183,22 @@ def runs(name: str, log: Path) -> str:
 def test_what_is_written_goes_on_where_it_was(folder: Callable[..., Path], tmp_path: Path) -> None:
     """The most valuable first; a script whose code has changed runs again, one that failed, too."""
     log, kept = tmp_path / "log", tmp_path / f"evidence-{build()}.json"
-    made = folder(a=runs("a", log), probes=runs("p", log), questions=FAILS, z="raise SystemExit(3)")
+    made = folder(
+        a=runs("a", log),
+        probes=runs("p", log),
+        questions=FAILS,
+        z=f"open({str(log)!r}, 'a').write('z'); raise SystemExit(3)",
+    )
     ask = ["--write", "--smoke"]
     assert main([*ask, "--only", "probes"], made, results=tmp_path) == 0
     assert main(ask, made, results=tmp_path) == 1
-    assert log.read_text() == "pa"
+    assert log.read_text() == "paz"
     assert [one["script"] for one in document(kept)["scripts"]] == ["probes.py", "questions.py", "a.py", "z.py"]
     read = document(kept)
     read["scripts"][0]["code"] = "of another day"
     kept.write_text(json.dumps(read))
     assert main(ask, made, results=tmp_path) == 1
-    assert log.read_text() == "pap"
+    assert log.read_text() == "pazpz"
 
 
 def test_no_script_is_begun_when_the_time_is_up(folder: Callable[..., Path], tmp_path: Path) -> None:
