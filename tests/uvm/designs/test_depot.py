@@ -308,6 +308,16 @@ def test_credits_of_a_cpu_that_goes_are_lent_by_its_heir() -> None:
         uvm.audit()
 
 
+def test_an_heir_keeps_as_many_pages_as_its_new_credits_allow() -> None:
+    with boot(budget=8 * 64) as uvm:
+        pages = uvm.pglistalloc(511, nsegs=511)
+        assert [depot_of(uvm).most(index) for index in (0, 1)] == [256, 256]
+        uvm.detach(1)
+        free_all(uvm.cpus[0], pages)
+        assert uvm.cached_pages()[0] == depot_of(uvm).most(0) - 1 == 511
+        uvm.audit()
+
+
 def test_the_audit_finds_a_credit_that_was_made_and_a_cpu_that_keeps_too_much() -> None:
     with boot() as uvm:
         depot = depot_of(uvm)
