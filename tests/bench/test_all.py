@@ -7,13 +7,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.all import FIRST, FOLDER, VIRTUAL, build, main, scripts
+from bench.all import FIRST, FOLDER, VIRTUAL, Evidence, Outcome, build, main, run_all, scripts
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = """
@@ -183,17 +183,39 @@ def runs(name: str, log: Path) -> str:
 def test_what_is_written_goes_on_where_it_was(folder: Callable[..., Path], tmp_path: Path) -> None:
     """The most valuable first; a script whose code has changed runs again, one that failed, too."""
     log, kept = tmp_path / "log", tmp_path / f"evidence-{build()}.json"
-    made = folder(a=runs("a", log), probes=runs("p", log), questions=FAILS, z="raise SystemExit(3)")
+    made = folder(
+        a=runs("a", log),
+        probes=runs("p", log),
+        questions=FAILS,
+        z=f"open({str(log)!r}, 'a').write('z'); raise SystemExit(3)",
+    )
     ask = ["--write", "--smoke"]
     assert main([*ask, "--only", "probes"], made, results=tmp_path) == 0
     assert main(ask, made, results=tmp_path) == 1
-    assert log.read_text() == "pa"
+    assert log.read_text() == "paz"
     assert [one["script"] for one in document(kept)["scripts"]] == ["probes.py", "questions.py", "a.py", "z.py"]
     read = document(kept)
     read["scripts"][0]["code"] = "of another day"
     kept.write_text(json.dumps(read))
     assert main(ask, made, results=tmp_path) == 1
-    assert log.read_text() == "pap"
+    assert log.read_text() == "pazpz"
+
+
+def test_a_script_keeps_its_figures_only_where_the_document_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else a look at one script would write over what the pages are made of."""
+    told: list[Sequence[str]] = []
+
+    def run_script(script: Path, *, smoke: bool, bound_s: float, more: Sequence[str]) -> Outcome:
+        told.append(more)
+        return Outcome(script.name, 1.0, 0, None, (), ())
+
+    monkeypatch.setattr("bench.all.run_script", run_script)
+    monkeypatch.setattr("bench.all.code_of_script", lambda name: "of today")
+    for file in (None, tmp_path / "evidence.json"):
+        run_all(Evidence(smoke=True, file=file), [FOLDER / "steps.py", FOLDER / "floor.py"], 1.0, 1.0)
+    assert told == [(), (), ("--keep",), ()]
 
 
 def test_no_script_is_begun_when_the_time_is_up(folder: Callable[..., Path], tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from tests.bench.scripted import Scripts, said
+from tests.workload.perf_lines import line, read
+from uvmfree.measure.workloads import from_trace
 from uvmfree.uvm.boot import boot
 from uvmfree.uvm.designs import REGISTRY, SHOWN
 from uvmfree.uvm.system import Uvm
@@ -147,6 +149,15 @@ def test_llfree_is_judged_on_the_dearest_load(script: Scripts) -> None:
         tallied=lambda load: {"swaps": next(swaps), "retries": 9.0},
     )
     assert llfree.found() == {"llfree-swaps-per-op": (3.7, False)}
+
+
+def test_swaps_are_of_each_page_allocated_and_of_each_freed(script: Scripts, tmp_path: Path) -> None:
+    """A hit swaps three words where nothing is in the way, a free as many; each CPU reserves a tree first."""
+    times = [(what, page) for what in ("alloc", "free") for page in range(1, 101)]
+    lines = [line(what, hex(page), cpu=page % 2, us=us) for us, (what, page) in enumerate(times)]
+    load = from_trace(read(tmp_path, "".join(lines)))
+    taken = script("llfree").has(NPAGES=1024).module.tallied(load)
+    assert (taken["swaps"], taken["reservations"]) == (602 / 200, 2 / 200)
 
 
 def test_a_local_hit_that_takes_a_lock_is_found(script: Scripts) -> None:

@@ -110,6 +110,12 @@ def test_stores_of_sockets_are_compared_where_they_gain_least(script: Scripts) -
     assert numa.found() == {"numa-work": (0.5, None), "numa-waits": (1.25, None)}
 
 
+def test_one_store_comes_first_and_sockets_share_the_cpus(script: Scripts) -> None:
+    cases: Any = script("numa").has(measured=lambda case: case).module.points(Path("cc-j4.perf.xz"), 128)
+    assert [case.settings for case in cases] == [("per_socket=False",), ("per_socket=True",)]
+    assert [(case.ncpus, case.changed["socket_cores"]) for case in cases] == [(128, 64.0)] * 2
+
+
 def moved(pages: float) -> dict[str, Any]:
     return {"figures": {"moved_per_op": pages / 1000, "page_operations": 1000}, "host_s": 1.0}
 

@@ -144,6 +144,14 @@ def test_a_new_run_takes_the_place_of_the_old_one(path: str) -> None:
     assert list(Path(path).parent.iterdir()) == [Path(path)]  # nothing half-made is left
 
 
+def test_however_many_runs_one_file_is_open(path: str) -> None:
+    with kept(path) as made:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            made.begin(PARAM)
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_two_commands_do_not_share_a_file(path: str, tmp_path: Path) -> None:
     """The second is told, whether its name for the file is the same or a link; the first is not disturbed."""
     link = tmp_path / "link"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -241,3 +241,25 @@ def test_a_cause_that_never_came_counts_none(design: str) -> None:
         causes = Mark(uvm).redistributions()
         assert set(causes) >= uvm.traits.causes
         assert not any(causes.values())
+
+
+def test_levels_are_as_they_are_and_all_else_is_what_came_since() -> None:
+    """Nothing happens since: with pages zeroed, in caches and in use, a system that counted all kinds of things."""
+    with uvmfree.boot(VirtualMachine(ncpus=2), npages=256, ncpus=2, ncolors=2, design="percpu") as uvm:
+        for cpu in uvm.cpus:
+            pages = [cpu.pagealloc() for _ in range(40)]
+            for pg in pages[cpu.index + 1 :]:
+                assert pg is not None
+                cpu.pagefree(pg)
+            cpu.pageidlezero()
+        uvm.redistribute(0)
+        mark, now, cpus = Mark(uvm), uvm.uvmexp.snapshot(), uvm.cpu_stats()
+        marked: list[Any] = [mark.uvmexp(), *mark.cpus()]
+        plain: list[Any] = [now, *cpus]
+        levels = {"pagesize", "npages", "ncolors", "free", "zeropages", "freemin", "freetarg", "index", "cached"}
+        levels |= {"reserve_kernel", "reserve_pagedaemon", "paging", "pdpending", "waiters"}
+        for here, there in zip(marked, plain, strict=True):
+            expected = {name: value if name in levels else 0 for name, value in asdict(there).items()}
+            assert asdict(here) == expected
+        assert now.zeropages > 0
+        assert cpus[1].cached > 0

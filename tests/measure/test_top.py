@@ -60,3 +60,12 @@ def test_rates_are_those_of_all_cpus_together() -> None:
     both = top(BEFORE, replace(NOW, cpus=({**IDLE, "allocs": 47, "cpuhit": 36, "frees": 19}, BUSY)))
     assert (both.allocs_per_s, both.frees_per_s) == (70, 55)
     assert both.hit_percent == 100 * (30 + 20) / (40 + 100)
+
+
+def test_a_cpu_that_only_frees_is_at_work() -> None:
+    freeing = replace(NOW, cpus=({**IDLE, "frees": IDLE["frees"] + 1}, dict.fromkeys(BUSY, 0)))
+    assert top(BEFORE, freeing).line().split()[0] == "1"
+
+
+def test_pages_that_were_counted_twice_while_they_moved_are_not_fewer_than_none_in_use() -> None:
+    assert top(BEFORE, replace(NOW, counts=NOW.counts | {"free": 970})).used == 0

@@ -343,3 +343,12 @@ def test_after_a_wait_everything_can_be_freed_again(boot: Boot, design: str) -> 
         uvm.pageout.done(1)
         finish(*sleepers)
         settle(uvm)
+
+
+def test_a_sleep_that_is_shorter_than_the_longest_leaves_that(boot: Boot) -> None:
+    uvm = boot()
+    uvm.pageout.sleep_ns_max = longest_ns = 10**12
+    before_ns = uvm.pageout.sleep_ns_total
+    with uvm:
+        assert uvm.wait(timeout_s=60)
+    assert uvm.pageout.sleep_ns_max == longest_ns > uvm.pageout.sleep_ns_total > before_ns

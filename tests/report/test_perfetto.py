@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import uvmfree
@@ -227,6 +227,27 @@ def test_any_spans_are_spread_over_lanes_that_nest(times: list[tuple[int, int]])
         Timeline("d", tuple(Slice("L", "c", "t", True, span.began_ns, span.ended_ns) for span in made), (), None, 0)
     )
     assert sorted(length for _, _, length, _ in spans(trace)) == sorted(length for _, length in times)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 10)), max_size=30))
+def test_spans_that_do_not_cross_need_one_lane_in_whatever_order_they_come(times: list[tuple[int, int]]) -> None:
+    """Those that begin at once, too: the longer is around the shorter, which may be over at once."""
+    made: list[Span] = []
+    for began, length in times:
+        span = Span("s", "c", began, began + length, ())
+        if not any(_cross(span, other) for other in made):
+            made.append(span)
+    lanes = nested(made)
+    assert len(lanes) == bool(made)
+    for lane in lanes:
+        assert lane == sorted(lane, key=lambda each: (each.began_ns, -each.ended_ns))
+
+
+def _cross(one: Span, other: Span) -> bool:
+    """Whether each has a part that the other has not, and they have one together."""
+    first, second = sorted((one, other), key=lambda each: (each.began_ns, -each.ended_ns))
+    return second.began_ns < first.ended_ns < second.ended_ns
 
 
 def test_without_samples_there_are_no_counters() -> None:

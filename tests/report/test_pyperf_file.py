@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.made import record as made_record
+from uvmfree.cli.exports import Exports
 from uvmfree.errors import ArgumentError, ExtraError
 from uvmfree.measure.record import Record, load
 from uvmfree.report.pyperf_file import content
@@ -58,3 +60,11 @@ def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "pyperf", None)
     with pytest.raises(ExtraError, match=r"needs pyperf: pip install 'uvmfree\[report\]'"):
         content(OLD)
+
+
+def test_of_a_run_that_was_broken_off_before_any_wall_time_there_is_no_file(tmp_path: Path) -> None:
+    """Nor is that a problem that the exit code tells of."""
+    exports = Exports(None, str(tmp_path / "pyperf.json"), None, None)
+    with exports.open():
+        exports.write(made_record(repetitions=0))
+    assert list(tmp_path.iterdir()) == []

@@ -183,6 +183,9 @@ def test_curves_of_one_workload_share_a_plot_and_are_told_apart_by_what_differs(
     assert "Virtual: ttas locks, costs xeon-2s, seed 1; mcs locks, costs xeon-2s, seed 1." in drawn.says
 
 
+COSTS = (("atomic", 9.0), ("line_remote", 90.0))
+
+
 @pytest.mark.parametrize(
     ("made", "told"),
     [
@@ -191,6 +194,7 @@ def test_curves_of_one_workload_share_a_plot_and_are_told_apart_by_what_differs(
         ([saturating(), saturating(seed=2)], ["seed 1", "seed 2"]),
         ([saturating(), saturating("mcs", seed=2)], ["ttas locks", "mcs locks"]),
         ([saturating(), saturating()], ["1.json", "2.json"]),
+        ([saturating(changed=dict(costs)) for costs in (COSTS, reversed(COSTS))], ["1.json", "2.json"]),
         ([saturating(), curve(point("percpu", 1, 1, settings=("refill=1",)))], ["", ""]),
         ([saturating(), saturating(), saturating("mcs")], ["ttas locks, 1.json", "ttas locks, 2.json", "mcs locks"]),
     ],

@@ -257,9 +257,11 @@ def test_a_page_of_a_cpu_whose_lock_is_held_is_waited_for_with_no_lock_held() ->
         others, tried = depot._others, list[int]()
         depot._others = [uvm.design.guard(index).handle("busy") for index in (0, 1)]
         depot._others[1].try_acquire = lambda: bool(tried.append(1))
+        kicks = uvm.pageout.kicks
         take(thief)
         depot._others = others
         assert tried
+        assert uvm.pageout.kicks == kicks + 1  # R4: memory was short, wherever the page came from
         assert held
         uvm.audit()
 
@@ -303,6 +305,16 @@ def test_credits_of_a_cpu_that_goes_are_lent_by_its_heir() -> None:
         uvm.attach(1)
         take(uvm.cpus[1])
         assert depot.credits.of[1] > 0
+        uvm.audit()
+
+
+def test_an_heir_keeps_as_many_pages_as_its_new_credits_allow() -> None:
+    with boot(budget=8 * 64) as uvm:
+        pages = uvm.pglistalloc(511, nsegs=511)
+        assert [depot_of(uvm).most(index) for index in (0, 1)] == [256, 256]
+        uvm.detach(1)
+        free_all(uvm.cpus[0], pages)
+        assert uvm.cached_pages()[0] == depot_of(uvm).most(0) - 1 == 511
         uvm.audit()
 
 
