@@ -15,6 +15,9 @@ from tests.model.pageout import PageoutModel
 from tests.model.ranged import Ranged
 from uvmfree.param import Param
 
+SEEKS = 16
+"""Runs that are tried before all is stopped: one whose CPU is detached is passed over."""
+
 GLOBAL = -1
 PIECES = 8  # in which an idle CPU zeroes a page, looking after each whether something is runnable
 
@@ -232,14 +235,15 @@ class Model(PageoutModel):
     def take_stored(self, asked: Ranged) -> list[int] | None:
         """Take a run off the store, by way of a CPU that goes by the run, if that is there and the reserves are."""
         stored = {pfn: zeroed for pfn, (place, _, zeroed) in self.places().items() if place == "GLOBAL"}
-        if not (run := asked.choose(set(stored), self.segments, self.hints)):
-            return None
-        cpu = run[0] // asked.size % self.param.ncpus
-        if cpu not in self.attached or len(stored) <= self.reserve_kernel + 1:
-            return None
-        self.take_run(cpu, run)
-        self.publish(cpu, -len(run), -sum(stored[pfn] for pfn in run))
-        return run
+        for _ in range(SEEKS):
+            run = asked.choose(set(stored), self.segments, self.hints)
+            if not run or len(stored) <= self.reserve_kernel + 1:
+                return None
+            if (cpu := run[0] // asked.size % self.param.ncpus) in self.attached:
+                self.take_run(cpu, run)
+                self.publish(cpu, -len(run), -sum(stored[pfn] for pfn in run))
+                return run
+        return None
 
     def take_run(self, cpu: int, run: list[int]) -> None:
         self.unlink(run)

@@ -13,6 +13,7 @@ from tests.uvm.machines import InterposingMachine
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.designs import REGISTRY
 from uvmfree.uvm.page import VmPage
+from uvmfree.uvm.pglist import PgList
 
 VARIANTS: dict[str, dict[str, Any]] = {
     **{name: {"design": name} for name, design in REGISTRY.items() if design.store_tells and name != "fpageqlock"},
@@ -64,8 +65,11 @@ def test_a_run_that_lies_in_the_store_stops_nobody(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_run_of_which_others_took_a_page_meanwhile_is_looked_for_again(name: str) -> None:
-    """It is found without a lock; what counts is where its pages are when the lock is held."""
+def test_a_run_of_which_others_took_a_page_meanwhile_is_looked_for_again(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found without a lock; what counts is where its pages are when the lock is held. Nothing is stopped."""
+    monkeypatch.setattr(PgList, "_take", None)
     machine, taken = InterposingMachine(), list[VmPage]()
     with boot(machine, **VARIANTS[name]) as uvm:
         machine.at, machine.then = (
@@ -75,4 +79,14 @@ def test_a_run_of_which_others_took_a_page_meanwhile_is_looked_for_again(name: s
         pages = uvm.pglistalloc(16, low=16, alignment=16)
         assert [pg.pfn for pg in taken] == [*range(16, 32)]
         assert [pg.pfn for pg in pages] == [*range(32, 48)]
+        uvm.audit()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_run_by_way_of_a_cpu_that_is_detached_is_another_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with boot(None, **VARIANTS[name]) as uvm:
+        uvm.detach(1)
+        monkeypatch.setattr(PgList, "_take", None)
+        runs = [[pg.pfn for pg in uvm.pglistalloc(8, low=low, high=64, alignment=8)] for low in (8, 8)]
+        assert runs == [[*range(16, 24)], [*range(32, 40)]]  # those of CPU 1 are passed over
         uvm.audit()

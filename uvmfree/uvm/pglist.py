@@ -4,9 +4,9 @@ A run is sought in the store first, with no lock held: it looks at the pages the
 pages are looked at again under the locks of the store, and taken off their lists if they still stand there. That is
 what kernels do, and it stops no CPU. It needs a store that tells (Design.store_tells).
 
-If there is none it is the one exception that may reach into other CPUs' lists (P7): it takes every lock, in order,
-and takes the pages off whichever list they stand on. A cache that holds one of them is handed back first, whole,
-because a cache is a stack and gives only at its head.
+If there is none, or others are faster each time, it is the one exception that may reach into other CPUs' lists (P7):
+it takes every lock, in order, and takes the pages off whichever list they stand on. A cache that holds one of them is
+handed back first, whole, because a cache is a stack and gives only at its head.
 
 => All or nothing: a failure has changed nothing (R27), not even a cache.
 => A page that is being zeroed is on no free list and is never taken (R28).
@@ -21,7 +21,7 @@ vm_page_alloc_contig_domain in sys/vm/vm_page.c of FreeBSD, uvm_pgfl_lock of Net
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from uvmfree.errors import ArgumentError, OutOfPages
 from uvmfree.uvm.design import Design
@@ -29,6 +29,9 @@ from uvmfree.uvm.locked import held
 from uvmfree.uvm.page import PG_CLEAN, Place, VmPage
 from uvmfree.uvm.physmem import PhysMem
 from uvmfree.uvm.state import UvmState
+
+SEEKS_MAX: Final = 16
+"""Runs that are tried, before all CPUs are stopped for one: where many are at work, many lose a page meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,29 +133,32 @@ class PgList:
         return sorted(chosen, key=lambda pg: pg.pfn)
 
     def _take_from_store(self, request: Request) -> list[VmPage] | None:
-        """Take a run that lies in the store, and stop nobody; None if there is none, or others were faster.
+        """Take a run that lies in the store, and stop nobody; None if there is none.
 
         => One CPU's guard is held, because the counters are written by way of it: which one goes by the run.
+        => Where another takes a page of it meanwhile, or that CPU is detached, the search goes on from there: up to
+           SEEKS_MAX times, None then.
         """
-        run = _seek(self._state.physmem, request, self._hints, stored=True)
-        if run is None:
-            return None
         design, marks = self._design, self._state.uvmexp.marks
-        index = run[0].pfn // request.size % len(self._guards)
-        with self._guards[index]:
-            cpu = design.cpus[index]
-            with held(self._shared):
-                self._state.check_open()
-                before = design.stock()
-                if cpu.stopped or sum(before) <= marks.reserve_pagedaemon + marks.reserve_kernel:
-                    return None
-                if not design.take_run(cpu, run):
-                    return None
-                self._hand_out(run, index)
-                unknown, zeros = (now - then for now, then in zip(design.stock(), before, strict=True))
-            if design.publishes:
-                cpu.publish(unknown + zeros, zeros)
-        return run
+        for _ in range(SEEKS_MAX):
+            if (run := _seek(self._state.physmem, request, self._hints, stored=True)) is None:
+                return None
+            index = run[0].pfn // request.size % len(self._guards)
+            with self._guards[index]:
+                cpu = design.cpus[index]
+                with held(self._shared):
+                    self._state.check_open()
+                    before = design.stock()
+                    if sum(before) <= marks.reserve_pagedaemon + marks.reserve_kernel:
+                        return None
+                    if cpu.stopped or not design.take_run(cpu, run):
+                        continue
+                    self._hand_out(run, index)
+                    unknown, zeros = (now - then for now, then in zip(design.stock(), before, strict=True))
+                if design.publishes:
+                    cpu.publish(unknown + zeros, zeros)
+                return run
+        return None
 
     def _hand_out(self, pages: list[VmPage], index: int) -> None:
         """Mark pages that were taken, and count them by a CPU; under its guard."""

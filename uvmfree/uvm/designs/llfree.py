@@ -219,7 +219,7 @@ class Llfree(Design[LlfreeCpu]):
 
     def take_run(self, cpu: LlfreeCpu, run: Sequence[VmPage]) -> bool:
         """Take them by the CPU's words."""
-        return cpu.runs.take(run)
+        return all(type(pg.on) is Tree for pg in run) and cpu.runs.take(run)
 
     def stop(self, refuse: Callable[[], object]) -> None:
         """Let go of all pages; uvmexp.free goes on saying what was free."""
