@@ -19,6 +19,8 @@ Run = Callable[..., Said]
 
 SIZE_MAX = 6_000_000
 TIME_S = 5.0
+HANDLED = 8
+"""Or so many times what it takes to read the records and write them again: a host whose memory others use is slow."""
 
 
 def written(folder: Path, *records: Record) -> list[str]:
@@ -78,13 +80,21 @@ def test_twenty_records_stay_within_size_and_time(run: Run, tmp_path: Path) -> N
         for refill, file in enumerate(files[4 * (ncpus - 6) :][:4], 1):
             file.write_text(text.replace('"refill": 1,', f'"refill": {refill},', 1))
     out = tmp_path / "report.html"
-    began_s = time.process_time()
+    before_s, began_s = handled_s(files), time.process_time()
     said = run("report", *map(str, files), "-o", str(out))
     took_s = time.process_time() - began_s
     assert said.status == 0
     assert len(read(out.read_text()).one("section", id="timeline").all("figure")) == 40
     assert out.stat().st_size < SIZE_MAX
-    assert took_s < TIME_S
+    assert took_s < max(TIME_S, HANDLED * max(before_s, handled_s(files)))
+
+
+def handled_s(files: list[Path]) -> float:
+    """Return the processor time that it takes to read these files as JSON, and write them again."""
+    began_s = time.process_time()
+    for file in files:
+        json.dumps(json.loads(file.read_text()))
+    return time.process_time() - began_s
 
 
 def test_without_plotly_the_extra_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
