@@ -81,10 +81,8 @@ def sweep(
 
     if file == "-":
         raise ArgumentError("-o -: must be a file, so that a sweep can be gone on with")
-    for option, named in (("--design", designs), ("--workload", workloads)):
-        for at, name in enumerate(named):
-            if name in named[:at]:
-                raise ArgumentError(f"{option} {name}: is given twice")
+    _refuse_twice("--design", designs)
+    _refuse_twice("--workload", workloads)
     workloads = workloads or ("trace",)
     for option, value, workload in (
         ("--trace", trace_file, "trace"),
