@@ -8,7 +8,7 @@ import pytest
 import uvmfree
 from tests.workload.recorder import trace_of
 from uvmfree.uvm.page import Place
-from uvmfree.workload.copies import copies
+from uvmfree.workload.copies import copies, played_before
 from uvmfree.workload.replay_plan import Plan, plan
 
 KEEP = 3600
@@ -57,3 +57,26 @@ def test_where_pages_run_short_caches_are_handed_back(passing: Plan) -> None:
         assert uvm.redistributions()["explicit"] > 0
         assert next(cpu.allocs for cpu in uvm.cpu_stats()) > 64
         uvm.audit()
+
+
+@pytest.mark.parametrize(
+    ("bound", "operations"), [(None, 20_000), (0, 4_000), (250, 4_000), (512, 8_192), (1 << 20, 20_000)]
+)
+def test_a_cache_with_a_bound_is_turned_over_sixteen_times_and_one_without_is_filled(
+    bound: int | None, operations: int
+) -> None:
+    assert played_before(bound) == operations
+
+
+def test_how_much_is_played_goes_by_the_bound_of_the_design(passing: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 operations where nothing bounds a cache; 16 times 1 page where one does."""
+    monkeypatch.setattr("uvmfree.workload.copies.PLAYED_BEFORE", 40)
+    monkeypatch.setattr("uvmfree.workload.copies.PLAYED_LEAST", 8)
+    cached = {}
+    for bound in (None, 1):
+        with uvmfree.boot(
+            npages=1024, ncpus=2, design="percpu", redistribute_interval_s=KEEP, hoard_max=bound
+        ) as uvm:
+            copies(uvm, passing, 1, seed=1)
+            cached[bound] = sum(cpu.allocs for cpu in uvm.cpu_stats())
+    assert cached == {None: 40, 1: 16}
