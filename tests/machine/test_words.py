@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import atomics
 import pytest
 
 from tests.kern.tasks import run_all
@@ -111,6 +112,27 @@ def test_a_page_that_nobody_closed_goes_quietly(monkeypatch: pytest.MonkeyPatch,
     del page, adder, cycle
     gc.collect()
     assert complaints == []
+
+
+def test_an_interrupt_while_a_view_is_let_go_of_ends_as_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The view that it left open keeps its line: releasing that would be an error in the interrupt's place."""
+    view = type(atomics.atomicview(bytearray(8), atype=atomics.INT))
+    let_go, page = view.__exit__, None
+    came: list[object] = []
+
+    def interrupted(self: object, *of: object) -> object:
+        came.append(self)
+        if page is not None and len(came) == 2:
+            raise KeyboardInterrupt
+        return let_go(self, *of)
+
+    monkeypatch.setattr(view, "__exit__", interrupted)
+    page = CounterPage(("free", "zeropages", "paging"))
+    came.clear()  # of the one by which it found out whether the short way works
+    with pytest.raises(KeyboardInterrupt):
+        page.close()
+    assert (len(came), page.closed) == (3, True), "the other views are let go of"
+    let_go(came[1], None, None, None)
 
 
 def test_a_page_has_room_for_64_counters_and_says_so() -> None:

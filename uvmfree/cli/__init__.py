@@ -37,7 +37,6 @@ from uvmfree.errors import (
     HangError,
     LockError,
     OutputError,
-    ParamError,
     UvmError,
     WorkerLostError,
     XcallError,
@@ -75,19 +74,7 @@ def main() -> NoReturn:
         status = (came if isinstance(came, Interrupted) else Interrupted(signal.SIGINT)).status
     except UvmError as error:
         status = _explain(error)
-    except SystemExit as error:
-        if (design := _ended_by(error)) is None:
-            raise
-        status = _explain(ParamError(f"design={design!r}: SystemExit as it was imported, with {error.code!r}"))
     sys.exit(status)
-
-
-def _ended_by(error: SystemExit) -> str | None:
-    """Return the design whose module, a script that ends itself, raised this as it was imported; None if none did."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_globals.get("__name__") == "uvmfree.uvm.designs" and "where" in frame.f_locals:
-            return str(frame.f_locals["name"])
-    return None
 
 
 def _explain(error: UvmError) -> int:

@@ -17,7 +17,7 @@ import ctypes
 import mmap
 import weakref
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Final, Protocol
 
 import atomics
@@ -61,7 +61,7 @@ class CounterPage:
         self._atomic: dict[str, Any] = {}  # written once, below; then only read
         for name, slot in self._slots.items():
             line = memoryview(self._page)[slot * 8 : slot * 8 + 8]
-            self._views.callback(line.release)
+            self._views.callback(_release, line)
             self._atomic[name] = self._views.enter_context(atomics.atomicview(line, atype=atomics.INT))
         self._direct = not public_calls and _direct_call_works()
         self.closed = False
@@ -94,6 +94,12 @@ class CounterPage:
         if not self.closed:
             self.closed = True
             self._views.close()
+
+
+def _release(line: memoryview) -> None:
+    """Release a counter's line; not if an interrupt left the library's view of it open: that keeps it."""
+    with suppress(BufferError):
+        line.release()
 
 
 class Adder:

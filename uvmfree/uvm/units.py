@@ -40,10 +40,14 @@ class Units(GlobalFreelist):
 
     def push(self, pg: VmPage, queue: int) -> None:
         """Put one page into the unit on top, or on top of it."""
-        one = PageList(Place.GLOBAL, None, queue, pg.free_list)
-        one.append(pg)
-        pg.on = one
-        self.splice(one)
+        bucket = self.buckets[queue][pg.free_list][0]
+        if bucket.chunks and len(bucket.chunks[-1]) < self.unit:
+            self.pages_touched += 1
+        else:
+            bucket.splice(PageList(Place.GLOBAL, None, queue, pg.free_list))
+            self.items_touched += 1
+        bucket.push(pg)
+        self.npages[queue] += 1
 
     def splice(self, pages: PageList) -> None:
         """Put a unit on top, by pointer, or pour it into the one that is there; O(1), or O(`unit`)."""

@@ -112,6 +112,8 @@ def _imported(name: str, where: str) -> type[Design[Any]]:
         raise ParamError(f"design={name!r}: {error}") from error
     except _SLIPS as error:
         raise ParamError(f"design={name!r}: {type(error).__name__}: {error}") from error
+    except SystemExit as error:
+        raise ParamError(f"design={name!r}: SystemExit as it was imported, with {error.code!r}") from error
     if not isinstance(found, type) or not issubclass(found, Design):
         raise ParamError(f"design={name!r}: {attribute} is no design; it must be a class derived from Design")
     if missing := [each for each in ("name", "summary", "cpu_class") if not hasattr(found, each)]:
