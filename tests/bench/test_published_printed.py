@@ -13,6 +13,19 @@ from tests.bench.test_claims_of_cells import published
 from tests.measure.curves import point
 
 
+def test_what_was_published_is_what_figures_are_held_against(script: Scripts) -> None:
+    records = published(script).module.predicted(False, {})
+    assert [(record.bound, record.at_least) for record in records] == [
+        (35, False),
+        (15, True),
+        (20, False),
+        (5, False),
+        (1.5, False),
+        (16.5, False),
+        (12.5, True),
+    ]
+
+
 def test_what_is_predicted_is_printed_and_kept(script: Scripts, capsys: pytest.CaptureFixture[str]) -> None:
     full: dict[str, Any] = {}
     published(script).module.predicted(False, full)

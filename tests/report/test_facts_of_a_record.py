@@ -39,6 +39,8 @@ def virtual(one: Record) -> Record:
 def test_every_fact_of_one_record_is_listed() -> None:
     overview, facts = tables(here())
     (row,) = overview.rows
+    assert overview.columns[:5] == ("", "record", "workload", "CPUs", "interpreter")
+    assert overview.columns[5:] == ("GIL", "processors", "repetitions", "date", "state")
     assert row[:5] == ("1", "1.json", "pingpong", "2", "CPython 3.13.5, free-threaded")
     assert row[5:] == ("off", "2", "3", "2026-11-23", "whole")
     assert list(facts.rows) == [
@@ -59,6 +61,11 @@ def test_every_fact_of_one_record_is_listed() -> None:
         ("kernel", "Linux 6"),
         ("uvmfree, atomics", "0.1, 1.0"),
     ]
+
+
+def test_all_facts_of_a_single_record_are_unfolded() -> None:
+    folded = [measured(sources([here()] * number)).groups[-1].unfolded for number in (1, 2)]
+    assert folded == [True, False]
 
 
 def test_facts_that_differ_say_so() -> None:

@@ -22,11 +22,13 @@ EVENTS = (
 )
 
 
-def drawn(cached: tuple[tuple[int, ...], ...], events: tuple[Event, ...], freetarg: int = 150) -> Plot:
+def drawn(
+    cached: tuple[tuple[int, ...], ...], events: tuple[Event, ...], freetarg: int = 150, last_ns: int = 4 * MS
+) -> Plot:
     """The plot of percpu with samples of 1, 2 and 4 ms, in which the reading is off by 10, by 0 and by -20."""
     samples = Samples(
         began_ns=BEGAN_NS,
-        t_ns=(1 * MS, 2 * MS, 4 * MS),
+        t_ns=(1 * MS, 2 * MS, last_ns),
         free=(100, 200, 300),
         zeropages=(0, 0, 0),
         paging=(7, 8, 10),
@@ -47,6 +49,7 @@ def drawn(cached: tuple[tuple[int, ...], ...], events: tuple[Event, ...], freeta
 
 
 CACHED = ((1, 2, 3), (4, 5, 6))
+LANE = "redistribute other"
 
 
 def lines(plot: Plot) -> dict[str, tuple[Any, Any, str]]:
@@ -65,13 +68,13 @@ def test_each_line_and_mark_stands_in_its_panel_at_its_time() -> None:
         "cached on CPU 1": (times, [4, 5, 6], "y2"),
         "daemon pass": ([0.0], [0], "y3"),
         "drain: timer": ([1.0], [1], "y3"),
-        "redistribute other": ([4.0], [2], "y3"),
+        LANE: ([4.0], [2], "y3"),
     }
 
 
 def test_a_mark_tells_how_many_events_it_stands_for_and_of_how_many_pages() -> None:
     marks = {trace["name"]: trace["customdata"] for trace in drawn(CACHED, EVENTS).traces if "customdata" in trace}
-    assert marks == {"daemon pass": [[1, 40]], "drain: timer": [[2, 11]], "redistribute other": [[1, 7]]}
+    assert marks == {"daemon pass": [[1, 40]], "drain: timer": [[2, 11]], LANE: [[1, 7]]}
 
 
 def test_the_target_is_drawn_where_it_is_below_what_is_drawn() -> None:
@@ -92,12 +95,21 @@ def test_panels_share_the_height_from_the_top_down_with_a_gap_between() -> None:
     assert alone.height == 210 + 124
 
 
+def test_times_are_to_a_hundredth_and_lanes_have_no_entry_in_the_legend() -> None:
+    long = drawn(CACHED, EVENTS, last_ns=4_567_891)
+    assert long.layout["xaxis"]["range"] == [0, 4.57]
+    assert lines(long)["freetarg, 150"][0] == [0, 4.57]
+    assert lines(long)["unlocked reading"][0] == [1.0, 2.0, 4.57]
+    shown = {trace["name"]: trace.get("showlegend", True) for trace in long.traces}
+    assert [name for name, listed in shown.items() if not listed] == ["daemon pass", "drain: timer", LANE]
+
+
 def test_axes_reach_from_nothing_to_a_twentieth_over_the_most() -> None:
     layout = drawn(CACHED, EVENTS).layout
     assert [layout[name]["range"] for name in ("yaxis", "yaxis2")] == [[0, 1.05 * 329], [0, 1.05 * 9]]
     lanes = layout["yaxis3"]
     assert (lanes["range"], lanes["tickvals"]) == ([2.6, -0.6], [0, 1, 2])
-    assert lanes["ticktext"] == ["daemon pass", "drain: timer", "redistribute other"]
+    assert lanes["ticktext"] == ["daemon pass", "drain: timer", LANE]
 
 
 def test_it_is_said_in_a_sentence_and_in_two_tables() -> None:
@@ -121,7 +133,7 @@ def test_it_is_said_in_a_sentence_and_in_two_tables() -> None:
     assert list(events.rows) == [
         ("daemon pass", "1", "40", "1 ms"),
         ("drain: timer", "2", "11", "2 ms"),
-        ("redistribute other", "1", "7", "5 ms"),
+        (LANE, "1", "7", "5 ms"),
     ]
     assert "; 1,234 more were not kept" in str(events)
 

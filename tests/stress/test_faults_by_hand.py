@@ -72,6 +72,33 @@ def inject(fault: Fault, run: Struck, *bits: int) -> bool:
     return done
 
 
+def test_how_often_each_fault_strikes() -> None:
+    """Seconds between two injections, from and to."""
+    assert {name: kind.pause_s for name, kind in faults.FAULTS.items()} == {
+        "xcall": (0.005, 0.03),
+        "stall": (0.3, 0.6),
+        "swapwrite": (0.5, 1.0),
+        "exhaustion": (3.0, 6.0),
+        "storm": (0.05, 0.2),
+        "hotplug": (0.02, 0.1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("storm,all", "'all' stands alone; give all, none, or some of xcall,"),
+        ("none,storm", "'none' stands alone;"),
+        ("storm,hail", "'hail' is no fault;"),
+        ("storm, storm", "storm is given twice"),
+    ],
+)
+def test_what_names_no_faults_is_told_why(text: str, said: str) -> None:
+    with pytest.raises(ArgumentError) as refused:
+        faults.parse_faults(text)
+    assert str(refused.value).startswith(f"--faults {text}: {said}")
+
+
 @pytest.mark.parametrize(("recolour", "colours"), [(0, [("recolor", 8)]), (1, [])])
 def test_a_cpu_is_away_for_some_milliseconds_and_pages_are_recoloured_now_and_then(
     recolour: int, colours: list[Any]
