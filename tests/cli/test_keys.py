@@ -25,6 +25,7 @@ class Terminal:
         return self.now
 
     def select(self, read: list[int], write: list[int], wrong: list[int], seconds: float) -> tuple[object, ...]:
+        assert len(self.waits) < 100, "it waits for ever"
         ready = self.pressed is not None and len(self.waits) >= self.pressed
         self.waits.append(round(seconds, 6))
         self.descriptors.append(read)

@@ -140,7 +140,7 @@ def calling(run: Struck, answer: Callable[[BaseException], BaseException | None]
         run.done.append(("waited", to))
         try:
             function(SimpleNamespace(index=1))
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001 - one of them is no Exception on purpose
             if (made := answer(error)) is not None:
                 raise made from made.__cause__
 
