@@ -83,6 +83,33 @@ def test_two_threads_of_the_model_wait_for_each_other() -> None:
     assert modelled(point, 2, table)[0] > 2 * 1018
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("point", "own_ns", "shared"),
+    [
+        (Point("shared", "mcs", 50, 200), 100, 1.0),
+        (Point("percpu", "ttas", 0, 300, 8), 115, 12 / 128),
+        (Point("percpu", "ttas", 0, 300, 8, 32), 115, 4 / 64),
+    ],
+)
+def test_an_operation_of_the_model_is_its_work_and_its_locks(
+    point: Point, own_ns: int, shared: float, threads: int
+) -> None:
+    """Work takes 100 ns, a pair of lock operations 15, lines nothing.
+
+    => In a burst a list of its own has twice the refill at most: of 64 pages 48 are fetched by eight, and go back so.
+    """
+    lines = ("line_core", "line_complex", "line_socket", "line_remote", "line_memory", "other_lines")
+    pages = ("page_moved", "item_moved", "global_alloc", "global_free", "cached_alloc", "cached_free")
+    free = dict.fromkeys((*lines, *pages, "global_outside", "jitter_percent"), 0.0)
+    table = costs_for("xeon-2s").with_figures(
+        {**free, "lock_acquire": 10, "lock_release": 5, "other_hold": 100}, "made"
+    )
+    ns, acquired = modelled(point, threads, table)
+    assert acquired == pytest.approx(shared, abs=0.001)
+    assert ns == pytest.approx(own_ns + 15 * acquired, abs=0.01)
+
+
 def test_the_measured_costs_are_a_set(tmp_path: Path) -> None:
     file = tmp_path / "this-host.toml"
     file.write_text(toml(MEASURED))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.grid.recorded import HIGH_MIN, RecordedCell, measure, recorded
+from bench.grid.recorded import ALLOC, FREE, FREE_STRANGER, HIGH_MIN, MOVABLE, RecordedCell, measure, recorded
 
 NPAGES = 4096
 
@@ -47,6 +47,41 @@ def test_what_was_neither_fetched_nor_freed_before_stood_on_the_set(trace: str) 
     found = recorded(trace)
     assert found.stock == {(1, 1, 0): 1, (1, 0, 2): 4}
     assert (found.strangers, found.moved, found.operations) == (1, 3, 7)
+
+
+def test_each_cpu_has_its_events_at_their_times_since_the_first_of_all(trace: str) -> None:
+    """A free names the allocation that it ends, with its type and order; one of a page from before, the stranger."""
+    us = 1000
+    assert recorded(trace).programs == (
+        (
+            [
+                (12 * us, ALLOC, 1, MOVABLE, 0),
+                (13 * us, FREE, 0, MOVABLE, 0),
+                (14 * us, ALLOC, 2, MOVABLE, 0),
+                (20 * us, FREE_STRANGER, 0, MOVABLE, 0),
+                (21 * us, ALLOC, 3, MOVABLE, 0),
+            ],
+            [(0, ALLOC, 0, MOVABLE, 0), (30 * us, ALLOC, 4, 0, 2), (31 * us, ALLOC, 5, MOVABLE, 9)],
+        )
+    )
+    assert recorded(trace).allocs == 6
+    assert recorded(trace).moved_per_op == 3 / 7
+
+
+def test_a_cell_is_named_by_what_it_has_that_others_have_not() -> None:
+    assert str(RecordedCell("traces/cc-j4.perf.xz")) == "recorded: cc-j4"
+    cell = RecordedCell("cc-j4.perf", stock=True, idle_s=3, settings=("decay=false",))
+    assert str(cell) == "recorded: cc-j4, stock=True, idle_s=3, settings=('decay=false',)"
+
+
+def test_in_idle_seconds_before_the_pass_a_set_that_grew_decays(tmp_path: Path) -> None:
+    """What is given back in them is not counted: it was before the pass, which has less to find then."""
+    file = tmp_path / "stocked.perf"
+    number = 300
+    events = [line(0, at, "alloc", 0x100 + at, 0, 1) for at in range(number)]
+    file.write_text("\n".join(events) + "\n")
+    busy, idle = (moved(str(file), stock=True, idle_s=seconds) for seconds in (0, 3))
+    assert busy[0] < idle[0]
 
 
 def moved(trace: str, **how: Any) -> tuple[int, int]:

@@ -52,3 +52,15 @@ def test_a_fault_that_broke_the_run_has_not_been_survived(broken: bool) -> None:
     fault = Once()
     fault.run(shared)
     assert (fault.injected, fault.survived) == (1, not broken)
+
+
+@pytest.mark.parametrize(
+    ("pace", "ns", "brief_ns"),
+    [({}, 2e9, 2e9), ({"rate": 4.0}, 5e8, 5e8), ({"busy": 0.25}, 2e9, 5e8), ({"rate": 2.0, "busy": 0.5}, 1e9, 5e8)],
+)
+def test_two_seconds_of_threads_on_a_machine_of_another_pace(
+    pace: dict[str, float], ns: float, brief_ns: float
+) -> None:
+    """What CPUs cannot rest in is shorter where they rest."""
+    shared = shared_on(ClockMachine(), **pace)
+    assert (shared.ns(2), shared.brief_ns(2)) == (ns, brief_ns)

@@ -50,3 +50,16 @@ def test_inside_is_with_a_lock_held(holds: tuple[str, ...], counted: tuple[int, 
     assert (fault.inside, fault.outside) == counted
     assert tuple(fault.details().values()) == counted
     assert (run.mutex.on_taken, run.mutex.on_dropped) == (None, None)
+
+
+def test_a_stall_that_nobody_came_by_is_no_injection() -> None:
+    """It waits for half a second, and takes its hooks away."""
+    fault, run = StallFault(), Struck(())
+    now_ns = iter(range(0, 10**12, 100_000_000))
+    run.machine.clock_ns = lambda: next(now_ns)
+    looks: list[float] = []
+    run.look = lambda: looks.append(1)  # type: ignore[method-assign]
+    shared: Any = run
+    fault.run(shared)
+    assert (fault.injected, fault.survived, len(looks)) == (0, 0, 4)
+    assert (run.mutex.on_taken, run.mutex.on_dropped) == (None, None)
