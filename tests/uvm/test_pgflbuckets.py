@@ -1,7 +1,7 @@
 """The buckets of NetBSD 10: what is counted as touched under the lock of one."""
 
 from uvmfree.uvm.page import UNKNOWN, VmPage
-from uvmfree.uvm.pgflbuckets import PgflBucket
+from uvmfree.uvm.pgflbuckets import Buckets, PgflBucket
 
 SYSTEM = "uvm"
 
@@ -19,3 +19,10 @@ def test_each_page_that_is_put_taken_or_unlinked_is_touched_once() -> None:
     bucket.unlink(pages[0])
     assert (bucket.pages_touched, bucket.nfree) == (11, [1])
     assert bucket.items_touched == 0
+
+
+def test_eight_neighbours_of_each_colour_are_in_one_bucket_the_next_eight_in_the_next() -> None:
+    """As NetBSD has it where that does not go by NUMA node."""
+    store = Buckets(SYSTEM, 3, 1, 2)
+    numbers = [store.number_of(VmPage(pfn, pfn % 2, 0, SYSTEM)) for pfn in range(64)]
+    assert numbers == [0] * 16 + [1] * 16 + [2] * 16 + [0] * 16
