@@ -96,6 +96,7 @@ def test_waits_of_different_lengths_add_up_and_the_extremes_are_kept(exact: bool
         handle.release()
     found = handle.snapshot()
     assert (found.wait_ns_total, found.wait_ns_max, found.wait_ns_min, found.contended) == (60, 30, 10, 3)
+    assert {bucket: waits for bucket, waits in enumerate(found.wait_hist) if waits} == {4: 1, 5: 2}
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,16 @@ def test_the_histogram_is_by_powers_of_two_and_ends_with_all_longer_waits(wait_n
     (record,) = contend(wait_ns=wait_ns)[0].snapshot()
     assert len(record.wait_hist) == WAIT_BUCKETS
     assert record.wait_hist[bucket] == 1 == sum(record.wait_hist)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_longest_waits_are_in_the_last_bucket_however_holds_are_measured(exact: bool) -> None:
+    clock_ns = partial(next, iter([0, 2**45, 2**45]))
+    handle = (
+        ExactHandle(Held(), "L", "c", clock_ns, lambda: 0) if exact else CountingHandle(Held(), "L", "c", clock_ns)
+    )
+    handle.wait()
+    assert handle.snapshot().wait_hist == (0,) * (WAIT_BUCKETS - 1) + (1,)
 
 
 def test_only_one_acquisition_in_so_many_reads_the_clock_and_the_total_is_scaled_up() -> None:

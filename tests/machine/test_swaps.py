@@ -34,6 +34,13 @@ def test_a_swap_stores_what_it_is_given_if_the_word_is_what_was_expected(made_by
     assert sum(words.read(0, 20)) == (1 << 63) + 7
 
 
+@pytest.mark.parametrize("public_calls", [False, True])
+def test_the_short_way_is_taken_where_nobody_asks_for_the_other(public_calls: bool) -> None:
+    """What is measured is the design, not the library's Python; the other way is a method of the words."""
+    words = SharedWords(1, public_calls=public_calls)
+    assert (getattr(words.swapper(), "__self__", None) is words) == public_calls
+
+
 def test_no_swap_of_another_thread_is_lost() -> None:
     """Threads that count in one word, each with a swap and a view of its own."""
     words, turns, nthreads = SharedWords(9), 2_000, 4

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tests.kern.tasks import WAIT_S, await_event, begin
-from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.machine.threads import SPINS, ThreadsMachine
 
 
 def test_a_task_keeps_the_error_that_ended_it() -> None:
@@ -103,6 +103,15 @@ def test_a_sleep_on_an_event_ends_with_its_time() -> None:
     assert not machine.event().sleep_until(lambda: next(looks) < 0, 0.001)
     assert machine.clock_ns() - before_ns >= 1_000_000
     assert next(looks) > 1
+
+
+def test_a_sleeper_that_has_looked_often_gives_its_processor_up_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else one that waits for long keeps a processor busy all the while."""
+    slept_s: list[float] = []
+    monkeypatch.setattr("time.sleep", slept_s.append)
+    looks = itertools.count()
+    assert ThreadsMachine().event().sleep_until(lambda: next(looks) == SPINS + 3)
+    assert slept_s == [0] * SPINS + [50e-6] * 3
 
 
 def test_waiting_for_threads_ends_with_them_or_when_it_is_to_stop() -> None:

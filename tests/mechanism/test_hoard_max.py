@@ -55,6 +55,17 @@ def test_a_bound_holds_for_what_a_miss_fetches_too(boot: Boot) -> None:
     uvm.audit()
 
 
+def test_the_first_free_of_all_spills_if_misses_have_filled_the_cache(boot: Boot) -> None:
+    """Q2: a miss asks anew when to look at the bound."""
+    uvm = boot(design="percpu", hoard_max=8, refill=8, nfreelists=2, npages=256)
+    cpu = uvm.cpus[0]
+    pages = [take(cpu, strat="only", free_list=row) for row in range(2)]
+    assert uvm.cached_pages()[0] == 8
+    cpu.pagefree(pages[0])
+    assert uvm.cached_pages()[0] <= 8
+    uvm.audit()
+
+
 def test_pages_that_are_taken_the_moment_they_have_spilled_are_counted_all_the_same() -> None:
     """R3 and Q2: another CPU takes from the very list that spilled, before the counters have followed."""
     machine = ReleaseMachine()

@@ -39,6 +39,16 @@ def test_a_run_of_two_right_behind_each_boundary(boot: Boot, design: str) -> Non
     uvm.audit()
 
 
+def test_two_pages_are_neighbours_where_nothing_else_is_said(boot: Boot, design: str) -> None:
+    """R25: one run is what is asked for by default, for the smallest run, too."""
+    uvm = boot(design=design)
+    only_free(uvm, {*range(1, 64, 2)})
+    with pytest.raises(uvmfree.OutOfPages):
+        uvm.pglistalloc(2)
+    assert frames(uvm, 2, nsegs=2) == [1, 3]
+    uvm.audit()
+
+
 def test_pages_in_range_only_whichever_segment_is_looked_at_first(boot: Boot, design: str) -> None:
     """R25 and R26: high is exclusive, also where a whole segment lies above it, and low where one lies below."""
     uvm = boot(design=design, npages=96, nfreelists=3)

@@ -155,6 +155,14 @@ def test_a_splice_goes_to_the_head_and_is_one_step_whatever_its_length() -> None
     assert [pg.pfn for pg in iter(bucket.pop, None)] == [*range(49, -1, -1), 90]
 
 
+def test_a_list_is_one_item_to_the_global_list_however_long_it_is() -> None:
+    whole = GlobalFreelist("test", NFREELISTS, NCOLORS)
+    for touched, npages in enumerate((50, 1), 1):
+        whole.splice(spliceable([VmPage(pfn, 1, 0, "test") for pfn in range(npages)], UNKNOWN, 0, 1))
+        assert (whole.items_touched, whole.pages_touched) == (touched, 0)
+    assert whole.free == 51
+
+
 def test_a_batch_crosses_chunks_and_skips_ghosts_and_keeps_the_order() -> None:
     bucket = Bucket("test", UNKNOWN)
     pages = [page(pfn) for pfn in range(9)]

@@ -156,3 +156,13 @@ def test_only_the_freelists_that_are_asked_for_are_chained() -> None:
     for free_list in (0, 1):
         lists[UNKNOWN][free_list][0].append(page(4 * free_list, free_list))
     assert [pfns(one) for one in chained(lists, 0, 9, 8, (1,))] == [[4]]
+
+
+def test_pages_of_one_colour_are_chained_too() -> None:
+    lists = grid(1, 1, Place.CACHED, 0)
+    into = lists[UNKNOWN][0][0]
+    for pfn in range(5):
+        into.append(VmPage(pfn, 0, 0, "here"))
+        into[-1].on = into
+    assert [pfns(part) for part in chained(lists, 0, 3, 2)] == [[0, 1], [2]]
+    assert pfns(into) == [3, 4]

@@ -54,6 +54,18 @@ def test_a_stack_gives_its_oldest_buckets_back_and_keeps_so_many_pages() -> None
     assert made.get(0) is buckets[3]
 
 
+def test_a_bucket_is_one_item_to_its_stack_however_many_pages_it_has() -> None:
+    made = stack()
+    for pages in (SIZE, 1):
+        made.put(bucket(pages))
+    assert (made.items_touched, made.pages_touched) == (2, 0)
+    made.get(0)
+    assert (made.items_touched, made.pages_touched) == (3, 0)
+    made.get(0)
+    made.get(0)
+    assert made.items_touched == 4, "an empty stack has nothing to touch"
+
+
 @pytest.mark.parametrize("cpu", [0, 1], ids=["the CPU that trims", "another CPU"])
 def test_buckets_are_smaller_after_a_trim_whichever_way_they_are_filled(cpu: int) -> None:
     """The stack was emptied; the two that the CPU had by then are as large as they were."""
