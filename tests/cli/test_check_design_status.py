@@ -73,7 +73,7 @@ def test_the_tests_are_those_of_the_contract_on_that_design(run: Run, ends: Call
         (
             {"status": 2, "held": 3, "broken": "no such module"},
             1,
-            "no such module",
+            "the tests did not run to their end: no such module",
         ),
         ({"status": 1, "failed": 2}, 1, "the tests did not run to their end: 1"),
     ],

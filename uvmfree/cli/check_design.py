@@ -51,7 +51,7 @@ def check_design(name: str) -> int:
     for line in judge.lines(name):
         click.echo(line)
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not judge.held:
-        click.echo(f"the tests did not run to their end: {judge.broken or status!r}", err=True)
+        click.echo(f"the tests did not run to their end: {judge.broken or repr(status)}", err=True)
         return BROKEN
     return BROKEN if judge.failed else 0
 
