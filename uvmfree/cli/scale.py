@@ -115,9 +115,7 @@ def measured_curve(cases: list[Case], stop: Callable[[], bool], scheduler: str |
             processes = min(len(cases), len(os.sched_getaffinity(0)))
             executor, at_once = held.enter_context(local(processes) if scheduler is None else scheduled(scheduler))
             tick, step = held.enter_context(progress(len(cases), time_left=True))
-            # The largest first, so that none is left to one process at the end.
-            largest_first = sorted(cases, key=lambda case: -case.ncpus)
-            for point in fill(curve, largest_first, executor, at_once, stop):
+            for point in fill(curve, cases, executor, at_once, stop):
                 step()
                 tick(f"{point.case.label}, {plural(point.case.ncpus, 'CPU')} in virtual time")
     except WorkerLostError as error:
