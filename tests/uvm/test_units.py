@@ -112,6 +112,19 @@ def test_single_pages_gather_in_units() -> None:
     for pfn in range(10):
         store.push(page(pfn), UNKNOWN)
     assert [len(one) for one in store.lists()] == [4, 4, 2]
+    assert (store.items_touched, store.pages_touched) == (3, 7), "a page that begins a unit is an item"
+
+
+def test_a_single_page_begins_a_unit_of_its_queue_and_freelist() -> None:
+    store = Units("here", 2, 4)
+    for pg, queue in ((page(0), UNKNOWN), (page(1), ZEROS), (page(2, free_list=1), ZEROS)):
+        store.push(pg, queue)
+    assert [(one.queue, one.free_list, pfns(one)) for one in store.lists()] == [
+        (UNKNOWN, 0, [0]),
+        (ZEROS, 0, [1]),
+        (ZEROS, 1, [2]),
+    ]
+    assert (store.npages, store.stock) == ([1, 2], (1, 2))
 
 
 def test_a_unit_that_is_too_long_is_found() -> None:
