@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+import uvmfree
 from tests.anon.test_pageout import Parts
 from tests.kern.tasks import WAIT_S, begin, finish
-from uvmfree.errors import HangError
+from uvmfree.errors import ClosedError, HangError
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.uvm.pdaemon import Pagedaemon
 
@@ -128,6 +129,58 @@ def test_r19_the_thread_serves_waiters_until_the_system_closes() -> None:
     stock.pageout.close()
     finish(task)
     assert stock.daemon_itself.pdwoke >= 20
+
+
+@pytest.mark.parametrize("closing", [True, False])
+def test_a_call_that_is_refused_as_the_system_closes_ends_the_daemon_and_any_other_kills_it(closing: bool) -> None:
+    """R19: it ends when the system closes, also from within a pass."""
+
+    class Refused(Pages):
+        def reclaim_one(self) -> bool:
+            raise ClosedError("refused")
+
+    stock = Stock(0)
+    stock.daemon_itself.closing = lambda: closing
+    stock.daemon_itself.add_reclaimer(Refused(stock, 1))
+    (waiter,) = stock.waiting(1)
+    if closing:
+        finish(begin(stock.daemon_itself.run))
+        stock.pageout.close()
+        waiter.join(WAIT_S)
+        assert isinstance(waiter.error, ClosedError)
+    else:
+        with pytest.raises(ClosedError, match="refused"):
+            finish(begin(stock.daemon_itself.run))
+        waiter.join(WAIT_S)
+        assert isinstance(waiter.error, HangError)
+
+
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+def test_a_system_closes_under_a_pass_of_the_daemon(design: str) -> None:
+    """What the daemon reclaims from calls the system, which refuses it from some moment on: nobody's error."""
+    entered, refused = [], []
+
+    class Freeing:
+        def needs_scan(self) -> bool:
+            return True
+
+        def reclaim_one(self) -> bool:
+            entered.append(True)
+            try:
+                while True:
+                    uvm.redistribute(0)
+            except ClosedError as error:
+                refused.append(error)
+                raise
+
+    uvm = uvmfree.boot(npages=64, ncpus=1, design=design)
+    uvm.pagedaemon.add_reclaimer(Freeing())
+    with uvm, uvm.run_on(0) as cpu:
+        while cpu.pagealloc() is not None:
+            pass
+        while not entered:
+            uvm.wait(timeout_s=0.01)
+    assert len(refused) == 1
 
 
 @pytest.mark.parametrize("culprit", ["reclaim_one", "redistribute"])

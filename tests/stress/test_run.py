@@ -2,14 +2,16 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import uvmfree
 from tests.stress.rig import fine, run, run_until
-from uvmfree.errors import ArgumentError
+from uvmfree.errors import ArgumentError, AuditError, HangError
 from uvmfree.measure.record import of_document
 from uvmfree.measure.stress import Options, new_record, stress
+from uvmfree.uvm.ownthreads import OwnThreads
 from uvmfree.workload import stress as stress_module
 from uvmfree.workload.faults import FAULTS, parse_faults
 from uvmfree.workload.stress import Stress
@@ -53,6 +55,24 @@ def test_each_fault_alone(name: str) -> None:
         assert record.anons[1].swap_full > 0
     if name == "stall":
         assert counted["inside"] + counted["outside"] == counted["injected"]
+
+
+def test_what_the_audit_finds_is_kept_though_closing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end = OwnThreads.end
+
+    def failing(self: OwnThreads) -> None:
+        end(self)
+        raise HangError("a thread did not end")
+
+    def finding(self: uvmfree.Uvm) -> None:
+        raise AuditError(["a page is lost"])
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(OwnThreads, "end", failing)
+    monkeypatch.setattr(uvmfree.Uvm, "audit", finding)
+    record = run("fpageqlock", seconds=0.2)  # too short for an audit under way, where processors are to be had
+    assert record.errors[-2].endswith(" audit: audit: a page is lost")
+    assert record.errors[-1] == "closing: HangError: a thread did not end"
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)

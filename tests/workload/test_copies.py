@@ -14,7 +14,10 @@ from uvmfree.workload.replay_plan import DO_FREE, DO_FREE_RUN, DO_GET, DO_RUN, P
 from uvmfree.workload.trace import Trace
 
 SECONDS = 0.25
-"""Time for three copies to go round twice, also where many want the processors."""
+"""Time for three copies to go round twice, if there are processors to be had."""
+
+LONGEST_S = 16.0
+"""Time for that where many want them."""
 
 NPAGES = 8192
 """RAM for six CPUs: no design hoards so much that one of them finds no page."""
@@ -58,17 +61,24 @@ def test_a_plan_that_loops_leaves_nothing_behind(design: str, looped: Plan) -> N
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_copies_go_round_until_their_time_is_up(design: str, seed: int, looped: Plan) -> None:
     """No page is freed that was not there, none is lost, and what is live stays below the trace's peak."""
-    machine = ThreadsMachine()
-    with uvmfree.boot(machine, npages=NPAGES, ncpus=6, design=design, redistribute_interval_s=3600) as uvm:
-        drove = drive(uvm, copies(uvm, looped, 3, seed).bodies, seconds=SECONDS)
+    seconds = SECONDS
+    while (went := goes_round(design, looped, seed, seconds)) <= 2 and seconds < LONGEST_S:
+        seconds *= 4
+    assert went > 2
+
+
+def goes_round(design: str, looped: Plan, seed: int, seconds: float) -> float:
+    """Let three copies go round for a time, check what must hold; return how often the slowest CPU did."""
+    with uvmfree.boot(ThreadsMachine(), npages=NPAGES, ncpus=6, design=design, redistribute_interval_s=3600) as uvm:
+        drove = drive(uvm, copies(uvm, looped, 3, seed).bodies, seconds=seconds)
         uvm.audit()
-        assert drove.wall_ns >= SECONDS * 1e9
+        assert drove.wall_ns >= seconds * 1e9
         assert drove.failed == (0,) * 6
         assert not drove.interrupted
         ops = [cpu.allocs + cpu.frees for cpu in uvm.cpu_stats()]
-        assert min(ops) > 2 * (looped.allocs + looped.frees)
         uvm.redistribute()
         assert NPAGES - uvm.uvmexp.free <= 3 * (looped.live_peak + AHEAD)
+        return min(ops) / (looped.allocs + looped.frees)
 
 
 def test_copies_begin_at_places_of_their_own_with_what_is_live_there(looped: Plan) -> None:

@@ -90,6 +90,7 @@ class Parts:
         self._drainer = Drainer(self._state, self.design, self.xcall)
         self.pagedaemon = Pagedaemon(machine, self.pageout, lambda: self._drainer.drain("pressure"), self.events)
         self.pagedaemon.reclaiming = self.design.reclaiming
+        self.pagedaemon.closing = lambda: self._closed
         self._anon_maps = AnonMaps(self._state, self.design, self.pagedaemon, self.wait)
         self._pglist = PgList(self._state, self.design)
         idle = IdleThreads(

@@ -11,6 +11,7 @@ Source: uvm_pageout, uvmpd_scan in sys/uvm/uvm_pdaemon.c of NetBSD 9; the propos
 from collections.abc import Callable
 from typing import Protocol
 
+from uvmfree.errors import ClosedError
 from uvmfree.kern.eventlog import EventLog
 from uvmfree.machine.face import Machine
 from uvmfree.uvm.pageout import Pageout
@@ -23,7 +24,10 @@ class Reclaimer(Protocol):
         """Whether the replacement policy wants a scan though memory is not short; asked without a lock."""
 
     def reclaim_one(self) -> bool:
-        """Look at one page: free it, or start to write it out; False if there is no candidate left."""
+        """Look at one page: free it, or start to write it out; False if there is no candidate left.
+
+        => The daemon dies of what this raises; not of a ClosedError while the system closes.
+        """
 
 
 class Pagedaemon:
@@ -51,6 +55,7 @@ class Pagedaemon:
         self._redistribute = redistribute
         self._events = events
         self.reclaiming: Callable[[bool], None] = lambda active: None  # told when a pass begins and ends; set at boot
+        self.closing: Callable[[], bool] = lambda: False  # whether the system is being closed; set at boot
         self._reclaimers: tuple[Reclaimer, ...] = ()  # replaced whole before the daemon is started, then only read
         self.pdwoke = self.pdrevs = self.pdscans = 0
 
@@ -60,12 +65,14 @@ class Pagedaemon:
         self._pageout.needs_scan = lambda: any(one.needs_scan() for one in self._reclaimers)
 
     def run(self) -> None:
-        """Be the pagedaemon until the system closes."""
+        """Be the pagedaemon until the system closes; a pass that is under way then is broken off where it is."""
         try:
             while self._pageout.daemon_sleep():
                 self.pdwoke += 1
                 self.one_pass()
         except BaseException as error:
+            if isinstance(error, ClosedError) and self.closing():
+                return
             self._pageout.daemon_died(error)
             raise
 

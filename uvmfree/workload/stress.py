@@ -145,19 +145,26 @@ class Stress:
         """
         try:
             with self.uvm:
-                with observe():
-                    self._play()
-                self.uvmexp = self.uvm.uvmexp.snapshot()
-                self.anons = tuple(anons.stats() for anons in self.shared.anons)
-                if self.shared.failures():
-                    self._tick("the audit after a failure")
-                    self.uvm.audit()
-                else:
-                    self._let_go()
+                self._run(observe)
                 self._tick("closing")
         except BaseException as error:  # noqa: BLE001 - kept for whoever supervises the run
             self.shared.fail(self.phase, error)
         self._tick("over")
+
+    def _run(self, observe: Callable[[], AbstractContextManager[object]]) -> None:
+        """Play, and audit; what is found is kept at once, whatever closing may come to."""
+        try:
+            with observe():
+                self._play()
+            self.uvmexp = self.uvm.uvmexp.snapshot()
+            self.anons = tuple(anons.stats() for anons in self.shared.anons)
+            if self.shared.failures():
+                self._tick("the audit after a failure")
+                self.uvm.audit()
+            else:
+                self._let_go()
+        except BaseException as error:  # noqa: BLE001 - kept for whoever supervises the run
+            self.shared.fail(self.phase, error)
 
     def _play(self) -> None:
         """Start the threads, wait until the run is over, join them."""

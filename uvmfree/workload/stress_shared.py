@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from uvmfree.errors import BindError, UvmError, XcallTimeout
+from uvmfree.errors import BindError, ClosedError, UvmError, XcallTimeout
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.xcall import Ticket
 from uvmfree.uvm.anon import AnonMemory
@@ -201,6 +201,8 @@ class Shared:
         try:
             Stamper(self.uvm).check(pg, LOOSE, version)
             self.uvm.pagefree(pg)
+        except ClosedError:  # after a failure, which ends a run with such pages left
+            raise
         except UvmError as error:
             self.fail("a page that was left to the pagedaemon", error)  # who calls may be the daemon, and die of it
             raise
