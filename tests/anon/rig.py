@@ -36,10 +36,10 @@ def io_error(slot: int) -> OSError:
     return OSError(errno.EIO, f"slot {slot} is broken")
 
 
-def until(true: Callable[[], object]) -> None:
+def until(true: Callable[[], object], wait_s: float = WAIT_S) -> None:
     """Let other threads run until something is true that then stays so; bounded."""
     machine = ThreadsMachine()
-    give_up_ns = machine.clock_ns() + round(WAIT_S * 1e9)
+    give_up_ns = machine.clock_ns() + round(wait_s * 1e9)
     while not true():
         assert machine.clock_ns() < give_up_ns
         machine.sleep(50e-6)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.texts import SURROGATES, characters, texts
 from uvmfree.measure.printable import printable
 
 
@@ -25,7 +26,7 @@ def test_what_a_terminal_obeys_is_written_out(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
-@given(st.text(st.characters()))
+@given(texts(characters() | st.sampled_from(SURROGATES).map(chr)))
 def test_any_text_becomes_one_line_that_can_be_encoded(text: str) -> None:
     made = printable(text)
     assert made.isprintable()

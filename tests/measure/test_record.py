@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.texts import texts
 from tests.workload.perf_lines import line
 from uvmfree.errors import RecordError
 from uvmfree.measure import record as records
@@ -261,8 +262,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
 PLAIN: dict[str, Any] = json.loads(OLD.read_text())

@@ -26,3 +26,21 @@ def test_runs_with_lockstat_have_the_tally_of_their_design(tmp_path: Path) -> No
     ]
     parked = [tally.parked_pages_max for tally in tallies.values() if tally is not None]
     assert parked == [pytest.approx(0), pytest.approx(9)]
+
+
+def test_repetitions_end_where_they_are_enough(tmp_path: Path) -> None:
+    """Asked after each of all designs."""
+    trace = tmp_path / "small.perf"
+    trace.write_text(line("alloc", hex(100)) + line("free", hex(100), us=5))
+    workload = workloads.from_trace(read_trace(str(trace)))
+    record = new_record(workload, Param(npages=256, ncpus=workload.ncpus), ("fpageqlock", "percpu"))
+    asked = iter([False, True])
+    for _ in measure(record, workload, 5, lambda what: None, enough=lambda: next(asked)):
+        pass
+    assert not record.interrupted
+    assert [(run.design, run.repetition) for run in record.runs if run.lockstat] == [
+        ("fpageqlock", 0),
+        ("percpu", 0),
+        ("fpageqlock", 1),
+        ("percpu", 1),
+    ]

@@ -1,5 +1,6 @@
 """The parts that a page is made of: escaping, numbers, quantile bounds, thinning, and what belongs together."""
 
+import unicodedata
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -8,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report.made import record
+from tests.texts import characters, texts
 from uvmfree.report.page.histogram import quantile_bound, summed
 from uvmfree.report.page.markup import Html, joined, tag
 from uvmfree.report.page.numbers import duration, listed, number, percent, reach, spread
 from uvmfree.report.page.settings import Setting, label, points_of
 from uvmfree.report.page.thin import NUMBERS_MAX, ROWS_LEAST, ROWS_MOST, binned, rows_for, thinned
 
-TEXTS = st.text(st.characters(blacklist_categories=["Cs", "Cc"]))
+TEXTS = texts(characters().filter(lambda char: unicodedata.category(char) != "Cc"))
 
 
 @given(TEXTS, TEXTS)

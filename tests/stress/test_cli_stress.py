@@ -21,6 +21,7 @@ import pytest
 import uvmfree
 import uvmfree.cli
 from tests.anon.rig import until
+from tests.kern.tasks import WORK_S
 from uvmfree.machine.words import Adder, CounterPage
 from uvmfree.measure import stress as measure
 from uvmfree.measure.counterfile import CounterReader
@@ -197,7 +198,7 @@ def test_ctrl_c_at_any_moment(seed: int) -> None:
     with begun("--seconds", "60", *SMALL, "--json", "-") as process:
         try:
             # Its threads are there: the handler is in place, and the run has just begun.
-            until(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 3)
+            until(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 3, WORK_S)
             threading.Event().wait(rng.random() * 0.6)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=END_S)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.texts import texts
 from tests.workload.perf_lines import ONE, PACKED, check_shape, line, read
 from uvmfree.errors import TraceError
 from uvmfree.workload.trace import bundled_trace
@@ -31,7 +32,7 @@ def real_lines() -> list[str]:
 
 REAL = real_lines()
 PIECES = st.one_of(
-    st.text(max_size=40),
+    texts(max_size=40),
     st.sampled_from(
         [
             ONE,
@@ -77,7 +78,7 @@ EDITS = st.lists(
         st.integers(0, sum(map(len, REAL[:40]))),
         st.integers(0, 40),
         st.one_of(
-            st.just(""), st.text(max_size=5), st.sampled_from(["\n", "\0", " ", "9" * 30, "[999]", "-1.0", *REAL[:3]])
+            st.just(""), texts(max_size=5), st.sampled_from(["\n", "\0", " ", "9" * 30, "[999]", "-1.0", *REAL[:3]])
         ),
     ),
     max_size=3,

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
+from uvmfree.cli import first_command
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_options
 from uvmfree.cli.options import (
@@ -139,11 +139,13 @@ def bench(
     result = new_record(ready, param, designs or SHOWN, ("uvmfree", *sys.argv[1:]), on, seed)
     if on.virtual:
         strands()
+    first = first_command.is_it()
     with (
         first_signal_asks() as asked,
         progress(len(modes(result)) * repetitions * len(result.designs)) as (tick, done),
     ):
-        for _ in measure(result, ready, repetitions, tick, asked, exports.counters):
+        enough = first_command.time_is_up(first_command.RUNS_S) if first else lambda: False
+        for _ in measure(result, ready, repetitions, tick, asked, exports.counters, enough):
             done()
         exports.write(result)
         if not result.interrupted and exports.perfetto_file is not None:
@@ -154,8 +156,8 @@ def bench(
         write_json("--format json", "-", locks | {"machine": result.machine_words})
     elif exports.json_file != "-":
         _print_bench(result, vmstat, lock_format, selection)
-        if not result.interrupted and _is_first_command():
-            _print_curve()
+        if first and not result.interrupted:
+            first_command.print_curve()
     if result.interrupted:
         runs = plural(len(result.runs), "run")
         kept = "what was measured is above" if result.runs else "nothing was measured"
@@ -165,26 +167,6 @@ def bench(
         times = plural(false_oom, "time")
         click.echo(f"uvmfree: out of memory {times} while there was some to be had or reclaimed", err=True)
         sys.exit(BROKEN)
-
-
-def _is_first_command() -> bool:
-    """Whether nothing at all was asked for: then the question of more CPUs is answered, too."""
-    context = click.get_current_context()
-    return all(context.get_parameter_source(name) is ParameterSource.DEFAULT for name in context.params)
-
-
-def _print_curve() -> None:
-    """Print how the designs scale, which real threads on this host cannot show."""
-    from uvmfree.cli.scale import first_curve
-    from uvmfree.report.curve_text import lines
-
-    with first_signal_asks() as asked:
-        curve = first_curve(asked)
-    click.echo()
-    for line in lines(curve):
-        click.echo(line)
-    if curve.interrupted:
-        sys.exit(asked.status if asked() else BROKEN)
 
 
 def _counted_locks(result: Record) -> dict[str, tuple[list[LockStat], float]]:

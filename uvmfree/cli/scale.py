@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import click
 
 from uvmfree.cli.costs import changed_figures
-from uvmfree.cli.machine import COSTS, LOCK, SEED, policy, virtual_options
+from uvmfree.cli.machine import COSTS, SEED, policy, virtual_options
 from uvmfree.cli.options import ENDING, designs_option, json_option, scheduler_option, trace_option, workload_option
 from uvmfree.cli.output import check_writable, write_json
 from uvmfree.cli.running import first_signal_asks, progress
@@ -29,9 +29,6 @@ CPUS = "1,2,4,8,16,32,64,128,256"
 
 CPUS_MAX = 512
 """As many as a virtual machine has at most."""
-
-FIRST_CPUS = {"greenlet": "2,4,8,16,32,64", "baton": "4,16,64"}
-"""Of the curve with which the first command ends, by the kind of strands: within half a minute on two processors."""
 
 
 @click.command(short_help="Run the designs on 1 to 256 CPUs, in virtual time.")
@@ -83,7 +80,7 @@ def scale(
     traffic = Traffic(kind, trace_file) if think_ns is None else Traffic(kind, trace_file, think_ns)
     first = SEED if seed is None else seed
     machine = costs or COSTS, changes, policy(lock)
-    cases = _cases(traffic, designs, counts_for(cpus, traffic), *machine, range(first, first + seeds), band)
+    cases = cases_of(traffic, designs, counts_for(cpus, traffic), *machine, range(first, first + seeds), band)
     strands()
     with first_signal_asks() as asked:
         curve = measured_curve(cases, asked, scheduler)
@@ -100,9 +97,15 @@ def scale(
         sys.exit(asked.status if asked() else BROKEN)
 
 
-def measured_curve(cases: list[Case], stop: Callable[[], bool], scheduler: str | None = None) -> Curve:
+def measured_curve(
+    cases: list[Case],
+    stop: Callable[[], bool],
+    scheduler: str | None = None,
+    rounds: Callable[[Curve], Iterable[list[Case]]] | None = None,
+) -> Curve:
     """Measure cases, in a process for each processor or by the workers of a scheduler, and show how far it is.
 
+    => `rounds(curve)`: the cases, or some of them, in rounds of which each ends before the next is asked for.
     => Where a process is lost, two lines on stderr say so and what is missing; the rest is kept.
     """
     from uvmfree.measure.curve import Curve, fill
@@ -115,9 +118,12 @@ def measured_curve(cases: list[Case], stop: Callable[[], bool], scheduler: str |
             processes = min(len(cases), len(os.sched_getaffinity(0)))
             executor, at_once = held.enter_context(local(processes) if scheduler is None else scheduled(scheduler))
             tick, step = held.enter_context(progress(len(cases), time_left=True))
-            for point in fill(curve, cases, executor, at_once, stop):
-                step()
-                tick(f"{point.case.label}, {plural(point.case.ncpus, 'CPU')} in virtual time")
+            for part in [cases] if rounds is None else rounds(curve):
+                for point in fill(curve, part, executor, at_once, stop):
+                    step()
+                    tick(f"{point.case.label}, {plural(point.case.ncpus, 'CPU')} in virtual time")
+                if curve.interrupted:
+                    break
     except WorkerLostError as error:
         curve.interrupted = True
         if not stop():  # a signal to all processes ends those that measure, too
@@ -135,16 +141,7 @@ def _missing(cases: list[Case], curve: Curve) -> str:
     return "; ".join(f"{label} on {', '.join(map(str, found))} CPUs" for label, found in counts.items())
 
 
-def first_curve(stop: Callable[[], bool]) -> Curve:
-    """Measure what the first command ends with: copies of the trace that ships, up to FIRST_CPUS."""
-    from uvmfree.measure.scale import Traffic
-
-    traffic = Traffic()
-    counts = counts_for(FIRST_CPUS[strands()], traffic)
-    return measured_curve(_cases(traffic, (), counts, COSTS, (), LOCK, range(SEED, SEED + 1), False), stop)
-
-
-def _cases(
+def cases_of(
     traffic: Traffic,
     designs: tuple[str, ...],
     counts: list[int],

@@ -93,12 +93,14 @@ def measure(
     tick: Callable[[str], None],
     stop: Callable[[], bool] = lambda: False,
     counters: CounterFile | None = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Iterator[Run]:
     """Run all repetitions of all designs, interleaved, adding each to `record`; yield each run.
 
     => `tick(what)` is called before each run. Once `stop()` is true the run under way is dropped,
        `record.interrupted` is set, and what was measured before is kept.
     => `counters`: where runs with lockstat can be watched; the caller closes it.
+    => `enough()` is asked after each repetition of all designs, and may be true before there were so many.
     """
     tallies: dict[str, Tally | None] = {}
     for repetition in range(repetitions):
@@ -135,6 +137,8 @@ def measure(
                     done = replace(done, tally=tallies[design])
                 record.runs.append(done)
                 yield done
+        if enough():
+            return
 
 
 def traced(
