@@ -82,6 +82,15 @@ def test_who_waits_goes_on_when_it_is_released_and_who_comes_later_too(
     assert got == [1, 1, 1]
 
 
+def test_files_of_strands_that_have_ended_are_closed_though_the_machine_is_there() -> None:
+    machine = VirtualMachine(ncpus=2, strands="baton")
+    before = eventfds()
+    machine.wait_for(
+        [machine.spawn(f"strand {number}", lambda: machine.sleep(1e-6)) for number in range(20)], lambda: False
+    )
+    assert len(eventfds() - before) <= 1  # that of the thread which made them
+
+
 @LOCKS
 def test_what_the_batons_are_changes_nothing_in_virtual_time(
     without: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch

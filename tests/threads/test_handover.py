@@ -84,6 +84,7 @@ class Player:
         pg = self.cpu.pagealloc(zero, color=number if number % 5 == 0 else None)
         if pg is None:
             self.lane.failed += 1
+            self.table.uvm.machine.sleep(0.001)  # or all rounds are over before who has the pages gets its turn
             return
         if zero:
             assert not any(self.table.uvm.physmem.bytes_of(pg))

@@ -21,6 +21,9 @@ from threading import Lock
 from types import FrameType
 from typing import Any, Final
 
+FD_SETSIZE: Final = 1024
+"""Files that select(2) knows, which others in the process may use."""
+
 EVENTFDS_LEFT: Final = 256
 """Files that a process may still open when strands take no more of them."""
 
@@ -87,7 +90,7 @@ class Strand:
         self.below: Strand | None = None
         self.joiners: list[Strand] = []
         self.own: Any = None  # the greenlet or the baton
-        self.resume: Callable[[Strand], object] = _not_started
+        self.resume: Callable[[Strand], object] = _not_alive
 
     def join(self, timeout_s: float) -> bool:
         """Wait for its end, at most so many virtual seconds; return whether it has ended."""
@@ -153,7 +156,7 @@ class Eventfd:
         """OSError or AttributeError where there is none to be had, or few files more (EVENTFDS_LEFT)."""
         self._fd = -1
         fd = os.eventfd(0)
-        if fd >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - EVENTFDS_LEFT:
+        if fd >= min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], FD_SETSIZE) - EVENTFDS_LEFT:
             os.close(fd)
             raise OSError(errno.EMFILE, "the rest is for others")
         self._fd = fd
@@ -203,7 +206,9 @@ class Batons:
         def run() -> None:
             strand.own.acquire()
             strand.ident = threading.get_ident()
-            life().own.release()
+            after = life()
+            strand.own, strand.resume = None, _not_alive  # its file is closed: machines are collected much later
+            after.own.release()
 
         threading.Thread(target=run, name=strand.name, daemon=True).start()
 
@@ -216,8 +221,8 @@ def _pass_baton(to: Eventfd | Lock, leaving: Strand) -> None:
     leaving.own.acquire()
 
 
-def _not_started(_: Strand) -> object:
-    raise AssertionError("a strand is resumed before it was started")
+def _not_alive(_: Strand) -> object:
+    raise AssertionError("a strand is resumed before its start, or after its end")
 
 
 def greenlets_work() -> bool:
