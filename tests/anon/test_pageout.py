@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.anon.rig import until
-from tests.kern.tasks import WAIT_S, await_event, begin, finish
+from tests.kern.tasks import WAIT_S, WORK_S, await_event, begin, finish
 from uvmfree.errors import ClosedError, DeadlockError, HangError
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.lockrank import UVM_PAGEOUT_LOCK
@@ -360,5 +360,5 @@ def test_r23_pdpending_is_exact_after_many_starts_and_ends_at_once() -> None:
 
     tasks = [begin(lambda call=call: body(call)) for call in 2 * (parts.pageout.start, parts.pageout.done)]  # type: ignore[misc]
     go.set()
-    finish(*tasks)
+    finish(*tasks, wait_s=WORK_S)
     assert (parts.pageout.paging, parts.pageout.pdpending) == (0, 0)

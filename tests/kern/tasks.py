@@ -30,7 +30,7 @@ def run_all(*bodies: Callable[[], object]) -> None:
 
 
 def await_event(event: threading.Event) -> None:
-    assert event.wait(WAIT_S)
+    assert event.wait(WORK_S)
 
 
 def void(_: object) -> None:

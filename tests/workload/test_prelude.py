@@ -52,11 +52,12 @@ def test_in_virtual_time_a_page_is_in_the_cache_of_the_cpu_that_freed_it(passing
 
 def test_where_pages_run_short_caches_are_handed_back(passing: Plan) -> None:
     """CPU 1 would have every page: the pagedaemon is not there yet, so the one who plays asks for them."""
-    with uvmfree.boot(npages=64, ncpus=2, pagesize=1 << 14, design="percpu", redistribute_interval_s=KEEP) as uvm:
-        copies(uvm, passing, 1, seed=1, before=1 << 20)
-        assert uvm.redistributions()["explicit"] > 0
-        assert next(cpu.allocs for cpu in uvm.cpu_stats()) > 64
-        uvm.audit()
+    uvm = uvmfree.boot(npages=64, ncpus=2, pagesize=1 << 14, design="percpu", redistribute_interval_s=KEEP)
+    copies(uvm, passing, 1, seed=1, before=1 << 20)
+    assert uvm.redistributions()["explicit"] > 0
+    assert next(cpu.allocs for cpu in uvm.cpu_stats()) > 64
+    uvm.audit()
+    uvm.close()
 
 
 @pytest.mark.parametrize(
