@@ -14,6 +14,9 @@ PRINTED: Final = ROOT / "docs" / "results" / "first-command.txt"
 PAGES: Final = tuple(ROOT / name for name in ("README.md", "docs/index.md", "docs/start.md"))
 
 PLACE: Final = re.compile(r"(<!-- first command: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+FEW_ROWS: Final = 5
+"""Of a curve, with its head."""
+
 LABELS: Final = {
     "shared lock taken per op": "shared lock taken, per page operation",
     "wait share %": "waiting for page locks, % of the time",
@@ -41,9 +44,9 @@ def _text(block: str) -> str:
 
 
 def _brief(curve: str) -> str:
-    """Return the curve's head, and its rows from 8 CPUs on, every second."""
+    """Return the curve's head and its rows, every second up to the last if there are more than a few."""
     rows = curve.partition("\n\n")[2].partition("\n\n")[0].splitlines()
-    return "\n".join([*rows[:2], *rows[:1:-2][::-1]])
+    return "\n".join(rows if len(rows) <= FEW_ROWS else [*rows[:2], *rows[:1:-2][::-1]])
 
 
 def _answer(table: str, curve: str) -> str:

@@ -48,3 +48,14 @@ def test_medians_are_shown_without_their_ranges_wherever_these_stand() -> None:
         "| waiting for page locks, % of the time | 36.09 | 9.94 |",
         "| work done by 2 CPUs, in virtual time | 1.9 | 1.8 |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "shown"),
+    [([8, 64], [8, 64]), ([8, 32, 64], [8, 32, 64]), ([2, 4, 8, 64], [4, 64]), ([2, 4, 8, 16, 32, 64], [4, 16, 64])],
+)
+def test_a_picture_has_every_second_row_of_a_long_curve_up_to_the_last(counts: list[int], shown: list[int]) -> None:
+    rows = "".join(f"{count:5}   1.9   0.0 % #\n" for count in counts)
+    printed = f"    fpageqlock  \n\nfpageqlock, 1 run with lockstat\nx\n\ncopies of x\n\nhead\nhead\n{rows}\nsaid"
+    picture = first_command.parts(printed)["picture"].splitlines()
+    assert [int(line.split()[0]) for line in picture[3:-1]] == shown
