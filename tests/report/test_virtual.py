@@ -138,6 +138,9 @@ def test_waiting_and_shared_locks_have_plots_and_tables() -> None:
     assert busy.tables[0].rows[5] == ("4", "fpageqlock", "100.0", "1", "333.3")
     assert busy.tables[0].rows[4] == ("4", "percpu", "0.00", "0", "-")  # never taken, so held for no time
     assert waiting.says.endswith(" On the most CPUs: percpu 0.01 %, fpageqlock 81.2 %.")
+    for drawn, most in ((waiting, 81.25), (busy, 100.0)):  # the axis begins at zero, and has all of the line
+        low, high = drawn.layout["yaxis"]["range"]
+        assert (low, high) == (pytest.approx(-0.02 * most), pytest.approx(1.06 * most))
     _, _, banded = plots(saturating(band=True))
     assert banded.tables[0].rows[5] == ("4", "fpageqlock", "25.0", "25.0", "333.3")  # the waits are as they were
 
