@@ -209,3 +209,18 @@ def test_a_second_run_on_a_counter_file_is_refused_before_its_work(run: Run, tmp
         assert (said.status, said.out) == (2, "")
         assert said.err == f"uvmfree: --counters {path}: another run keeps its counters there; name another file\n"
     first.close()
+
+
+@pytest.mark.parametrize(
+    ("option", "package", "extra"), [("pyperf", "pyperf", "report"), ("perfetto", "perfetto", "trace")]
+)
+def test_an_output_whose_package_is_missing_is_refused_before_the_work(
+    option: str, package: str, extra: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("uvmfree.measure.bench.new_record", None)  # the work cannot be begun
+    file = tmp_path / "out"
+    said = run(*TIMED, str(tmp_path / "gone"), f"--{option}", str(file))
+    assert (said.status, said.out) == (2, "")
+    assert said.err.endswith(f"--{option} needs {package}: pip install 'uvmfree[{extra}]'\n")
+    assert not file.exists()

@@ -276,7 +276,7 @@ def _measure_memory(record: StressRun, early: bool) -> None:
         return
     record.rss_kib_max = max(record.rss_kib_max, rss_kib)
     record.rss_kib_end = rss_kib
-    if early:
+    if early or not record.rss_kib_early:  # a short run may have no look as early as that: then its first one
         record.rss_kib_early = rss_kib
 
 
