@@ -56,3 +56,14 @@ def test_what_to_bear_in_mind_says_so(ncpus: int, said: bool) -> None:
     one = record(ncpus=ncpus)
     one = replace(one, host=replace(one.host, cpus=64, affinity=(0, 5, 9)))
     assert any("more threads than processors" in words for words in caveats([Source(1, "a.json", one)])) == said
+
+
+def test_the_table_has_the_processors_of_the_host_and_none_for_a_virtual_machine() -> None:
+    """A record of virtual time has the processors of the host that computed it, which decide nothing."""
+    real = [on(3, ncpus) for ncpus in COUNTS]
+    made = [replace(one, machine=replace(one.machine, kind="virtual", costs="xeon-2s", lock="ttas")) for one in real]
+    for records, shown in ((real, "3"), (made, "virtual")):
+        (plot,) = scaling(points_of(records), designs_of(records)).groups[0].plots
+        at = plot.tables[0].columns.index("processors")
+        cells = [row[at] for row in plot.tables[0].rows if len(row) > 1]  # without the headings of settings
+        assert cells == [shown] * len(COUNTS)
