@@ -21,7 +21,6 @@ from uvmfree.cli.status import BROKEN
 from uvmfree.cli.virtual import strands
 
 if TYPE_CHECKING:
-    from uvmfree.measure.curve import Curve
     from uvmfree.measure.scale import Case
 
 RUNS_S: Final = 25.0
@@ -87,7 +86,7 @@ def print_curve() -> None:
     def cases(counts: Sequence[int]) -> list[Case]:
         return cases_of(traffic, (), sorted(counts), COSTS, (), LOCK, range(SEED, SEED + 1), False)
 
-    def rounds(curve: Curve) -> Iterator[list[Case]]:
+    def rounds() -> Iterator[list[Case]]:
         began = time.perf_counter()
         yield cases(ENDS)
         took_s = time.perf_counter() - began
@@ -96,7 +95,7 @@ def print_curve() -> None:
         yield cases(fit)
 
     with first_signal_asks() as asked:
-        curve = measured_curve(cases(ENDS + BETWEEN), asked, rounds=rounds)
+        curve = measured_curve(cases(ENDS + BETWEEN), asked, rounds=rounds())
     click.echo()
     for line in lines(curve):
         click.echo(line)

@@ -101,11 +101,11 @@ def measured_curve(
     cases: list[Case],
     stop: Callable[[], bool],
     scheduler: str | None = None,
-    rounds: Callable[[Curve], Iterable[list[Case]]] | None = None,
+    rounds: Iterable[list[Case]] | None = None,
 ) -> Curve:
     """Measure cases, in a process for each processor or by the workers of a scheduler, and show how far it is.
 
-    => `rounds(curve)`: the cases, or some of them, in rounds of which each ends before the next is asked for.
+    => `rounds`: the cases, or some of them, in rounds of which each ends before the next is asked for.
     => Where a process is lost, two lines on stderr say so and what is missing; the rest is kept.
     """
     from uvmfree.measure.curve import Curve, fill
@@ -118,7 +118,7 @@ def measured_curve(
             processes = min(len(cases), len(os.sched_getaffinity(0)))
             executor, at_once = held.enter_context(local(processes) if scheduler is None else scheduled(scheduler))
             tick, step = held.enter_context(progress(len(cases), time_left=True))
-            for part in [cases] if rounds is None else rounds(curve):
+            for part in rounds or [cases]:
                 for point in fill(curve, part, executor, at_once, stop):
                     step()
                     tick(f"{point.case.label}, {plural(point.case.ncpus, 'CPU')} in virtual time")

@@ -146,7 +146,7 @@ class Eventfd:
     """A baton that is a counter of the kernel's: who waits for it sleeps at once (eventfd(2)).
 
     => A free-threaded Python's Lock yields the processor up to 40 times before it sleeps (MAX_SPIN_COUNT in
-       Python/lock.c), for locks that are soon released. A baton is not: with Locks a switch took ten times as long.
+       Python/lock.c), for locks that are soon released. A baton is not: with Locks a switch took five times as long.
     => Whoever waits has a reference to it, so that it is not closed under a wait.
     """
 
