@@ -84,10 +84,15 @@ def test_who_waits_goes_on_when_it_is_released_and_who_comes_later_too(
 
 def test_files_of_strands_that_have_ended_are_closed_though_somebody_has_them() -> None:
     machine = VirtualMachine(ncpus=2, strands="baton")
-    before = eventfds()
+    before, others = eventfds(), set(threading.enumerate())
     tasks = [machine.spawn(f"strand {number}", lambda: machine.sleep(1e-6)) for number in range(20)]
     assert len(eventfds() - before) == len(tasks)
+    players = set(threading.enumerate()) - others
+    assert {player.name for player in players} >= {task.name for task in tasks}
     machine.wait_for(tasks, lambda: False)
+    # Who has handed its last baton over may not have come back from that yet, and still has it in its hand.
+    for player in players:
+        player.join(WAIT_S)
     assert eventfds() == before
 
 
