@@ -55,8 +55,9 @@ FROM_RANKS = "from uvmfree.kern.lockrank import XCALL\n"
 THREADING = (
     "uvmfree/machine/threads.py",
     *(f"uvmfree/machine/virtual/{name}.py" for name in ("strands", "interrupt", "watchdog")),
+    "uvmfree/measure/executors.py",
 )
-"""Real threads, and what a virtual machine needs of the thread that it runs in."""
+"""Real threads, what a virtual machine needs of the thread that it runs in, and who waits for an executor's own."""
 
 CHECKS: dict[str, tuple[Checker, Files, list[Files]]] = {
     "layers": (

@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
 
+from tests.cli.waiting import until
 from tests.kern.tasks import WAIT_S
 from uvmfree.measure.executors import local
 
@@ -51,6 +53,24 @@ def test_it_ends_at_the_second_interrupt() -> None:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(user.pid, signal.SIGKILL)
+
+
+def test_its_thread_has_ended_though_its_end_is_interrupted() -> None:
+    """A thread that is left is stopped at the exit, wherever it is; holding the executor's lock the exit hung."""
+    before = set(threading.enumerate())
+    interrupt = threading.Timer(BETWEEN_S, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+
+    def measuring() -> None:
+        with local(1) as (executor, _):
+            assert executor.submit(os.getpid).result() != os.getpid()
+            future = executor.submit(exec, f"import time; time.sleep({WAIT_S})")
+            until(future.running)
+            interrupt.start()
+
+    with pytest.raises(KeyboardInterrupt):
+        measuring()
+    interrupt.join()
+    assert set(threading.enumerate()) == before
 
 
 def test_it_is_closed_once_though_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:

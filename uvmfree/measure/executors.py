@@ -2,20 +2,29 @@
 
 import asyncio
 import logging
+import math
 import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Set
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
+from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.measure.cell import TERMINAL, Worker
 from uvmfree.measure.extras import needs
+
+KILLED_S: Final = 5.0
+"""How long an executor whose processes were killed has to notice that."""
+
+LOOK_S: Final = 0.01
+"""How often it is looked whether it has."""
 
 REACH_S: Final = 4.0
 """How long a scheduler may take to answer."""
@@ -46,13 +55,18 @@ def local(processes: int = 1) -> Iterator[tuple[Executor, int]]:
     => Processes of their own, begun anew: threads of this one, and what it has imported, do not disturb them. At the
        end a cell that is still being measured is given up; they are killed if an interrupt breaks that off, since
        nobody would tell them any more. They end with this process, however that ends.
+    => The executor's thread is waited for by looking whether it is there. A join() that an interrupt breaks off takes
+       the thread for ended (Python 3.11 and 3.12, Thread._wait_for_tstate_lock): it would then be stopped at the exit
+       with the executor's lock in its hand, for which the exit waits.
     => WorkerLostError if the process is ended by somebody else.
     """
     context, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     stop = context.RawValue("b", 0)  # no lock: who is killed would keep it. One writer, one byte; it is asked again
     with _deaf():  # the process that clears up behind multiprocessing, too, which the executor's queues start
         executor = _Processes(processes, mp_context=context, initializer=Worker.begin, initargs=(stop, os.getpid()))
+    threads = set(threading.enumerate())
     executor.submit(os.getpid)
+    threads = set(threading.enumerate()) - threads
     try:
         yield executor, processes
     except BrokenExecutor:
@@ -60,11 +74,21 @@ def local(processes: int = 1) -> Iterator[tuple[Executor, int]]:
     finally:
         stop.value = 1
         try:
-            executor.shutdown(wait=True, cancel_futures=True)
+            executor.shutdown(wait=False, cancel_futures=True)
+            _gone(threads)
         except KeyboardInterrupt:
-            for process in set(multiprocessing.active_children()) - others:
-                process.kill()
+            with _deaf():
+                for process in set(multiprocessing.active_children()) - others:
+                    process.kill()
+                _gone(threads, KILLED_S)
             raise
+
+
+def _gone(threads: Set[threading.Thread], seconds: float = math.inf) -> None:
+    """Wait until threads have ended, at most so long; an interrupt changes nothing but that it is raised."""
+    until_s, pause = monotonic() + seconds, threading.Event()
+    while not threads.isdisjoint(threading.enumerate()) and monotonic() < until_s:
+        pause.wait(LOOK_S)
 
 
 @contextmanager
