@@ -18,6 +18,7 @@ from uvmfree.measure.stress_machine import Virtual
 from uvmfree.measure.stress_run import StressRun
 from uvmfree.uvm.designs import PAIR
 from uvmfree.workload.faults import FAULTS
+from uvmfree.workload.stress import Stress
 from uvmfree.workload.stress_fault import Fault
 from uvmfree.workload.stress_shared import Shared
 
@@ -33,6 +34,16 @@ BUG = "redistribution_without_the_cpu_lock"
 def short(design: str, seed: int = 3, seconds: float = 4 * MS, strands: str | None = None) -> StressRun:
     """Stress a design for so short a time that every fault but one strikes once or twice."""
     return stress(Options(ncpus=3, npages=512, seed=seed, seconds=seconds, machine=Virtual(strands=strands)), design)
+
+
+def test_a_step_that_a_detach_breaks_off_is_counted_once() -> None:
+    seen: list[Stress] = []
+    detaching = Options(ncpus=3, npages=512, seed=3, seconds=4 * MS, faults=("hotplug",), machine=Virtual())
+    record = stress(detaching, "percpu", tick=lambda run, elapsed_s: seen.append(run))
+    assert record.errors == ()
+    players = seen[-1].players
+    assert sum(player.away for player in players) > 0
+    assert [player.done for player in players] == [sum(player.counts) + player.away for player in players]
 
 
 @needs_greenlets
