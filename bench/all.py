@@ -62,6 +62,7 @@ VIRTUAL: Final = {
     "seeds.py": (),
     "numa.py": (),
     "tight.py": (),
+    "llfree.py": (),
 }
 """Scripts of virtual time, and what has them keep their figures: with `--write` run where strands are greenlets."""
 

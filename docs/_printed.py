@@ -200,14 +200,20 @@ class Printed:
         return ", ".join(f"`{id}` ({' and '.join(builds)})" for id, builds in sorted(found.items())) or "none"
 
     def when(self, file: str = "") -> str:
-        """The day, the host and the interpreter of a record; without a name, of the evidence."""
+        """The day, the host and the interpreter of a record; without a name, of the evidence: its first and last day.
+
+        => A script of the evidence prints the day first; those whose code has not changed are not run again.
+        """
         names = [file] if file else [f"evidence-{build}" for build in BUILDS]
         said = []
         for name in names:
-            host = self._file(f"{name}.json").get("host")
+            document = self._file(f"{name}.json")
+            host = document.get("host")
             if host:
                 gil = "with the GIL" if host["gil"] else "free-threaded"
-                said.append(f"{host['date'][:10]}, {host['implementation']} {host['python']} {gil}")
+                days = {script["output"][0][:10] for script in document.get("scripts", [])} or {host["date"][:10]}
+                day = " to ".join(sorted({min(days), max(days)}))
+                said.append(f"{day}, {host['implementation']} {host['python']} {gil}")
         if not said:
             raise NotMeasured
         return "; ".join(said)
