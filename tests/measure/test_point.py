@@ -1,9 +1,13 @@
 """What one measured point of a scaling curve has counted, on runs in which the answer is plain."""
 
+from typing import Any
+
 import pytest
 
 from uvmfree.machine.costs import costs_for
 from uvmfree.measure.scale import COUNTED_OPS, Case, Point, Traffic, measured
+from uvmfree.workload.driver import Body, Lane
+from uvmfree.workload.load import Load
 from uvmfree.workload.replay_plan import plan
 from uvmfree.workload.trace import bundled_trace, read_trace
 
@@ -75,3 +79,22 @@ def test_a_slower_trace_has_longer_gaps_and_the_same_operations() -> None:
     assert slower.ops_per_s() == pytest.approx(plain.ops_per_s() / 2)
     assert slower.live_pages(4) == plain.live_pages(4)
     assert slower.name == f"{plain.name}, 2 times slower"
+
+
+def test_allocations_that_failed_in_the_warm_up_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Traffic.load
+
+    def load(traffic: Traffic, *where: Any) -> Load:
+        def failing(body: Body) -> Body:
+            def begun(cpu: Any, lane: Lane) -> None:
+                lane.failed += 3
+                body(cpu, lane)
+
+            return begun
+
+        made = whole(traffic, *where)
+        made.bodies = [failing(body) for body in made.bodies]
+        return made
+
+    monkeypatch.setattr(Traffic, "load", load)
+    assert point("percpu").failed == 0

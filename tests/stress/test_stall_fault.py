@@ -63,3 +63,21 @@ def test_a_stall_that_nobody_came_by_is_no_injection() -> None:
     fault.run(shared)
     assert (fault.injected, fault.survived, len(looks)) == (0, 0, 4)
     assert (run.mutex.on_taken, run.mutex.on_dropped) == (None, None)
+
+
+def test_while_the_cpu_stands_still_nobody_looks_whether_it_does() -> None:
+    """In virtual time each look is an event, and there were a thousand in a stall."""
+    fault, run = StallFault(), Struck(())
+    slept: list[float] = []
+    run.machine.sleep = slept.append
+    strike, looks = run.look, []
+
+    def look() -> None:
+        looks.append(len(slept))
+        strike()
+
+    run.look = look  # type: ignore[method-assign]
+    shared: Any = run
+    fault.run(shared)
+    assert slept == [StallFault.STALL_S] * 2  # the CPU, and the fault after it
+    assert looks == [0]

@@ -9,7 +9,7 @@ from tests.workload.recorder import trace_of
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.workload.copies import copies
 from uvmfree.workload.driver import drive
-from uvmfree.workload.replay import bodies
+from uvmfree.workload.replay import Runs, bodies
 from uvmfree.workload.replay_plan import DO_FREE, DO_FREE_RUN, DO_GET, DO_RUN, Plan, plan
 from uvmfree.workload.trace import Trace
 
@@ -140,3 +140,20 @@ def test_a_run_on_the_clock_ends_while_a_partner_waits(tmp_path: Path) -> None:
         drove = drive(uvm, copies(uvm, made, 1, 3).bodies, seconds=SECONDS)
         assert not any(drove.failed)
         uvm.audit()
+
+
+def test_runs_that_are_live_when_copies_begin_lie_where_their_order_has_them(
+    looped: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an allocator of blocks would give them: at a multiple of their length, whatever was allocated before."""
+    begun: list[list[int]] = []
+    monkeypatch.setattr(Runs, "begin_with", lambda self, run, pages: begun.append([pg.pfn for pg in pages]))
+    with uvmfree.boot(npages=4096, ncpus=40, design="fpageqlock") as uvm:
+        uvm.pglistalloc(1)
+        for seed in range(5):
+            copies(uvm, looped, 20, seed)
+    assert begun
+    for frames in begun:
+        assert frames == list(range(frames[0], frames[0] + 4))
+        assert frames[0] % 4 == 0
+    assert len({frames[0] for frames in begun}) == len(begun)

@@ -120,7 +120,8 @@ class StallFault(Fault):
                 setattr(mutex, hook, hooked)
         if struck.acquire(False):
             return False  # nobody came by, and nobody will be stalled now
-        while len(held) < 2:
+        shared.machine.sleep(shared.ns(self.STALL_S) / 1e9)
+        while len(held) < 2:  # it began a moment ago, and may be late
             shared.look()
         self.note(shared, f"CPU {index} stood still with {', '.join(held[0]) or 'no lock'} held")
         if held[0]:

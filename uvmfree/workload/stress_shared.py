@@ -25,6 +25,9 @@ NAP_S: Final = 0.02
 LOOK_S: Final = 0.0001
 """How often a thread looks that waits for what no event announces."""
 
+STEP_S: Final = 0.001
+"""How long who waits for a step of a CPU sleeps at first; then twice as long each time: that CPU sleeps itself."""
+
 TICKET_S: Final = 10.0
 TICKET_CPUS: Final = 8
 """How long a cross-call may take: a hundred times the longest stall; with more CPUs longer, as each xc thread has to
@@ -176,9 +179,11 @@ class Shared:
     def all_go_on(self) -> bool:
         """Wait until every CPU has done a step more; False if the run is over first. For whoever disturbed them."""
         for player, before in [(player, player.done) for player in self.players]:
+            nap_s = STEP_S
             while player.done == before:
-                if self.nap(0.001):
+                if self.nap(nap_s):
                     return False
+                nap_s = min(2 * nap_s, NAP_S)
         return True
 
     def starved(self) -> bool:
