@@ -108,3 +108,16 @@ def test_when_memory_is_short_the_stacks_give_what_they_can_spare() -> None:
         uvm.wait(timeout_s=5)
         assert (uvm.design.parked(), uvm.design.cached(0), uvm.redistributions()["trim"]) == (0, 2 * SIZE, 1)
         uvm.audit()
+
+
+@pytest.mark.parametrize(("timeouts", "kept"), [(0, 0), (1, 2 * SIZE)])
+def test_the_timers_of_the_cpus_estimate_what_a_trim_leaves(timeouts: int, kept: int) -> None:
+    """Two buckets went onto the stack since the last time: they are the working set from the next time on."""
+    with uvmfree.boot(
+        VirtualMachine(ncpus=2), npages=8192, ncpus=2, design="freebsd_pgcache", cache_fraction=8, bucket_max=SIZE
+    ) as uvm:
+        free_all(uvm.cpus[0], uvm.pglistalloc(4 * SIZE, nsegs=4 * SIZE))
+        uvm.machine.sleep(1 + timeouts * TIMEOUT_NS / 1e9)
+        uvm.design.redistribute(0, "pressure")
+        assert uvm.design.parked() == kept
+        uvm.audit()
