@@ -357,3 +357,15 @@ def test_a_free_that_spills_as_its_cpu_is_taken_over_is_no_failure() -> None:
         cpu.pagefree(pages[-1])
         assert pages[-1].owner == 0
         uvm.audit()
+
+
+def test_where_nothing_is_left_a_cpu_that_is_detached_is_looked_for_in_vain() -> None:
+    """The last look, with everything stopped, goes over all CPUs: one that has no lists any more has nothing."""
+    with boot(npages=64) as uvm:
+        uvm.detach(1)
+        cpu = uvm.cpus[0]
+        held = take_all(cpu)
+        assert cpu.pagealloc() is None
+        assert uvm.uvmexp.free == uvm.uvmexp.reserve_kernel
+        free_all(cpu, held)
+        uvm.audit()
