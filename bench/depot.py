@@ -69,9 +69,9 @@ class WatchedCpu(DepotCpu):
         self._watch()
         return found
 
-    def _make_room(self) -> None:
+    def _overflow(self) -> int:
         self._watch()
-        super()._make_room()
+        return super()._overflow()
 
     def _watch(self) -> None:
         design: Any = self._design

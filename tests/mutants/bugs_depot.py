@@ -6,7 +6,6 @@ from tests.mutants.mutation import Mutant, after, become, forget
 from tests.mutants.suites import machine, schedules
 
 _DEPOT, _UNITS, _CREDITS = "uvmfree.uvm.designs.depot", "uvmfree.uvm.units", "uvmfree.uvm.credits"
-_CPU = "uvmfree.uvm.cpu"
 _HANDS_BACK = "uvm/designs/test_depot_hands_back.py"
 _OF_DEPOT, _OF_UNITS, _OF_CREDITS = "uvm/designs/test_depot.py", "uvm/test_units.py", "uvm/test_credits.py"
 
@@ -162,14 +161,6 @@ BUGS: Final = (
         "a CPU that is full gives the depot all that it has",
         "its warm pages go, and the next allocation takes the lock again (R2)",
         f"{_OF_DEPOT}::test_what_a_cpu_freed_last_stays_with_it",
-    ),
-    Mutant(
-        "spill of a CPU taken over",
-        f"{_CPU}:Cpu._make_room",
-        (become("not self.stopped and self._overflow()", "self._overflow()"),),
-        "a free that waited to spill while another thread took the CPU over is refused",
-        "the page was freed, the caller is told that it was not, and frees it again",
-        f"{_OF_DEPOT}::test_a_free_that_spills_as_its_cpu_is_taken_over_is_no_failure",
     ),
     Mutant(
         "idle pages kept",

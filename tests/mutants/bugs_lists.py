@@ -191,7 +191,7 @@ BUGS: Final = (
     Mutant(
         "forgotten spill",
         f"{_PERCPU}:PercpuCpu.pagefree",
-        (become("self._make_room()", "pass"),),
+        (become("gave = self._overflow()", "pass"),),
         "a cache that is full keeps what is freed to it",
         "one exiting process puts all memory on one CPU (Q2)",
         machine("percpu, bounded"),
@@ -203,6 +203,14 @@ BUGS: Final = (
         "a cache holds one page more than its bound",
         "harmless alone; the bound is what every other figure is derived from (Q2)",
         machine("percpu, bounded"),
+    ),
+    Mutant(
+        "spill in a hold of its own",
+        f"{_PERCPU}:PercpuCpu.pagefree",
+        (become("gave = self._overflow()", "self._release_free(), self._acquire_free(); gave = self._overflow()"),),
+        "a free that has filled the cache drops the CPU's lock before it makes room",
+        "each thread that frees there meanwhile has a page more than the bound",
+        "uvm/designs/test_depot.py::test_nobody_finds_a_cpu_with_more_than_its_credits_allow_whoever_frees_there",
     ),
     Mutant(
         "spilled page stays cached",

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from uvmfree.errors import ArgumentError, BindError, DoubleFree, ForeignPage
+from uvmfree.errors import ArgumentError, DoubleFree, ForeignPage
 from uvmfree.kern.lock import LockHandle
 from uvmfree.kern.mutex import Mutex
 from uvmfree.uvm.freelist import GlobalFreelist
@@ -207,26 +207,6 @@ class Cpu(IdleZero, base=True):
                 else:
                     self.zeromiss += 1
         return found, self._asked
-
-    def _make_room(self) -> None:
-        """Take the guard anew, after a free that has filled the cache, for _overflow(); wake who waits for pages.
-
-        => Another thread that takes the CPU over in between will do it, when it frees a page.
-        """
-        try:
-            self._acquire_free()
-        except BindError:
-            return
-        try:
-            gave = not self.stopped and self._overflow()
-        finally:
-            self._release_free()
-        if gave:
-            self._state.pageout.wake_waiters()
-
-    def _overflow(self) -> int:
-        """Move pages from a cache that is too full to the store; with the guard held. Return how many."""
-        raise AssertionError("a design that calls _make_room() gives its Cpu an _overflow()")
 
     def _finish(self, want: Want, found: Found | None, asked: int | None, color: int | None) -> VmPage | None:
         """Do what an allocation owes after its search: zeros (R12), the kick (R4), another try (Q5). No lock is held.

@@ -136,7 +136,7 @@ class PercpuCpu(Cpu):
 
     def pagefree(self, pg: VmPage) -> None:
         """Free one page to this CPU's cache (P5)."""
-        full = False
+        gave = 0
         self._acquire_free()
         try:
             if pg.on is not self._system:
@@ -145,15 +145,15 @@ class PercpuCpu(Cpu):
             pg.on = unknown
             unknown.append(pg)
             self.frees = frees = self.frees + 1
-            if frees > self._spill_at:
-                full = self._room() < 0
+            if frees > self._spill_at and self._room() < 0:
+                gave = self._overflow()
         except AttributeError:
             self.check_page(pg)
             raise
         finally:
             self._release_free()
-        if full:
-            self._make_room()
+        if gave:
+            self._state.pageout.wake_waiters()
 
     def _put(self, pg: VmPage, queue: int) -> None:
         """Put a page back after zeroing."""
@@ -222,7 +222,7 @@ class PercpuCpu(Cpu):
         return room
 
     def _overflow(self) -> int:
-        """Move the coldest half of each list to the global one; the warm pages stay (R2)."""
+        """Move the coldest half of each list to the global one, with the guard held: the warm pages stay (R2)."""
         return self.hand_back([_cut(pages) for pages in each(self.grid) if pages], [self._fpageqlock])
 
 
