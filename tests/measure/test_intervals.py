@@ -61,6 +61,15 @@ def test_the_interval_of_a_ratio_is_that_of_the_bootstrap_of_medians() -> None:
         assert (change.ratio_low, change.ratio_high) == pytest.approx((100 / high, 100 / low))
 
 
+@pytest.mark.parametrize("constant", [3, 40])
+def test_of_either_side_as_many_are_drawn_as_it_has(constant: int) -> None:
+    """Fewer would scatter more, and more less: the other record's number is nothing to it."""
+    low, high = ends(WALLS_MS, 0.95)
+    after, before = wall([100.0] * constant, WALLS_MS), wall(WALLS_MS, [100.0] * constant)
+    assert (after.ratio_low, after.ratio_high) == pytest.approx((low / 100, high / 100))
+    assert (before.ratio_low, before.ratio_high) == pytest.approx((100 / high, 100 / low))
+
+
 def test_both_sides_of_a_ratio_are_drawn_anew() -> None:
     """Else it would be as narrow as that of one side."""
     one, both = wall([180.0] * 17, WALLS_MS), wall(WALLS_MS, WALLS_MS)
