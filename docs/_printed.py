@@ -211,7 +211,8 @@ class Printed:
             host = document.get("host")
             if host:
                 gil = "with the GIL" if host["gil"] else "free-threaded"
-                days = {script["output"][0][:10] for script in document.get("scripts", [])} or {host["date"][:10]}
+                heads = [script["output"][0] for script in document.get("scripts", []) if script["output"]]
+                days = [head[:10] for head in heads] or [host["date"][:10]]
                 day = " to ".join(sorted({min(days), max(days)}))
                 said.append(f"{day}, {host['implementation']} {host['python']} {gil}")
         if not said:

@@ -94,6 +94,22 @@ def test_numbers_come_from_records(figures: Figures) -> None:
     assert answers.page("{{measured a .0f}} {{measured a .0f 3.11}} {{measured 'a|a row' .0f}}", figures) == "4 2 4\n"
 
 
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (["2026-01-03", "2026-01-01", "2026-01-02"], "2026-01-01 to 2026-01-03"),
+        (["2026-01-02"] * 2, "2026-01-02"),
+        ([], "2026-01-09"),
+    ],
+)
+def test_evidence_of_several_days_says_the_first_and_the_last(tmp_path: Path, days: list[str], said: str) -> None:
+    """A script that printed nothing says no day; a record without scripts is of the day on which it was made."""
+    host = {"date": "2026-01-09T10:00:00+00:00", "implementation": "CPython", "python": "3.11.7", "gil": True}
+    scripts = [{"script": f"{day}.py", "output": [f"{day} 10:00 UTC, CPython"]} for day in days]
+    put(tmp_path / "evidence-3.11.json", {"host": host, "scripts": [*scripts, {"script": "x.py", "output": []}]})
+    assert Figures(tmp_path).when() == f"{said}, CPython 3.11.7 with the GIL"
+
+
 def test_what_a_script_printed_is_a_table(figures: Figures) -> None:
     assert (
         answers.page('{{printed s.py "Q2"}}\n\n{{printed s.py "Q7"}}', figures)
