@@ -224,7 +224,7 @@ BUGS: Final = (
         (become("on.place is Place.ZEROING", "on.place is not Place.GLOBAL"),),
         "a run is looked for on the global list only",
         "a contiguous allocation fails though the pages are free (P7, R28)",
-        machine("percpu"),
+        "mechanism/test_pglist.py::test_cached_pages_are_found_whoever_has_them[percpu]",
     ),
     Mutant(
         "pglistalloc takes a half-zeroed page",
