@@ -339,7 +339,7 @@ def test_a_tunable_that_cannot_be_is_refused(name: str, value: object) -> None:
 
 
 def test_nobody_finds_a_cpu_with_more_than_its_credits_allow_whoever_frees_there() -> None:
-    """A seed of stress found it: the pagedaemon and the player had both freed, and both were yet to make room."""
+    """A seed of stress found it: a fault's thread and the player had both freed, and both were yet to make room."""
     machine = ReleaseMachine()
     with boot(machine, unit=2, exchange=2) as uvm:
         cpu = uvm.cpus[0]
@@ -354,6 +354,7 @@ def test_nobody_finds_a_cpu_with_more_than_its_credits_allow_whoever_frees_there
         machine.at, machine.then = "uvm_cpu[0]", another_free
         cpu.pagefree(pages[-1])
         assert pages[0].owner == 0
+        assert not machine.at, "somebody looked"
         uvm.audit()
 
 
