@@ -1,6 +1,8 @@
 """Put what the first command printed into README.md and the pages that show it.
 
-=> ./run uvmfree bench > docs/results/first-command.txt; python docs/first_command.py. Of an idle host.
+=> ./run uvmfree bench > docs/results/first-command.txt, free-threaded, on an idle host; the curve, which is the same
+   on each interpreter and has more rows where there is greenlet, from the same with UV_PYTHON=3.11 in
+   first-command-gil.txt. Then python docs/first_command.py.
 => A part stands between `<!-- first command: PART -->` and `<!-- end -->`;
    a test says whether it is what the file has.
 """
@@ -11,6 +13,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PRINTED: Final = ROOT / "docs" / "results" / "first-command.txt"
+WITH_GIL: Final = PRINTED.with_stem("first-command-gil")
 PAGES: Final = tuple(ROOT / name for name in ("README.md", "docs/index.md", "docs/start.md"))
 
 PLACE: Final = re.compile(r"(<!-- first command: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -25,9 +28,10 @@ LABELS: Final = {
 """The rows of the table that are shown as an answer, and what they are called there."""
 
 
-def parts(printed: str) -> dict[str, str]:
-    """Return the parts of what was printed, each as it stands on a page."""
-    above, _, curve = printed.partition("\ncopies of ")
+def parts(printed: str, with_gil: str) -> dict[str, str]:
+    """Return the parts of what was printed, each as it stands on a page; the curve from the run with the GIL."""
+    above = printed.partition("\ncopies of ")[0]
+    curve = with_gil.partition("\ncopies of ")[2]
     table, *locks = re.split(r"\n(?=\w+, \d+ runs? with lockstat\n)", above)
     curve = f"copies of {curve}".strip()
     return {
@@ -73,7 +77,7 @@ def filled(page: str, found: dict[str, str]) -> str:
 
 def main() -> None:
     """Write the pages."""
-    found = parts(PRINTED.read_text(encoding="utf-8"))
+    found = parts(PRINTED.read_text(encoding="utf-8"), WITH_GIL.read_text(encoding="utf-8"))
     for page in PAGES:
         page.write_text(filled(page.read_text(encoding="utf-8"), found), encoding="utf-8")
 

@@ -6,8 +6,8 @@ import pytest
 
 from docs import first_command
 
-PRINTED = first_command.PRINTED.read_text()
-FOUND = first_command.parts(PRINTED)
+PRINTED, WITH_GIL = first_command.PRINTED.read_text(), first_command.WITH_GIL.read_text()
+FOUND = first_command.parts(PRINTED, WITH_GIL)
 
 
 @pytest.mark.parametrize("page", first_command.PAGES, ids=lambda page: page.name)
@@ -19,8 +19,10 @@ def test_a_page_shows_what_was_printed(page: object) -> None:
 
 
 def test_what_is_shown_is_of_the_three_designs_and_as_printed() -> None:
-    for part in ("table", "locks", "curve"):
-        assert FOUND[part].removeprefix("```text\n").removesuffix("\n```\n") in PRINTED
+    for part, printed in (("table", PRINTED), ("locks", PRINTED), ("curve", WITH_GIL)):
+        assert FOUND[part].removeprefix("```text\n").removesuffix("\n```\n") in printed
+    assert "free-threaded; " in PRINTED
+    assert "with the GIL" in WITH_GIL
     answer = FOUND["answer"].splitlines()
     assert answer[0].endswith("| `fpageqlock` | `percpu` | `depot` |")
     assert {line.count("|") for line in answer} == {5}
@@ -43,7 +45,7 @@ def test_medians_are_shown_without_their_ranges_wherever_these_stand() -> None:
         "\nfpageqlock, 1 run with lockstat\nx\n\ncopies of x\n\nhead\nhead\n"
         "    2   1.9   0.0 % #   1.8   9.5 % #\n\nsaid"
     )
-    assert first_command.parts(printed)["answer"].splitlines()[2:] == [
+    assert first_command.parts(printed, printed)["answer"].splitlines()[2:] == [
         "| shared lock taken, per page operation | 0.99 | 0.35 |",
         "| waiting for page locks, % of the time | 36.09 | 9.94 |",
         "| work done by 2 CPUs, in virtual time | 1.9 | 1.8 |",
@@ -57,5 +59,5 @@ def test_medians_are_shown_without_their_ranges_wherever_these_stand() -> None:
 def test_a_picture_has_every_second_row_of_a_long_curve_up_to_the_last(counts: list[int], shown: list[int]) -> None:
     rows = "".join(f"{count:5}   1.9   0.0 % #\n" for count in counts)
     printed = f"    fpageqlock  \n\nfpageqlock, 1 run with lockstat\nx\n\ncopies of x\n\nhead\nhead\n{rows}\nsaid"
-    picture = first_command.parts(printed)["picture"].splitlines()
+    picture = first_command.parts(printed, printed)["picture"].splitlines()
     assert [int(line.split()[0]) for line in picture[3:-1]] == shown

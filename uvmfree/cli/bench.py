@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,7 @@ def bench(
     from uvmfree.uvm.designs import SHOWN
     from uvmfree.workload.trace import read_trace
 
+    began_s = time.perf_counter()
     check_designs(designs)
     check_one_document(exports.json_file, lock_format)
     by_option = {} if refill is None else dict.fromkeys(("refill", "percpu.refill"), "--refill")
@@ -157,7 +159,7 @@ def bench(
     elif exports.json_file != "-":
         _print_bench(result, vmstat, lock_format, selection)
         if first and not result.interrupted:
-            first_command.print_curve()
+            first_command.print_curve(began_s + first_command.ALL_S - time.perf_counter())
     if result.interrupted:
         runs = plural(len(result.runs), "run")
         kept = "what was measured is above" if result.runs else "nothing was measured"
