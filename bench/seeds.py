@@ -8,6 +8,7 @@
 
 => `--seeds` and `--bugs` keep what they measured in docs/results/seeds.json and docs/results/seed-bugs.json: command,
    date, host, interpreter. `--only TEXT` hunts the bugs of that name, and keeps what was measured of the others.
+   Seeds that were broken off go on where they were, as long as the code is the same.
 => Seeds, and hunts, go to all processors.
 """
 
@@ -25,6 +26,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
+from bench.grid.code import code_of
 from bench.harness import Claim, Record, host, table, write, write_json
 from tests.stress.hunt import NAMES, WAYS
 from uvmfree.cli.running import first_signal_asks
@@ -46,6 +48,9 @@ DOC: Final = ROOT / "docs" / "virtual.md"
 BEGIN, END = "<!-- bench/seeds.py -->", "<!-- end -->"
 
 SECONDS: Final = 0.02
+FIGURES: Final = ("runs", "steps", "injected", "virtual_s", "host_s", "last")
+"""What is kept of seeds that were played."""
+
 MOST: Final[Mapping[str, float]] = {"virtual": 20, "schedules": 3000, "threads": 10}
 """How many seeds, schedules and seconds a hunt has."""
 
@@ -101,17 +106,25 @@ def main() -> int:
 
 def _seeds(text: str, options: Options, *, every: bool, keep: bool) -> list[Record]:
     """Play seeds over all processors; keep what came of them."""
-    wanted, seen = parse_seeds(text), Seeds()
+    wanted = parse_seeds(text)
     designs = tuple(REGISTRY) if every else SHOWN
-    began_s = perf_counter()
-    at_most = min(len(wanted), len(os.sched_getaffinity(0)))
+    what = {
+        "designs": [*designs],
+        "seconds": SECONDS,
+        "machine": options.machine.described(),
+        "code": [code_of("uvmfree.measure.seeds", design) for design in designs],
+    }
+    seen, before_s = _begun(wanted.start, what) if keep else (Seeds(), 0.0)
+    left = wanted if seen.last is None else range(seen.last + 1, wanted.stop)
+    began_s = perf_counter() - before_s
+    at_most = len(os.sched_getaffinity(0))
     with first_signal_asks() as asked, local(at_most) as (executor, processes):
-        for run in play_seeds(seen, wanted, options, designs, executor, processes, asked):
+        for run in play_seeds(seen, left, options, designs, executor, processes, asked):
             if sys.stderr.isatty():
                 print(f"\r\033[K{run.design}, seed {seen.last}", end="", file=sys.stderr, flush=True)
     if seen.failure is not None:
         print("\n".join(("", *seen.failure.errors, f"again: {seen.failure.command}")), file=sys.stderr)
-    figures = {name: getattr(seen, name) for name in ("runs", "steps", "injected", "virtual_s", "host_s", "last")}
+    figures = {name: getattr(seen, name) for name in FIGURES}
     if seen.interrupted:
         print(f"interrupted after seed {seen.last}", file=sys.stderr)
     if keep and seen.runs:
@@ -120,17 +133,21 @@ def _seeds(text: str, options: Options, *, every: bool, keep: bool) -> list[Reco
             | figures
             | {"wall_s": perf_counter() - began_s, "processes": processes}
         )
-        kept |= {
-            "seeds": f"{wanted.start}-{seen.last}",
-            "designs": designs,
-            "seconds": SECONDS,
-            "machine": options.machine.described(),
-        }
-        _keep(SEEDS_FILE, kept | {"failure": seen.failure.command if seen.failure else None})
+        failure = seen.failure.command if seen.failure else None
+        _keep(SEEDS_FILE, kept | what | {"seeds": f"{wanted.start}-{seen.last}", "failure": failure})
     return [
         FAILURES.record([int(seen.failure is not None)], judged=seen.runs > 0),
         PACE.record([seen.virtual_s / seen.host_s if seen.host_s else 0.0], judged=False),
     ]
+
+
+def _begun(first: int, what: Mapping[str, Any]) -> tuple[Seeds, float]:
+    """Return what came of the seeds from the first on that were played by the same code, and how long that took."""
+    kept = json.loads(SEEDS_FILE.read_text()) if SEEDS_FILE.exists() else {}
+    same = all(kept.get(name) == value for name, value in what.items())
+    if not same or kept["failure"] is not None or kept["seeds"].partition("-")[0] != str(first):
+        return Seeds(), 0.0
+    return Seeds(**{name: kept[name] for name in FIGURES}), kept["wall_s"]
 
 
 def _bugs(only: str, ways: tuple[str, ...], most: Mapping[str, float], *, missing: bool) -> None:
