@@ -48,6 +48,13 @@ def test_a_file_and_single_figures_lie_over_a_set(tmp_path: Path) -> None:
             "ncpus=3: the topology of python-here has places for 2",
         ),
         (lambda: VirtualMachine(lock="hope"), "lock='hope': must be one of ttas, ticket, mcs, sleep"),
+        (lambda: VirtualMachine(hang_s=0), "hang_s=0: must be a number of seconds above 0"),
+        (lambda: VirtualMachine(hang_s=float("nan")), "hang_s=nan: must be a number of seconds above 0"),
+        (lambda: VirtualMachine(hang_s="1"), "hang_s='1': must be a number of seconds above 0"),  # type: ignore[arg-type]
+        (
+            lambda: VirtualMachine(costs=costs_for("xeon-2s", sockets=10**9)),
+            f"{64 * 2 * 10**9} places for CPUs: at most 65536; see sockets, socket_cores and core_threads",
+        ),
         (lambda: VirtualMachine(ncpus=0), "ncpus=0: must be a whole number from 1 to 512"),
         (lambda: VirtualMachine(ncpus=513), "ncpus=513: must be a whole number from 1 to 512"),
         (lambda: VirtualMachine(seed=-1), "seed=-1: must be"),

@@ -94,8 +94,11 @@ rendezvous for who comes from another CPU."""
 OTHER: Final = Charge(hold="other_hold", lines="other_lines")
 """Of every other lock and caller."""
 
-OUTSIDE_TIME: Final = frozenset({"observer", "uvm_audit", "uvm_close", "uvm_cpu_attach"})
-"""Callers that cost nothing: who looks at a run, and what begins and ends it."""
+OUTSIDE_TIME: Final = frozenset({"uvm_audit", "uvm_close", "uvm_cpu_attach"})
+"""Callers that cost nothing: what begins and ends a run."""
+
+LOOKS: Final = "observer"
+"""The caller that only looks: it takes no lock from anybody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
+from typing import Final
 
 from uvmfree.kern.lockrank import Kind
-from uvmfree.machine.costs import CHARGES, OTHER, OUTSIDE_TIME, Costs
+from uvmfree.machine.costs import CHARGES, LOOKS, OTHER, OUTSIDE_TIME, Costs
 from uvmfree.machine.virtual.fifo import CLOSED, Fifo
 from uvmfree.machine.virtual.jitter import ByCpu, Jitter
 from uvmfree.machine.virtual.lines import Lines
@@ -57,6 +58,8 @@ class Prices:
     def taken(self, lock: Fifo, kind: Kind, caller: str, home: int | None) -> Taken:
         """Make the access of one caller to a lock of a kind; `home`: the CPU whose own it is."""
         scheduler, ns = self._scheduler, self._costs.ns
+        if caller == LOOKS:
+            return _looked(scheduler, lock)
         if caller in OUTSIDE_TIME:
             return _outside_time(scheduler, lock)
         charge = CHARGES.get((kind, caller), OTHER)
@@ -133,20 +136,19 @@ def _acquire(
 ) -> Callable[..., bool]:
     """Make the acquisition of any lock, in the order of events."""
     spun, handed_lines = lock if lock.spins else None, lock.handed_lines
-    tried = False  # and failed: the work before it is done
+    tried_ns = -1  # when it was tried in vain: whoever goes on to wait has done the work before it
 
     def acquire(blocking: bool = True, timeout: float = -1) -> bool:
-        nonlocal tried
+        nonlocal tried_ns
         cpu = scheduler.cpu
-        if tried:
-            tried = False
-        else:
+        if scheduler.now != tried_ns:
             scheduler.now += before[cpu]()
+        tried_ns = -1
         if scheduler.now > scheduler.head and scheduler.sync(spun if blocking else None):
             pass  # granted
         elif lock.holder is not None or lock.free_at > scheduler.now:
             if not blocking:
-                tried = True
+                tried_ns = scheduler.now
                 return False
             lock.wait()
             if handed_lines:
@@ -189,6 +191,30 @@ def _release(
             scheduler.now += after[scheduler.cpu]()
 
     return release, lambda: freed_ns
+
+
+LOOK_NS: Final = 1000
+"""How long until somebody who looks, and found a strand inside, looks again; each time twice as long."""
+
+
+def _looked(scheduler: Scheduler, lock: Fifo) -> Taken:
+    """Make the access of somebody who only looks, at a moment at which no strand is inside: it takes nothing.
+
+    => What is guarded is in order then, though in virtual time the lock is held until `free_at`.
+    """
+
+    def acquire(blocking: bool = True, timeout: float = -1) -> bool:
+        if scheduler.now > scheduler.head:
+            scheduler.sync()
+        nap_ns = LOOK_NS
+        while lock.holder is not None:
+            if not blocking:
+                return False
+            scheduler.sleep(nap_ns)
+            nap_ns *= 2
+        return True
+
+    return Taken(lock, acquire, lambda: None, lambda: scheduler.now)
 
 
 def _outside_time(scheduler: Scheduler, lock: Fifo) -> Taken:

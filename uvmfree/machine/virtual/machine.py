@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.mutex import Condvar, Mutex
-from uvmfree.machine.costs import Costs, costs_for
+from uvmfree.machine.costs import LOOKS, Costs, costs_for
 from uvmfree.machine.face import Stack, Task
 from uvmfree.machine.virtual.checked import CheckedScheduler, Journal
 from uvmfree.machine.virtual.events import NS, VirtualDisk, VirtualEvent, VirtualRawLock
@@ -102,6 +103,8 @@ class VirtualMachine:
         ):
             if type(value) is not int or not least <= value <= most:
                 raise ParamError(f"{field}={value!r}: must be a whole number from {least} to {most}")
+        if type(hang_s) not in (int, float) or not 0 < hang_s < math.inf:
+            raise ParamError(f"hang_s={hang_s!r}: must be a number of seconds above 0")
         if lock not in POLICIES:
             raise ParamError(f"lock={lock!r}: must be one of {', '.join(POLICIES)}")
         if strands not in (None, "greenlet", "baton"):
@@ -311,7 +314,9 @@ class VirtualMutex(Mutex):
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it."""
         taken = self._prices.taken(self._lock, self.rank.kind, caller, self._home)
-        return taken if self._journal is None else self._journal.checked(self._lock, caller, taken)
+        if self._journal is None or caller == LOOKS:
+            return taken
+        return self._journal.checked(self._lock, caller, taken)
 
     def comes_free(self, timeout_s: float) -> bool:
         """Whether nobody holds the mutex, or nobody does any more within `timeout_s`; neither counted nor checked."""

@@ -10,7 +10,7 @@ Invariants; those marked (c) are asserted in a checked run (virtual/checked.py),
 => No strand's clock goes back (c).
 => The holds of one lock do not overlap in virtual time (c).
 => Strands of one CPU do not run at the same virtual time (c), so that no CPU is used more than 100 %.
-=> A run in which nobody waits takes the sum of what was charged (tests/machine/test_virtual_sum.py).
+=> A run in which nobody waits takes the sum of what was charged (tests/machine/test_virtual_system.py).
 
 A strand whose CPU runs another one waits. One that was woken takes the CPU from the one that runs, and gives it
 back when it waits again: so a kernel thread of a CPU stops that CPU's player. To spin for a lock is to wait, if the

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from uvmfree.errors import ParamError
 from uvmfree.machine.costs import Costs
 
@@ -17,11 +19,19 @@ def socket_of(costs: Costs, cpu: int) -> int:
     return cpu % (cores * costs.count("sockets")) // cores
 
 
+PLACES_MAX: Final = 1 << 16
+"""Far more than a virtual machine can have CPUs."""
+
+
 def moves(costs: Costs, ncpus: int) -> list[list[int]]:
     """Return the table of transfers; ParamError if there are more CPUs than places."""
     socket_cores, complex_cores = costs.count("socket_cores"), costs.count("complex_cores")
     cores = socket_cores * costs.count("sockets")
     places = cores * costs.count("core_threads")
+    if places > PLACES_MAX:
+        raise ParamError(
+            f"{places} places for CPUs: at most {PLACES_MAX}; see sockets, socket_cores and core_threads"
+        )
     if ncpus > places:
         raise ParamError(
             f"ncpus={ncpus}: the topology of {costs.name} has places for {places}; "
