@@ -98,3 +98,17 @@ def test_allocations_that_failed_in_the_warm_up_are_not_counted(monkeypatch: pyt
 
     monkeypatch.setattr(Traffic, "load", load)
     assert point("percpu").failed == 0
+
+
+def test_a_load_in_which_nobody_waits_for_another_ends_too() -> None:
+    found = measured(Case("percpu", 1, Traffic("forkexit")))
+    assert found is not None
+    assert found.operations >= COUNTED_OPS
+
+
+def test_waits_are_counted_as_far_as_they_are_in_the_window() -> None:
+    """The warm-up ends in a crowd at the shared lock, and afterwards nobody comes for it."""
+    found = measured(Case("percpu", 384, Traffic("pingpong"), changed={"sockets": 4}))
+    assert found is not None
+    at_work = found.operations * found.case.traffic.think_ns / (384 * found.window_ns)
+    assert found.wait_share_percent < 100 * (1 - at_work)

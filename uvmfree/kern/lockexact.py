@@ -7,6 +7,7 @@ long it was held. Asking costs nothing in its time: there is nothing to sample (
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from uvmfree.kern.lock import RawLock
 from uvmfree.kern.lockstat import WAIT_BUCKETS, LockStat, Times, recorded
@@ -17,6 +18,7 @@ class ExactHandle:
 
     => `acquire`, `try_acquire`, `release`, `wait`, `snapshot`, `restart`: as those of a CountingHandle.
     => `freed_ns()`: when the lock was last given back.
+    => A wait under way is in the sum of a snapshot as far as it has gone, and of a new count from then on.
     => Closures, and the sums kept in them: every acquisition in virtual time comes this way.
     """
 
@@ -27,6 +29,7 @@ class ExactHandle:
     ) -> None:
         raw_acquire, raw_release = raw.acquire, raw.release
         waits, wait_hist = Times(), [0] * WAIT_BUCKETS
+        under_way: list[list[int]] = []  # of each wait that goes on: when it began, in this count
         acquired = holds = total_ns = min_ns = max_ns = 0
         held_since_ns: int | None = None  # and in this count
 
@@ -51,12 +54,16 @@ class ExactHandle:
         def wait() -> None:
             """Take the lock, which was held a moment ago; count and time the wait."""
             nonlocal acquired, held_since_ns
-            began_ns = clock_ns()
-            raw_acquire()
+            began = [clock_ns()]
+            under_way.append(began)
+            try:
+                raw_acquire()
+            finally:
+                under_way.remove(began)
             acquired += 1
             held_since_ns = now_ns = clock_ns()
-            waits.add(now_ns - began_ns)
-            wait_hist[min((now_ns - began_ns).bit_length(), WAIT_BUCKETS - 1)] += 1
+            waits.add(now_ns - began[0])
+            wait_hist[min((now_ns - began[0]).bit_length(), WAIT_BUCKETS - 1)] += 1
 
         def release() -> None:
             """Give the lock back, and note how long it was held."""
@@ -77,13 +84,20 @@ class ExactHandle:
             nonlocal acquired, held_since_ns, holds, total_ns, min_ns, max_ns
             acquired = holds = total_ns = min_ns = max_ns = 0
             held_since_ns = None
+            for began in under_way:
+                began[0] = max(began[0], clock_ns())
             waits.restart()
             wait_hist[:] = [0] * WAIT_BUCKETS
 
         def snapshot() -> LockStat:
             measured = Times()
             measured.count, measured.total_ns, measured.min_ns, measured.max_ns = holds, total_ns, min_ns, max_ns
-            return recorded(name, caller, acquired, waits, measured, total_ns, wait_hist)
+            record = recorded(name, caller, acquired, waits, measured, total_ns, wait_hist)
+            if not under_way:
+                return record
+            now_ns = clock_ns()
+            until_now_ns = sum(max(0, now_ns - began) for (began,) in under_way)
+            return replace(record, wait_ns_total=record.wait_ns_total + until_now_ns)
 
         self.acquire, self.try_acquire, self.release, self.snapshot = acquire, try_acquire, release, snapshot
         self.wait, self.restart = wait, restart

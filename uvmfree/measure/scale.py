@@ -235,7 +235,7 @@ class _Meter:
 
     => Warm-up and counting last for `part_s`, and until the CPUs have done so much, taken together: where all of them
        wait for one lock that is much longer. The warm-up also waits for the slowest CPU, within reason: who has yet
-       to fill its cache does so at once, and a wait that began before counts when it ends.
+       to fill its cache does so at once.
     => It stands outside of time: looking costs no CPU anything.
     """
 

@@ -122,6 +122,8 @@ def _child(uvm: Uvm, bursts: list[list[VmPage] | None], moved: list[Event], roun
     def body(cpu: PageCpu, lane: Lane) -> None:
         mine = lane.index
         for _ in range(rounds):
+            if lane.stopped:  # where nobody has to wait for CPU 0
+                return
             # CPU 0 has taken the last burst; until then the parent has not ended the child.
             lane.wait_until(lambda: bursts[mine] is None, moved[mine])
             bursts[mine] = [pagealloc_waiting(uvm, cpu, lane, zero=True) for _ in range(BURST_PAGES)]
