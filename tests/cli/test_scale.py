@@ -239,3 +239,8 @@ def test_what_came_before_a_stop_is_kept() -> None:
 
 def children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_the_work_outside_is_a_page_fault_of_the_costs(run: Run) -> None:
+    lines = run("scale", "--cpus", "2", "--design", "percpu", "--cost", "page_fault=700").out.splitlines()
+    assert lines[0].startswith("pingpong, 700 ns outside between operations")

@@ -1,8 +1,11 @@
 """The table of a scaling curve as it is printed, on points made up by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.measure.curves import curve, point
+from uvmfree.measure.scale import Traffic
 from uvmfree.report.curve_text import lines
 
 
@@ -57,10 +60,24 @@ def test_a_design_with_tunables_takes_more_columns_and_the_rows_follow() -> None
 
 def test_seeds_that_follow_each_other_are_a_range() -> None:
     def head(*seeds: int) -> str:
-        text = list(lines(curve(*(point("percpu", 2, 9, seed=seed) for seed in seeds))))
+        text = list(lines(curve(*(point("percpu", 1, 9, seed=seed) for seed in seeds))))
         return " ".join(text[: text.index("")])
 
     assert head(7).endswith(", seed 7")
     assert head(7, 8).endswith(", seeds 7, 8")
     assert head(7, 8, 9).endswith(", seeds 7 to 9")
     assert head(7, 8, 10).endswith(", seeds 7, 8, 10")
+
+
+def test_the_head_says_what_takes_the_place_of_the_linear_line() -> None:
+    """Without gaps in the load: nobody knows then what the fewest CPUs lose by waiting."""
+    from_one, from_four = (curve(point("percpu", n, 1000 * n), point("percpu", 8, 8000)) for n in (1, 4))
+    assert "count as" not in " ".join(lines(from_one))
+    assert "; 4 CPUs count as 4, whatever they wait" in " ".join(lines(from_four))
+
+
+def test_the_head_says_that_one_cpu_frees_all_pages() -> None:
+    made = point("percpu", 1, 1000)
+    serial = replace(made, case=replace(made.case, traffic=Traffic("forkexit")))
+    assert "so the load itself does not scale" in " ".join(lines(curve(serial)))
+    assert "does not scale" not in " ".join(lines(curve(made)))

@@ -36,7 +36,7 @@ _ATTRIBUTES: Mapping[str, dict[str, Any]] = {
     "think": {
         "type": Whole(0, THINK_NS_MAX),
         "metavar": "NS",
-        "help": "work outside of the allocator after each operation of a synthetic workload. Default: 1000.",
+        "help": "work outside of the allocator after each operation of a synthetic workload. Default: page_fault.",
     },
     "copies": {
         "type": Whole(1, 512),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uvmfree.cli.costs import changed_figures
+from uvmfree.cli.costs import changed_figures, table
 from uvmfree.cli.machine import COSTS, SEED, policy, virtual_options
 from uvmfree.cli.options import ENDING, designs_option, json_option, scheduler_option, trace_option, workload_option
 from uvmfree.cli.output import check_writable, write_json
@@ -77,9 +77,10 @@ def scale(
         raise ArgumentError(f"--trace goes with --workload trace, not with --workload {kind}")
     if think_ns is not None and kind == "trace":
         raise ArgumentError("--think: a trace has gaps of its own; it goes with a synthetic workload")
-    traffic = Traffic(kind, trace_file) if think_ns is None else Traffic(kind, trace_file, think_ns)
-    first = SEED if seed is None else seed
     machine = costs or COSTS, changes, policy(lock)
+    outside_ns = table(costs or COSTS, changes).ns("page_fault") if think_ns is None else think_ns
+    traffic = Traffic(kind, trace_file, outside_ns)
+    first = SEED if seed is None else seed
     cases = cases_of(traffic, designs, counts_for(cpus, traffic), *machine, range(first, first + seeds), band)
     strands()
     with first_signal_asks() as asked:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from uvmfree.cli.costs import changed_figures
+from uvmfree.cli.costs import changed_figures, table
 from uvmfree.cli.machine import COSTS, SEED, policy, refuse_for_threads, virtual_options
 from uvmfree.cli.options import ENDING
 from uvmfree.errors import ArgumentError
@@ -38,7 +38,6 @@ class VirtualOptions:
         => ArgumentError, ParamError for what does not go together, or does not exist.
         """
         from uvmfree.measure.machine_facts import VIRTUAL, MachineFacts
-        from uvmfree.workload.thinking import THINK_NS
 
         if self.kind != VIRTUAL:
             given = {"costs": self.costs, "cost": self.changes, "lock": self.lock, "think": self.think_ns}
@@ -53,7 +52,9 @@ class VirtualOptions:
                 raise ArgumentError(f"--{option} goes with a trace, not with {what}")
         lock = policy(self.lock)
         costs, changed = changed_figures(self.costs or COSTS, self.changes)
-        think_ns = THINK_NS if self.think_ns is None and workload in ENDING else self.think_ns
+        think_ns = self.think_ns
+        if think_ns is None and workload in ENDING:
+            think_ns = table(self.costs or COSTS, self.changes).ns("page_fault")
         copies = (self.copies or 1) if workload == "trace" else None
         warm_up = int(self.copies is not None) if self.warm_up is None else self.warm_up
         facts = MachineFacts(VIRTUAL, costs, changed, lock, think_ns, copies, warm_up=warm_up)

@@ -52,9 +52,15 @@ def _table(curve: Curve, labels: Sequence[str], bar: int, width: int) -> Iterato
 
 
 def heading(curve: Curve) -> str:
-    """Say what was run, on what machine."""
+    """Say what was run, on what machine, and what takes the place of the linear line where it is not plain."""
     assert curve.base is not None
-    return f"{curve.base.traffic.name}, in virtual time: {machine(curve)}"
+    said = f"{curve.base.traffic.name}, in virtual time: {machine(curve)}"
+    least = curve.cpu_counts()[0]
+    if not curve.gaps and least > 1:
+        said += f"; {least} CPUs count as {least}, whatever they wait"
+    if curve.base.traffic.kind == "forkexit":
+        said += "; CPU 0 frees all pages, so the load itself does not scale"
+    return said
 
 
 def machine(curve: Curve) -> str:
