@@ -3,7 +3,7 @@
 => It is asked by a thread that takes none of the system's locks, so that a hang does not reach it.
 => Time counts as far as threads could do something in it. Threads of the host are asked, while nothing gets on, what
    they got of its processors: time in which none of them waited for one counts, and else the share that they got of
-   what they wanted; but a quarter at least, so that a hang is reported however busy the host is. A thread that has
+   what they wanted; but a half at least, so that a hang is reported however busy the host is. A thread that has
    started or ended since is progress.
 => Where the system does not tell, and in virtual time, the watchdog's own turns have to do: where one comes late, all
    came late, and no more of it counts than it was to take. It does not tell enough: who sleeps for long is woken
@@ -17,10 +17,12 @@ from typing import Final
 from uvmfree.kern.lockwatch import LockState
 from uvmfree.machine.face import Stack
 from uvmfree.measure.turns_got import Got
-from uvmfree.workload.stress_time import LEAST
 
 PATIENCE_S: Final = 5.0
 """Without any progress for so long a run hangs: fifty times the longest stall, and longer than an access waits."""
+
+LEAST: Final = 0.5
+"""The share of the host's time that counts however little the threads got: of many, one gets on in so long."""
 
 ONE_CPU: Final = 4
 """A single CPU may stand still for so many times as long: it waits for pages that others have."""
