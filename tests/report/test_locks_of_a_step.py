@@ -31,6 +31,11 @@ def test_what_is_taken_with_another_held_stands_behind_it() -> None:
     ]
 
 
+def test_what_is_taken_one_after_the_other_with_one_held_is_not_taken_with_each_other() -> None:
+    holds = taken("CPU 0", "own"), taken("CPU 0", "big", 1), taken("CPU 0", "other", 1), taken("CPU 0", "last", 2)
+    assert said(*holds) == ["CPU 0: own 1,234 ns > (big 1,234 ns, other 1,234 ns > last 1,234 ns)"]
+
+
 def test_threads_of_the_system_come_last_in_one_line_with_the_designs_locks_alone() -> None:
     holds = (
         taken("xc/1", "big"),

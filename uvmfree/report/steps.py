@@ -43,7 +43,8 @@ def sentences(step: Step) -> str:
 def locks(step: Step) -> Iterator[str]:
     """Yield a line for each CPU that took locks, and one for the threads of the system that took the design's.
 
-    => `a > b`: b was taken with a held. More than LOCKS_SHOWN holds of a thread are counted.
+    => `a > b`: b was taken with a held; `a > (b, c)`: b, and then c. More than LOCKS_SHOWN holds of a thread are
+       counted.
     """
     told: dict[str, list[Taken]] = {}
     for one in step.taken:
@@ -58,10 +59,18 @@ def locks(step: Step) -> Iterator[str]:
 def _in_order(taken: list[Taken]) -> str:
     if len(taken) > LOCKS_SHOWN:
         return ", ".join(f"{name} {_times(n)}" for name, n in Counter(one.lock for one in taken).items())
-    said = ""
-    for one in taken:
-        said += (" > " if one.depth else ", " if said else "") + f"{one.lock} {one.held_ns:,} ns"
-    return said
+    return ", ".join(_nested(taken))
+
+
+def _nested(taken: list[Taken]) -> Iterator[str]:
+    """Yield each lock with those that were taken with it held."""
+    while taken:
+        first, *rest = taken
+        inside = rest[: next((at for at, one in enumerate(rest) if one.depth <= first.depth), len(rest))]
+        within = [*_nested(inside)]
+        said = f"({', '.join(within)})" if len(within) > 1 else "".join(within)
+        yield f"{first.lock} {first.held_ns:,} ns" + (f" > {said}" if said else "")
+        taken = rest[len(inside) :]
 
 
 def owned(standing: Counter[Where], ncpus: int) -> list[int]:

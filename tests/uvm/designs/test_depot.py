@@ -12,6 +12,7 @@ from tests.uvm.designs.depots import EXCHANGE, boot, depot_of, locks, operations
 from tests.uvm.machines import ClockMachine
 from uvmfree.errors import AuditError, ParamError
 from uvmfree.uvm.cpu import Cpu
+from uvmfree.uvm.designs.depot import Depot
 from uvmfree.uvm.page import UNKNOWN, ZEROS, VmPage
 
 
@@ -368,3 +369,22 @@ def test_where_nothing_is_left_a_cpu_that_is_detached_is_looked_for_in_vain() ->
         assert uvm.uvmexp.free == uvm.uvmexp.reserve_kernel
         free_all(cpu, held)
         uvm.audit()
+
+
+def test_a_page_that_was_another_cpus_is_no_hit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is on the CPU's own list for a moment, and had to be stolen for that (R11)."""
+    stolen, steal = [False], Depot.steal
+
+    def seen(depot: Depot, cpu: Any, want: Any) -> bool:
+        stolen.append(steal(depot, cpu, want))
+        return stolen[-1]
+
+    monkeypatch.setattr(Depot, "steal", seen)
+    with boot(npages=1024) as uvm:
+        cpu = uvm.cpus[0]
+        free_all(uvm.cpus[1], [take(uvm.cpus[1]) for _ in range(300)])
+        while not stolen[-1]:
+            before = uvm.cpu_stats()[0]
+            take(cpu, use_reserve=True)
+        after = uvm.cpu_stats()[0]
+        assert (after.cpuhit - before.cpuhit, after.cpumiss - before.cpumiss) == (0, 1)

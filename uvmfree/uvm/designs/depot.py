@@ -73,8 +73,8 @@ class DepotCpu(PercpuCpu):
     def _get(self, want: Want, start: int) -> Found | None:
         """Find a page: of each freelist the whole cache, then the depot; of all of them, what other CPUs have."""
         found = super()._get(want, start)
-        if found is None and self._design.steal(self, want):
-            found = super()._get(want, start)
+        if found is None and self._design.steal(self, want) and (found := super()._get(want, start)) is not None:
+            return *found[:2], False  # it was no page of its own list (R11)
         return found
 
     def _finish(self, want: Want, found: Found | None, asked: int | None, color: int | None) -> VmPage | None:
