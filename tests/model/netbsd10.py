@@ -56,7 +56,7 @@ class Netbsd10Model(ShippedModel):
         color, pfns = next((color, pfns) for color, pfns in there.items() if pfns)
         array = self.lists[Where(asked.cpu, False, row, color)]
         taken = [pfns.pop()]
-        if fills and nfree - 1 > self.reserve_kernel and not asked.use_reserve:
+        if fills and nfree > self.reserve_kernel:
             while pfns and len(array) < self.FILL:
                 array.append(pfns.pop())
                 taken.append(array[-1])

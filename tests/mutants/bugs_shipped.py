@@ -193,8 +193,8 @@ BUGS: Final = (
     Mutant(
         "bucket gives its reserve to a fill",
         f"{_NETBSD}:Netbsd10Cpu._take",
-        (become("above and not want.use_reserve", "above"),),
-        "who may use the reserve also fills an array",
+        (become("nfree > self._state.uvmexp.reserve_kernel", "nfree"),),
+        "who may use the reserve also fills an array from it",
         "an emergency is used to hoard",
         machine("netbsd10"),
     ),

@@ -27,16 +27,24 @@ def touched(uvm: uvmfree.Uvm) -> Counter[int]:
     return next(one.pages for one in machine.lockholds.snapshot() if one.caller == "uvm_pagealloc")
 
 
-@pytest.mark.parametrize(("above", "filled"), [(1, 1), (2, 6), (9, 1 + FILLPGS)])
-def test_a_miss_fills_its_array_if_the_bucket_is_above_the_reserve_without_the_page(above: int, filled: int) -> None:
-    """One page above it goes out alone. With two there are five more of the colour, with nine more than fit."""
+@pytest.mark.parametrize(
+    ("above", "use_reserve", "filled"),
+    [(0, True, 1), (1, True, 6), (1, False, 6), (9, True, 1 + FILLPGS), (9, False, 1 + FILLPGS)],
+)
+def test_a_miss_fills_its_array_if_the_bucket_was_above_the_reserve_whoever_asks(
+    above: int, use_reserve: bool, filled: int
+) -> None:
+    """With one page above it there are five more of the colour, with nine more than fit; at it a page goes alone.
+
+    => What uvm_pagealloc_pgb compares is the count before the page left, and no flag.
+    """
     with booted() as uvm:
         pages = uvm.pglistalloc(256, nsegs=256)
         uvm.pglistfree(pages[: uvm.uvmexp.reserve_kernel + above])
         uvm.redistribute()
         cpu = uvm.cpus[0]
         before, holds = cpu.stats().filled, touched(uvm)
-        take(cpu, color=0)
+        take(cpu, color=0, use_reserve=use_reserve)
         assert cpu.stats().filled - before == filled
         assert touched(uvm) - holds == {filled: 1}
         uvm.audit()

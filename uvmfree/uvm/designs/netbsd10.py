@@ -117,21 +117,24 @@ class Netbsd10Cpu(Cpu):
         return None
 
     def _take(self, want: Want, free_list: int, start: int, number: int, lock: LockHandle) -> VmPage | None:
-        """Take a page from a bucket; from the own one, above the reserve, also fill the array of its colour."""
+        """Take a page from a bucket; from the own one, if that was above the reserve, also fill its colour's array.
+
+        => For any caller. What is compared is the count before the page leaves; so a fill may take of the reserve.
+        """
         bucket: PgflBucket = self._buckets.buckets[number]
         if not bucket.nfree[free_list]:
             return None
         part: list[VmPage] = []
         lock.acquire()
         try:
-            if not self.may_take(bucket.nfree[free_list], want):
+            nfree = bucket.nfree[free_list]
+            if not self.may_take(nfree, want):
                 return None
             pg = bucket.pop(free_list, start)
             if pg is None:
                 return None
             array = self.arrays[free_list][pg.color]
-            above = bucket.nfree[free_list] > self._state.uvmexp.reserve_kernel
-            if number == self._number and above and not want.use_reserve and not self._off:
+            if number == self._number and nfree > self._state.uvmexp.reserve_kernel and not self._off:
                 part = bucket.take(free_list, pg.color, FILLPGS - len(array))
         finally:
             lock.release()
