@@ -168,13 +168,16 @@ class Printed:
         raise NotMeasured
 
     def claims(self) -> str:
-        """Every claim with a bound: what it says, what each build measured, and whether it holds."""
-        rows: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {}
+        """Every claim with a bound: what it says, what each build measured, and whether it holds.
+
+        => By script, name and words: bounds from above and from below have one name, and two names the same words.
+        """
+        rows: dict[tuple[str, str, str], tuple[Any, dict[str, str]]] = {}
         for build in BUILDS:
             for script in self._file(f"evidence-{build}.json").get("scripts", []):
                 for record in script["records"]:
                     if record["bound"] is not None and record["measured"] is not None:
-                        key = script["script"].removesuffix(".py"), record["claim"]
+                        key = script["script"].removesuffix(".py"), record["id"], record["claim"]
                         rows.setdefault(key, (record, {}))[1][build] = _measured(record)
         builds = sorted(BUILDS)
         return markdown(
@@ -185,7 +188,7 @@ class Printed:
                     f"{'>=' if record['at_least'] else '<='} {_number(record['bound'])}",
                     *(said.get(build, "") for build in builds),
                 ]
-                for (script, claim), (record, said) in sorted(rows.items(), key=lambda row: row[0])
+                for (script, _, claim), (record, said) in sorted(rows.items(), key=lambda row: row[0])
             ],
         )
 

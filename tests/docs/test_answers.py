@@ -242,6 +242,15 @@ def test_claims_have_what_each_build_measured_and_those_that_fail_are_named(tmp_
         "| `d` (s): what d is; s | >= 400,000 |  | 498,124 [98,765-500,000], not judged |",
     ]
     assert figures.failed() == "`b` (3.11 and 3.13t)"
+    below = {"claim": "the same, from below", "at_least": True}
+    evidence("3.11", *(record(id, **says) for id in "ab" for says in ({}, below | {"measured": float(ord(id))})))
+    evidence("3.13t")
+    assert Figures(tmp_path).claims().splitlines()[2:] == [
+        "| `a` (s): the same, from below; s | >= 2 | 97 |  |",
+        "| `a` (s): what a is; s | <= 2 | 1 |  |",
+        "| `b` (s): the same, from below; s | >= 2 | 98 |  |",
+        "| `b` (s): what b is; s | <= 2 | 1 |  |",
+    ]
     evidence("3.11", record("a"))
     evidence("3.13t", record("a"))
     assert Figures(tmp_path).failed() == "none"
