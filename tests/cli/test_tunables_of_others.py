@@ -123,6 +123,9 @@ def test_it_is_described_by_where_it_stands(run: Run) -> None:
     assert "  tunable  ours.depth=3 pages: for this test" in run("designs", OURS).out
 
 
+VIRTUAL = ("--machine", "virtual", "--seconds", "0.001")
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -131,15 +134,16 @@ def test_it_is_described_by_where_it_stands(run: Run) -> None:
         (("bench", "--set", "xnu.refill_limit=4"), "--set xnu.refill_limit=4: xnu.refill_limit"),
         (("bench", "--design", "xnu", "--set", "percpu.refill=4"), "--set percpu.refill=4: percpu.refill"),
         (("scale", "--design", "xnu,percpu.refill=4"), "--design xnu, percpu.refill=4: percpu.refill"),
+        (("stress", "--set", "M=3"), "--set M=3: M"),
+        (("stress", "--design", "xnu", "--set", "magazines.M=3"), "--set magazines.M=3: magazines.M"),
+        (("stress", "--design", "xnu", "--set", "M=3", *VIRTUAL), "--set M=3: M"),
+        (("stress", "--set", "M=3", *VIRTUAL, "--seeds", "1-2"), "--set M=3: M"),
     ],
 )
 def test_a_tunable_that_no_design_of_a_run_uses_is_refused(run: Run, args: tuple[str, ...], said: str) -> None:
     """It would change nothing, and nobody would know."""
-    designs = {
-        "explain": args[1],
-        "scale": "xnu",
-        "bench": "xnu" if "--design" in args else "fpageqlock, percpu, depot",
-    }
+    asked = "xnu" if "--design" in args else "fpageqlock, percpu, depot"
+    designs = {"explain": args[1], "scale": "xnu", "bench": asked, "stress": asked}
     done = run(*args)
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith(f"uvmfree: {said} is not used by {designs[args[0]]}, with tunables ")

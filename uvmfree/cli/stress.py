@@ -100,6 +100,7 @@ def stress(
     """Do all that can be done to a system, at random, on all CPUs at once, with faults; audit; exit 1 if it broke."""
     # Heard from here on, and honoured where a run looks: no exception in the middle of an import, or of output.
     with first_signal_asks() as asked:
+        from uvmfree.measure.settings import check_used
         from uvmfree.measure.stress import Options
         from uvmfree.uvm.designs import SHOWN
         from uvmfree.workload.faults import parse_faults
@@ -119,6 +120,7 @@ def stress(
             lockstat=selection is not None,
             machine=machine,
         )
+        check_used(settings, designs or SHOWN)
         if selection is not None:
             selection.check(cpus, designs or SHOWN)
         if seeds is None and scheduler is not None:

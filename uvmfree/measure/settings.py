@@ -62,14 +62,6 @@ def parse_settings(
     return found
 
 
-def is_known(setting: str, designs: Iterable[str]) -> bool:
-    """Whether a setting is of Param, or of a design of this package or of these."""
-    name = setting.partition("=")[0]
-    return any(
-        name in (said, said.rpartition(".")[2]) for said in (*_owned(designs), *(each.name for each in fields(Param)))
-    )
-
-
 def unused(names: Iterable[str], design: str, designs: Iterable[str]) -> list[str]:
     """Return those of some tunables that a design does not use: another's own, or such that only others use.
 

@@ -25,7 +25,7 @@ from uvmfree.measure.facts import WorkloadFacts
 from uvmfree.measure.host import host
 from uvmfree.measure.observer import Observation, watch
 from uvmfree.measure.record import Record
-from uvmfree.measure.settings import is_known, parse_settings
+from uvmfree.measure.settings import parse_settings, unused
 from uvmfree.measure.stress_digest import digest, order
 from uvmfree.measure.stress_failure import causes, tail, whole, written
 from uvmfree.measure.stress_machine import THREADS, Kind, Virtual
@@ -118,11 +118,12 @@ class Options:
         return Param(**often | given | here)
 
     def command(self, design: str) -> str:
-        """Return the command line that runs one design with these options."""
+        """Return the command line that runs one design with these options, and the tunables that it uses."""
         words = ["uvmfree", "stress", "--design", design, "--seed", self.seed, "--seconds", f"{self.seconds:g}"]
         words += ["--cpus", self.ncpus, "--npages", self.npages, "--faults", ",".join(self.faults) or "none"]
-        for setting in (each for each in self.settings if is_known(each, (design,))):
-            words += ["--set", setting]
+        for setting in self.settings:
+            if not unused([setting.partition("=")[0]], design, self.designs):
+                words += ["--set", setting]
         if self.lockstat:
             words += ["--format", "netbsd"]
         words += self.machine.words()
