@@ -1,9 +1,12 @@
 """FreeBSD's buckets and their stack: what of them is not in the contract, and not counted in tests/designs."""
 
+from dataclasses import replace
+
 import pytest
 
 import uvmfree
 from tests.conformance.steps import free_all, take
+from uvmfree.kern.lock import LockHandle
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.param import Param
 from uvmfree.uvm.bucketstack import TIMEOUT_NS, BucketStack, FreebsdTunables
@@ -64,6 +67,31 @@ def test_a_bucket_is_one_item_to_its_stack_however_many_pages_it_has() -> None:
     made.get(0)
     made.get(0)
     assert made.items_touched == 4, "an empty stack has nothing to touch"
+
+
+@pytest.mark.parametrize(
+    ("adapt", "busy", "sizes"),
+    [(True, True, [SIZE - 1, SIZE, SIZE]), (True, False, [SIZE - 2] * 3), (False, True, [SIZE - 2] * 3)],
+)
+def test_buckets_grow_by_a_page_each_time_the_stacks_lock_is_busy(adapt: bool, busy: bool, sizes: list[int]) -> None:
+    """Up to the size that they began with (zone_domain_lock)."""
+    made, calls = BucketStack(Param(npages=65_536, ncpus=2), replace(TUNABLES, adapt=adapt), 0), list[str]()
+    lock = LockHandle(lambda: calls.append("acquire"), lambda: not busy, lambda: calls.append("release"))
+    made.size = SIZE - 2
+    found = []
+    for _ in sizes:
+        with made.held(lock):
+            found.append(made.size)
+    assert (made.size_max, found) == (SIZE, sizes)
+    assert calls == (["acquire"] * busy + ["release"]) * len(sizes)
+
+
+@pytest.mark.parametrize(("later_s", "trimmed"), [(9.9, False), (10, True)])
+def test_a_stack_is_trimmed_at_most_once_in_ten_seconds(later_s: float, trimmed: bool) -> None:
+    made = stack()
+    assert made.trim(0) == []
+    made.put(bucket())
+    assert bool(made.trim(int(later_s * 1e9))) is trimmed
 
 
 @pytest.mark.parametrize("cpu", [0, 1], ids=["the CPU that trims", "another CPU"])
