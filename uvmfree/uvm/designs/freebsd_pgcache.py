@@ -13,8 +13,10 @@ other shipped kernel has a middle level.
 => Locks: none for a CPU's buckets, preemption is off; uma_zdom for the stack; uvm_fpageqlock for the list.
 => Bounds: a thousandth of the pages in all by default: in small machines that is a small cache, or none.
 => Counts as free: what is on the list. An import asks the reserves, a hit does not.
-=> A freelist is a domain here, with buckets and a stack for itself. Not in it: colours (R7), zeroed pages (R8), and
-   the mark of pages that came from the cache: here all pages are freed to it.
+=> A freelist is a domain here, with buckets and a stack for itself. Not in it: colours (R7), zeroed pages (R8), the
+   mark of pages that came from the cache (all are freed to it), and what FreeBSD does in a shortage that lasts: no
+   import below vmd_free_severe, no bucket below vmd_free_min, and the loss of a quarter after 900 s. The page of
+   the design says why.
 
 Source: vm_page_zone_import, vm_page_zone_release in sys/vm/vm_page.c; cache_alloc, cache_free in sys/vm/uma_core.c.
 """
