@@ -124,7 +124,11 @@ class Reservations:
             self._counts.add((old >> AT) // self._rows, (old & FREE) - RESERVED)
 
     def steal(self, free_list: int) -> int | None:
-        """Count a frame off another CPU's word, or off a tree's: one that was freed to a tree which is reserved."""
+        """Count a frame off another CPU's word, or off a tree's: one that was freed to a tree which is reserved.
+
+        => LLFree has the first only (steal_local): its Tree::steal leaves reserved trees alone, and an allocation may
+           fail beside such a frame.
+        """
         first, ncpus, tally = self._reserved.first(free_list), self._reserved.ncpus, self._tally
         for step in range(1, ncpus):
             if word := self._words.down(first + (self._index + step) % ncpus):

@@ -16,7 +16,8 @@ has a word for each freelist (uvm/reservations.py): its tree, how many free fram
 => A wish for a colour is heard and not granted; zeroed pages are not kept apart.
 
 Source: core/src/llfree.rs of luhsra/llfree-rs, 2026; Wrenger et al., USENIX ATC 2023. Left out: classes of trees.
-Added: the reserves, which are a kernel's business there. Runs of pages: uvm/treeruns.py.
+Added: the reserves, which are a kernel's business there; and stealing what was freed to a tree that another CPU has
+reserved, which Tree::steal refuses: there it waits until that CPU syncs. Runs of pages: uvm/treeruns.py.
 """
 
 from __future__ import annotations
