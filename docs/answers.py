@@ -1,11 +1,11 @@
-"""Write the answer, the questions, the findings, the page of the depot, and a part of virtual.md.
+"""Write the answer, the questions, the findings, the page of the depot, and parts of virtual.md and designs' pages.
 
     ./run python docs/answers.py
 
 => A page is a template, PAGE.md.in, whose words are typed; every number in it comes from a record in docs/results.
    What stands in {{ }} is a method of docs/_figures.py and its arguments. tests/docs/test_answers.py fails where a
    page says anything else than its template and the records give.
-=> docs/virtual.md has what bench/native.py printed between two marks.
+=> docs/virtual.md has what bench/native.py printed between two marks, the page of a design its results.
 => What no record has yet is written as "(not measured)".
 """
 
@@ -28,7 +28,13 @@ from docs._printed import MISSING, NotMeasured  # noqa: E402
 
 PAGES: Final = ("answer.md", "questions.md", "findings.md", "designs/depot.md")
 VIRTUAL: Final = ROOT / "docs" / "virtual.md"
-BEGIN, END = "<!-- bench/native.py -->\n", "<!-- end -->"
+DESIGNS: Final = ROOT / "docs" / "designs"
+BEGIN, RESULTS, END = "<!-- bench/native.py -->\n", "<!-- docs/answers.py -->\n", "<!-- end -->"
+RESULT: Final = """\
+256 CPUs that play copies of `cc-j4` do the work of {{curve NAME cc-j4 ttas 256 work .0f}} that never wait
+([the curve](index.md#cc-j4-ttas)). [The tables](index.md#side-by-side) have the locks, the pages parked and what an
+exit strands, beside those of the other designs."""
+"""What the page of a design says of its results."""
 COLUMNS: Final = 88
 PLACE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
@@ -67,18 +73,29 @@ def _filled(block: str) -> Iterator[str]:
 
 def with_native(text: str, figures: Figures) -> str:
     """Return the text of docs/virtual.md with what bench/native.py printed."""
-    before, _, rest = text.partition(BEGIN)
     try:
         said = figures.whole_output("native.py")
     except NotMeasured:
         said = f"{MISSING}\n"
-    return f"{before}{BEGIN}\n{said}{END}{rest.partition(END)[2]}"
+    return _between(BEGIN, f"\n{said}", text)
+
+
+def with_results(text: str, design: str, figures: Figures) -> str:
+    """Return the text of a design's page with its results, if it has a place for them."""
+    return _between(RESULTS, page(RESULT.replace("NAME", design), figures), text) if RESULTS in text else text
+
+
+def _between(begin: str, said: str, text: str) -> str:
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}{said}{END}{rest.partition(END)[2]}"
 
 
 def main() -> None:
     """Write all pages."""
     figures = Figures(ROOT / "docs" / "results")
     VIRTUAL.write_text(with_native(VIRTUAL.read_text(), figures))
+    for file in DESIGNS.glob("*.md"):
+        file.write_text(with_results(file.read_text(), file.stem, figures))
     for name in PAGES:
         (ROOT / "docs" / name).write_text(page((ROOT / "docs" / f"{name}.in").read_text(), figures))
 

@@ -14,6 +14,7 @@ from bench.steps import STEPS
 from docs import answers
 from docs._figures import Figures
 from uvmfree.measure.scale import Case, Point, Traffic
+from uvmfree.uvm.designs import REGISTRY
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -65,6 +66,28 @@ def test_native_locks_that_nobody_measured_are_said_to_be_missing(tmp_path: Path
     text = f"before\n{answers.BEGIN}\nold\n{answers.END}after\n"
     made = f"before\n{answers.BEGIN}\n{answers.MISSING}\n{answers.END}after\n"
     assert answers.with_native(text, Figures(tmp_path)) == made
+
+
+def test_the_pages_of_designs_have_results_from_the_records() -> None:
+    """Where this fails: ./run python docs/answers.py."""
+    figures = Figures(DOCS / "results")
+    for name in sorted(REGISTRY.keys() - {"depot"}):  # whose page is made from a template
+        text = (DOCS / "designs" / f"{name}.md").read_text()
+        assert text.count(answers.RESULTS) == 1
+        assert text == answers.with_results(text, name, figures)
+        assert answers.MISSING not in text
+
+
+def test_results_stand_between_their_marks_and_nowhere_else(tmp_path: Path) -> None:
+    assert answers.with_results("no place\n", "percpu", Figures(tmp_path)) == "no place\n"
+    text = f"before\n{answers.RESULTS}old\n{answers.END}after\n"
+    figures = Figures(DOCS / "results")
+    found = answers.with_results(text, "percpu", figures)
+    assert found.startswith(f"before\n{answers.RESULTS}256 CPUs")
+    assert f" do the work of {figures.curve('percpu', 'cc-j4', 'ttas', '256', 'work', '.0f')} that" in found
+    assert found.endswith(f"\n{answers.END}after\n")
+    assert "old" not in found
+    assert answers.MISSING in answers.with_results(text, "percpu", Figures(tmp_path))
 
 
 @pytest.mark.parametrize("name", answers.PAGES)
