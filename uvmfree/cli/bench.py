@@ -23,7 +23,7 @@ from uvmfree.cli.options import (
     vmstat_option,
     workload_option,
 )
-from uvmfree.cli.output import write_json
+from uvmfree.cli.output import typed, write_json
 from uvmfree.cli.running import first_signal_asks, progress, reading
 from uvmfree.cli.status import BROKEN
 from uvmfree.cli.terminal import say, say_labelled, width
@@ -138,7 +138,7 @@ def bench(
         check_watermarks(ready, param.npages, param.pagesize)
     selection.check(param.ncpus, designs or SHOWN)
     exports.check_fits(ready, on)
-    result = new_record(ready, param, designs or SHOWN, ("uvmfree", *sys.argv[1:]), on, seed)
+    result = new_record(ready, param, designs or SHOWN, typed(), on, seed)
     if on.virtual:
         strands()
     first = first_command.is_it()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import click
 
 from uvmfree.cli.running import signals_wait
 from uvmfree.errors import ArgumentError
+from uvmfree.measure.printable import printable
 from uvmfree.outfile import Outfile
 
 
@@ -46,6 +48,11 @@ def check_writable(
         if place.descriptor is None and place.identity == _stdout():
             raise ArgumentError(f"{option} {file}: is where stdout goes to")
         places[place.identity] = option
+
+
+def typed() -> tuple[str, ...]:
+    """Return the command as it was typed, as a record can have it: bytes that are no text are written out."""
+    return ("uvmfree", *map(printable, sys.argv[1:]))
 
 
 def check_each_once(records: Sequence[str]) -> None:

@@ -137,7 +137,9 @@ def reading(file: str) -> Iterator[Callable[[int], None] | None]:
     from rich.markup import escape
     from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from uvmfree.measure.printable import printable
+
     columns = (SpinnerColumn(), TextColumn("{task.description}"), DownloadColumn(True), TimeElapsedColumn())
     with signals_raise(), Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        job = shown.add_task(f"reading {escape(file)}", total=None)
+        job = shown.add_task(f"reading {escape(printable(file))}", total=None)
         yield lambda size: shown.update(job, completed=size)

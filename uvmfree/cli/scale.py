@@ -13,7 +13,7 @@ import click
 from uvmfree.cli.costs import changed_figures, table
 from uvmfree.cli.machine import COSTS, SEED, policy, virtual_options
 from uvmfree.cli.options import ENDING, designs_option, json_option, scheduler_option, trace_option, workload_option
-from uvmfree.cli.output import check_writable, write_json
+from uvmfree.cli.output import check_writable, typed, write_json
 from uvmfree.cli.running import first_signal_asks, progress
 from uvmfree.cli.status import BROKEN
 from uvmfree.cli.values import Whole
@@ -113,7 +113,7 @@ def measured_curve(
     from uvmfree.measure.executors import local, scheduled
     from uvmfree.measure.host import host
 
-    curve = Curve(host(), ("uvmfree", *sys.argv[1:]))
+    curve = Curve(host(), typed())
     try:
         with contextlib.ExitStack() as held:
             processes = min(len(cases), len(os.sched_getaffinity(0)))

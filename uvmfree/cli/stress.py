@@ -16,7 +16,7 @@ from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_on_request
 from uvmfree.cli.machine import machine_of, virtual_options
 from uvmfree.cli.options import designs_option, scheduler_option, set_option, vmstat_option
-from uvmfree.cli.output import write_json
+from uvmfree.cli.output import typed, write_json
 from uvmfree.cli.running import Asked, first_signal_asks
 from uvmfree.cli.status import BROKEN
 from uvmfree.cli.stress_seeds import stress_seeds
@@ -157,7 +157,7 @@ def _stress(options: Options, designs: tuple[str, ...], exports: Exports, show: 
     from uvmfree.measure.stress import new_record
     from uvmfree.measure.stress import stress as stress_one
 
-    record = new_record(options, designs, ("uvmfree", *sys.argv[1:]))
+    record = new_record(options, designs, typed())
     runs, timeline = record.stress, exports.timeline()
     with _progress_line(options) as tick:
         for design in record.designs:

@@ -93,6 +93,7 @@ def sweep(
             raise ArgumentError(
                 f"{option} goes with --workload {workload}, not with --workload {', '.join(workloads)}"
             )
+    _refuse_bytes("--trace", trace_file)
     check_writable(("-o", file), regular=True)
     grid = Grid(
         workloads=workloads,
@@ -158,6 +159,14 @@ def _choices(settings: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ..
         found[name] = tuple(values.split(","))
         _refuse_twice(f"--set {setting}", found[name])
     return tuple(found.items())
+
+
+def _refuse_bytes(option: str, file: str | None) -> None:
+    """Refuse a name that is no text, since the sweep's file has to keep it: ArgumentError."""
+    try:
+        (file or "").encode()
+    except UnicodeEncodeError:
+        raise ArgumentError(f"{option} {file}: the name is not UTF-8; give it one that is, as by a link") from None
 
 
 def _refuse_twice(option: str, values: Sequence[object]) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.facts import WorkloadFacts
 from uvmfree.measure.machine_facts import MachineFacts
+from uvmfree.measure.printable import printable
 from uvmfree.param import NCPUS_MAX, Param
 from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import tune
@@ -50,6 +51,7 @@ PRESSURE_NPAGES = 4096
 class Workload:
     """A workload that is ready to run.
 
+    => `name`: for terminals and records: nothing in it that a terminal would obey, whatever a trace's file is called.
     => `load(uvm)` makes what one run needs, before the system starts.
     => `allocations`: of a single page, that a run asks for; None like `page_operations`.
     => `live_pages`: the most pages that it holds at once, so far as that is known.
@@ -121,7 +123,7 @@ def from_trace(
     skipped = ""
     if counts.frees_unknown:
         skipped = f"{plural(counts.frees_unknown, 'free')} of pages that were allocated before the trace began"
-    name = trace.name if by == "cpu" else f"{trace.name}, by task"
+    name = printable(trace.name) if by == "cpu" else f"{printable(trace.name)}, by task"
     if copies > 1:
         name = f"{copies} copies of {name}"
         skipped = skipped and f"{skipped}, in each copy"
