@@ -10,6 +10,7 @@ import pytest
 from tests.cli.conftest import Said
 from tests.report.made import record
 from uvmfree.measure.sweep import Grid, Sweep
+from uvmfree.report.comparison import setting_of_sweep
 
 Run = Callable[..., Said]
 WALLS_NS = (10_000_000, 70_000_000, 20_000_000)
@@ -49,13 +50,33 @@ def test_each_cell_has_its_medians_and_times_only_where_they_say_something(
     assert [line for line in said.out.splitlines() if line != line.rstrip()] == []
     assert said.out.isascii()
     assert "2 of 2 cells are in" in said.err
-    machine, interpreter, head, _, *rows = [line for line in said.out.splitlines() if line.strip()]
+    top, *left_out, table = said.out.split("\n\n")[: 3 if gil else 2]
+    workload, tunables, machine, interpreter = top.splitlines()
+    assert workload == f"workload:    {one.workload.name}, 2 CPUs"
+    assert tunables == f"tunables:    npages={one.param.npages}, refill=1 or 8, others at their defaults"
     assert machine.startswith("machine:     real threads on ")
     assert interpreter.startswith("interpreter: CPython ")
+    assert ["With the GIL" in text for text in left_out] == [True] * gil
+    head, _, *rows = table.splitlines()
     heads = ["wait share %", "shared locks/op", "moved/op", "stranded pages", "wall ms"]
     assert [name for name in heads if name in head] == (heads[1:4] if gil else heads)
     found = [row.split() for row in rows[:2]]
     assert ["refill=8" in row for row in rows[:2]] == [False, True]
     assert [row[-1 if gil else -2] for row in found] == ["300", "300"]
     assert gil or [row[-1] for row in found] == ["20", "20"]
-    assert ("With the GIL" in said.out) == gil
+    assert said.out.count("With the GIL") == gil
+
+
+def test_a_sweep_of_several_workloads_names_each_with_its_cpus_and_memory() -> None:
+    one = record(designs=("percpu",), repetitions=1, rows=0, workload="a", ncpus=1)
+    others = [record(designs=("percpu",), repetitions=1, rows=0, workload=name, ncpus=4) for name in "ab"]
+    small = replace(others[1], param=replace(others[1].param, npages=512))
+    said = [*setting_of_sweep([one, others[0], small], [])]
+    assert said[:3] == [
+        ("workload", "a, 1, 4 CPUs"),
+        ("workload", "b, 4 CPUs"),
+        ("tunables", f"npages={one.param.npages} or 512, others at their defaults"),
+    ]
+    assert [label for label, _ in said[3:]] == ["machine", "interpreter"]
+    given = [("npages", ("256", "512")), ("refill", ("4",))]
+    assert dict(setting_of_sweep([one], given))["tunables"] == "npages=256 or 512, refill=4, others at their defaults"

@@ -56,7 +56,10 @@ def compare(before: str, after: str, tolerance: float, every: bool, json_file: s
         notes = [printable(f"Not the same in both, {line}.") for line in apart]
         say_labelled((label, printable(text)) for label, text in setting(records[0], records[0].workload.name))
         click.echo()
-        _print(changes, [*notes, *([LEFT_OUT] if left_out else [])], every)
+        if left_out:
+            say(LEFT_OUT)
+            click.echo()
+        _print(changes, notes, every)
     worse = [change for change in changes if change.verdict == "worse"]
     if worse:
         names = ", ".join(f"{change.figure} of {change.design}" for change in worse)

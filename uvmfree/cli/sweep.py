@@ -180,7 +180,7 @@ def _print(done: Sweep, grid: Grid) -> None:
     from uvmfree.measure.printable import printable
     from uvmfree.measure.record import THREAD_TIMES
     from uvmfree.measure.turns import LEFT_OUT
-    from uvmfree.report.comparison import places
+    from uvmfree.report.comparison import setting_of_sweep
     from uvmfree.report.text import Cell, Row, table
 
     records = [done.records[cell] for cell in done.cells if cell in done.records]
@@ -198,7 +198,11 @@ def _print(done: Sweep, grid: Grid) -> None:
             medians = (f"{figures[name].median:,.4g}" if name in figures else "" for name, _ in columns)
             rows.append(Row(printable(str(cell)), [*map(Cell, medians)]))
     if records:
-        say_labelled(places(records))
+        said = setting_of_sweep(records, grid.settings)
+        say_labelled((label, printable(text)) for label, text in said)
+        click.echo()
+    if len(at_once) < len(records):
+        say(LEFT_OUT)
         click.echo()
     for line in table([heading for _, heading in columns], rows, width() if sys.stdout.isatty() else PIPE_COLUMNS):
         click.echo(line)
@@ -206,5 +210,3 @@ def _print(done: Sweep, grid: Grid) -> None:
     for design in grid.designs:
         if unused := grid.unused(design):
             say(f"{design} does not use {', '.join(unused)}, so it was measured once for all values.")
-    if len(at_once) < len(records):
-        say(LEFT_OUT)

@@ -111,6 +111,22 @@ def setting(record: Record, workload: str) -> Iterator[tuple[str, str]]:
         yield from places([record])
 
 
+def setting_of_sweep(
+    records: Sequence[Record], settings: Sequence[tuple[str, Sequence[str]]]
+) -> Iterator[tuple[str, str]]:
+    """Yield what a sweep ran, where and with what, a label and a text each; `settings`: the values of tunables."""
+    counts: dict[str, dict[int, None]] = {}
+    for record in records:
+        counts.setdefault(record.workload.name, {})[record.workload.ncpus] = None
+    for name, ncpus in counts.items():
+        *most, last = ncpus
+        yield "workload", f"{name}, {''.join(f'{count}, ' for count in most)}{plural(last, 'CPU')}"
+    npages = {"npages": tuple(dict.fromkeys(str(record.param.npages) for record in records))}
+    given = (f"{name}={' or '.join(values)}" for name, values in (npages | dict(settings)).items())
+    yield "tunables", f"{', '.join(given)}, others at their defaults"
+    yield from places(records)
+
+
 def places(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
     """Yield where records are from, a label and a text each: a machine and an interpreter, each once."""
     machines = (
