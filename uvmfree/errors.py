@@ -114,8 +114,8 @@ class CounterFileError(UvmError):
 
 
 class OutputError(UvmError):
-    """stdout cannot be written to; says why. `reader_gone`: it is a pipe whose other end was closed."""
+    """stdout, or another `where`, cannot be written to; says why. `reader_gone`: a pipe's other end was closed."""
 
-    def __init__(self, why: str, *, reader_gone: bool = False) -> None:
+    def __init__(self, why: str, *, reader_gone: bool = False, where: str = "stdout") -> None:
         self.reader_gone = reader_gone
-        super().__init__(f"stdout: {why}")
+        super().__init__(f"{where}: {why}")

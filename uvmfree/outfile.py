@@ -5,7 +5,7 @@
    old one, and its owner and group where the system allows that.
 => Anything else, a FIFO, a device, what /dev/stdout or /dev/fd/N stand for, is written to as it is. So is a regular
    file in a folder where it cannot be replaced.
-=> ArgumentError names the option and what the system said.
+=> ArgumentError names the option and what the system said; OutputError tells that a pipe's reader has gone.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from uvmfree.errors import ArgumentError
+from uvmfree.errors import ArgumentError, OutputError
 
 _LINKS_MAX: Final = 40
 """Symbolic links that are followed to a file, as many as the kernel follows."""
@@ -156,9 +156,11 @@ class Outfile:
 
 @contextlib.contextmanager
 def _named(option: str, name: str) -> Iterator[None]:
-    """Make an ArgumentError of what the system says."""
+    """Make an ArgumentError of what the system says, an OutputError where a reader has gone."""
     try:
         yield
+    except BrokenPipeError:
+        raise OutputError(os.strerror(errno.EPIPE), reader_gone=True, where=f"{option} {name}") from None
     except OSError as error:
         raise ArgumentError(f"{option} {name}: {error.strerror}") from None
 

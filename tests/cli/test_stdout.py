@@ -64,6 +64,36 @@ def test_a_reader_that_has_gone_is_told_by_the_exit_code_alone(tmp_path: Path, c
     assert written(tmp_path, command)
 
 
+def test_a_file_that_is_a_pipe_whose_reader_has_gone_is_as_quiet_as_stdout(tmp_path: Path) -> None:
+    """By the pipe's own number; the tables are printed all the same, and the other files written."""
+    for package in ("pyperf", "plotly"):
+        pytest.importorskip(package, reason="the extra `report` is not installed")
+    ours, theirs = os.pipe()
+    os.close(ours)
+    pipe = f"/dev/fd/{theirs}"
+    bench = ("bench", "--trace", "two.perf", "--npages", "256", "--repetitions", "1")
+    for args in (
+        (*bench, "--json", pipe, "--pyperf", "out.json"),
+        (*bench, "--json", "out.json"),
+        ("compare", "out.json", "out.json", "--json", pipe),
+        ("report", "out.json", "-o", pipe),
+    ):
+        said = subprocess.run(
+            [*RUN, *args],
+            capture_output=True,
+            text=True,
+            timeout=BOUND_S,
+            check=False,
+            cwd=tmp_path,
+            pass_fds=(theirs,),
+        )
+        gone = pipe in args
+        assert (said.returncode, said.stderr) == (141 if gone else 0, ""), args
+        assert ("workload:" in said.stdout) == (args[0] == "bench")
+        assert json.loads((tmp_path / "out.json").read_text())
+    os.close(theirs)
+
+
 @pytest.mark.parametrize(
     ("close", "command", "status", "says"),
     [

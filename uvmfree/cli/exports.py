@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from uvmfree.cli.output import check_writable, write_json, write_whole
-from uvmfree.cli.status import BAD_INPUT
-from uvmfree.errors import ArgumentError
+from uvmfree.cli.status import BAD_INPUT, READER_GONE
+from uvmfree.errors import ArgumentError, OutputError
 
 if TYPE_CHECKING:
     from uvmfree.kern.eventlog import Event
@@ -88,6 +88,7 @@ class Exports:
         self.counter_file = counter_file
         self.counters: CounterFile | None = None
         self._problems: list[str] = []
+        self._reader_gone = False
 
     def check(self) -> None:
         """Refuse what could not be written before anything is measured: ArgumentError, ExtraError."""
@@ -125,6 +126,8 @@ class Exports:
                 click.echo(f"uvmfree: {problem}", err=True)
         if self._problems:
             sys.exit(BAD_INPUT)
+        if self._reader_gone:
+            sys.exit(READER_GONE)
 
     def check_fits(self, workload: Workload, machine: MachineFacts) -> None:
         """Refuse what the workload, or the machine, does not give: ArgumentError."""
@@ -182,6 +185,8 @@ class Exports:
             yield
         except ArgumentError as error:
             self._problems.append(str(error))
+        except OutputError:
+            self._reader_gone = True
 
     def timeline(self) -> TimelineFile | None:
         """Return what collects the timeline, if one is asked for."""

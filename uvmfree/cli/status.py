@@ -14,4 +14,5 @@ SIGNALLED: Final = 128
 joined, and what was measured was kept and marked."""
 
 READER_GONE: Final = SIGNALLED + 13
-"""Whoever read stdout closed it, as `| head` does. Nothing is said: other programs end without a word by SIGPIPE."""
+"""Whoever read stdout, or another pipe that was written to, closed it, as `| head` does. Nothing is said: other
+programs end without a word by SIGPIPE."""
