@@ -73,6 +73,11 @@ class Outfile:
         return _allowed(os.path.dirname(self.path)) and (mine or not folder.st_mode & stat.S_ISVTX)
 
     @property
+    def waits(self) -> bool:
+        """Whether writing may wait for somebody to read: it is a FIFO, a pipe or a device."""
+        return self.there is not None and not stat.S_ISREG(self.there.st_mode)
+
+    @property
     def identity(self) -> tuple[object, ...]:
         """What two names of one place have in common."""
         return (self.path,) if self.there is None else (self.there.st_dev, self.there.st_ino)

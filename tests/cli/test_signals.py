@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from tests.cli.waiting import until
-from uvmfree.cli.running import Interrupted, signals_raise, signals_wait
+from uvmfree.cli.output import write_json
+from uvmfree.cli.running import Interrupted, first_signal_asks, signals_raise, signals_wait
 from uvmfree.measure import workloads
 from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.workloads import Workload
@@ -244,7 +246,7 @@ def test_top_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", ENDING)
 def test_a_signal_waits_for_the_end_of_a_file(number: int) -> None:
-    """And the second one does not: the file may be a FIFO that nobody reads."""
+    """And the second one does not: the disk may be one that does not answer."""
     done = []
 
     def first() -> None:
@@ -266,3 +268,36 @@ def test_a_signal_waits_for_the_end_of_a_file(number: int) -> None:
     with pytest.raises(Interrupted):
         second()
     assert done == [1]
+
+
+@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize("output", ["file", "-"])
+def test_a_signal_ends_what_waits_for_a_reader_of_a_fifo(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, output: str
+) -> None:
+    """At once, though the work before it only noted the first signal. The signal comes where the wait would begin."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    came = []
+
+    def waiting(*args: object, **kwargs: object) -> int:
+        came.append(number)
+        os.kill(os.getpid(), number)
+        raise AssertionError("it went on to wait")
+
+    def written() -> None:
+        with first_signal_asks(), monkeypatch.context() as patched:
+            patched.setattr(*((click, "echo") if output == "-" else (os, "open")), waiting)
+            write_json("--json", output if output == "-" else str(fifo), {})
+
+    ours, theirs = os.pipe()
+    stdout = os.dup(1)
+    os.dup2(theirs, 1)
+    try:
+        with pytest.raises(Interrupted) as ended:
+            written()
+    finally:
+        os.dup2(stdout, 1)
+        for fd in (stdout, ours, theirs):
+            os.close(fd)
+    assert (came, ended.value.status) == ([number], 128 + number)

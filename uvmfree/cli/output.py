@@ -5,6 +5,7 @@ What becomes of what is there already, of links and devices: outfile.py.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -14,7 +15,7 @@ from typing import Any
 
 import click
 
-from uvmfree.cli.running import signals_wait
+from uvmfree.cli.running import signals_raise, signals_wait
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.printable import printable
 from uvmfree.outfile import Outfile
@@ -72,15 +73,24 @@ def write_json(option: str, file: str, document: dict[str, Any]) -> None:
     """Write a document to a file, or with '-' to stdout."""
     text = json.dumps(document, indent=1) + "\n"
     if file == "-":
-        click.echo(text, nl=False)
+        with _signals(Outfile.find(option, file)):
+            click.echo(text, nl=False)
     else:
         write_whole(option, file, text.encode())
 
 
 def write_whole(option: str, file: str, content: bytes) -> None:
-    """Write a file whole or not at all; ArgumentError. A signal that comes meanwhile is heard afterwards."""
-    with signals_wait():
-        Outfile.find(option, file).write(content)
+    """Write a file whole or not at all; ArgumentError.
+
+    => A signal that comes meanwhile is heard afterwards; at once if this may wait for a reader, who may never come.
+    """
+    place = Outfile.find(option, file)
+    with _signals(place):
+        place.write(content)
+
+
+def _signals(place: Outfile) -> contextlib.AbstractContextManager[None]:
+    return signals_raise() if place.waits else signals_wait()
 
 
 def _stdout() -> tuple[int, int]:
