@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.workload.perf_lines import ONE, line
+from uvmfree.measure.workloads import THREADS_CPUS_MAX
 from uvmfree.param import NCPUS_MAX
 from uvmfree.workload import tracefile
 from uvmfree.workload.replay_plan import plan
@@ -171,14 +172,37 @@ def test_more_cpus_than_a_system_has(run: Run, tmp_path: Path) -> None:
     file.write_text("".join(line("alloc", hex(n + 1), cpu=n, who=f"cc1 {n % 7}") for n in range(NCPUS_MAX + 1)))
     said = run("bench", "--trace", str(file))
     assert (said.status, said.out) == (2, "")
-    assert said.err == (
-        f"uvmfree: large.perf was recorded on {NCPUS_MAX + 1} CPUs, and a system has at most {NCPUS_MAX}; "
-        f"--by task --cpus {NCPUS_MAX} spreads its tasks over so many\n"
-    )
+    refused = f"large.perf was recorded on {NCPUS_MAX + 1} CPUs, and a system has at most {NCPUS_MAX}"
+    assert said.err == f"uvmfree: {refused}; --by task --cpus {THREADS_CPUS_MAX} spreads its tasks over so many\n"
+    for more, most in (((), NCPUS_MAX), (("--copies", "3"), NCPUS_MAX - 2)):
+        said = run("bench", "--trace", str(file), "--machine", "virtual", *more)
+        assert said.err == f"uvmfree: {refused}; --by task --cpus {most} spreads its tasks over so many\n"
+    said = run("bench", "--trace", str(file), "--cpus", "3")
+    assert said.err == f"uvmfree: {refused}; --by task spreads its tasks over so many\n"
+    out = str(tmp_path / "sweep.json")
+    said = run("sweep", "-o", out, "--trace", str(file))
+    other = f"only `uvmfree bench --by task --cpus {THREADS_CPUS_MAX}` spreads its tasks over so many"
+    assert (said.status, said.err) == (2, f"uvmfree: trace, fpageqlock: {refused}; {other}\n")
     small = ("bench", "--repetitions", "1", "--design", "percpu", "--npages", "2048", "--json", "-")
     said = run(*small, "--trace", str(file), "--by", "task", "--cpus", "3")
     assert json.loads(said.out)["workload"]["ncpus"] == 3
     assert len(plan(read_trace(file), by="task").programs) == NCPUS_MAX
+
+
+@pytest.mark.parametrize(
+    ("ncpus", "advice"), [(3, "give at least 3, or leave --cpus out"), (THREADS_CPUS_MAX + 1, "leave --cpus out")]
+)
+def test_a_sweep_on_too_few_cpus_is_told_what_a_sweep_can_do(
+    run: Run, tmp_path: Path, ncpus: int, advice: str
+) -> None:
+    """It has no --by; `bench` has."""
+    file = tmp_path / "some.perf"
+    file.write_text("".join(line("alloc", hex(n + 1), cpu=n) for n in range(ncpus)))
+    few = f"2 CPUs: too few, since some.perf was recorded on {ncpus}"
+    said = run("sweep", "-o", str(tmp_path / "sweep.json"), "--trace", str(file), "--cpus", "2")
+    assert (said.status, said.err) == (2, f"uvmfree: trace, 2 CPUs, fpageqlock: {few}; {advice}\n")
+    said = run("bench", "--trace", str(file), "--cpus", "2")
+    assert said.err == f"uvmfree: {few}; --by task spreads its tasks over so many\n"
 
 
 def test_each_line_has_its_count(run: Run, tmp_path: Path) -> None:

@@ -63,7 +63,9 @@ class Cell:
         => `designs`: others whose tunables it may have.
         """
         read = partial(read_trace, unpacked_max_bytes=self.unpacked_max_bytes)
-        workload = by_name(self.workload, self.trace, ncpus=self.ncpus, seconds=self.seconds, read=read)
+        workload = by_name(
+            self.workload, self.trace, ncpus=self.ncpus, seconds=self.seconds, read=read, by_task=False
+        )
         tunables = parse_settings(self.settings, given=_GIVEN, designs=(*designs, self.design))
         tunables.setdefault("npages", workload.npages or Param().npages)
         param = Param(**tunables, ncpus=workload.ncpus, design=self.design)

@@ -103,11 +103,13 @@ def from_trace(
     copies: int = 1,
     gaps: bool = False,
     warm_up: int = 0,
+    advice: str = "",
 ) -> Workload:
     """Make a replay of a trace (workload/replay.py).
 
     => `copies`: replays beside each other, which share out `ncpus` among them. `gaps`: with the recorded time between
-       two events. ArgumentError if the CPUs cannot be shared out, or are too many.
+       two events. ArgumentError if the CPUs cannot be shared out, or are too many; `advice` ends it where the trace
+       has too many.
     => `warm_up`: so many replays come before the one that counts, each with what it leaves behind freed at its end.
     => `memory`: RAM has that fraction of the pages that the trace has live at once; the rest is swapped
        (workload/shortage.py). ArgumentError unless it is from 0.01 to 1.
@@ -115,7 +117,7 @@ def from_trace(
     if ncpus is not None and ncpus % copies:
         raise ArgumentError(f"--cpus {ncpus}: {copies} copies need a multiple of {copies}")
     ncpus_each = None if ncpus is None else ncpus // copies
-    plan = replay_plan.plan(trace, ncpus=ncpus_each, by=by)
+    plan = replay_plan.plan(trace, ncpus=ncpus_each, by=by, advice=advice)
     looped = replay_plan.plan(trace, ncpus=ncpus_each, by=by, loop=True) if warm_up else plan
     if (total := len(plan.programs) * copies) > NCPUS_MAX:
         raise ArgumentError(f"--copies {copies}: they need {total} CPUs, and a system has at most {NCPUS_MAX}")
@@ -271,18 +273,31 @@ def by_name(
     memory: float | None = None,
     read: Callable[[str | Path], Trace] = read_trace,
     on: MachineFacts | None = None,
+    by_task: bool = True,
 ) -> Workload:
     """Make the workload of a name: trace, pressure, forkexit, pingpong or handoff, with the default number of CPUs.
 
-    => `read` reads a trace; trace.py. `on`: the machine, real threads by default.
+    => `read` reads a trace; trace.py. `on`: the machine, real threads by default. `by_task`: whether the command has
+       --by, so that an error may advise it.
     => ArgumentError, TraceError; the arguments are named as the command line has them.
     """
     on = on or MachineFacts()
-    made = _by_name(kind, trace_file, by, ncpus, seconds, memory, read, on)
+    made = _by_name(kind, trace_file, by, ncpus, seconds, memory, read, on, by_task)
     if not on.virtual or made.npages is not None:
         return made
     npages = max(Param().npages * (on.copies or 1), made.live_pages + PAGES_PER_CPU * made.ncpus)
     return replace(made, npages=npages)
+
+
+def _advice(recorded: int, ncpus: int | None, most: int, by_task: bool) -> str:
+    """Say what replays a trace that was recorded on too many CPUs, on a machine that has `most`."""
+    if by_task:
+        return f"; --by task {'' if ncpus else f'--cpus {most} '}spreads its tasks over so many"
+    if recorded <= most:
+        return f"; give at least {recorded}, or leave --cpus out"
+    if recorded <= NCPUS_MAX:
+        return "; leave --cpus out"
+    return f"; only `uvmfree bench --by task --cpus {most}` spreads its tasks over so many"
 
 
 def _by_name(
@@ -294,6 +309,7 @@ def _by_name(
     memory: float | None,
     read: Callable[[str | Path], Trace],
     on: MachineFacts,
+    by_task: bool,
 ) -> Workload:
     most = NCPUS_MAX if on.virtual else THREADS_CPUS_MAX
     if ncpus is not None and not 1 <= ncpus <= most:
@@ -311,6 +327,7 @@ def _by_name(
             copies=copies,
             gaps=on.virtual,
             warm_up=on.warm_up,
+            advice=_advice(trace.ncpus, ncpus, most - most % copies, by_task),
         )
     if by is not None:
         raise ArgumentError(f"--by goes with a trace, not with --workload {kind}")

@@ -65,7 +65,13 @@ class Plan:
 
 
 def plan(
-    trace: Trace, *, ncpus: int | None = None, by: str = "cpu", window: int = WINDOW_EVENTS, loop: bool = False
+    trace: Trace,
+    *,
+    ncpus: int | None = None,
+    by: str = "cpu",
+    window: int = WINDOW_EVENTS,
+    loop: bool = False,
+    advice: str = "",
 ) -> Plan:
     """Divide a trace's events among CPUs.
 
@@ -75,7 +81,7 @@ def plan(
        order in which they appear.
     => `ncpus` None: as many as the trace has; by task at most those that a system has.
     => ArgumentError if there is no CPU, or the trace has more than `ncpus` or a system has, or the window is under 2
-       events.
+       events. `advice`: what ends the error about a trace of too many CPUs.
     """
     if window < 2:
         raise ArgumentError(f"window={window}: must be at least 2 trace events")
@@ -83,8 +89,7 @@ def plan(
         raise ArgumentError(f"by={by!r}: must be 'cpu' or 'task'")
     if by == "cpu" and trace.ncpus > NCPUS_MAX:
         raise ArgumentError(
-            f"{trace.name} was recorded on {trace.ncpus} CPUs, and a system has at most {NCPUS_MAX}; "
-            f"--by task --cpus {NCPUS_MAX} spreads its tasks over so many"
+            f"{trace.name} was recorded on {trace.ncpus} CPUs, and a system has at most {NCPUS_MAX}{advice}"
         )
     if ncpus is None:
         ncpus = min(trace.ncpus, NCPUS_MAX)
@@ -92,8 +97,7 @@ def plan(
         raise ArgumentError(f"{plural(ncpus, 'CPU')}: there must be at least 1")
     if by == "cpu" and ncpus < trace.ncpus:
         raise ArgumentError(
-            f"{plural(ncpus, 'CPU')}: too few, since {trace.name} was recorded on {trace.ncpus}; "
-            f"--by task spreads its tasks over any number"
+            f"{plural(ncpus, 'CPU')}: too few, since {trace.name} was recorded on {trace.ncpus}{advice}"
         )
     lane_of = trace.cpu if by == "cpu" else array("H", (task % ncpus for task in trace.task))
     freed_on: dict[int, int] = {
