@@ -88,3 +88,23 @@ def test_the_table_fits_80_columns_and_a_pipe_gets_no_padding(run: Run, tmp_path
     assert [line for line in lines if line in ("fpageqlock", "percpu")] == ["fpageqlock", "percpu"]
     row = next(line for line in lines if line.startswith(" shared_locks_per_op "))
     assert row.split()[-5:] == ["1.000", "1.000", "to", "1.000", "same"]
+
+
+def test_the_head_is_of_both_records(run: Run, tmp_path: Path) -> None:
+    """A tunable that only the second has changed is no default."""
+    one = record()
+    other = record(refill=4)
+    file, second = written(tmp_path, "one.json", one), written(tmp_path, "other.json", other)
+    npages = one.param.npages
+    assert f"\ntunables:    npages={npages}, percpu.refill=1 before, 4 after\n" in run("compare", file, second).out
+    assert f"\ntunables:    npages={npages}, percpu.refill=4 before, 1 after\n" in run("compare", second, file).out
+    assert f"\ntunables:    npages={npages}, percpu.refill=4\n" in run("compare", second, second).out
+    assert f"\ntunables:    npages={npages}, others at their defaults\n" in run("compare", file, file).out
+    own = written(tmp_path, "own.json", replace(one, param=replace(one.param, own=(("lazy.batch", 3),))))
+    assert "npages=65536, lazy.batch=its default before, 3 after\n" in run("compare", file, own).out
+    smaller = replace(one, param=replace(one.param, npages=512), host=replace(one.host, kernel="Linux 1"))
+    said = run("compare", file, written(tmp_path, "smaller.json", smaller)).out
+    assert f"\ntunables:    npages={npages} before, 512 after, others at their defaults\n" in said
+    assert [line.split(";")[-1] for line in said.splitlines() if line.startswith("machine:")] == [
+        f" {each.host.kernel}" for each in (one, smaller)
+    ]

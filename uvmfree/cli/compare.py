@@ -54,7 +54,8 @@ def compare(before: str, after: str, tolerance: float, every: bool, json_file: s
         write_json("--json", json_file, document)
     if json_file != "-":
         notes = [printable(f"Not the same in both, {line}.") for line in apart]
-        say_labelled((label, printable(text)) for label, text in setting(records[0], records[0].workload.name))
+        head = setting(records[0], records[0].workload.name, records[1])
+        say_labelled((label, printable(text)) for label, text in head)
         click.echo()
         if left_out:
             say(LEFT_OUT)

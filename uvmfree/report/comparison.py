@@ -9,6 +9,7 @@ from uvmfree.measure.tally import WARM_PAGES
 from uvmfree.report.page.settings import changed
 from uvmfree.report.text import Cell, Row, per_op
 from uvmfree.report.text import table as text_table
+from uvmfree.uvm.designs import settings_of
 from uvmfree.workload.plural import plural
 
 PER_OP: Final = ""
@@ -95,12 +96,13 @@ IF_OTHER: Final = {
 """Rows that are left out where all designs have the same of another figure."""
 
 
-def setting(record: Record, workload: str) -> Iterator[tuple[str, str]]:
-    """Yield what was run, where and with what, a label and a text each; `workload` is the first of the texts."""
-    param = record.param
-    other = ", ".join(f"{name}={value}" for name, value in changed(param)) or "others at their defaults"
+def setting(record: Record, workload: str, beside: Record | None = None) -> Iterator[tuple[str, str]]:
+    """Yield what was run, where and with what, a label and a text each; `workload` is the first of the texts.
+
+    => `beside`: another record that it is compared with; where their tunables differ both values are told.
+    """
     yield "workload", f"{workload}, {plural(record.workload.ncpus, 'CPU')}"
-    yield "tunables", f"npages={param.npages}, {other}"
+    yield "tunables", _tunables(record, beside or record)
     if record.machine.virtual:
         yield (
             "machine",
@@ -108,7 +110,18 @@ def setting(record: Record, workload: str) -> Iterator[tuple[str, str]]:
         )
         yield _interpreter(record)
     else:
-        yield from places([record])
+        yield from places([record, *([beside] if beside else [])])
+
+
+def _tunables(record: Record, beside: Record) -> str:
+    """Return npages, and the tunables that are not at their defaults in both records; with both values if two."""
+    names = dict.fromkeys(["npages", *(name for each in (record, beside) for name, _ in changed(each.param))])
+    both = [settings_of(each.param) for each in (record, beside)]
+    values = ((name, *(each.get(name, "its default") for each in both)) for name in names)
+    told = [
+        f"{name}={before}" + (f" before, {after} after" if before != after else "") for name, before, after in values
+    ]
+    return ", ".join(told if len(told) > 1 else [*told, "others at their defaults"])
 
 
 def setting_of_sweep(
