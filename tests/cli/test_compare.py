@@ -75,8 +75,10 @@ def test_with_the_gil_times_of_threads_are_left_out_and_it_is_said(run: Run, tmp
 
 
 def test_the_table_fits_80_columns_and_a_pipe_gets_no_padding(run: Run, tmp_path: Path) -> None:
-    """A row for each figure below the name of its design, and ASCII."""
+    """A row for each figure below the name of its design, and ASCII; no number has an exponent."""
     one = record(designs=("fpageqlock", "percpu"), repetitions=3, rows=0)
+    runs = [replace(each, seen=replace(each.seen, stranded_pages_max=27_534)) for each in one.runs]
+    one = replace(one, runs=runs)
     file = written(tmp_path, "one.json", one)
     said = run("compare", file, file)
     lines = said.out.splitlines()
@@ -86,6 +88,8 @@ def test_the_table_fits_80_columns_and_a_pipe_gets_no_padding(run: Run, tmp_path
     assert [each.split()[0] for each in lines[:4]] == ["workload:", "tunables:", "machine:", "interpreter:"]
     assert lines[5].split() == ["before", "after", "ratio,", "95", "%", "interval"]
     assert [line for line in lines if line in ("fpageqlock", "percpu")] == ["fpageqlock", "percpu"]
+    stranded = [line.split() for line in run("compare", "--all", file, file).out.splitlines() if "stranded" in line]
+    assert stranded[0][:3] == ["stranded_pages_max", "27,534", "27,534"]
     row = next(line for line in lines if line.startswith(" shared_locks_per_op "))
     assert row.split()[-5:] == ["1.000", "1.000", "to", "1.000", "same"]
 

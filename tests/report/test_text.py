@@ -1,6 +1,8 @@
 """Text that fits a width: what stands where in a table, when ranges go below values, and columns below others."""
 
-from uvmfree.report.text import Cell, Row, paragraph, table
+import pytest
+
+from uvmfree.report.text import Cell, Row, number, paragraph, table
 
 ROWS = [
     Row("time, ms", [Cell("12", "[10-14]"), Cell("7")]),
@@ -50,3 +52,24 @@ def test_a_width_that_holds_no_column_gets_one_at_a_time() -> None:
 
 def test_a_paragraph_is_broken_between_words_only() -> None:
     assert list(paragraph("one two-three four", 9, "  ")) == ["one", "  two-three", "  four"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0"),
+        (0.00002, "0.00002"),
+        (0.000012345, "0.00001234"),
+        (0.35521, "0.3552"),
+        (7.0, "7"),
+        (100, "100"),
+        (123.45, "123.5"),
+        (999.96, "1,000"),
+        (1000, "1,000"),
+        (27530.4, "27,530"),
+        (-1234567.8, "-1,234,568"),
+        (-0.5, "-0.5"),
+    ],
+)
+def test_a_number_has_four_digits_that_count_and_no_exponent(value: float, shown: str) -> None:
+    assert number(value) == shown

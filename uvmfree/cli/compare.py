@@ -71,7 +71,7 @@ def compare(before: str, after: str, tolerance: float, every: bool, json_file: s
 def _print(changes: list[Change], notes: list[str], every: bool) -> None:
     """Print a row for each figure, below the name of its design."""
     from uvmfree.measure.printable import printable
-    from uvmfree.report.text import Cell, Row, table
+    from uvmfree.report.text import Cell, Row, number, table
 
     rows: list[Row] = []
     design = ""
@@ -82,7 +82,7 @@ def _print(changes: list[Change], notes: list[str], every: bool) -> None:
                 rows.append(Row(printable(design), [Cell("")] * 4))
             known = not math.isnan(change.ratio_low)
             spread = f"{change.ratio_low:.3f} to {change.ratio_high:.3f}" if known else "too few repetitions"
-            values = f"{change.before:,.4g}", f"{change.after:,.4g}"
+            values = number(change.before), number(change.after)
             ratio = Cell(f"{change.ratio:.3f}", spread)
             rows.append(Row(f" {change.figure}", [*map(Cell, values), ratio, Cell(change.verdict)]))
     for line in table(("before", "after", "ratio, 95 % interval", ""), rows, width()):

@@ -181,7 +181,7 @@ def _print(done: Sweep, grid: Grid) -> None:
     from uvmfree.measure.record import THREAD_TIMES
     from uvmfree.measure.turns import LEFT_OUT
     from uvmfree.report.comparison import setting_of_sweep
-    from uvmfree.report.text import Cell, Row, table
+    from uvmfree.report.text import Cell, Row, number, table
 
     records = [done.records[cell] for cell in done.cells if cell in done.records]
     at_once = [record for record in records if record.threads_run_at_once]
@@ -195,7 +195,7 @@ def _print(done: Sweep, grid: Grid) -> None:
                 for name, spread in record.summary(cell.design).items()
                 if record.threads_run_at_once or name not in THREAD_TIMES
             }
-            medians = (f"{figures[name].median:,.4g}" if name in figures else "" for name, _ in columns)
+            medians = (number(figures[name].median) if name in figures else "" for name, _ in columns)
             rows.append(Row(printable(str(cell)), [*map(Cell, medians)]))
     if records:
         said = setting_of_sweep(records, grid.settings)

@@ -4,6 +4,7 @@
    wide still, it goes on below with the columns that are left.
 """
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
@@ -33,6 +34,15 @@ def per_op(*rates: float) -> tuple[str, ...]:
     """Return rates for each operation; the first decides how fine all are, so that rare ones have digits, too."""
     decimals = 6 if 0 < rates[0] < 0.001 else 4
     return tuple(f"{rate:.{decimals}f}" for rate in rates)
+
+
+def number(value: float) -> str:
+    """Return a number of four significant digits, or of all that stand before the point; without an exponent."""
+    if not value or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    decimals = max(0, 3 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def paragraph(text: str, width: int, indent: str = "") -> Iterator[str]:
