@@ -89,10 +89,10 @@ def test_a_trace_that_is_large_packed_has_no_limit(run: Run, tmp_path: Path, mon
         assert run("trace", "info", str(tmp_path / "t")).status == 0
 
 
-def test_a_terminal_sees_how_far_it_is(tmp_path: Path) -> None:
-    (tmp_path / "a [b]").write_text(ONE * 20_000)
+def on_a_terminal(folder: Path, *command: str) -> tuple[int, bytes, bytes]:
+    """Run a command whose stderr is a terminal; return its exit code, what it printed, and what the terminal saw."""
     main, other = pty.openpty()
-    with subprocess.Popen([*PROGRAM, "a [b]"], stdout=subprocess.PIPE, stderr=other, cwd=tmp_path) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=other, cwd=folder) as process:
         os.close(other)
         seen = b""
         while True:
@@ -103,11 +103,27 @@ def test_a_terminal_sees_how_far_it_is(tmp_path: Path) -> None:
             seen += part
         out, _ = process.communicate(timeout=BOUND_S)
     os.close(main)
-    assert process.returncode == 0
+    return process.returncode, out, seen
+
+
+def test_a_terminal_sees_how_far_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a [b]").write_text(ONE * 20_000)
+    status, out, seen = on_a_terminal(tmp_path, *PROGRAM, "a [b]")
+    assert status == 0
     assert b"reading a [b]" in seen
     assert b"MiB" in seen
     assert b"20,000" in out
     assert b"\x1b" not in out
+
+
+@pytest.mark.parametrize("workload", ["trace", "handoff"])
+def test_a_bench_says_that_it_reads_a_trace_where_it_reads_one(tmp_path: Path, workload: str) -> None:
+    """It is refused right afterwards, for want of pages."""
+    bench = (sys.executable, "-m", "uvmfree", "bench", "--npages", "64", "--workload", workload)
+    status, out, seen = on_a_terminal(tmp_path, *bench)
+    assert (status, out) == (2, b"")
+    assert b"uvmfree: npages=64: " in seen
+    assert (b"reading the trace" in seen) == (workload == "trace")
 
 
 def test_ctrl_c_ends_it_while_it_reads() -> None:

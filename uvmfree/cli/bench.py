@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from functools import partial
@@ -127,7 +128,8 @@ def bench(
     if unpacked_max_bytes is not None and workload != "trace":
         raise ArgumentError(f"--unpacked-mib goes with --workload trace, not with --workload {workload}")
     on, seed = virtual.machine(workload, memory=memory is not None)
-    with reading("the trace" if trace_file is None else trace_file) as tick:
+    file = "the trace" if trace_file is None else trace_file
+    with reading(file) if workload == "trace" else contextlib.nullcontext() as tick:
         read = partial(read_trace, unpacked_max_bytes=unpacked_max_bytes, tick=tick)
         ready = by_name(workload, trace_file, by=by, ncpus=cpus, seconds=seconds, memory=memory, read=read, on=on)
     if npages is None:
