@@ -17,6 +17,7 @@ from tests.cli.conftest import Said
 from tests.cli.waiting import until
 from uvmfree.errors import WorkerLostError
 from uvmfree.measure.executors import local
+from uvmfree.measure.sweep import alone
 from uvmfree.workload.plural import plural
 
 Run = Callable[..., Said]
@@ -108,6 +109,26 @@ def test_a_file_that_is_no_sweep_is_left_alone(run: Run, tmp_path: Path) -> None
     assert said.status == 2
     assert "is no sweep of uvmfree" in said.err
     assert file.read_text() == "{}"
+
+
+def test_a_second_sweep_into_one_file_is_refused_at_once(run: Run, tmp_path: Path) -> None:
+    """By whatever name, and whether there is a file yet or not; when the first has ended it goes on."""
+    file, link = tmp_path / "sweep.json", tmp_path / "link"
+    link.symlink_to(file)
+    args = (*QUICK, "--seconds", "0.02", "--cpus", "1", "--design", "percpu")
+    for there in (False, True):
+        before = file.read_bytes() if there else b""
+        with alone(str(file)):
+            for name in (file, link):
+                said = run("sweep", "-o", str(name), *args)
+                refused = f"uvmfree: -o {name}: another sweep writes there; name another file\n"
+                assert said == Said(2, "", refused)
+            assert (file.read_bytes() if there else file.exists()) == (before or False)
+            with alone(str(tmp_path / "other.json")):
+                pass
+        assert run("sweep", "-o", str(link), *args).status == 0
+        assert len(json.loads(file.read_text())["measured"]) == 1
+    assert sorted(tmp_path.iterdir()) == [link, file]
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def sweep(
 ) -> None:
     """Measure every combination, one at a time on each machine; for `uvmfree report` and `uvmfree usl`."""
     from uvmfree.measure.executors import local, scheduled
-    from uvmfree.measure.sweep import Grid, resume, run_sweep
+    from uvmfree.measure.sweep import Grid, alone, resume, run_sweep
     from uvmfree.uvm.designs import SHOWN
 
     if file == "-":
@@ -95,6 +95,7 @@ def sweep(
             )
     _refuse_bytes("--trace", trace_file)
     check_writable(("-o", file), regular=True)
+    click.get_current_context().with_resource(alone(file))
     grid = Grid(
         workloads=workloads,
         ncpus=_counts(cpus),

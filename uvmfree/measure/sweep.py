@@ -1,14 +1,19 @@
 """A sweep: a grid of tunables, designs, workloads and CPU counts, one record for each cell.
 
 => The sweep's file is written anew, whole, after each cell; a sweep that was broken off goes on where it was, and one
-   that is asked for more is measured for what is new.
+   that is asked for more is measured for what is new. Two at once would overwrite each other: alone().
 => A cell has only those tunables that its design uses: what changes nothing is not measured again.
 """
 
+import errno
+import hashlib
 import itertools
 import math
+import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +23,7 @@ from uvmfree.measure.cell import Cell, measure_cell
 from uvmfree.measure.decode import decode, shown
 from uvmfree.measure.record import Record, of_document, read_document
 from uvmfree.measure.settings import unused
+from uvmfree.outfile import Outfile
 from uvmfree.uvm.designs import find
 from uvmfree.workload.plural import plural
 
@@ -108,6 +114,24 @@ class Sweep:
                 {"cell": asdict(cell), "record": record.document()} for cell, record in self.records.items()
             ],
         }
+
+
+@contextmanager
+def alone(file: str) -> Iterator[None]:
+    """Have the file of a sweep to oneself in a `with` block; ArgumentError if another sweep of this machine has it.
+
+    => By an abstract name of unix(7), for any name of the same place: it makes no file, and goes with the process,
+       however that ends.
+    """
+    place = hashlib.sha256(os.fsencode(Outfile.find("-o", file).path)).hexdigest()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as held:
+        try:
+            held.bind(f"\0uvmfree-sweep-{place}")
+        except OSError as error:
+            busy = error.errno == errno.EADDRINUSE
+            why = "another sweep writes there; name another file" if busy else error.strerror
+            raise ArgumentError(f"-o {file}: {why}") from None
+        yield
 
 
 def resume(cells: Sequence[Cell], file: str) -> Sweep:
