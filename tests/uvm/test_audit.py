@@ -40,7 +40,7 @@ class Sick:
         )
         zero_free_page(self.uvm, self.zero_stock)
         self.allocated = self.held[-1]
-        self.counters = self.uvm._state.counters
+        self.counters = self.uvm.design.state.counters
         self.design: Any = self.uvm.design
 
     def on(self, pg: VmPage) -> PageList:

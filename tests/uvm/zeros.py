@@ -16,7 +16,7 @@ def zero_free_page(uvm: uvmfree.Uvm, pg: VmPage) -> None:
     if pg.zeroed:
         return
     design: Any = uvm.design
-    counters = uvm._state.counters
+    counters = design.state.counters
     if uvm.param.design == "fpageqlock":
         cpu: Any = uvm.cpus[cast("int", pg.owner)]
         for lists in (cpu.grid, design.every):
