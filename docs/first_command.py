@@ -2,7 +2,7 @@
 
 => ./run uvmfree bench > docs/results/first-command.txt, free-threaded, on an idle host; the curve, which is the same
    on each interpreter and has more rows where there is greenlet, from the same with UV_PYTHON=3.11 in
-   first-command-gil.txt. Then python docs/first_command.py.
+   first-command-gil.txt, and from there what it says of the GIL. Then python docs/first_command.py.
 => A part stands between `<!-- first command: PART -->` and `<!-- end -->`;
    a test says whether it is what the file has.
 """
@@ -40,11 +40,17 @@ def parts(printed: str, with_gil: str) -> dict[str, str]:
         "table": _text(table),
         "locks": _text("\n".join(locks)),
         "curve": _text(curve),
+        "gil": _text(_beginning(with_gil, "Not measurable with the GIL")),
     }
 
 
 def _text(block: str) -> str:
     return f"```text\n{block.strip(chr(10))}\n```\n"
+
+
+def _beginning(printed: str, words: str) -> str:
+    """Return the paragraph that begins with some words, "" if there is none."""
+    return next((each for each in printed.split("\n\n") if each.startswith(words)), "")
 
 
 def _brief(curve: str) -> str:

@@ -23,6 +23,9 @@ def test_what_is_shown_is_of_the_three_designs_and_as_printed() -> None:
         assert FOUND[part].removeprefix("```text\n").removesuffix("\n```\n") in printed
     assert "free-threaded; " in PRINTED
     assert "with the GIL" in WITH_GIL
+    gil = FOUND["gil"].removeprefix("```text\n").removesuffix("\n```\n")
+    assert gil.startswith("Not measurable with the GIL")
+    assert f"\n\n{gil}\n\n" in WITH_GIL
     answer = FOUND["answer"].splitlines()
     assert answer[0].endswith("| `fpageqlock` | `percpu` | `depot` |")
     assert {line.count("|") for line in answer} == {5}
