@@ -112,18 +112,18 @@ class Param:
         => A tunable that is called `NAME.field` is that design's alone; one without a dot is of whoever has it.
         => ParamError for one without a dot, or with this design's name, that the design does not have.
         """
-        has, values = [each.name for each in fields(cast("Any", of))], dict[str, Any]()
-        for said, value in self.own:
-            design, dot, own = said.rpartition(".")
-            if dot and design != name:
-                continue
-            values[own] = value
+        has = [each.name for each in fields(cast("Any", of))]
+        values = {said.rpartition(".")[2]: value for said, value in self.own_of(name)}
         unknown = ", ".join(sorted(set(values) - set(has)))
         if unknown:
             others = ", ".join(each for each in self.__dataclass_fields__ if each != "own")
             theirs = f"{', '.join(has)} of {name}" if has else f"{name} has none of its own"
             raise ParamError(f"no tunable is called {unknown}; there are {others}; {theirs}")
         return of(**values)
+
+    def own_of(self, name: str) -> tuple[tuple[str, Any], ...]:
+        """Return those pairs of `own` that are not another design's; `name`: what the design is called."""
+        return tuple(pair for pair in self.own if pair[0].rpartition(".")[0] in ("", name))
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -150,6 +150,15 @@ def test_a_tunable_that_no_design_of_a_run_uses_is_refused(run: Run, args: tuple
     assert all(name in done.err for name in ("xnu.refill_limit", "xnu.free_batch") if designs[args[0]] == "xnu")
 
 
+def test_a_name_that_no_design_has_is_told_with_the_tunables_of_those_asked_for(run: Run) -> None:
+    said = run("bench", "--design", OURS, "--set", "nope=3")
+    assert (said.status, said.out) == (2, "")
+    assert said.err.startswith("uvmfree: --set nope=3: no tunable is called nope; there are ")
+    assert said.err.endswith(", ours.refill, ours.hoard_max, ours.search, ours.depth\n")
+    assert "xnu.refill_limit" not in said.err
+    assert "xnu.refill_limit" in run("stress", "--design", "xnu", "--set", "nope=3").err
+
+
 def test_refill_without_percpu_is_refused(run: Run) -> None:
     said = run("bench", "--design", "xnu", "--refill", "4")
     assert (said.status, said.err) == (2, "uvmfree: --refill 4: is of percpu, which is not among the designs\n")

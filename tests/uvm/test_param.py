@@ -110,6 +110,26 @@ def test_a_tunable_that_does_not_exist_is_named_beside_those_that_do() -> None:
         uvmfree.boot(npage=64, ncpu=2)
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("precpu.refill", "no design is called precpu, of precpu.refill; there are fpageqlock, percpu, .*depot$"),
+        ("nonsense.x", "no design is called nonsense, of nonsense.x; there are "),
+        ("depot.nope", "no tunable is called depot.nope; depot has unit, exchange, budget, per_socket, spare_s$"),
+        ("fpageqlock.refill", "no tunable is called fpageqlock.refill; fpageqlock has none$"),
+        ("percpu.nope", "no tunable is called nope; .* of percpu$"),
+    ],
+)
+def test_a_tunable_of_a_design_that_does_not_have_it_is_refused(said: str, why: str) -> None:
+    with pytest.raises(uvmfree.ParamError, match=why):
+        uvmfree.boot(npages=64, design="percpu", own=((said, 32),))
+
+
+def test_tunables_of_several_designs_may_go_to_each_of_them() -> None:
+    for design in ("percpu", "fpageqlock"):
+        uvmfree.boot(npages=64, design=design, own=(("percpu.refill", 2), ("depot.unit", 4))).close()
+
+
 def test_the_proposal_is_the_default_and_every_design_has_its_line() -> None:
     assert Param().design == "percpu"
     assert list(uvmfree.DESIGNS)[:2] == ["fpageqlock", "percpu"]

@@ -28,6 +28,7 @@ from uvmfree.measure.workloads import Workload, check_fits
 from uvmfree.param import Param
 from uvmfree.uvm.anonpage import AnonStats
 from uvmfree.uvm.boot import boot
+from uvmfree.uvm.designs import find
 from uvmfree.uvm.pageout import Pageout
 from uvmfree.uvm.uvmexp import CpuStats, UvmExpSnapshot
 from uvmfree.workload.driver import Drive, drive
@@ -179,6 +180,7 @@ def run(
     """
     check_fits(workload, param.npages, param.pagesize)
     tunables = asdict(param) | {"design": design, "ncpus": workload.ncpus, "lockstat": lockstat}
+    tunables["own"] = param.own_of(find(design).name)
     counts = None if holds is None else Counts(holds)
     if machine is None or counts is None:
         uvm = boot(machine, **tunables)

@@ -30,7 +30,8 @@ def parse_settings(
     => `designs`: those that are asked for, which may be of other packages: their tunables are known too.
     => `option`: how they were given, for an error to say.
     => `given`: fields that cannot be set here, and the option that sets them, or why none does.
-    => ParamError names a setting without `=`, an unknown name, one that was set before, or a value of a wrong type.
+    => ParamError names a setting without `=`, an unknown name beside those that the designs have, one that was set
+       before, or a value of a wrong type.
        Whether a value is in range is for Param to say; of a design's own, ParamError here.
     """
     types, owned = {field.name: str(field.type) for field in fields(Param)}, _owned(designs)
@@ -46,7 +47,9 @@ def parse_settings(
             owners = {said: kind for said, kind in owned.items() if name in (said, said.rpartition(".")[2])}
             if not owners:
                 its = [each for each in owned if each.startswith(f"{name.partition('.')[0]}.")]
-                known = ", ".join(its or [*sorted(types.keys() - given.keys() - {"own"}), *owned])
+                asked = {find(each).name for each in designs} or REGISTRY
+                others = [each for each in owned if each.rpartition(".")[0] in asked]
+                known = ", ".join(its or [*sorted(types.keys() - given.keys() - {"own"}), *others])
                 raise ParamError(f"{option} {setting}: no tunable is called {name}; there are {known}")
             for said, kind in owners.items():
                 if said in dict(found.get("own", ())):

@@ -7,7 +7,7 @@ from typing import Unpack
 from uvmfree.machine.face import Machine, WatchedMachine
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.param import Param
-from uvmfree.uvm.designs import REGISTRY, design_for
+from uvmfree.uvm.designs import REGISTRY, check_own, design_for
 from uvmfree.uvm.keywords import Keywords
 from uvmfree.uvm.system import Uvm
 
@@ -15,7 +15,8 @@ from uvmfree.uvm.system import Uvm
 def boot(machine: Machine | None = None, **tunables: Unpack[Keywords]) -> Uvm:
     """Build a system; keyword arguments are fields of Param, and own tunables of the design.
 
-    => ParamError names a tunable that does not exist, or is out of range, and the limit.
+    => ParamError names a tunable that does not exist, or is out of range, and the limit. One of another design,
+       `own=(("xnu.refill_limit", 8),)`, changes nothing: the same tunables may go to several designs.
     => `machine` is what it runs on: real threads by default. A VirtualMachine has to have as many CPUs, or more.
     => `with` starts its threads and closes it; without, what needs no threads works, and close() gives memory back.
     => O(npages): a page takes about 130 bytes of Python memory, and its RAM is committed where it is touched.
@@ -30,6 +31,7 @@ def boot(machine: Machine | None = None, **tunables: Unpack[Keywords]) -> Uvm:
     """
     param = Param.of(tunables)
     design = design_for(param)
+    check_own(param, design)
     own = param.tunables_of(design.name, design.Tunables)
     if machine is None:
         machine = threads(lockstat=param.lockstat, lockdebug=param.lockdebug)

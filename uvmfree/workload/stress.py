@@ -22,6 +22,7 @@ from uvmfree.param import Param
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonStats
 from uvmfree.uvm.boot import boot
+from uvmfree.uvm.designs import design_for
 from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import UvmExpSnapshot
 from uvmfree.workload.faults import FAULTS, SwapwriteFault
@@ -86,7 +87,8 @@ class Stress:
         self.plan = plan
         self.faults: tuple[Fault, ...] = (*(FAULTS[name]() for name in plan.faults), *more)
         param = plan.param
-        self.uvm = boot(machine, **asdict(param))
+        own = param.own_of(design_for(param).name)
+        self.uvm = boot(machine, **asdict(param) | {"own": own})
         how: dict[str, Any] = {}
         for fault in self.faults:
             how |= fault.anon_memory()

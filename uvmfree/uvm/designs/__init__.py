@@ -90,6 +90,23 @@ def traits_of(param: Param) -> Traits:
     return design.traits(param, param.tunables_of(design.name, design.Tunables))
 
 
+def check_own(param: Param, design: type[Design[Any]]) -> None:
+    """Check that each tunable DESIGN.FIELD is of a design that there is, and that this one has it; ParamError.
+
+    => `design`: the one that is booted. The others are those of this package, and those that other packages name.
+    """
+    for said, _ in param.own:
+        owner, dot, own = said.rpartition(".")
+        if not dot or owner == design.name:
+            continue  # tunables_of() checks those
+        if owner not in (known := names()):
+            raise ParamError(
+                f"no design is called {owner}, of {said}; there are {', '.join(dict.fromkeys((*known, design.name)))}"
+            )
+        if own not in (has := [each.name for each in fields(find(owner).Tunables)]):
+            raise ParamError(f"no tunable is called {said}; {owner} has {', '.join(has) or 'none'}")
+
+
 def settings_of(param: Param) -> dict[str, Any]:
     """Return all tunables by name, those of designs as DESIGN.TUNABLE, whether they were set or not."""
     every: dict[str, Any] = {each.name: getattr(param, each.name) for each in fields(param) if each.name != "own"}
