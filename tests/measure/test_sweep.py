@@ -62,6 +62,16 @@ def test_a_cell_has_the_memory_that_its_workload_asks_for_unless_it_is_told() ->
     [
         ({"designs": ("best",)}, ParamError, "design='best': must be one of fpageqlock, percpu"),
         ({"ncpus": (0,)}, ArgumentError, "--cpus 0: must be from 1 to 128"),
+        (
+            {"workloads": ("handoff",), "ncpus": (2, 3), "seconds": None},
+            ArgumentError,
+            "^handoff, 3 CPUs, fpageqlock.*: 3 CPUs cannot pair up",
+        ),
+        (
+            {"ncpus": (4, 2), "designs": ("percpu", "netbsd10"), "settings": (("nbuckets", ("1", "4")),)},
+            ParamError,
+            "^pressure, 2 CPUs, netbsd10, nbuckets=4: nbuckets=4: must be from 1 to 2, a CPU for each",
+        ),
         ({"settings": (("refill", ("1", "x")),)}, ParamError, "refill=x: must be a whole number"),
         ({"settings": (("npages", ("20",)),)}, ArgumentError, "npages=20: .*give at least"),
         ({"settings": (("design", ("percpu",)),)}, ParamError, "design is set by --design"),

@@ -24,7 +24,7 @@ from uvmfree.measure.decode import decode, shown
 from uvmfree.measure.record import Record, of_document, read_document
 from uvmfree.measure.settings import unused
 from uvmfree.outfile import Outfile
-from uvmfree.uvm.designs import find
+from uvmfree.uvm.designs import find, traits_of
 from uvmfree.workload.plural import plural
 
 SCHEMA: Final = "uvmfree.sweep"
@@ -66,9 +66,11 @@ class Grid:
             # What the designs have in common is looked at once: reading a trace takes a second. With all settings,
             # for those that a design does not use have to make sense, too.
             try:
-                all_of_them[0].ready(self.designs)
+                _, param = (cell := all_of_them[0]).ready(self.designs)
+                for cell in all_of_them:
+                    traits_of(replace(param, design=cell.design))
             except (ArgumentError, ParamError) as error:
-                raise type(error)(f"{all_of_them[0]}: {error}") from None
+                raise type(error)(f"{cell}: {error}") from None
             cells += [
                 replace(cell, settings=tuple(each for each in settings if each.partition("=")[0] not in unused))
                 for cell in all_of_them

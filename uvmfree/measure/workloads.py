@@ -192,8 +192,9 @@ def pingpong(ncpus: int, think_ns: int | None = None) -> Workload:
 def handoff(ncpus: int, think_ns: int | None = None) -> Workload:
     """Make the workload in which one CPU of each pair allocates and the other frees (workload/synthetic.py).
 
-    => `think_ns`: as of pingpong().
+    => `think_ns`: as of pingpong(). ArgumentError for an odd number of CPUs.
     """
+    synthetic.check_pairs(ncpus)
     pages = _part(HANDOFF_PAGES, think_ns)
 
     def load(uvm: Uvm, think_ns: int = think_ns or 0) -> Load:

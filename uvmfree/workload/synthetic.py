@@ -56,8 +56,7 @@ def handoff(ncpus: int, pages: int, make_event: Callable[[], Event]) -> list[Pag
     => Where no page is to be had the allocating CPU waits for one, which counts as stall and as a failure.
     """
     _at_least_one("pages", pages)
-    if ncpus < 2 or ncpus % 2:
-        raise ArgumentError(f"{plural(ncpus, 'CPU')} cannot pair up; handoff needs an even number of them")
+    check_pairs(ncpus)
     bodies: list[PageLoad] = []
     for _ in range(ncpus // 2):
         # Shared by the two CPUs of a pair; deque.append and popleft are documented to be safe from two threads.
@@ -65,6 +64,12 @@ def handoff(ncpus: int, pages: int, make_event: Callable[[], Event]) -> list[Pag
         moved = make_event()
         bodies += [_giver(parcels, moved, pages), _taker(parcels, moved, pages)]
     return bodies
+
+
+def check_pairs(ncpus: int) -> None:
+    """Refuse CPUs of a handoff that cannot pair up: ArgumentError."""
+    if ncpus < 2 or ncpus % 2:
+        raise ArgumentError(f"{plural(ncpus, 'CPU')} cannot pair up; handoff needs an even number of them")
 
 
 def _giver(parcels: deque[list[VmPage]], moved: Event, pages: int) -> PageLoad:

@@ -178,10 +178,7 @@ class Netbsd10(Design[Netbsd10Cpu]):
 
     def how_many(self, rank: LockRank) -> int:
         """Return the number of buckets; ParamError if there are fewer CPUs."""
-        buckets, ncpus = self.tunables.nbuckets, self.state.param.ncpus
-        if buckets > ncpus:
-            raise ParamError(f"nbuckets={buckets}: must be from 1 to {min(ncpus, MAX_BUCKETS)}, a CPU for each")
-        return int(buckets)
+        return _buckets(self.state.param, self.tunables)
 
     def make_store(self) -> Buckets:
         """Make the buckets."""
@@ -190,7 +187,8 @@ class Netbsd10(Design[Netbsd10Cpu]):
 
     @classmethod
     def traits(cls, param: Param, tunables: Netbsd10Tunables) -> Traits:
-        """The very colour or the store; bounded; all that is not in use is free."""
+        """The very colour or the store; bounded; all that is not in use is free. ParamError as of how_many()."""
+        _buckets(param, tunables)
         return replace(
             super().traits(param, tunables),
             colors="system",
@@ -210,3 +208,10 @@ class Netbsd10(Design[Netbsd10Cpu]):
     def free(self) -> int:
         """Sum up all free pages, cached ones too (uvm_availmem); without a lock. O(CPUs x colours)."""
         return self.stock()[0] + sum(self.cached(index) for index in range(len(self.cpus)))
+
+
+def _buckets(param: Param, tunables: Netbsd10Tunables) -> int:
+    if tunables.nbuckets > param.ncpus:
+        most = min(param.ncpus, MAX_BUCKETS)
+        raise ParamError(f"nbuckets={tunables.nbuckets}: must be from 1 to {most}, a CPU for each")
+    return tunables.nbuckets
