@@ -7,7 +7,9 @@ repeats it for readers, and a test keeps the two equal.
 => A design declares the locks that are its own in its file, by shared_lock(), between those that stand here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 Kind = Literal["cpu", "off", "shared", "other"]
@@ -75,6 +77,22 @@ SWAPIO: Final = LockRank(5, "swapio", "the queue of pages to be written to swap"
 RANKS: Final = (UVM_PAGEQLOCK, UVM_CPU, UVM_FPAGEQLOCK, XCALL, UVM_PAGEOUT_LOCK, SWAPIO)
 
 
+def misplaced(ranks: Sequence[LockRank]) -> str:
+    """Say which of a design's locks is out of order, and what to do; nothing if their ranks ascend."""
+    for one, other in pairwise(ranks):
+        if one.rank >= other.rank:
+            return (
+                f"LOCKS has {one.name} (rank {one.rank:g}) before {other.name} (rank {other.rank:g}), but ranks must "
+                f"ascend: list {other.name} first if it is taken first; else have, in the place of {one.name}, a "
+                f"lock that shared_lock(..., before=) puts before {other.name}"
+            )
+    return ""
+
+
 def shared_lock(name: str, guards: str, rule: str, *, before: LockRank = UVM_FPAGEQLOCK) -> LockRank:
-    """Declare a lock of a design, taken after a CPU's own and before another one of the design."""
+    """Declare a lock of a design, taken after a CPU's own and before another one of the design.
+
+    => Its rank lies halfway between the two, so that two locks before the same one have one rank: `before` says which
+       of them is taken first.
+    """
     return LockRank((UVM_CPU.rank + before.rank) / 2, name, guards, rule, kind="shared")

@@ -3,6 +3,17 @@
 import pytest
 
 import uvmfree
+from tests.conformance.linux_like import LinuxLike
+from uvmfree.kern.lockrank import CPU_OFF, UVM_CPU, UVM_FPAGEQLOCK, misplaced, shared_lock
+from uvmfree.uvm.designs import REGISTRY, find
+
+TRAYS = shared_lock("trays", "the rack of full trays", "after the CPU's lock")
+BOXES = shared_lock("boxes", "the boxes", "after the CPU's lock")
+INNER = shared_lock("inner", "the boxes", "before the trays", before=TRAYS)
+
+
+class TraysLast(LinuxLike):
+    LOCKS = (UVM_CPU, UVM_FPAGEQLOCK, TRAYS)
 
 
 def test_a_design_from_elsewhere_is_booted_by_its_name() -> None:
@@ -36,3 +47,21 @@ def test_what_is_no_design_is_refused_by_name(name: str, said: str) -> None:
         uvmfree.boot(npages=64, ncpus=1, design=name)
     assert str(refusal.value).startswith(f"design={name!r}: ")
     assert said in str(refusal.value)
+
+
+def test_locks_out_of_order_are_refused_as_the_design_is_loaded() -> None:
+    name = f"{__name__}:TraysLast"
+    with pytest.raises(uvmfree.ParamError) as refusal:
+        find(name)
+    assert str(refusal.value) == (
+        f"design={name!r}: LOCKS has uvm_fpageqlock (rank 2) before trays (rank 1.5), but ranks must ascend: list "
+        "trays first if it is taken first; else have, in the place of uvm_fpageqlock, a lock that shared_lock(..., "
+        "before=) puts before trays"
+    )
+
+
+def test_ranks_of_a_design_ascend() -> None:
+    assert not misplaced((UVM_CPU, INNER, TRAYS, UVM_FPAGEQLOCK))
+    assert "trays (rank 1.5) before boxes (rank 1.5)" in misplaced((CPU_OFF, TRAYS, BOXES))
+    assert "uvm_cpu (rank 1) before splvm (rank 1)" in misplaced((UVM_CPU, CPU_OFF))
+    assert not any(misplaced(design.LOCKS) for design in REGISTRY.values())

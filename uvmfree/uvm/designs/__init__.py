@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from uvmfree.errors import ParamError
+from uvmfree.kern.lockrank import misplaced
 from uvmfree.param import Param
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.designs.depot import Depot
@@ -135,4 +136,6 @@ def _imported(name: str, where: str) -> type[Design[Any]]:
         raise ParamError(f"design={name!r}: {attribute} is no design; it must be a class derived from Design")
     if missing := [each for each in ("name", "summary", "cpu_class") if not hasattr(found, each)]:
         raise ParamError(f"design={name!r}: {attribute} is no whole design; it has no {', '.join(missing)}")
+    if slip := misplaced(found.LOCKS):
+        raise ParamError(f"design={name!r}: {slip}")
     return found
