@@ -153,5 +153,13 @@ def test_what_else_differs_is_said() -> None:
     assert said[-1] == "percpu.refill: 1 before, 32 after"
 
 
+def test_a_tunable_of_a_design_from_outside_that_was_not_set_has_its_default() -> None:
+    """Which that is only the design knows, and a record is read without it."""
+    empty, unbound = (replace(OLD, param=replace(OLD.param, own=(("trays.rack", rack),))) for rack in (0, None))
+    assert list(differences(OLD, empty)) == ["trays.rack: its default before, 0 after"]
+    assert list(differences(unbound, OLD)) == ["trays.rack: None before, its default after"]
+    assert list(differences(empty, unbound)) == ["trays.rack: 0 before, None after"]
+
+
 def test_a_comparison_can_be_written_as_json() -> None:
     assert json.dumps([change.ratio for change in compare(OLD, OLD, 0.05)])

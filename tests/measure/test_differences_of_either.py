@@ -16,4 +16,6 @@ def test_a_tunable_of_a_design_from_elsewhere(swapped: bool) -> None:
     without = record(designs=("percpu",), repetitions=1, rows=0)
     records = [without, replace(without, param=replace(without.param, **OWN))]
     (said,) = differences(*(records[::-1] if swapped else records))
-    assert said == ("elsewhere.depth: 3 before, None after" if swapped else "elsewhere.depth: None before, 3 after")
+    assert said == (
+        "elsewhere.depth: 3 before, its default after" if swapped else "elsewhere.depth: its default before, 3 after"
+    )

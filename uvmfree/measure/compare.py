@@ -31,6 +31,9 @@ CONFIDENCE: Final = 0.95
 REPETITIONS_MIN: Final = 3
 """With fewer there is no interval to speak of, and nothing is judged but figures that are the same each time."""
 
+UNSET: Final = "its default"
+"""What is said of a tunable that a record does not have: of a design from outside it has those that were set."""
+
 JUDGED: Final = {
     "local_hit_percent": +1,
     "shared_locks_per_op": -1,
@@ -137,7 +140,8 @@ def differences(before: Record, after: Record) -> Iterator[str]:
             yield f"{name}: {one} before, {other} after"
     tunables, others = settings_of(before.param), settings_of(after.param)
     for name in tunables | others:
-        if (one := tunables.get(name)) != (other := others.get(name)):
+        # A design of another package may not be installed here, or not as it was then.
+        if (one := tunables.get(name, UNSET)) != (other := others.get(name, UNSET)):
             yield f"{name}: {one} before, {other} after"
 
 
