@@ -15,6 +15,7 @@ from typing import Any, Final
 import click
 
 from uvmfree.cli.status import BROKEN
+from uvmfree.workload.plural import plural
 
 ADVICE: Final = {
     r"counts -?\d+ cached pages|uvmexp\.\w+ is -?\d+": "each page that leaves the store is told to took(), each that "
@@ -23,7 +24,9 @@ ADVICE: Final = {
     "each way out of _get(), _put(), chop(), leave() and remove()",
     r"entries of pages that are not there|is free already|went out twice|names where it stood": "a page that moves "
     "names what it stands on now, `pg.on`; one that goes out `self._system`",
-    r"is marked as .*, owner None; it is": "a cache that CPUs share is CACHED and has no owner: walk() has to say so",
+    r"is marked as .*, owner \w+; it is": "a list that moves to a CPU gets its number, `pages.owner = self.index`, "
+    "and one that leaves it None; or the list is right and walk() is not: a cache that CPUs share is CACHED and has no "
+    "owner",
     r"of freelist \d+, colour \d+ stands on": "a PageList with a freelist, or a colour, has pages of no other",
 }
 """What is mostly wrong with a design of which such a thing is found."""
@@ -41,10 +44,10 @@ def check_design(name: str) -> int:
     from uvmfree.measure.extras import needs
     from uvmfree.uvm.designs import find
 
-    find(name)
+    design = find(name)
     pytest = needs("pytest", "check", "check-design")
     root = next(each for each in (PACKAGE / "contract", PACKAGE.parent) if (each / "tests/conformance").is_dir())
-    judge = Judge()
+    judge = Judge(files_of(design))
     settings = ["-o", "addopts=", "-o", f"pythonpath={root}", "--import-mode=importlib", "-p", "no:terminal"]
     where = ["--rootdir", str(root), "-p", "no:cacheprovider", str(root / "tests/conformance")]
     status = pytest.main([*settings, "--design", name, *where], plugins=[judge])
@@ -56,16 +59,43 @@ def check_design(name: str) -> int:
     return BROKEN if judge.failed else 0
 
 
+@dataclass(frozen=True)
+class Place:
+    """A line of a file, of the design or not."""
+
+    file: Path
+    line: int
+    of_design: bool = False
+
+    def __str__(self) -> str:
+        """Return it as editors take it, the file from the current folder on if it is in there."""
+        here = Path.cwd()
+        return f"{self.file.relative_to(here) if self.file.is_relative_to(here) else self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A test that fails: its name, what it asks, what it said, and where that comes from, so far as it is known."""
+
+    test: str
+    asked: str
+    said: str
+    place: Place | None
+
+
 @dataclass(eq=False)  # hashable, as pytest wants its plugins
 class Judge:
     """A pytest plugin that keeps how each test ended: set-up, call and tear-down are a report each.
 
-    => `_ended`: by test, "held", "unclaimed", or of one that failed what was said first.
+    => `files`: of the design. `_ended`: by test, "held", "unclaimed", or of one that failed what was said first.
+    => `_places`: by test that failed, the line of the design that it came by last, or the one that found it.
     """
 
+    files: frozenset[Path] = frozenset()
     broken: str = ""
     _asked: dict[str, str] = field(default_factory=dict)
     _ended: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _places: dict[str, Place] = field(default_factory=dict)
 
     @property
     def held(self) -> int:
@@ -78,10 +108,15 @@ class Judge:
         return sum(how == "unclaimed" for how, _ in self._ended.values())
 
     @property
-    def failed(self) -> list[tuple[str, str, str]]:
-        """Of each test that fails its name, what it asks, and what it said."""
+    def failed(self) -> list[Failure]:
+        """Each test that fails."""
         return [
-            (test.rpartition("/")[2].partition("[")[0], self._asked.get(test, ""), said)
+            Failure(
+                test.rpartition("/")[2].partition("[")[0],
+                self._asked.get(test, ""),
+                re.sub(r"^([\w.]+\.)?(AuditError|AssertionError): | \(and \d+ more\)$", "", said),
+                self._places.get(test),
+            )
             for test, (how, said) in self._ended.items()
             if how == "failed"
         ]
@@ -104,6 +139,8 @@ class Judge:
             )
             if self._ended.get(report.nodeid, ("", ""))[0] != "failed":
                 self._ended[report.nodeid] = "failed", said.strip().splitlines()[0]
+                if place := self._place(report.longrepr):
+                    self._places[report.nodeid] = place
         elif report.skipped:
             self._ended.setdefault(report.nodeid, ("unclaimed", ""))
         elif report.when == "call":
@@ -112,25 +149,48 @@ class Judge:
     def lines(self, name: str) -> list[str]:
         """Return what to print: what failed, with the rule that asks for it, and the sum.
 
-        => One mistake fails many tests: all that find the same are told as one, those that most find first.
+        => One mistake fails many tests: all that find the same are told as one, those that most find first. The same
+           is what has one advice, or else one text, numbers aside, at one place.
         """
-        alike: dict[str, list[tuple[str, str, str]]] = {}
-        for test, asked, said in self.failed:
-            said = re.sub(r"^([\w.]+\.)?(AuditError|AssertionError): | \(and \d+ more\)$", "", said)
-            alike.setdefault(_advice(said) or f"{test} {said}", []).append((test, asked, said))
+        alike: dict[object, list[Failure]] = {}
+        for each in self.failed:
+            text = re.sub(r"\b(0x[0-9a-f]+|\d+)\b", "#", each.said)
+            alike.setdefault(_advice(each.said) or (text, each.place or each.test), []).append(each)
         lines = []
-        for advice, same in sorted(alike.items(), key=lambda each: -len(each[1])):
-            test, asked, said = same[0]
-            lines += [f"fails  {test}", *[f"       {asked}"] * bool(asked), f"       {said[:200]}"]
-            lines += [f"       => {advice}"] * bool(_advice(said))
-            others = list(dict.fromkeys(each.rpartition("::")[2] for each, _, _ in same if each != test))
-            beyond = [f"{len(others) - SHOWN} more"] * (len(others) > SHOWN)
-            lines += [f"       so do {', '.join((*others[:SHOWN], *beyond))}"] * bool(others)
+        for same in sorted(alike.values(), key=lambda same: -len(same)):
+            first, advice = same[0], _advice(same[0].said)
+            lines += [
+                f"fails  {first.test}",
+                *[f"       {first.asked}"] * bool(first.asked),
+                f"       {first.said[:200]}",
+            ]
+            places = dict.fromkeys(str(each.place) for each in same if each.place and each.place.of_design)
+            lines += [f"       at {place}" for place in list(places)[:SHOWN]]
+            lines += [f"       => {advice}"] * bool(advice)
+            others = list(dict.fromkeys(each.test.rpartition("::")[2] for each in same if each.test != first.test))
+            named = ", ".join((*others[:SHOWN], *["..."] * (len(others) > SHOWN)))
+            lines += [f"       so do {plural(len(same) - 1, 'more test')}{named and ': '}{named}"] * (len(same) > 1)
         lines.append(
             f"{name}: {self.held} tests of the contract hold, {len(self.failed)} fail, "
             f"{self.unclaimed} ask for what its traits do not claim"
         )
         return lines
+
+    def _place(self, longrepr: Any) -> Place | None:
+        """Return the innermost line of the design that a failure came by; without one, where it was raised."""
+        entries = getattr(getattr(longrepr, "reprtraceback", None), "reprentries", ())
+        at = [entry.reprfileloc for entry in entries if getattr(entry, "reprfileloc", None)]
+        ours = [Place(Path(each.path).resolve(), each.lineno, of_design=True) for each in at]
+        ours = [place for place in ours if place.file in self.files]
+        return ours[-1] if ours else Place(Path(at[-1].path).resolve(), at[-1].lineno) if at else None
+
+
+def files_of(design: type[Any]) -> frozenset[Path]:
+    """Return the files that a design's classes stand in: those of its own package, or its module."""
+    root = design.__module__.partition(".")[0]
+    classes = (one for each in (design, design.cpu_class) for one in each.__mro__)
+    files = (inspect.getsourcefile(one) for one in classes if one.__module__.partition(".")[0] == root)
+    return frozenset(Path(file).resolve() for file in files if file)
 
 
 def _advice(said: str) -> str:
