@@ -163,6 +163,13 @@ def test_the_files_of_a_design_are_those_of_its_own_package() -> None:
     assert names == {"broken.py", "linux_like.py"}
 
 
+def test_a_lock_that_counts_nothing_is_told_with_what_to_do() -> None:
+    judge = Judge()
+    said = "AssertionError: 16 pages move in a hold of trays, and guarded() names nothing that counts them"
+    judge._ended["test_it.py::test_one"] = "failed", said
+    assert judge.lines("some")[2].startswith("       => a hold of that lock counts as one page")
+
+
 @pytest.mark.parametrize(
     "said",
     [

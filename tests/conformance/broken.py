@@ -145,6 +145,11 @@ class SkipsACpuUnderPressure(LinuxLike):
         return 0 if (cause, index) == ("pressure", len(self.cpus) - 1) else super().redistribute(index, cause)
 
 
+class CountsNothing(LinuxLike):
+    def guarded(self) -> tuple[()]:
+        return ()
+
+
 class SpillsWithNoLockHeld(LinuxLike):
     class cpu_class(LinuxLikeCpu):  # noqa: N801
         __slots__ = ()

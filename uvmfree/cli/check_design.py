@@ -25,8 +25,10 @@ ADVICE: Final = {
     r"entries of pages that are not there|is free already|went out twice|names where it stood": "a page that moves "
     "names what it stands on now, `pg.on`; one that goes out `self._system`",
     r"is marked as .*, owner \w+; it is": "a list that moves to a CPU gets its number, `pages.owner = self.index`, "
-    "and one that leaves it None; or the list is right and walk() is not: a cache that CPUs share is CACHED and has no "
-    "owner",
+    "and one that leaves it None; or the list is right and walk() is not: a cache that CPUs share is CACHED and has "
+    "no owner",
+    r"guarded\(\) names nothing": "a hold of that lock counts as one page in held_items and in virtual time: "
+    "have guarded() name it with an object whose pages_touched and items_touched grow by what moves",
     r"of freelist \d+, colour \d+ stands on": "a PageList with a freelist, or a colour, has pages of no other",
 }
 """What is mostly wrong with a design of which such a thing is found."""
