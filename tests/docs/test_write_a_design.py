@@ -6,15 +6,90 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from uvmfree.design import Walked
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/write-a-design.md").read_text()
 BOUND_S = 100
 UV = shutil.which("uv") or shutil.which(str(ROOT / ".uv/bin/uv"))
 LINES_MAX = 60
+
+RACKS = """
+from dataclasses import replace
+from uvmfree.design import UVM_CPU, UVM_FPAGEQLOCK, shared_lock
+
+TRAYS = shared_lock("trays", "the rack", "after the CPU's lock")
+
+{rack}
+
+class RacksCpu(BatchesCpu):
+    __slots__ = ("_rack_lock",)
+
+    def setup(self):
+        self._rack_lock, self._lock = (self.handle(lock, "uvm_pagealloc") for lock in self._design.shared_locks)
+        self._store = self._design.store
+
+    def _fetch(self, want, row):
+        rack = self._design.rack
+        with self._rack_lock:
+            at = next((at for at, tray in enumerate(rack.trays) if tray.free_list == row), None)
+            tray = None if at is None else rack.trays.pop(at)
+            rack.items_touched += tray is not None
+        if tray is None:
+            return super()._fetch(want, row)
+        tray.owner = self.index
+        self._stacks[row] = tray
+        self.filled += len(tray)
+        return True
+
+    def _put(self, pg, queue):
+        stack, batch = self._stacks[pg.free_list], self._design.tunables.batch
+        if len(stack) < self._design.tunables.bound or len(self._design.rack.trays) > 4:
+            return super()._put(pg, queue)
+        pg.on = stack
+        stack.append(pg)
+        tray = PageList(Place.CACHED, None, UNKNOWN, pg.free_list)
+        tray.adopt(stack[:batch])
+        stack[:batch] = []
+        with self._rack_lock:
+            self._design.rack.push(tray)
+        self.drained += batch
+
+
+class Racks(Batches):
+    name = "racks"
+    cpu_class = RacksCpu
+    LOCKS = (UVM_CPU, TRAYS, UVM_FPAGEQLOCK)
+
+    def empty(self):
+        super().empty()
+        self.rack = Rack()
+
+    def lists(self):
+        yield from (*super().lists(), *self.rack.trays)
+
+    def walk(self):
+        for walked in super().walk():
+            racked = any(walked.pages is tray for tray in self.rack.trays)
+            yield replace(walked, where="the rack", place=Place.CACHED) if racked else walked
+
+    def parked(self):
+        return sum(map(len, self.rack.trays))
+
+    def remove(self, pages):
+        while self.rack.trays:
+            self.splice(self.rack.trays.pop())
+        super().remove(pages)
+
+{methods}
+"""
+"""A design with all that the page says of a cache that CPUs share."""
 
 
 def blocks(language: str) -> list[str]:
@@ -79,3 +154,37 @@ def test_a_mistake_is_told_with_the_rule_that_it_breaks(package: Path, tmp_path:
     )
     assert done.returncode == 1
     assert re.search(r"^fails  test_\w+\.py::test_\w+\n       .*R\d+", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.timeout(4 * BOUND_S)
+def test_a_shared_cache_as_the_page_has_it_holds(package: Path, tmp_path: Path) -> None:
+    rack, *methods = blocks("py")
+    text = RACKS.format(rack=rack, methods=textwrap.indent("\n".join(methods), "    "))
+    text = (package / "batches.py").read_text() + text
+    (tmp_path / "racks.py").write_text(text)
+    has = "import racks; assert {'__init__', 'guarded', 'redistribute'} <= vars(racks.Racks).keys()"
+    run(sys.executable, "-c", has, cwd=tmp_path, path=tmp_path)
+    check = [sys.executable, "-m", "uvmfree", "check-design", "racks:Racks"]
+    assert re.search(r"racks:Racks: \d\d+ tests of the contract hold, 0 fail", run(*check, cwd=tmp_path))
+    bench = [
+        "bench",
+        "--machine",
+        "virtual",
+        "--design",
+        "racks:Racks",
+        "--workload",
+        "handoff",
+        "--repetitions",
+        "1",
+    ]
+    assert "trays" in run(sys.executable, "-m", "uvmfree", *bench, cwd=tmp_path)
+
+
+def test_the_page_names_what_an_audit_reads_of_a_list() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", TEXT.partition("### A cache that CPUs share")[2], re.MULTILINE)
+    assert rows == [field.name for field in fields(Walked)]
+
+
+def test_prose_has_88_columns() -> None:
+    prose = re.sub(r"^```.*?^```", "", TEXT, flags=re.DOTALL | re.MULTILINE)
+    assert [line for line in prose.splitlines() if len(line) > 88 and not line.startswith("|")] == []
