@@ -48,7 +48,7 @@ class Design(Locked, Generic[C]):
     """An allocator design: `fpageqlock`, `percpu`, and what comes after them.
 
     => To be declared: `name`, `summary`, the design in a line, and `cpu_class`.
-    => `LOCKS`: its ranks, in the order in which they are taken; at most one of kind `cpu` or `off`.
+    => `LOCKS`: its ranks, ascending, in the order in which they are taken; at most one of kind `cpu` or `off`.
     => `Tunables`: a frozen dataclass of its own tunables, which checks itself. `uses`: those of the system that say
        what it does, beside those that every system has, and those that go with its CAUSES.
     => `CAUSES`: why redistribute() hands a cache back here; for any other cause it does nothing.
