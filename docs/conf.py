@@ -22,7 +22,7 @@ exclude_patterns = ["_ext", "_template.md", "results"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-classes_that_users_make = {"uvmfree.VirtualMachine"}
+classes_that_users_make = {"uvmfree.VirtualMachine", "uvmfree.design.GlobalFreelist", "uvmfree.design.PageList"}
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 72

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import uvmfree
+import uvmfree.design
 from docs import tree
 from docs._ext import picture
 from uvmfree.measure.record import VERSION
@@ -69,7 +70,16 @@ def test_the_api_page_has_every_exported_name() -> None:
     named = set(re.findall(r"^\.\. auto\w+:: uvmfree\.(\w+)$", PAGES["docs/api.md"], re.MULTILINE))
     errors = {name for name in uvmfree.__all__ if getattr(uvmfree, name).__class__ is type(Exception)}
     errors = {name for name in errors if issubclass(getattr(uvmfree, name), uvmfree.UvmError)}
-    assert named - {"errors"} == set(uvmfree.__all__) - errors
+    assert named - {"errors", "design"} == set(uvmfree.__all__) - errors
+
+
+def test_the_api_page_has_what_a_design_is_written_with() -> None:
+    named = set(re.findall(r"^\.\. auto\w+:: uvmfree\.design\.(\w+)$", PAGES["docs/api.md"], re.MULTILINE))
+    assert named >= {"Design", "Walked", "GlobalFreelist", "PageList", "shared_lock", "tunable"}
+    assert named <= set(uvmfree.design.__all__)
+    assert all(
+        hasattr(uvmfree.Cpu, name) and f"`{name}`" in PAGES["docs/api.md"] for name in ("take_one", "put_back")
+    )
 
 
 @pytest.mark.whole
