@@ -12,8 +12,13 @@ from uvmfree.uvm.system import OBSERVER
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_locks_are_those_of_the_workload(design: str) -> None:
     """The xc threads take the lock of the cross-calls as they start, the observer and the audit the page locks."""
-    done = run(workloads.pressure(2, 0.05), Param(npages=512, ncpus=2), design, 0, lockstat=True, stop=lambda: False)
-    assert done is not None
-    assert {"uvm_pagealloc", "uvm_pagefree"} <= {lock.caller for lock in done.locks}
+    callers: set[str] = set()
+    for seconds in (0.05, 1.0, 5.0):  # a host with other work may leave little of a short time
+        if not {"uvm_pagealloc", "uvm_pagefree"} <= callers:
+            load, param = workloads.pressure(2, seconds), Param(npages=512, ncpus=2)
+            done = run(load, param, design, 0, lockstat=True, stop=lambda: False)
+            assert done is not None
+            callers = {lock.caller for lock in done.locks}
+    assert {"uvm_pagealloc", "uvm_pagefree"} <= callers
     assert not {OBSERVER, "uvm_audit", "uvm_cpu_attach"} & {lock.caller for lock in done.locks}
     assert "xcall" not in {lock.name for lock in done.locks}
