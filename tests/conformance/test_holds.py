@@ -2,37 +2,20 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import uvmfree
 from tests.conformance.conftest import Boot
+from tests.conformance.noted import Noted
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Mutex
 from uvmfree.machine.threads import ThreadsMachine
 
 ROUNDS = 3
 """Often enough that pages which one CPU freed have come back to the other."""
-
-
-class Noted:
-    """A lock that tells when it was taken, and when it is about to be dropped."""
-
-    def __init__(self, taken: Callable[[], None], dropped: Callable[[], None]) -> None:
-        self._taken, self._dropped, self._lock = taken, dropped, threading.Lock()
-        self.locked = self._lock.locked
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        got = self._lock.acquire(blocking, timeout)
-        if got:
-            self._taken()
-        return got
-
-    def release(self) -> None:
-        self._dropped()
-        self._lock.release()
 
 
 class NotingMachine(ThreadsMachine):

@@ -9,6 +9,7 @@ import pytest
 
 import uvmfree
 from tests.conformance.conftest import Boot
+from tests.conformance.noted import Noted
 from tests.conformance.steps import free_all
 from uvmfree.kern.lockrank import LockRank
 from uvmfree.kern.mutex import Mutex
@@ -17,24 +18,6 @@ from uvmfree.uvm.page import Place, VmPage
 
 LOOKED_AT: Final = 700
 """Pages that are looked at for each hold of a shared lock, on average."""
-
-
-class Looked:
-    """A lock that has somebody look when it has just been taken, and when it is about to be dropped."""
-
-    def __init__(self, look: Callable[[], None]) -> None:
-        self._look, self._lock = look, threading.Lock()
-        self.locked = self._lock.locked
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        got = self._lock.acquire(blocking, timeout)
-        if got:
-            self._look()
-        return got
-
-    def release(self) -> None:
-        self._look()
-        self._lock.release()
 
 
 class LookingMachine(ThreadsMachine):
@@ -47,7 +30,7 @@ class LookingMachine(ThreadsMachine):
     def mutex(self, rank: LockRank, index: int | None = None) -> Mutex:
         if rank.kind != "shared":
             return super().mutex(rank, index)
-        made: Iterator[Any] = iter((Looked(lambda: self.look()), threading.Lock()))
+        made: Iterator[Any] = iter((Noted(lambda: self.look(), lambda: self.look()), threading.Lock()))
         return Mutex(rank, index, raw_lock=lambda: next(made), clock_ns=self.clock_ns, lockstat=False, debug=None)
 
 
