@@ -11,6 +11,7 @@ from uvmfree.measure.curve import Curve
 from uvmfree.measure.decode import decode
 from uvmfree.measure.host import Host
 from uvmfree.measure.scale import Point
+from uvmfree.report.curve_text import WORDS_TOLD
 
 DASH: Final = "-"
 
@@ -40,6 +41,7 @@ def _lines(kept: Mapping[str, Any], cells: Sequence[CurveCell], left_out: Sequen
     yield ""
     yield "Copies of a trace, each on 2 CPUs of its own with its recorded gaps, on 2 sockets in virtual time. A cell"
     yield "has the work done, in CPUs of which none ever waits, and the share of time that page locks are waited for."
+    yield "After a +: the share that waiting for words takes which all update, where it is 1 % or more."
     yield "In brackets: the least and the most work if a group of costs is halved or doubled. Linear is all of the"
     yield "time but what the CPUs of a pair wait for each other in as much of the trace; a run ends when enough was"
     yield "done, at 8 CPUs of java-build after 13 ms with one design and 60 with another."
@@ -85,4 +87,6 @@ def _cell(curve: Curve, label: str, ncpus: int) -> str:
         return DASH
     around = curve.band(label, ncpus)
     wide = f" [{around[0]:.1f}-{around[1]:.1f}]" if around is not None else ""
-    return f"{work:.1f}{wide}, {waiting:.1f} %"
+    words = curve.words_share_percent(label, ncpus)
+    more = f" + {words:.1f}" if words is not None and words >= WORDS_TOLD else ""
+    return f"{work:.1f}{wide}, {waiting:.1f}{more} %"

@@ -107,8 +107,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "updates of one word at the same time": (
         "lines",
-        "        now = max(scheduler.now, self._free_at[slot])",
-        "        now = scheduler.now",
+        "        if self._free_at[slot] > now:",
+        "        if False:",
     ),
     "jitter by the order of who draws": (
         "jitter",

@@ -79,6 +79,32 @@ def sleep(cls: Callable[..., Any]) -> None:
     assert schedule(machine_of(cls, "sleep"), [(0, 0), (1, 50), (2, 180)]) == expected
 
 
+def sleep_is_paid_for(cls: Callable[..., Any]) -> None:
+    """CPU 1 goes to sleep at 50, when CPU 0 has dropped the lock in the order of events, and is to pay for that."""
+    machine = machine_of(cls, "sleep")
+    mutex = machine.mutex(BIG)
+    came: list[int] = []
+
+    def again() -> None:
+        handle = mutex.handle("cpu0")
+        for _ in range(3):
+            handle.acquire()
+            came.append(machine.clock_ns())
+            handle.release()
+            machine.charge(10_000)
+
+    def once() -> None:
+        machine.charge(50)
+        with mutex.handle("cpu1"):
+            pass
+
+    run(machine, [(0, again), (1, once)])
+    first = came[0]
+    assert first == FIRST[1]
+    second = first + UNDER + 10_000 + 30 + LINE
+    assert came == [first, second, second + UNDER + LINE + 10_000 + ACQUIRE]
+
+
 def suspended_holder(cls: Callable[..., Any]) -> None:
     """Who holds a lock and sleeps keeps others out, whatever the policy."""
     for lock in ("mcs", "ticket", "ttas", "sleep"):
@@ -159,6 +185,23 @@ def word_line(cls: Callable[..., Any]) -> None:
     run(machine, [(0, body), (1, body)])
     assert ended == [20, 20 + LINE]
     assert words.load("one") == 2
+    assert machine.words_waited_ns() == 20
+
+
+def word_swaps(cls: Callable[..., Any]) -> None:
+    """Swaps of words that share a line follow each other, too; those of a line apart do not."""
+    for apart, waited in ((False, 20), (True, 0)):
+        machine = machine_of(cls)
+        words = machine.words(2, apart=apart)
+        ended: list[int] = []
+
+        def body(index: int, machine: Any = machine, words: Any = words, ended: list[int] = ended) -> None:
+            assert words.swapper()(index, 0, 1)
+            ended.append(machine.clock_ns())
+
+        run(machine, [(0, partial(body, 0)), (1, partial(body, 1))])
+        assert ended == [20, 20 + (0 if apart else LINE)]
+        assert machine.words_waited_ns() == waited
 
 
 def one_strand_a_cpu(cls: Callable[..., Any]) -> None:
@@ -332,10 +375,12 @@ CHECKS: dict[str, Check] = {
         ttas_barging,
         ttas_before,
         sleep,
+        sleep_is_paid_for,
         suspended_holder,
         ticket_suspended,
         sum_of_the_table,
         word_line,
+        word_swaps,
         one_strand_a_cpu,
         timeouts,
         events,

@@ -23,6 +23,7 @@ def point(design: str, ncpus: int, operations: int, **given: Any) -> Point:
         "failed": 0,
         "outside_ns": None,
         "stall_ns": None,
+        "words_wait_ns": None,
         "window_ns": WINDOW_NS,
     }
     own = {name: given.pop(name) for name in list(given) if name in plain}

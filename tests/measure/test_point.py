@@ -112,3 +112,19 @@ def test_waits_are_counted_as_far_as_they_are_in_the_window() -> None:
     assert found is not None
     at_work = found.operations * found.case.traffic.think_ns / (384 * found.window_ns)
     assert found.wait_share_percent < 100 * (1 - at_work)
+
+
+def test_counters_that_all_update_are_waited_for_and_no_lock_is() -> None:
+    """Beside what CPUs do outside, it is nearly all of their time; a design without shared words waits for none."""
+    found = {
+        design: measured(Case(design, 64, Traffic("pingpong"), changed={"jitter_percent": 0}))
+        for design in ("openbsd_magazine", "percpu")
+    }
+    shared, own = found["openbsd_magazine"], found["percpu"]
+    assert shared is not None
+    assert own is not None
+    assert own.words_share_percent == 0
+    outside = 100 * shared.operations * 1000 / (shared.window_ns * 64)
+    assert shared.wait_share_percent < 1
+    assert shared.words_share_percent is not None
+    assert 90 - outside < shared.words_share_percent < 100 - outside

@@ -30,6 +30,14 @@ def test_work_waiting_and_a_bar_as_long_as_the_share_of_linear() -> None:
     ]
 
 
+@pytest.mark.parametrize(("waited_ns", "said"), [(None, False), (9_999 * 4, False), (10_000 * 4, True)])
+def test_waiting_for_words_is_told_from_one_percent_on(waited_ns: int | None, said: bool) -> None:
+    """It is in no column: few designs do so, and they stop scaling with a wait share of nothing."""
+    text = " ".join(lines(curve(*(point("openbsd_magazine", n, 1000 * n, words_wait_ns=waited_ns) for n in (1, 4)))))
+    told = "At 4, words that all update are waited for 1.0 % of the time, beside the locks."
+    assert (told in " ".join(text.split())) is said
+
+
 @pytest.mark.parametrize(("designs", "bars", "signs"), [(2, [2], 9), (3, [3], 4), (4, [3, 1], 4)])
 def test_three_designs_have_shorter_bars_and_a_fourth_stands_below(designs: int, bars: list[int], signs: int) -> None:
     """Half of linear is half a bar."""

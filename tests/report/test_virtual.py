@@ -134,7 +134,7 @@ def test_waiting_and_shared_locks_have_plots_and_tables() -> None:
     assert line(busy, "fpageqlock")[1] == pytest.approx([30, 60, 100, 100, 100])
     assert line(busy, "percpu")[1] == [0] * 5
     assert waiting.layout["xaxis"]["type"] == busy.layout["xaxis"]["type"] == "log"
-    assert waiting.tables[0].rows[5] == ("4", "fpageqlock", "25.0", "333.3")  # a CPU's millisecond over 3,000
+    assert waiting.tables[0].rows[5] == ("4", "fpageqlock", "25.0", "333.3", "-")  # a CPU's millisecond over 3,000
     assert busy.tables[0].rows[5] == ("4", "fpageqlock", "100.0", "1", "333.3")
     assert busy.tables[0].rows[4] == ("4", "percpu", "0.00", "0", "-")  # never taken, so held for no time
     assert waiting.says.endswith(" On the most CPUs: percpu 0.01 %, fpageqlock 81.2 %.")
@@ -142,7 +142,7 @@ def test_waiting_and_shared_locks_have_plots_and_tables() -> None:
         low, high = drawn.layout["yaxis"]["range"]
         assert (low, high) == (pytest.approx(-0.02 * most), pytest.approx(1.06 * most))
     _, _, banded = plots(saturating(band=True))
-    assert banded.tables[0].rows[5] == ("4", "fpageqlock", "25.0", "25.0", "333.3")  # the waits are as they were
+    assert banded.tables[0].rows[5] == ("4", "fpageqlock", "25.0", "25.0", "333.3", "-")  # the waits are as they were
 
 
 def test_several_seeds_give_medians_and_whiskers() -> None:
@@ -265,7 +265,7 @@ def test_a_curve_of_one_cpu_count_is_a_sentence_and_tables() -> None:
     assert f"{workload}: percpu was run on 4 CPUs only; one point is no curve." in made.words
     assert [table.rows for table in made.groups[0].tables] == [
         [("4", "percpu", "1", "-")],
-        [("4", "percpu", "0.00", "0")],
+        [("4", "percpu", "0.00", "0", "-")],
         [("4", "percpu", "0.00", "0", "-")],
     ]
 

@@ -83,6 +83,11 @@ class Curve:
         """Median wait share, or None without a point."""
         return _median(self.values(label, ncpus, lambda point: point.wait_share_percent))
 
+    def words_share_percent(self, label: str, ncpus: int) -> float | None:
+        """Median share of the CPUs' time that waiting for shared words takes, or None where no point told."""
+        shares = [point.words_share_percent for point in self.at(label, ncpus)]
+        return _median([share for share in shares if share is not None])
+
     def linear(self, label: str, ncpus: int) -> float | None:
         """The throughput of so many CPUs if none of them ever waited.
 

@@ -180,6 +180,7 @@ class Point:
     => `operations`: pages allocated and freed in `window_ns`, by all CPUs. `failed`: allocations that got none.
     => `wait_ns`: waiting for page locks, of all CPUs, without their kernel threads. `held_ns`: for which shared page
        locks were held; `shared_acquired`: how often they were taken.
+    => `words_wait_ns`: waiting for shared words that others were updating, of all.
     => `outside_ns`: the time that all CPUs spent in recorded gaps between operations, where the load has them;
        `stall_ns`: that in which they waited for each other, since a page is freed after it was allocated.
     """
@@ -193,6 +194,7 @@ class Point:
     failed: int
     outside_ns: int | None = None
     stall_ns: int | None = None
+    words_wait_ns: int | None = None
 
     @property
     def per_s(self) -> float:
@@ -203,6 +205,11 @@ class Point:
     def wait_share_percent(self) -> float:
         """Of all CPUs' time, what went into waiting for page locks."""
         return 100 * self.wait_ns / (self.window_ns * self.case.ncpus)
+
+    @property
+    def words_share_percent(self) -> float | None:
+        """Of all CPUs' time, what went into waiting for shared words; None in a document that did not tell."""
+        return None if self.words_wait_ns is None else 100 * self.words_wait_ns / (self.window_ns * self.case.ncpus)
 
     @property
     def busy_percent(self) -> float:
@@ -219,7 +226,7 @@ def measured(case: Case, stop: Callable[[], bool] = lambda: False) -> Point | No
     machine = case.machine()
     uvm = boot(machine, **asdict(case.param()))
     load = traffic.load(uvm, machine, case.seed)
-    meter = _Meter(case, uvm, load)
+    meter = _Meter(case, uvm, load, machine)
     with uvm:
         drove = drive(uvm, [meter.watching(body) for body in load.bodies], stop)
         return None if drove.interrupted else meter.point
@@ -239,9 +246,9 @@ class _Meter:
     => It stands outside of time: looking costs no CPU anything.
     """
 
-    def __init__(self, case: Case, uvm: Uvm, load: Load) -> None:
+    def __init__(self, case: Case, uvm: Uvm, load: Load, machine: VirtualMachine) -> None:
         self.point: Point | None = None
-        self._case, self._uvm = case, uvm
+        self._case, self._uvm, self._words_waited_ns = case, uvm, machine.words_waited_ns
         self._clocks = load.outside_ns, load.stall_ns
         self._part_s = COUNTED_OPS / case.traffic.ops_per_s()
         self._lanes: list[Lane] = []
@@ -260,6 +267,7 @@ class _Meter:
     def _run(self) -> None:
         self._sleep(WARM_OPS // 2, WARM_OPS)
         mark, failed, before = Mark(self._uvm), self._failed(), self._beside()
+        words_ns = self._words_waited_ns()
         self._sleep(0, COUNTED_OPS)
         locks = [lock for lock in self._uvm.lockstat(by_caller=True) if lock.caller != OBSERVER]
         pages = [lock for lock in locks if lock.kind in PAGE_LOCKS]
@@ -277,6 +285,7 @@ class _Meter:
             failed=self._failed() - failed,
             outside_ns=outside_ns,
             stall_ns=stall_ns,
+            words_wait_ns=self._words_waited_ns() - words_ns,
         )
         self._lanes[0].end_run()
 

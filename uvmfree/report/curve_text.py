@@ -87,9 +87,21 @@ def _cell(curve: Curve, label: str, ncpus: int, bar: int) -> str:
     return f"{share * ncpus:7.1f}{waiting:6.1f} % {filled:<{bar - 1}}"
 
 
+WORDS_TOLD: Final = 1.0
+"""Percent of the CPUs' time: what waits less for shared words is not told."""
+
+
 def told(curve: Curve, label: str) -> str:
-    """Say where a design stops scaling."""
+    """Say where a design stops scaling, and what it waits for that is no lock."""
     counts = [ncpus for ncpus in curve.cpu_counts() if curve.at(label, ncpus)]
+    words = None if not counts else curve.words_share_percent(label, counts[-1])
+    said = _falls(curve, label, counts)
+    if words is not None and words >= WORDS_TOLD:
+        said += f" At {counts[-1]}, words that all update are waited for {words:.1f} % of the time, beside the locks."
+    return said
+
+
+def _falls(curve: Curve, label: str, counts: Sequence[int]) -> str:
     if not counts:
         return f"{label}: no point was measured with these costs."
     if len(counts) == 1:

@@ -32,10 +32,14 @@ STORES_A_PAGE: Final = 2
 
 
 class Lines:
-    """The lines of one machine; `moves` as in virtual/topology.py. `cold_after_pages`: 0 is never."""
+    """The lines of one machine; `moves` as in virtual/topology.py. `cold_after_pages`: 0 is never.
+
+    => `waited_ns`: how long updates of words waited for the one before, of all strands.
+    """
 
     def __init__(self, scheduler: Scheduler, moves: list[list[int]], cold_after_pages: int = 0) -> None:
         self._scheduler, self.moves = scheduler, moves
+        self.waited_ns = 0
         self._keeps = STORES_A_PAGE * cold_after_pages
         # Of each CPU: how often it has stored to pages.
         self._stores = [0] * (len(moves) - 1)
@@ -117,7 +121,7 @@ class VirtualWords:
         # Of each word's line: the CPU that wrote it last, and when the last update is over.
         self._at = [-1] * len(names)
         self._free_at = [0] * len(names)
-        self._scheduler, self._moves, self._atomic_ns = scheduler, lines.moves, atomic_ns
+        self._scheduler, self._lines, self._moves, self._atomic_ns = scheduler, lines, lines.moves, atomic_ns
 
     def slot(self, name: str) -> int:
         """Return the index of a word in `view()`."""
@@ -140,8 +144,10 @@ class VirtualWords:
         scheduler = self._scheduler
         if scheduler.now > scheduler.head:
             scheduler.sync()
-        cpu = scheduler.cpu
-        now = max(scheduler.now, self._free_at[slot])
+        cpu, now = scheduler.cpu, scheduler.now
+        if self._free_at[slot] > now:
+            self._lines.waited_ns += self._free_at[slot] - now
+            now = self._free_at[slot]
         scheduler.now = self._free_at[slot] = now + (self._moves[self._at[slot]][cpu] or self._atomic_ns)
         if cpu >= 0:
             self._at[slot] = cpu
@@ -178,7 +184,7 @@ class VirtualSharedWords:
         # Of each line: the CPU that wrote to it last, and when the last swap is over.
         self._at = [-1] * (count // self._per_line + 1)
         self._free_at = [0] * len(self._at)
-        self._scheduler, self._moves, self._atomic_ns = scheduler, lines.moves, atomic_ns
+        self._scheduler, self._lines, self._atomic_ns = scheduler, lines, atomic_ns
 
     def view(self) -> list[int]:
         """Return the words."""
@@ -191,13 +197,16 @@ class VirtualSharedWords:
     def swapper(self) -> Callable[[int, int, int], bool]:
         """Return a compare-and-swap: a closure, because each operation comes this way several times."""
         words, at, free_at, per_line = self._words, self._at, self._free_at, self._per_line
-        scheduler, moves, atomic_ns = self._scheduler, self._moves, self._atomic_ns
+        scheduler, lines, moves, atomic_ns = self._scheduler, self._lines, self._lines.moves, self._atomic_ns
 
         def swap(index: int, was: int, becomes: int) -> bool:
             line, cpu = index // per_line, scheduler.cpu
             if scheduler.now > scheduler.head:
                 scheduler.sync()
-            now = max(scheduler.now, free_at[line])
+            now = scheduler.now
+            if free_at[line] > now:
+                lines.waited_ns += free_at[line] - now
+                now = free_at[line]
             scheduler.now = free_at[line] = now + (moves[at[line]][cpu] or atomic_ns)
             if cpu >= 0:
                 at[line] = cpu

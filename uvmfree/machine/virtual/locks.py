@@ -20,6 +20,7 @@ from uvmfree.machine.costs import CHARGES, LOOKS, OTHER, OUTSIDE_TIME, Costs
 from uvmfree.machine.virtual.fifo import CLOSED, Fifo
 from uvmfree.machine.virtual.jitter import ByCpu, Jitter
 from uvmfree.machine.virtual.lines import Lines
+from uvmfree.machine.virtual.policies import Sleep
 from uvmfree.machine.virtual.scheduler import Scheduler
 
 
@@ -69,6 +70,8 @@ class Prices:
             acquire_ns, release_ns = ns("off_enter"), ns("off_leave")
         hold = self._jitter.costs(ns(charge.hold), f"{key}/hold", release_ns) if charge.own else None
         acquire = _acquire(scheduler, lock, self._lines.moves, self._jitter.costs(ns(charge.before), key), acquire_ns)
+        if isinstance(lock, Sleep):
+            acquire = lock.seen(acquire)
         if kind == "off":
             acquire = _from_elsewhere(scheduler, home, acquire, ns("rendezvous"))
         if home is not None and hold is not None:

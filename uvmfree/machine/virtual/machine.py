@@ -252,6 +252,10 @@ class VirtualMachine:
         """Return the clock of the running strand."""
         return self.scheduler.now
 
+    def words_waited_ns(self) -> int:
+        """Return how long atomic updates have waited for the one before of their line, of all strands."""
+        return self._lines.waited_ns
+
     @contextmanager
     def acts_as(self, cpu: int) -> Iterator[None]:
         """Have the main strand act as a CPU, whose cache then has what it touches; before any strand is started."""

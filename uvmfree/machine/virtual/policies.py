@@ -19,11 +19,13 @@ held in virtual time: until `free_at`. Who comes before that waits as its policy
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from uvmfree.machine.costs import Costs
 from uvmfree.machine.virtual.fifo import Fifo
 from uvmfree.machine.virtual.scheduler import Scheduler
+from uvmfree.machine.virtual.strands import Strand
 from uvmfree.machine.virtual.ttas import Ttas
 
 
@@ -68,14 +70,28 @@ class Sleep(Fifo):
     """Python's lock: a waiter that would wait long sleeps; waking it costs who drops the lock, and it may be late.
 
     => Who comes while a woken sleeper is on its way takes the lock before it.
+    => Who finds the lock held in virtual time, though its holder has dropped it in the order of events, is woken by
+       that one, too, which then comes later to its next shared step.
     """
 
-    __slots__ = ("_spin_ns", "_wake_ns", "_wakeup_ns")
+    __slots__ = ("_spin_ns", "_took", "_wake_ns", "_wakeup_ns")
 
     def __init__(self, scheduler: Scheduler, name: str, costs: Costs) -> None:
         super().__init__(scheduler, name, costs)
         self._spin_ns, self._wake_ns = costs.ns("sleep_spin"), costs.ns("sleep_wake")
         self._wakeup_ns = costs.ns("wakeup")
+        self._took: Strand | None = None
+
+    def seen(self, acquire: Callable[..., bool]) -> Callable[..., bool]:
+        """Remember who takes the lock this way: it is to wake others."""
+
+        def taken(blocking: bool = True, timeout: float = -1) -> bool:
+            took = acquire(blocking)
+            if took:
+                self._took = self.scheduler.current
+            return took
+
+        return taken
 
     def wait(self) -> None:
         """Spin for a while, then sleep, until the lock is free."""
@@ -86,6 +102,8 @@ class Sleep(Fifo):
             elif self.free_at - scheduler.now <= self._spin_ns:
                 scheduler.now = self.free_at
             else:
+                if self._took is not None:
+                    scheduler.delay(self._took, self._wake_ns)
                 scheduler.park(self, self.free_at + self._wakeup_ns)
 
     def released(self) -> None:

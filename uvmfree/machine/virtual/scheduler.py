@@ -124,6 +124,13 @@ class Scheduler:
             self.head = at_ns
             self.limit = at_ns + self.quantum
 
+    def delay(self, strand: Strand, ns: int) -> None:
+        """Have a strand that stands before a shared step come to it later; one that waits anyway is not delayed."""
+        place = strand.place
+        if strand.ticket and strand.awaits is None and place.top is strand:
+            place.busy_until += ns
+            self.push(place.busy_until, strand)
+
     def park(self, awaits: object, deadline_ns: int | None = None) -> bool:
         """Wait until woken, or until the deadline; return whether the strand was woken.
 

@@ -64,7 +64,10 @@ WAITING: Final = Figure(
     "waiting, % of all CPUs' time",
     "waiting, %",
     lambda point: point.wait_share_percent,
-    [("waited per page operation, ns", lambda point: _over(point.wait_ns, point.operations), number)],
+    [
+        ("waited per page operation, ns", lambda point: _over(point.wait_ns, point.operations), number),
+        ("waiting for shared words, %", lambda point: point.words_share_percent, number),
+    ],
 )
 
 BUSY: Final = Figure(
