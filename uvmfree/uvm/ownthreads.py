@@ -3,6 +3,8 @@
 => Each is noted as the system's own: it cannot wait for the system's end, being part of it.
 """
 
+from functools import partial
+
 from uvmfree.errors import DeadlockError, HangError, UvmError
 from uvmfree.kern.xcall import CLOSE_TIMEOUT_S, Xcall
 from uvmfree.machine.face import Machine, Task
@@ -35,7 +37,7 @@ class OwnThreads:
     def start(self) -> None:
         """Start all; idle threads if there are any."""
         self._xcall.start()
-        self._anon_maps.start(lambda: self._players.set_lwp("user", own=True))
+        self._anon_maps.start(partial(self._players.set_lwp, "user", own=True))
         self._daemon = self._machine.spawn("pagedaemon", self._be_pagedaemon)
         if self._idle is not None:
             self._idle.start()

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from uvmfree.errors import ArgumentError, ClosedError, ForkError, HangError
@@ -29,7 +31,7 @@ from uvmfree.uvm.pglist import PgList
 from uvmfree.uvm.physmem import PhysMem, split
 from uvmfree.uvm.players import Players
 from uvmfree.uvm.state import UvmState
-from uvmfree.uvm.uvmexp import COUNTERS, CpuStats, DaemonStats, UvmExp, tune
+from uvmfree.uvm.uvmexp import COUNTERS, CpuStats, DaemonStats, UvmExp, Watermarks, tune
 
 OBSERVER: Final = "observer"
 """The caller under which lockstat counts what watching a run costs; to be left out of a run's figures."""
@@ -50,20 +52,14 @@ class Parts:
         self.uvmexp = UvmExp(
             self._counters,
             tune(param.npages, param.ncpus, param.pagesize),
-            lambda: self.design.cpus,
+            self._cpus,
             self._daemon_stats,
             npages=param.npages,
             ncolors=param.ncolors,
             pagesize=param.pagesize,
-            free=lambda: self.design.free(),
+            free=self._free,
         )
-        self.pageout = Pageout(
-            machine,
-            self._counters,
-            lambda: self.uvmexp.marks,
-            lambda: self._countable(self.uvmexp.free),
-            lambda: self._players.lwp() == "pagedaemon",
-        )
+        self.pageout = Pageout(machine, self._counters, self._marks, self._countable_now, self._players.is_pagedaemon)
         self._state = UvmState(
             param=param,
             tunables=tunables,
@@ -75,7 +71,7 @@ class Parts:
             events=self.events,
             lwp_of=self._players.lwp,
             countable=self._countable,
-            relieve=lambda: self._drainer.drain("retry"),
+            relieve=self._relieve,
             check_open=self._check_open,
         )
         self.design: Design[Any] = design(self._state)
@@ -85,12 +81,12 @@ class Parts:
             self.design.cpus.__getitem__,
             on_timer=self._on_timer,
             interval_s=self.design.tick_s(),
-            on_start=lambda: self._players.set_lwp("kernel", own=True),
+            on_start=partial(self._players.set_lwp, "kernel", own=True),
         )
         self._drainer = Drainer(self._state, self.design, self.xcall)
-        self.pagedaemon = Pagedaemon(machine, self.pageout, lambda: self._drainer.drain("pressure"), self.events)
+        self.pagedaemon = Pagedaemon(machine, self.pageout, partial(self._drainer.drain, "pressure"), self.events)
         self.pagedaemon.reclaiming = self.design.reclaiming
-        self.pagedaemon.closing = lambda: self._closed
+        self.pagedaemon.closing = self._is_closed
         self._anon_maps = AnonMaps(self._state, self.design, self.pagedaemon, self.wait)
         self._pglist = PgList(self._state, self.design)
         idle = IdleThreads(
@@ -197,6 +193,26 @@ class Parts:
             self.pageout.mutex,
             *self._anon_maps.mutexes(),
         )
+
+    # What a part asks of one that is made after it:
+
+    def _cpus(self) -> Sequence[Cpu]:
+        return self.design.cpus
+
+    def _free(self) -> int:
+        return self.design.free()
+
+    def _marks(self) -> Watermarks:
+        return self.uvmexp.marks
+
+    def _countable_now(self) -> int:
+        return self._countable(self.uvmexp.free)
+
+    def _relieve(self) -> bool:
+        return self._drainer.drain("retry")
+
+    def _is_closed(self) -> bool:
+        return self._closed
 
     def _on_timer(self, index: int) -> None:
         self.design.tick(index)

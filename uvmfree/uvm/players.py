@@ -63,6 +63,10 @@ class Players:
         """Return what kind of thread the calling one is."""
         return self._lwps.get(self._machine.me(), "user")
 
+    def is_pagedaemon(self) -> bool:
+        """Whether the calling thread is the pagedaemon."""
+        return self.lwp() == "pagedaemon"
+
     def set_lwp(self, lwp: Lwp, *, own: bool = False) -> None:
         """Note what kind of thread the calling one is, and with `own` that it is one of the system's."""
         me = self._machine.me()
