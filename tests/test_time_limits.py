@@ -34,6 +34,7 @@ TOLD = {
     "without progress, fifty stalls": (watchdog.PATIENCE_S, 50 * STALL_S),
     "a cross-call of a stress run, a hundred stalls": (stress_shared.TICKET_S, 100 * STALL_S),
     "audit() waits for a lock": (leftheld.AUDIT_LOCK_S, 10),
+    "audit() does so beside CPUs that get on, a minute": (leftheld.AUDIT_LOOKS * leftheld.AUDIT_LOCK_S, 60),
     "the end of the threads of cross-calls": (xcall.CLOSE_TIMEOUT_S, 5),
     "the end of swap": (swap.CLOSE_TIMEOUT_S, 10),
     "beside free pages at most: a drain": (drainer.XCALL_TIMEOUT_S, 0.25),

@@ -38,9 +38,13 @@ def audit(
     => A lock that does not come free, one of `locks` or of the system's other `mutexes`, is a finding: the only one.
     => `ranged()`: pages handed out by ranged allocation, which no CPU counts.
     """
+
+    def steps() -> int:
+        return sum(cpu.frees + cpu.cpuhit + cpu.cpumiss for cpu in design.cpus)
+
     with ExitStack() as held:
         for handle in locks:
-            take(handle)
+            take(handle, steps)
             held.callback(handle.release)
         state.check_open()
         findings: list[str] = []
@@ -51,7 +55,7 @@ def audit(
     if findings:
         raise AuditError(findings)
     for mutex in mutexes:
-        check(mutex)
+        check(mutex, steps)
 
 
 def _findings(state: UvmState, design: Design[Any], ranged: int) -> Iterator[str]:
