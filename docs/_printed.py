@@ -108,16 +108,26 @@ class Printed:
         return ["setting", *head] if len(head) < len(rows[0]) else head, rows
 
     def stacked(self, script: str, *blocks: str) -> str:
-        """Blocks with the same columns as one table; each is LABEL=TITLE, and its rows get the label."""
+        """Blocks with the same columns as one table; each is LABEL=TITLE, and its rows get the label, if any."""
+        return markdown(*self._stacked(script, blocks))
+
+    def columns(self, script: str, names: str, *blocks: str) -> str:
+        """Some columns of what stacked() has, their names apart by `;`."""
+        head, rows = self._stacked(script, blocks)
+        places = [0, *(head.index(name.strip()) for name in names.split(";"))]
+        return markdown([head[place] for place in places], [[row[place] for place in places] for row in rows])
+
+    def _stacked(self, script: str, blocks: Sequence[str]) -> tuple[list[str], list[list[str]]]:
         found: list[list[str]] = []
         head: list[str] = []
         for block in blocks:
             label, _, begins = block.partition("=")
             head, rows = self._table(script, begins)
             named = head[0] == "setting"
-            found += [[f"{label}, {row[0]}", *row[1:]] if named else [label, *row] for row in rows]
+            names = [f"{label}, {row[0]}" if label else row[0] for row in rows] if named else [label] * len(rows)
+            found += [[name, *(row[1:] if named else row)] for name, row in zip(names, rows, strict=True)]
             head = head if named else ["", *head]
-        return markdown(head, found)
+        return head, found
 
     def cell(self, script: str, begins: str, row: str, column: str) -> str:
         """The median in a block of a script's output; `row` is "" where it has but one."""

@@ -1,4 +1,4 @@
-"""Write the answer, the questions, the findings, the page of the depot, and parts of virtual.md and designs' pages.
+"""Write the answer, what others published, the questions, the findings, the page of the depot, and parts of virtual.md and designs' pages.
 
     ./run python docs/answers.py
 
@@ -26,7 +26,7 @@ if __name__ == "__main__":
 from docs._figures import Figures  # noqa: E402
 from docs._printed import MISSING, NotMeasured  # noqa: E402
 
-PAGES: Final = ("answer.md", "questions.md", "findings.md", "designs/depot.md")
+PAGES: Final = ("answer.md", "published.md", "questions.md", "findings.md", "designs/depot.md")
 VIRTUAL: Final = ROOT / "docs" / "virtual.md"
 DESIGNS: Final = ROOT / "docs" / "designs"
 BEGIN, RESULTS, END = "<!-- bench/native.py -->\n", "<!-- docs/answers.py -->\n", "<!-- end -->"
