@@ -36,9 +36,9 @@ from uvmfree.measure.decode import decode
 from uvmfree.measure.executors import local
 from uvmfree.measure.host import Host
 from uvmfree.measure.host import host as host_facts
-from uvmfree.measure.seeds import Seeds, parse_seeds, play_seeds
-from uvmfree.measure.stress import Options
-from uvmfree.measure.stress_machine import Virtual
+from uvmfree.stress.on_machine import Virtual
+from uvmfree.stress.seeds import Seeds, parse_seeds, play_seeds
+from uvmfree.stress.supervised import Options
 from uvmfree.uvm.designs import REGISTRY, SHOWN
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -112,7 +112,7 @@ def _seeds(text: str, options: Options, *, every: bool, keep: bool) -> list[Reco
         "designs": [*designs],
         "seconds": SECONDS,
         "machine": options.machine.described(),
-        "code": [code_of("uvmfree.measure.seeds", design) for design in designs],
+        "code": [code_of("uvmfree.stress.seeds", design) for design in designs],
     }
     seen, before_s = _begun(wanted.start, what) if keep else (Seeds(), 0.0)
     left = wanted if seen.last is None else range(seen.last + 1, wanted.stop)

@@ -1,4 +1,4 @@
-"""Write the answer, what others published, the questions, the findings, the page of the depot, and parts of virtual.md and designs' pages.
+"""Write the answer, what others published, questions, findings, the page of the depot, parts of other pages.
 
     ./run python docs/answers.py
 

@@ -4,11 +4,15 @@ import pytest
 
 from uvmfree.cli import keys
 from uvmfree.kern import interrupt, xcall
-from uvmfree.measure import cell, executors, observer, watchdog
-from uvmfree.measure import stress as measured
+from uvmfree.measure import cell, executors, observer
 from uvmfree.measure.tally import STRANDED_AFTER_S
+from uvmfree.stress import engine as stress
+from uvmfree.stress import fault as stress_fault
+from uvmfree.stress import faults, watchdog
+from uvmfree.stress import shared as stress_shared
+from uvmfree.stress import supervised as measured
 from uvmfree.uvm import bucketstack, drainer, leftheld, swap
-from uvmfree.workload import driver, faults, load, pressure, shortage, stress, stress_fault, stress_shared, thinking
+from uvmfree.workload import driver, load, pressure, shortage, thinking
 
 STALL_S = 0.1
 """The longest time for which a stress run holds a CPU up (docs: 100 ms)."""

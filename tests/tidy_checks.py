@@ -23,6 +23,9 @@ LAYERS = (
     "uvm",
     "workload",
     "measure",
+    "analyse",
+    "layouts",
+    "stress",
     "report",
     "cli",
 )  # each uses only what stands left

@@ -21,14 +21,14 @@ from hypothesis import strategies as st
 
 import uvmfree.cli
 from tests.measure.curves import saturating
+from uvmfree.analyse.sweep import resume
 from uvmfree.errors import ArgumentError, RecordError
-from uvmfree.measure import stress as stresses
 from uvmfree.measure import workloads
 from uvmfree.measure.bench import measure, new_record
 from uvmfree.measure.cell import Cell
-from uvmfree.measure.sweep import resume
 from uvmfree.param import Param
 from uvmfree.report.page import whole_page
+from uvmfree.stress import supervised as stresses
 
 Document = dict[str, Any]
 Spoil = Callable[[Document], None]

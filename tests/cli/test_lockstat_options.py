@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 
 from uvmfree.errors import RecordError
+from uvmfree.layouts.lockstat_layout import EVERYTHING, render
 from uvmfree.machine.threads import ThreadsMachine
-from uvmfree.measure import stress as measure
-from uvmfree.measure import stress_machine, workloads
+from uvmfree.measure import workloads
 from uvmfree.measure.host import gil_enabled
-from uvmfree.measure.lockstat_layout import EVERYTHING, render
 from uvmfree.measure.record import load, of_document
 from uvmfree.measure.stress_run import StressRun
+from uvmfree.stress import on_machine as stress_machine
+from uvmfree.stress import supervised as measure
+from uvmfree.stress.engine import Stress
 from uvmfree.uvm.designs import SHOWN
 from uvmfree.uvm.system import OBSERVER
-from uvmfree.workload.stress import Stress
 
 STRESS = ("stress", "--seconds", "0.2", "--cpus", "2", "--npages", "256", "--faults", "storm", "--seed", "3")
 COUNTS = "Acquisitions; with the GIL, waits are not measurable.\n"

@@ -14,9 +14,9 @@ import pytest
 import uvmfree.cli
 from uvmfree.machine.virtual.strands import greenlets_work
 from uvmfree.measure.record import of_document
-from uvmfree.measure.seeds import Seeds, parse_seeds, play_seeds
-from uvmfree.measure.stress import Options
-from uvmfree.measure.stress_machine import Virtual
+from uvmfree.stress.on_machine import Virtual
+from uvmfree.stress.seeds import Seeds, parse_seeds, play_seeds
+from uvmfree.stress.supervised import Options
 
 ROOT = Path(__file__).resolve().parents[2]
 VIRTUAL = ("--machine", "virtual", "--cpus", "2", "--npages", "256", "--seconds", "0.002")

@@ -15,9 +15,9 @@ import pytest
 
 from tests.cli.conftest import Said
 from tests.cli.waiting import until
+from uvmfree.analyse.sweep import alone
 from uvmfree.errors import WorkerLostError
 from uvmfree.measure.executors import local
-from uvmfree.measure.sweep import alone
 from uvmfree.workload.plural import plural
 
 Run = Callable[..., Said]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Said
 from tests.report.made import record
-from uvmfree.measure.sweep import Grid, Sweep
+from uvmfree.analyse.sweep import Grid, Sweep
 from uvmfree.report.comparison import setting_of_sweep
 
 Run = Callable[..., Said]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.waiting import until
-from uvmfree.measure.top import HEADER
+from uvmfree.layouts.top import HEADER
 
 BOUND_S = 50
 MOVING = ("allocs_per_s", "pdscans_per_s")

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from uvmfree.cli.top import HEADER_EVERY
+from uvmfree.layouts.top import HEADER
 from uvmfree.measure.counterfile import CounterFile
-from uvmfree.measure.top import HEADER
 from uvmfree.param import Param
 
 

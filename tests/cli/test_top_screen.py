@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.measure.test_top import BEFORE, BUSY, IDLE, NOW
+from tests.layouts.test_top import BEFORE, BUSY, IDLE, NOW
 from uvmfree.cli.top import top
 from uvmfree.measure import counterfile
 

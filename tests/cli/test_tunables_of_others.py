@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from uvmfree.analyse.sweep import Grid
 from uvmfree.errors import ParamError
 from uvmfree.measure.cell import Cell
 from uvmfree.measure.record import load
 from uvmfree.measure.scale import Case, Traffic
 from uvmfree.measure.settings import parse_settings
-from uvmfree.measure.stress import Options
-from uvmfree.measure.sweep import Grid
 from uvmfree.param import tunable, whole
+from uvmfree.stress.supervised import Options
 from uvmfree.uvm.designs.percpu import Percpu, PercpuTunables
 
 Run = Callable[..., Any]

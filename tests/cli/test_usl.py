@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Said
+from uvmfree.analyse.usl import law
 from uvmfree.measure.host import Host
 from uvmfree.measure.record import load
-from uvmfree.measure.usl import law
 
 pytest.importorskip("scipy", reason="the extra `report` is not installed")
 

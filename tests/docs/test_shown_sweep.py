@@ -4,9 +4,9 @@ import re
 import shlex
 from pathlib import Path
 
+from uvmfree.analyse.sweep import Grid
+from uvmfree.analyse.usl import POINTS_MIN
 from uvmfree.cli.sweep import sweep
-from uvmfree.measure.sweep import Grid
-from uvmfree.measure.usl import POINTS_MIN
 from uvmfree.uvm.designs import SHOWN
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs/measuring.md").read_text()

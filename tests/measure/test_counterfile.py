@@ -12,9 +12,9 @@ import pytest
 
 import uvmfree
 from uvmfree.errors import ArgumentError, CounterFileError
+from uvmfree.layouts.top import HEADER, top
 from uvmfree.measure.counterfile import CounterFile, CounterReader
 from uvmfree.measure.observer import watch
-from uvmfree.measure.top import HEADER, top
 from uvmfree.param import Param
 
 PARAM = Param(npages=512, ncpus=2, redistribute_interval_s=3600)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.report.made import record
-from uvmfree.measure.compare import differences
+from uvmfree.analyse.compare import differences
 
 OWN: dict[str, Any] = {"own": (("elsewhere.depth", 3),)}
 

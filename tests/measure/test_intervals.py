@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from uvmfree.measure.compare import Change, compare
+from uvmfree.analyse.compare import Change, compare
+from uvmfree.analyse.usl import Point, fit, law
 from uvmfree.measure.record import Record, load
-from uvmfree.measure.usl import Point, fit, law
 
 GIL = load(str(Path(__file__).parent / "record-version-1.json"))
 FREE = replace(GIL, host=replace(GIL.host, gil=False))

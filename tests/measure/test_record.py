@@ -15,7 +15,6 @@ from tests.texts import texts
 from tests.workload.perf_lines import line
 from uvmfree.errors import RecordError
 from uvmfree.measure import record as records
-from uvmfree.measure import stress as stresses
 from uvmfree.measure import workloads
 from uvmfree.measure.bench import measure, new_record
 from uvmfree.measure.record import THREAD_TIMES, Record, load, of_document
@@ -23,6 +22,7 @@ from uvmfree.measure.run import figures
 from uvmfree.measure.stress_run import StressRun
 from uvmfree.measure.tally import TallyFigures
 from uvmfree.param import Param
+from uvmfree.stress import supervised as stresses
 from uvmfree.workload.trace import read_trace
 
 OLD = Path(__file__).parent / "record-version-1.json"

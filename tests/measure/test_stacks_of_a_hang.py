@@ -1,7 +1,7 @@
 """Of a deep stack the report of a hang has the innermost frames: where a thread is, and not how it began."""
 
 from uvmfree.machine.face import Stack
-from uvmfree.measure.watchdog import FRAMES_MAX, stack_lines
+from uvmfree.stress.watchdog import FRAMES_MAX, stack_lines
 
 
 def test_the_innermost_frames_are_shown() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.report.made import OLD, lawful, record
+from uvmfree.analyse.compare import compare, differences
+from uvmfree.analyse.usl import points
 from uvmfree.errors import ArgumentError, RecordError
-from uvmfree.measure.compare import compare, differences
 from uvmfree.measure.machine_facts import VIRTUAL, MachineFacts
 from uvmfree.measure.record import THREAD_TIMES, Record, of_document
-from uvmfree.measure.usl import points
 from uvmfree.report.page.settings import points_of
 from uvmfree.report.page.whole_page import build
 

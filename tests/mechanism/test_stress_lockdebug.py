@@ -1,6 +1,6 @@
 """Everything at once: a short stress run of every design with every set of options, on checked locks.
 
-=> What the threads do, and what is checked of it, is in workload/stress.py: stamps in every page, audits under way,
+=> What the threads do, and what is checked of it, is in stress/engine.py: stamps in every page, audits under way,
    everything given back at the end. Here the systems are as small as they can be, so that what seldom happens does.
 => A failure's message has the seed: it repeats what each thread does, though not who comes first.
 """
@@ -14,7 +14,7 @@ from tests.kern.tasks import WAIT_S
 from tests.mechanism.rig import SMALL, VARIANTS
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.param import Param
-from uvmfree.workload.stress import Plan, Stress
+from uvmfree.stress.engine import Plan, Stress
 
 STEPS = 300
 FAULTS = ("xcall", "storm", "hotplug")

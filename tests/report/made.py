@@ -5,11 +5,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from uvmfree.analyse.usl import law
 from uvmfree.kern.eventlog import Event
 from uvmfree.measure.record import Record, load
 from uvmfree.measure.run import Run, figures
 from uvmfree.measure.samples import Samples
-from uvmfree.measure.usl import law
 from uvmfree.param import Param
 
 OLD = load(str(Path(__file__).parents[1] / "measure" / "record-version-1.json"))

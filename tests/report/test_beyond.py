@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.report.made import lawful, record
-from uvmfree.measure import usl
+from uvmfree.analyse import usl
 from uvmfree.measure.record import Record
 from uvmfree.report.page.measured import caveats
 from uvmfree.report.page.scaling import scaling

@@ -6,7 +6,7 @@ import pytest
 
 from tests.measure.tallies import NONE, TALLY
 from tests.report.made import record
-from uvmfree.measure.compare import compare
+from uvmfree.analyse.compare import compare
 from uvmfree.measure.record import Record
 from uvmfree.measure.tally import Held, Tally
 from uvmfree.report.comparison import ROWS, table

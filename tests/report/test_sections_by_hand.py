@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.report.made import MS, record
+from uvmfree.analyse.usl import Fitted, Usl
 from uvmfree.measure.record import Record
 from uvmfree.measure.run import Run
 from uvmfree.measure.samples import Samples
-from uvmfree.measure.usl import Fitted, Usl
 from uvmfree.report.page import law
 from uvmfree.report.page.heatmap import heatmap
 from uvmfree.report.page.measured import caveats, measured

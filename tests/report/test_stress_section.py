@@ -8,10 +8,10 @@ from tests.report.made import record
 from tests.report.reader import Element, read
 from uvmfree.measure.machine_facts import MachineFacts
 from uvmfree.measure.record import Record
-from uvmfree.measure.stress import Options, new_record
 from uvmfree.measure.stress_run import StressRun
 from uvmfree.report.page import whole_page
 from uvmfree.report.page.whole_page import build
+from uvmfree.stress.supervised import Options, new_record
 
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
 

@@ -13,10 +13,10 @@ import pytest
 from tests.report.made import record
 from uvmfree.kern.eventlog import Event
 from uvmfree.kern.locktrace import Slice
+from uvmfree.layouts.perfetto import Span, Timeline, nested, write
 from uvmfree.report.page.samples import timelines
 from uvmfree.report.page.settings import Source
 from uvmfree.report.page.timeline import over_time
-from uvmfree.report.perfetto import Span, Timeline, nested, write
 
 pb = pytest.importorskip(
     "perfetto.protos.perfetto.trace.perfetto_trace_pb2", reason="the extra `trace` is not installed"

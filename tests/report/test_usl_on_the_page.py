@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.report.made import lawful, record
+from uvmfree.analyse.usl import law
 from uvmfree.measure.record import Record
-from uvmfree.measure.usl import law
 from uvmfree.report.page.content import Plot, Section
 from uvmfree.report.page.scaling import scaling
 from uvmfree.report.page.settings import designs_of, points_of

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.report.made import record
-from uvmfree.measure.compare import compare
+from uvmfree.analyse.compare import compare
 from uvmfree.measure.record import Record
 from uvmfree.report.comparison import sleeps, table
 from uvmfree.report.page.heatmap import heatmap

@@ -6,8 +6,8 @@ from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
-from uvmfree.workload.stress_hands import Hands
-from uvmfree.workload.stress_program import KINDS
+from uvmfree.stress.hands import Hands
+from uvmfree.stress.program import KINDS
 
 NCPUS, NFREELISTS, NPAGES = 4, 3, 640
 

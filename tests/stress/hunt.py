@@ -18,8 +18,8 @@ import pytest
 from tests.explore import bugs
 from tests.stress.test_seeded_bugs import BUGS
 from uvmfree.machine.virtual.lines import VirtualAdder
-from uvmfree.measure.stress import Options, stress
-from uvmfree.measure.stress_machine import THREADS, Kind, Virtual
+from uvmfree.stress.on_machine import THREADS, Kind, Virtual
+from uvmfree.stress.supervised import Options, stress
 
 BOUNDED = ("hoard_max=16",)
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from uvmfree.measure.stress import Options, StressRun, stress
-from uvmfree.workload.stress import Stress
-from uvmfree.workload.stress_fault import Fault
+from uvmfree.stress.engine import Stress
+from uvmfree.stress.fault import Fault
+from uvmfree.stress.supervised import Options, StressRun, stress
 
 SMALL: dict[str, Any] = {"ncpus": 3, "npages": 512, "seed": 7}
 """Memory so small that all that happens when it is short happens in half a second."""

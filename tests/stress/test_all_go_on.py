@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from uvmfree.workload.stress_shared import NAP_S, STEP_S, Shared
+from uvmfree.stress.shared import NAP_S, STEP_S, Shared
 
 
 class Disturbed:

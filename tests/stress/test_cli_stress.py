@@ -23,11 +23,11 @@ import uvmfree.cli
 from tests.anon.rig import until
 from tests.kern.tasks import WORK_S
 from uvmfree.machine.words import Adder, CounterPage
-from uvmfree.measure import stress as measure
 from uvmfree.measure.counterfile import CounterReader
 from uvmfree.measure.host import gil_enabled
+from uvmfree.stress import supervised as measure
+from uvmfree.stress.faults import FAULTS
 from uvmfree.uvm.designs import SHOWN
-from uvmfree.workload.faults import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--cpus", "2", "--npages", "256")

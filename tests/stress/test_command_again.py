@@ -3,8 +3,8 @@
 import shlex
 
 from uvmfree.machine.costs import costs_for
-from uvmfree.measure.stress import Options
-from uvmfree.measure.stress_machine import Virtual
+from uvmfree.stress.on_machine import Virtual
+from uvmfree.stress.supervised import Options
 
 
 def test_each_option_is_named_with_its_value() -> None:

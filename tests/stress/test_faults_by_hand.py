@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from uvmfree.errors import ArgumentError, BindError, OutOfPages, XcallError
-from uvmfree.workload import faults
-from uvmfree.workload.faults import ExhaustionFault, HotplugFault, StormFault, SwapwriteFault, XcallFault
-from uvmfree.workload.stress_fault import Fault
-from uvmfree.workload.stress_pages import EXHAUSTION
-from uvmfree.workload.stress_shared import StressError
+from uvmfree.stress import faults
+from uvmfree.stress.fault import Fault
+from uvmfree.stress.faults import ExhaustionFault, HotplugFault, StormFault, SwapwriteFault, XcallFault
+from uvmfree.stress.shared import StressError
+from uvmfree.stress.stamps import EXHAUSTION
 
 
 class Struck:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.stress.asked import NCPUS, NFREELISTS, NPAGES, System, page
 from uvmfree.errors import HangError, OutOfPages
-from uvmfree.workload.stress_pages import CPU0, LOOSE, TRAY
+from uvmfree.stress.stamps import CPU0, LOOSE, TRAY
 
 IN_HAND_MAX = NPAGES // (4 * NCPUS)
 ME = CPU0 + 1

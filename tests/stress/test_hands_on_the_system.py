@@ -9,7 +9,7 @@ import pytest
 
 from tests.stress.asked import NPAGES, System
 from uvmfree.errors import ArgumentError, ForeignPage
-from uvmfree.workload.stress_shared import StressError
+from uvmfree.stress.shared import StressError
 
 
 def test_a_cpu_is_idle_until_it_has_looked_as_often_as_was_drawn() -> None:

@@ -1,8 +1,8 @@
 """Each fault of a stress run is healed once, when its own thread has ended and before the CPUs have to be done."""
 
 from tests.stress.rig import fine, run
-from uvmfree.workload.stress_fault import Fault
-from uvmfree.workload.stress_shared import Shared
+from uvmfree.stress.fault import Fault
+from uvmfree.stress.shared import Shared
 
 
 class Sick(Fault):

@@ -16,10 +16,10 @@ from tests.stress.rig import SMALL, run
 from tests.stress.test_watchdog import Clock, Jam
 from uvmfree.errors import HangError
 from uvmfree.machine.threads import ThreadsMachine
-from uvmfree.measure.stress import OFTEN, OFTEN_CPUS, PER_CPU, Options, stress
-from uvmfree.measure.watchdog import Watchdog
-from uvmfree.workload.stress import Plan, Stress
-from uvmfree.workload.stress_shared import STARVED_STEPS_S, TICKET_CPUS, TICKET_S
+from uvmfree.stress.engine import Plan, Stress
+from uvmfree.stress.shared import STARVED_STEPS_S, TICKET_CPUS, TICKET_S
+from uvmfree.stress.supervised import OFTEN, OFTEN_CPUS, PER_CPU, Options, stress
+from uvmfree.stress.watchdog import Watchdog
 
 MANY_CPUS = 128
 REPORTED_S = 30.0

@@ -9,7 +9,7 @@ import pytest
 from tests.uvm.machines import ClockMachine
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.param import Param
-from uvmfree.workload.stress import Plan, Stress
+from uvmfree.stress.engine import Plan, Stress
 
 
 class Sleeper(ClockMachine):

@@ -2,7 +2,7 @@
 
 import mmap
 
-from uvmfree.measure.stress import Options, stress
+from uvmfree.stress.supervised import Options, stress
 
 MIB = 1 << 20
 

@@ -6,8 +6,8 @@ from collections import Counter
 from tests.stress.rig import SMALL
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.param import Param
-from uvmfree.workload.stress import Plan, Stress
-from uvmfree.workload.stress_program import WEIGHTS, described, draw, kind_of, listing, program
+from uvmfree.stress.engine import Plan, Stress
+from uvmfree.stress.program import WEIGHTS, described, draw, kind_of, listing, program
 
 PINNED = ["write 0xae465894e80e8", "write 0xf33c3ae2619bc", "free 0x1a8eb8a1707f5", "alloc 0x4088cbdf71fac"]
 """The first steps of CPU 0 for seed 1."""

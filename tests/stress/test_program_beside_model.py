@@ -16,7 +16,7 @@ from tests.model.operations import Op
 from tests.model.page_operations import Alloc, Free, How, IdleZero, Run
 from tests.model.ranged import Ranged
 from tests.model.system_operations import Ask, Recolor, Redistribute, Wait
-from uvmfree.workload.stress_program import KIND_BITS, KINDS, kind_of, program
+from uvmfree.stress.program import KIND_BITS, KINDS, kind_of, program
 
 STEPS: Final = 1000
 IN_HAND_MAX: Final = 60

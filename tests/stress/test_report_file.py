@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from uvmfree.measure.stress_failure import written
+from uvmfree.stress.failure import written
 
 NAME = "uvmfree-stress-percpu-1.txt"
 

@@ -7,8 +7,8 @@ import pytest
 import uvmfree
 from tests.uvm.machines import ClockMachine
 from uvmfree.kern.lockwatch import LockWatch
-from uvmfree.workload.stress_fault import Fault
-from uvmfree.workload.stress_shared import Pace, Shared
+from uvmfree.stress.fault import Fault
+from uvmfree.stress.shared import Pace, Shared
 
 
 def shared_on(machine: Any, **pace: Any) -> Shared:

@@ -10,11 +10,11 @@ import uvmfree
 from tests.stress.rig import fine, run, run_until
 from uvmfree.errors import ArgumentError, AuditError, HangError
 from uvmfree.measure.record import of_document
-from uvmfree.measure.stress import Options, new_record, stress
+from uvmfree.stress import engine as stress_module
+from uvmfree.stress.engine import Stress
+from uvmfree.stress.faults import FAULTS, parse_faults
+from uvmfree.stress.supervised import Options, new_record, stress
 from uvmfree.uvm.ownthreads import OwnThreads
-from uvmfree.workload import stress as stress_module
-from uvmfree.workload.faults import FAULTS, parse_faults
-from uvmfree.workload.stress import Stress
 
 ALONE_S = 0.3
 OPTIONS = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from uvmfree.workload.faults import StallFault
+from uvmfree.stress.faults import StallFault
 
 
 class Struck:

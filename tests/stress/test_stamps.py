@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 import uvmfree
+from uvmfree.stress.stamps import CPU0, LOOSE, Stamper, named
 from uvmfree.uvm.anonpage import STAMP, StampError
 from uvmfree.uvm.page import VmPage
-from uvmfree.workload.stress_pages import CPU0, LOOSE, Stamper, named
 
 PAGESIZE = 512
 

@@ -10,10 +10,10 @@ import pytest
 
 from tests.stress.rig import run
 from uvmfree.machine.costs import costs_for
-from uvmfree.measure.stress_machine import Virtual
-from uvmfree.workload.faults import SwapwriteFault
-from uvmfree.workload.stress_fault import Fault
-from uvmfree.workload.stress_shared import Shared
+from uvmfree.stress.fault import Fault
+from uvmfree.stress.faults import SwapwriteFault
+from uvmfree.stress.on_machine import Virtual
+from uvmfree.stress.shared import Shared
 
 PAGE = bytes(range(256)) * 16
 

@@ -13,10 +13,10 @@ from tests.stress.test_watchdog import Clock
 from tests.uvm.machines import ClockMachine
 from uvmfree.errors import XcallTimeout
 from uvmfree.kern.xcall import Ticket
-from uvmfree.measure.turns_got import Got, got
-from uvmfree.measure.watchdog import Watchdog
-from uvmfree.workload.stress_shared import TICKET_S
-from uvmfree.workload.stress_time import TimeThatCounts
+from uvmfree.stress.counted_time import TimeThatCounts
+from uvmfree.stress.shared import TICKET_S
+from uvmfree.stress.turns_got import Got, got
+from uvmfree.stress.watchdog import Watchdog
 
 ALWAYS = frozenset({1, 2})
 

@@ -13,14 +13,14 @@ import uvmfree
 from tests.stress.hunt import options, seeded
 from uvmfree.cli import cli
 from uvmfree.machine.virtual.strands import greenlets_work
-from uvmfree.measure.stress import Options, stress
-from uvmfree.measure.stress_machine import Virtual
 from uvmfree.measure.stress_run import StressRun
+from uvmfree.stress.engine import Stress
+from uvmfree.stress.fault import Fault
+from uvmfree.stress.faults import FAULTS
+from uvmfree.stress.on_machine import Virtual
+from uvmfree.stress.shared import Shared
+from uvmfree.stress.supervised import Options, stress
 from uvmfree.uvm.designs import PAIR
-from uvmfree.workload.faults import FAULTS
-from uvmfree.workload.stress import Stress
-from uvmfree.workload.stress_fault import Fault
-from uvmfree.workload.stress_shared import Shared
 
 ROOT = Path(__file__).resolve().parents[2]
 MS = 0.001

@@ -9,9 +9,9 @@ import uvmfree
 from tests.kern.tasks import await_event
 from tests.stress.rig import run
 from uvmfree.kern.lockwatch import LockState
-from uvmfree.measure.watchdog import Watchdog, lock_lines
-from uvmfree.workload.stress_fault import Fault
-from uvmfree.workload.stress_shared import Shared
+from uvmfree.stress.fault import Fault
+from uvmfree.stress.shared import Shared
+from uvmfree.stress.watchdog import Watchdog, lock_lines
 
 
 class Clock:

@@ -35,7 +35,7 @@ from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
     from uvmfree.kern.lockstat import LockStat
-    from uvmfree.measure.lockstat_layout import Selection
+    from uvmfree.layouts.lockstat_layout import Selection
     from uvmfree.measure.record import Record
 
 _GIVEN = {
@@ -103,8 +103,8 @@ def bench(
     selection: Selection,
 ) -> None:
     """Compare the designs on a workload: how often locks are taken, waited for, and what that buys and costs."""
+    from uvmfree.layouts.lockstat_layout import document
     from uvmfree.measure.bench import measure, modes, new_record
-    from uvmfree.measure.lockstat_layout import document
     from uvmfree.measure.settings import check_used, parse_settings
     from uvmfree.measure.workloads import by_name, check_fits, check_watermarks
     from uvmfree.param import Param
@@ -196,8 +196,8 @@ def check_designs(designs: tuple[str, ...]) -> None:
 
 def _print_bench(result: Record, vmstat: bool, lock_format: str, selection: Selection) -> None:
     """Print the verdict, what cannot be measured here, the table, how to read it, and the locks."""
-    from uvmfree.measure.lockstat_layout import render
-    from uvmfree.measure.vmstat_layout import vmstat_s
+    from uvmfree.layouts.lockstat_layout import render
+    from uvmfree.layouts.vmstat_layout import vmstat_s
     from uvmfree.report.comparison import notes, setting, sleeps, table
     from uvmfree.report.verdict import limits, verdict
 

@@ -15,7 +15,7 @@ from uvmfree.cli.terminal import say, say_labelled, width
 from uvmfree.cli.values import AnyNumber
 
 if TYPE_CHECKING:
-    from uvmfree.measure.compare import Change
+    from uvmfree.analyse.compare import Change
 
 
 @click.command(short_help="Say whether a second record is worse than the first.")
@@ -36,8 +36,8 @@ def compare(before: str, after: str, tolerance: float, every: bool, json_file: s
 
     Exit 1 if a figure got worse, 2 if there was nothing to compare.
     """
-    from uvmfree.measure.compare import compare as compare_records
-    from uvmfree.measure.compare import differences, run_at_once
+    from uvmfree.analyse.compare import compare as compare_records
+    from uvmfree.analyse.compare import differences, run_at_once
     from uvmfree.measure.printable import printable
     from uvmfree.measure.record import THREAD_TIMES, load
     from uvmfree.measure.turns import LEFT_OUT

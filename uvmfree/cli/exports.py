@@ -17,12 +17,12 @@ from uvmfree.errors import ArgumentError, OutputError
 if TYPE_CHECKING:
     from uvmfree.kern.eventlog import Event
     from uvmfree.kern.locktrace import Slice
+    from uvmfree.layouts.perfetto import Timeline
     from uvmfree.measure.counterfile import CounterFile
     from uvmfree.measure.machine_facts import MachineFacts
     from uvmfree.measure.record import Record
     from uvmfree.measure.samples import Samples
     from uvmfree.measure.workloads import Workload
-    from uvmfree.report.perfetto import Timeline
 
 
 def export_options(*, pyperf: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -154,7 +154,7 @@ class Exports:
             with self._told_at_the_end():
                 write_json("--json", self.json_file, record.document())
         if self.pyperf_file is not None and any(not run.lockstat for run in record.runs):
-            from uvmfree.report.pyperf_file import content
+            from uvmfree.layouts.pyperf_file import content
 
             with self._told_at_the_end():
                 write_whole("--pyperf", self.pyperf_file, content(record))
@@ -211,7 +211,7 @@ class TimelineFile:
 
     def add(self, name: str, events: tuple[Event, ...], samples: Samples | None, events_dropped: int) -> None:
         """Add a run; what its keeper did not get is not shown."""
-        from uvmfree.report.perfetto import Timeline
+        from uvmfree.layouts.perfetto import Timeline
 
         slices, dropped = self._slices.get(name, ((), 0))
         self._timelines.append(Timeline(name, slices, events, samples, dropped + events_dropped))
@@ -220,7 +220,7 @@ class TimelineFile:
         """Write them all."""
         import io
 
-        from uvmfree.report.perfetto import write
+        from uvmfree.layouts.perfetto import write
 
         file = io.BytesIO()
         write(file, self._timelines)

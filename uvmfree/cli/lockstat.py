@@ -13,7 +13,7 @@ from uvmfree.cli.values import OneOf
 from uvmfree.errors import ArgumentError
 
 FORMATS = ("netbsd", "linux", "perf", "json")
-"""Those of measure/lockstat_layout.py, spelled out, so that `--help` need not load it."""
+"""Those of layouts/lockstat_layout.py, spelled out, so that `--help` need not load it."""
 
 _LAYOUTS = (
     "Lock statistics as lockstat(8), /proc/lock_stat or `perf lock contention` print them; "
@@ -67,7 +67,7 @@ def _with_options(command: Callable[..., Any], *, always: bool) -> Callable[...,
     ) -> Any:
         selection = None
         if lock_format is not None or locks or callers or only_locks or only_callers:
-            from uvmfree.measure.lockstat_layout import Selection
+            from uvmfree.layouts.lockstat_layout import Selection
 
             selection = Selection(locks, callers, only_locks=only_locks, only_callers=only_callers)
         return command(lock_format=lock_format or FORMATS[0], selection=selection, **rest)

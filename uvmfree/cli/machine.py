@@ -12,7 +12,7 @@ from uvmfree.cli.values import AnyNumber, OneOf, Whole
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from uvmfree.measure.stress_machine import Kind
+    from uvmfree.stress.on_machine import Kind
 
 COSTS, LOCK, SEED = "xeon-2s", "ttas", 1
 """Defaults of a virtual machine, as --help says."""
@@ -109,7 +109,7 @@ def policy(lock: str | None) -> str:
 
 def machine_of(kind: str, costs: str | None, changes: tuple[str, ...], lock: str | None, busy: float | None) -> Kind:
     """Return the machine of a stress run that the options name; ArgumentError, ParamError."""
-    from uvmfree.measure.stress_machine import THREADS, Virtual
+    from uvmfree.stress.on_machine import THREADS, Virtual
 
     if kind != "virtual":
         refuse_for_threads({"costs": costs, "cost": changes, "lock": lock, "busy": busy})

@@ -18,10 +18,10 @@ def report(records: tuple[str, ...], output: str) -> None:
 
     It opens from a file and loads nothing from the network.
     """
+    from uvmfree.analyse.sweep import records_of
     from uvmfree.measure.curve import curve_of, is_curve
     from uvmfree.measure.extras import needs
     from uvmfree.measure.record import read_document
-    from uvmfree.measure.sweep import records_of
     from uvmfree.report.page.whole_page import build, counted
 
     needs("plotly", "report", "uvmfree report")

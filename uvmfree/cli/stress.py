@@ -27,11 +27,11 @@ from uvmfree.errors import ArgumentError
 from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
-    from uvmfree.measure.lockstat_layout import Selection
+    from uvmfree.layouts.lockstat_layout import Selection
     from uvmfree.measure.record import Record
-    from uvmfree.measure.stress import Options
     from uvmfree.measure.stress_run import StressRun
-    from uvmfree.workload.stress import Stress
+    from uvmfree.stress.engine import Stress
+    from uvmfree.stress.supervised import Options
 
 
 THREADS_S, VIRTUAL_S = 10.0, 0.02
@@ -101,9 +101,9 @@ def stress(
     # Heard from here on, and honoured where a run looks: no exception in the middle of an import, or of output.
     with first_signal_asks() as asked:
         from uvmfree.measure.settings import check_used
-        from uvmfree.measure.stress import Options
+        from uvmfree.stress.faults import parse_faults
+        from uvmfree.stress.supervised import Options
         from uvmfree.uvm.designs import SHOWN
-        from uvmfree.workload.faults import parse_faults
 
         check_designs(designs)
         check_one_document(exports.json_file, lock_format)
@@ -154,8 +154,8 @@ class Show:
 
 def _stress(options: Options, designs: tuple[str, ...], exports: Exports, show: Show, asked: Asked) -> int:
     """Run the designs, say what came of them; return the exit code."""
-    from uvmfree.measure.stress import new_record
-    from uvmfree.measure.stress import stress as stress_one
+    from uvmfree.stress.supervised import new_record
+    from uvmfree.stress.supervised import stress as stress_one
 
     record = new_record(options, designs, typed())
     runs, timeline = record.stress, exports.timeline()
@@ -190,14 +190,14 @@ def _stress(options: Options, designs: tuple[str, ...], exports: Exports, show: 
 
 
 def _print_document(record: Record, selection: Selection) -> None:
-    from uvmfree.measure.lockstat_layout import document
+    from uvmfree.layouts.lockstat_layout import document
 
     locks = {run.design: (run.locks, run.wall_s) for run in record.stress}
     write_json("--format json", "-", document(locks, selection, waits=record.threads_run_at_once))
 
 
 def _print_runs(options: Options, record: Record, show: Show) -> None:
-    from uvmfree.measure.vmstat_layout import vmstat_s
+    from uvmfree.layouts.vmstat_layout import vmstat_s
     from uvmfree.report.comparison import setting
     from uvmfree.report.stress_table import never_came, stress_table
 
@@ -219,7 +219,7 @@ def _print_runs(options: Options, record: Record, show: Show) -> None:
 
 
 def _print_locks(run: StressRun, lock_format: str, selection: Selection, *, waits: bool) -> None:
-    from uvmfree.measure.lockstat_layout import render
+    from uvmfree.layouts.lockstat_layout import render
 
     if run.uvmexp is None:
         click.echo(f"\n{run.design}: no lock statistics, since its CPUs did not stop")

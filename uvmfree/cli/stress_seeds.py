@@ -16,16 +16,16 @@ from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
-    from uvmfree.measure.seeds import Seeds
-    from uvmfree.measure.stress import Options
     from uvmfree.measure.stress_run import StressRun
+    from uvmfree.stress.seeds import Seeds
+    from uvmfree.stress.supervised import Options
 
 
 def stress_seeds(options: Options, designs: tuple[str, ...], seeds: str, scheduler: str | None, asked: Asked) -> int:
     """Play the seeds and say what came of them; return the exit code."""
     from uvmfree.measure.executors import local, scheduled
-    from uvmfree.measure.seeds import Seeds, parse_seeds, play_seeds
-    from uvmfree.measure.stress_machine import Virtual
+    from uvmfree.stress.on_machine import Virtual
+    from uvmfree.stress.seeds import Seeds, parse_seeds, play_seeds
 
     if not isinstance(options.machine, Virtual):
         raise ArgumentError("--seeds: goes with --machine virtual; on threads a seed does not make a run")

@@ -27,7 +27,7 @@ from uvmfree.errors import ArgumentError, WorkerLostError
 from uvmfree.workload.plural import plural
 
 if TYPE_CHECKING:
-    from uvmfree.measure.sweep import Grid, Sweep
+    from uvmfree.analyse.sweep import Grid, Sweep
 
 
 PIPE_COLUMNS = 140
@@ -75,8 +75,8 @@ def sweep(
     scheduler: str | None,
 ) -> None:
     """Measure every combination, one at a time on each machine; for `uvmfree report` and `uvmfree usl`."""
+    from uvmfree.analyse.sweep import Grid, alone, resume, run_sweep
     from uvmfree.measure.executors import local, scheduled
-    from uvmfree.measure.sweep import Grid, alone, resume, run_sweep
     from uvmfree.uvm.designs import SHOWN
 
     if file == "-":

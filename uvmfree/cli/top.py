@@ -16,8 +16,8 @@ from uvmfree.cli.values import Number, Whole
 from uvmfree.errors import CounterFileError
 
 if TYPE_CHECKING:
+    from uvmfree.layouts.top import Top
     from uvmfree.measure.counterfile import Reading
-    from uvmfree.measure.top import Top
 
 HEADER_EVERY = 20
 """Lines between two headers, as vmstat has it: a screen always shows one."""
@@ -38,7 +38,7 @@ def top(file: str, batch: bool, count: int | None, wait_s: float, as_json: bool)
         for look in looks:
             click.echo(json.dumps(look.plain()))
     elif batch or not sys.stdout.isatty():
-        from uvmfree.measure.top import HEADER
+        from uvmfree.layouts.top import HEADER
 
         for number, look in enumerate(looks):
             if number % HEADER_EVERY == 0:
@@ -50,8 +50,8 @@ def top(file: str, batch: bool, count: int | None, wait_s: float, as_json: bool)
 
 def _looks(file: str, count: int | None, wait_s: float) -> Iterator[Top]:
     """Yield a look every `wait_s` seconds until the run's process has ended it, or `count` were yielded."""
+    from uvmfree.layouts.top import top as compare
     from uvmfree.measure.counterfile import CounterReader
-    from uvmfree.measure.top import top as compare
 
     reader = CounterReader(file)
     before = reader.read()

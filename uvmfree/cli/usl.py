@@ -15,7 +15,7 @@ from uvmfree.errors import ArgumentError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from uvmfree.measure.usl import Fitted, Point, Usl
+    from uvmfree.analyse.usl import Fitted, Point, Usl
 
 
 @click.command(short_help="Fit a scaling law to the throughput in records.")
@@ -25,9 +25,9 @@ def usl(records: tuple[str, ...], json_file: str | None) -> None:
     """Fit the Universal Scalability Law to the throughput in records, or a sweep, at 5 or more CPU counts."""
     from dataclasses import asdict
 
+    from uvmfree.analyse.sweep import load_records
+    from uvmfree.analyse.usl import fit, points
     from uvmfree.measure.printable import printable
-    from uvmfree.measure.sweep import load_records
-    from uvmfree.measure.usl import fit, points
     from uvmfree.report.comparison import places
     from uvmfree.report.page.settings import points_of
     from uvmfree.workload.plural import plural

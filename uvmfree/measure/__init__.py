@@ -1,1 +1,1 @@
-"""Measuring: runs of a workload on a design, what was seen of them, and the layouts in which it is printed."""
+"""Measuring: runs of a workload on a design, what was seen of them, and the records that are kept."""

@@ -1,6 +1,6 @@
 """The Universal Scalability Law in plots of throughput: the curve, the table, and in words why there is none.
 
-=> Fitted to what is plotted, all repetitions of it; measure/usl.py has the law, and imports scipy only to fit.
+=> Fitted to what is plotted, all repetitions of it; analyse/usl.py has the law, and imports scipy only to fit.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from uvmfree.analyse import usl
 from uvmfree.errors import ArgumentError, ExtraError
-from uvmfree.measure import usl
 from uvmfree.report.page.content import Table
 from uvmfree.report.page.numbers import Format, listed, number
 from uvmfree.report.page.plot import Trace, colour, plain

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
+from uvmfree.analyse.usl import POINTS_MIN
 from uvmfree.measure.run import figures
-from uvmfree.measure.usl import POINTS_MIN
 from uvmfree.report.page import law
 from uvmfree.report.page.content import Group, Plot, Section, Table
 from uvmfree.report.page.numbers import number, spread

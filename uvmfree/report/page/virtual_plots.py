@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from uvmfree.measure import usl
+from uvmfree.analyse import usl
 from uvmfree.measure.scale import Point
 from uvmfree.report.page import law
 from uvmfree.report.page.content import Plot

@@ -1,0 +1,1 @@
+"""What records say together: comparisons, the law of scaling, sweeps."""
