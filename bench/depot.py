@@ -3,8 +3,9 @@
 How: each trace in bench/traces, on its own two CPUs and dealt out by task over 8 and 32, on real threads and, on its
 own CPUs, in virtual time with the recorded gaps. Counted: acquisitions of uvm_fpageqlock, and of other CPUs' locks
 to borrow credits, without those of pglistalloc, for each page operation; the most pages in all caches, at every
-exchange, also of copies that keep 64 and 256 CPUs busy in virtual time; the least local hits and right colours. What
-each part is worth: bench/depot_counts.py.
+exchange, also of copies that keep 64 and 256 CPUs busy in virtual time; the least local hits and right colours. "no
+lists" is the design without its colour lists: one list a CPU, pages counted as right whose colour is the next one.
+What the other parts are worth: bench/depot_counts.py.
 
 What could fool it: a trace keeps as many CPUs busy as it was recorded on, however many it is dealt out over (`uvmfree
 scale` plays copies instead); on real threads of a host that has fewer processors, a thread that waits for its turn is
@@ -39,6 +40,9 @@ LIMITS: Final = {
 }
 """Shared locks an operation, on 2, 8 and 32 CPUs."""
 
+COLORS: Final = 8
+"""Of a system by default."""
+
 CPUS: Final = (2, 8, 32)
 PARKED: Final = (2048, 4096, 4096)
 
@@ -56,6 +60,7 @@ CLAIMS: Final = {
         "depot-local-hits", "local hits, the least on 2 and 8 CPUs", "% of allocations", 99.0, at_least=True
     ),
     "colors": Claim("depot-colours", "right colours, the least on 2 and 8 CPUs", "%", 97.0, at_least=True),
+    "plain": Claim("depot-colours-without-lists", "right colours without colour lists, the most", "%", None),
 }
 
 
@@ -90,15 +95,44 @@ class Watched(Depot):
         super().stop(refuse)
 
 
+class PlainCpu(WatchedCpu):
+    """A CPU of a system of one colour, whose cache is one list, that counts pages of the colour whose turn it is."""
+
+    __slots__ = ("right", "turn")
+
+    def setup(self) -> None:
+        """Begin with the first colour."""
+        super().setup()
+        self.turn = self.right = 0
+
+    def pagealloc(self, *how: Any, **more: Any) -> Any:
+        """Allocate, and look which colour it is."""
+        pg = super().pagealloc(*how, **more)
+        if pg is not None:
+            self.right += pg.pfn % COLORS == self.turn
+            self.turn = (self.turn + 1) % COLORS
+        return pg
+
+
+class Plain(Watched):
+    """The design without colour lists."""
+
+    cpu_class = PlainCpu
+
+
 peaks: list[int] = []
 """What was seen of each system, as it was closed: by the one thread that closes it."""
 
 
-def counted(trace: Trace, ncpus: int, *, virtual: bool) -> tuple[float, ...]:
-    """Replay a trace; return locks an operation, the most parked, % of local hits and of right colours."""
+def counted(trace: Trace, ncpus: int, *, virtual: bool, plain: bool = False) -> tuple[float, ...]:
+    """Replay a trace; return locks an operation, the most parked, % of local hits and of right colours.
+
+    => `plain`: without colour lists.
+    """
     planned = plan(trace) if ncpus == 2 else plan(trace, ncpus=ncpus, by="task")
     machine = (VirtualMachine(ncpus=ncpus, lockstat=True),) if virtual else ()
-    with boot(*machine, ncpus=ncpus, design=f"{__name__}:Watched", lockstat=True) as uvm:
+    design = f"{__name__}:{'Plain' if plain else 'Watched'}"
+    with boot(*machine, ncpus=ncpus, design=design, lockstat=True, ncolors=1 if plain else COLORS) as uvm:
         driven(uvm, bodies(planned, uvm, gaps=virtual))
         stats = uvm.cpu_stats()
         allocs = sum(cpu.allocs for cpu in stats)
@@ -108,12 +142,13 @@ def counted(trace: Trace, ncpus: int, *, virtual: bool) -> tuple[float, ...]:
             if record.caller in ("uvm_pull", "uvm_rescue")
             or (record.name == "uvm_fpageqlock" and record.caller in ("uvm_pagealloc", "uvm_redistribute"))
         )
-        design: Any = uvm.design
+        watched: Any = uvm.design
+        right = sum(cpu.right for cpu in watched.cpus) if plain else sum(cpu.colorhit for cpu in stats)
         return (
             taken / (allocs + sum(cpu.frees for cpu in stats)),
-            design.parked_max,
+            watched.parked_max,
             100 * sum(cpu.cpuhit for cpu in stats) / allocs,
-            100 * sum(cpu.colorhit for cpu in stats) / allocs,
+            100 * right / allocs,
         )
 
 
@@ -131,6 +166,9 @@ def bench(smoke: bool) -> list[Record]:
     print(f"  {'trace':<20} {'CPUs':>4} {'on':<8} {'locks/op':>9} {'parked':>7} {'hits %':>7} {'colours %':>9}")
     traces = [(file.name.partition(".")[0], read_trace(file)) for file in files]
     for name, trace in traces:
+        locks, parked, hits, colors = counted(trace, 2, virtual=False, plain=True)
+        print(f"  {name:<20} {2:>4} {'no lists':<8} {locks:>9.5f} {parked:>7} {hits:>7.2f} {colors:>9.2f}")
+        found["plain"].append(colors)
         for at, ncpus in enumerate(CPUS[:1] if smoke else CPUS):
             for virtual in (False, True) if ncpus == 2 else (False,):
                 locks, parked, hits, colors = counted(trace, ncpus, virtual=virtual)
