@@ -42,7 +42,12 @@ def test_the_depot_prints_a_line_for_each_replay_and_for_each_number_of_copies(
     depot = script("depot").has(
         TRACES=tmp_path,
         read_trace=lambda file: file.name,
-        counted=lambda trace, ncpus, *, virtual: (ncpus / 1e5 + virtual / 1e3, 10 * ncpus, 90 + ncpus / 8, 99.0),
+        counted=lambda trace, ncpus, *, virtual, plain=False: (
+            ncpus / 1e5 + virtual / 1e3,
+            10 * ncpus,
+            90 + ncpus / 8,
+            99.0 - 87 * plain,
+        ),
         greenlets_work=lambda: True,
         BUSY=("java-build",),
         copied=lambda file, ncpus: 3 * ncpus,
@@ -50,6 +55,7 @@ def test_the_depot_prints_a_line_for_each_replay_and_for_each_number_of_copies(
     records = depot.module.bench(False)
     assert printed() == [
         "  trace                CPUs on        locks/op  parked  hits % colours %",
+        "  cc-j4                   2 no lists   0.00002      20   90.25     12.00",
         "  cc-j4                   2 threads    0.00002      20   90.25     99.00",
         "  cc-j4                   2 virtual    0.00102      20   90.25     99.00",
         "  cc-j4                   8 threads    0.00008      80   91.00     99.00",
@@ -63,6 +69,7 @@ def test_the_depot_prints_a_line_for_each_replay_and_for_each_number_of_copies(
         768 / (128 * 256),
         90.25,
         99,
+        12,
     ]
 
 
