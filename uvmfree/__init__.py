@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from uvmfree.kern.eventlog import Event, EventLog
     from uvmfree.kern.lockstat import LockStat
     from uvmfree.kern.xcall import Ticket, Xcall
+    from uvmfree.machine.face import Machine
+    from uvmfree.machine.threads import ThreadsMachine
     from uvmfree.machine.virtual.machine import VirtualMachine
     from uvmfree.param import Param
     from uvmfree.uvm.anon import AnonMemory
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from uvmfree.uvm.physmem import PhysMem, PhysSeg
     from uvmfree.uvm.system import Uvm
     from uvmfree.uvm.traits import Traits
-    from uvmfree.uvm.uvmexp import CpuStats, DaemonStats, UvmExp, UvmExpSnapshot
+    from uvmfree.uvm.uvmexp import CpuStats, DaemonStats, UvmExp, UvmExpSnapshot, Watermarks
 
     __version__: str
     """The version of the package that is installed."""
@@ -84,6 +86,7 @@ __all__ = [
     "HangError",
     "LockError",
     "LockStat",
+    "Machine",
     "OutOfPages",
     "OutputError",
     "Pagedaemon",
@@ -95,6 +98,7 @@ __all__ = [
     "Place",
     "RecordError",
     "Stand",
+    "ThreadsMachine",
     "Ticket",
     "TraceError",
     "Traits",
@@ -104,6 +108,7 @@ __all__ = [
     "UvmExpSnapshot",
     "VirtualMachine",
     "VmPage",
+    "Watermarks",
     "WorkerLostError",
     "Xcall",
     "XcallError",
@@ -122,6 +127,7 @@ _HOMES = {
     "Event": "uvmfree.kern.eventlog",
     "EventLog": "uvmfree.kern.eventlog",
     "LockStat": "uvmfree.kern.lockstat",
+    "Machine": "uvmfree.machine.face",
     "Pagedaemon": "uvmfree.uvm.pdaemon",
     "Pageout": "uvmfree.uvm.pageout",
     "Param": "uvmfree.param",
@@ -129,6 +135,7 @@ _HOMES = {
     "PhysSeg": "uvmfree.uvm.physmem",
     "Place": "uvmfree.uvm.page",
     "Stand": "uvmfree.uvm.page",
+    "ThreadsMachine": "uvmfree.machine.threads",
     "Ticket": "uvmfree.kern.xcall",
     "Traits": "uvmfree.uvm.traits",
     "Uvm": "uvmfree.uvm.system",
@@ -136,6 +143,7 @@ _HOMES = {
     "UvmExpSnapshot": "uvmfree.uvm.uvmexp",
     "VirtualMachine": "uvmfree.machine.virtual.machine",
     "VmPage": "uvmfree.uvm.page",
+    "Watermarks": "uvmfree.uvm.uvmexp",
     "Xcall": "uvmfree.kern.xcall",
     "boot": "uvmfree.uvm.boot",
 }
