@@ -182,7 +182,7 @@ class Figures(Printed):
         if any(row != rows[0] for row in rows):
             return "\n".join(lines)
         if set(rows[0]) == {"0"}:
-            return "None, by any design on any trace."
+            return "None, by any design on any load."
         return (
             f"All designs the same: {', '.join(f'{said} on {of}' for of, said in zip(head, rows[0], strict=True))}."
         )

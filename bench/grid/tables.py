@@ -55,9 +55,14 @@ def met(cell: Values) -> str:
     return f"{found['runs_met']:,} of {found['runs_asked']:,}" if found.get("runs_asked") else DASH
 
 
-PARKED: Final = several("parked_pages_max", "parked_pages_mean")
+def waits(cell: Values) -> str:
+    """Print how often a CPU waited for pages, and how long at most."""
+    found = cell.get("figures", {})
+    longest_ms = found.get("wait_longest_ms")
+    return DASH if longest_ms is None else f"{found['waits']:,} / {1000 * longest_ms:,.0f}"
 
-TRACES: Final = (
+
+LOADS: Final = (
     Figure(
         "Shared locks per page operation",
         "Acquisitions of locks that CPUs share, by page operations asked for; without those of `uvm_pglistalloc`, "
@@ -82,7 +87,7 @@ TRACES: Final = (
     Figure(
         "Pages parked",
         "Free pages in caches that one CPU alone allocates from: the most at the end of any operation / the mean.",
-        PARKED,
+        several("parked_pages_max", "parked_pages_mean"),
     ),
     Figure(
         "Warmth",
@@ -96,8 +101,9 @@ TRACES: Final = (
         "Allocations of one page that found none, with pages in another CPU's cache.",
         number("failed_while_free_elsewhere", 0),
     ),
+    Figure("Waits", "Sleeps in uvm_wait / the longest of them, in us of virtual time.", waits),
 )
-"""What is told of each trace."""
+"""What is told of each load."""
 
 SYNTHETIC: Final = ("handoff", "forkexit", "pressure")
 
@@ -114,7 +120,8 @@ def _lines(kept: Mapping[str, Any], cells: Sequence[GridCell], left_out: Sequenc
     yield "# The designs side by side: figures"
     yield ""
     yield "Each design plays the same loads on a machine in virtual time: 2 CPUs for a trace, which is played with"
-    yield "its recorded gaps from empty caches. What is counted holds on any machine."
+    yield "its recorded gaps from empty caches. What is counted holds on any machine. handoff, forkexit, pressure"
+    yield "are made up: one CPU frees what another allocates, bursts on four CPUs are freed on one, memory is short."
     yield ""
     yield source(kept)
     if left_out:
@@ -122,11 +129,10 @@ def _lines(kept: Mapping[str, Any], cells: Sequence[GridCell], left_out: Sequenc
         yield f"Left out, since the files were not there: {', '.join(left_out)}."
     yield ""
     yield "![Shared locks per page operation against pages parked](designs.svg)"
-    for figure in TRACES:
-        yield from _of_traces(figure, designs, traces, measured)
+    for figure in LOADS:
+        yield from _of_loads(figure, designs, (*traces, *SYNTHETIC), measured)
     yield from _blocks(designs, traces, measured)
     yield from _exits(designs, measured)
-    yield from _synthetic(designs, measured)
 
 
 def _section(title: str, says: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -140,20 +146,23 @@ def _section(title: str, says: str, columns: Sequence[str], rows: Mapping[str, S
         yield f"| {' | '.join([design, *texts])} |"
 
 
-def _of_traces(figure: Figure, designs: Sequence[str], traces: Sequence[str], measured: Cells) -> Iterator[str]:
-    rows = {design: [figure.text(measured.get(f"{design}: {trace}", {})) for trace in traces] for design in designs}
-    yield from _section(figure.title, figure.says, traces, rows)
+def _of_loads(figure: Figure, designs: Sequence[str], loads: Sequence[str], measured: Cells) -> Iterator[str]:
+    rows = {design: [figure.text(measured.get(f"{design}: {load}", {})) for load in loads] for design in designs}
+    yield from _section(figure.title, figure.says, loads, rows)
 
 
 def _blocks(designs: Sequence[str], traces: Sequence[str], measured: Cells) -> Iterator[str]:
-    says = "Aligned blocks of 512 pages with none in use: at the end of the trace / after four passes."
+    says = (
+        "Aligned blocks of 512 pages with none in use: at the end / after four passes of a trace. What handoff and "
+        "forkexit allocate they free."
+    )
 
-    def left(design: str, trace: str) -> str:
-        found = [measured.get(f"{design}: {trace}{more}", {}) for more in ("", ", 4 passes")]
-        return " / ".join(number("free_512_blocks", 0)(cell) for cell in found)
+    def left(design: str, load: str) -> str:
+        found = [measured.get(f"{design}: {load}{more}", {}) for more in ("", ", 4 passes")]
+        return " / ".join(number("free_512_blocks", 0)(cell) for cell in (found if load in traces else found[:1]))
 
-    rows = {design: [left(design, trace) for trace in traces] for design in designs}
-    yield from _section("Free blocks left", says, traces, rows)
+    loads = (*traces, *SYNTHETIC)
+    yield from _section("Free blocks left", says, loads, {of: [left(of, load) for load in loads] for of in designs})
 
 
 def _exits(designs: Sequence[str], measured: Cells) -> Iterator[str]:
@@ -172,21 +181,6 @@ def _exits(designs: Sequence[str], measured: Cells) -> Iterator[str]:
         for design in designs
     }
     yield from _section("Stranded by an exit", says, [f"{after} s" for after in LOOKS_S], rows)
-
-
-def _synthetic(designs: Sequence[str], measured: Cells) -> Iterator[str]:
-    columns = {
-        "locks/op": number("shared_locks_per_op", 5),
-        "moved/op": number("moved_per_op", 4),
-        "parked": PARKED,
-        "waits": number("waits", 0),
-        "longest, ms": number("wait_longest_ms", 2),
-    }
-    for load in SYNTHETIC:
-        says = "Parked: the most / the mean. Waits: sleeps in uvm_wait, and the longest of them in virtual time."
-        found = {design: measured.get(f"{design}: {load}", {}) for design in designs}
-        rows = {design: [text(cell) for text in columns.values()] for design, cell in found.items()}
-        yield from _section(load, says, list(columns), rows)
 
 
 def dots(kept: Mapping[str, Any], cells: Sequence[GridCell]) -> list[Dot]:

@@ -191,7 +191,7 @@ def test_a_table_of_settings_on_several_sizes_is_one_of_spans_and_one_of_each_si
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        (["| x | 0 | 0 |", "| y | 0 | 0 |"], "None, by any design on any trace."),
+        (["| x | 0 | 0 |", "| y | 0 | 0 |"], "None, by any design on any load."),
         (["| x | 3 of 3 | 5 |", "| y | 3 of 3 | 5 |"], "All designs the same: 3 of 3 on one, 5 on two."),
         (["| x | 0 | 0 |", "| y | 0 | 1 |"], "| design | one | two |\n|---|---:|---:|\n| x | 0 | 0 |\n| y | 0 | 1 |"),
     ],
