@@ -5,7 +5,7 @@
 => A page is a template, PAGE.md.in, whose words are typed; every number in it comes from a record in docs/results.
    What stands in {{ }} is a method of docs/_figures.py and its arguments. tests/docs/test_answers.py fails where a
    page says anything else than its template and the records give.
-=> docs/virtual.md has what bench/native.py printed between two marks, the page of a design its results.
+=> docs/virtual.md has what bench/native.py and predict.py printed between marks, the page of a design its results.
 => What no record has yet is written as "(not measured)".
 """
 
@@ -29,7 +29,9 @@ from docs._printed import MISSING, NotMeasured  # noqa: E402
 PAGES: Final = ("answer.md", "published.md", "questions.md", "findings.md", "designs/depot.md")
 VIRTUAL: Final = ROOT / "docs" / "virtual.md"
 DESIGNS: Final = ROOT / "docs" / "designs"
-BEGIN, RESULTS, END = "<!-- bench/native.py -->\n", "<!-- docs/answers.py -->\n", "<!-- end -->"
+PRINTED: Final = {name: f"<!-- bench/{name} -->\n" for name in ("native.py", "predict.py")}
+"""Scripts whose whole output stands in docs/virtual.md, and the mark before it."""
+RESULTS, END = "<!-- docs/answers.py -->\n", "<!-- end -->"
 RESULT: Final = """\
 256 CPUs that play copies of `cc-j4` do the work of {{curve NAME cc-j4 ttas 256 work .0f}} that never wait
 ([the curve](index.md#cc-j4-ttas)). [The tables](index.md#side-by-side) have the locks, the pages parked and what an
@@ -71,13 +73,15 @@ def _filled(block: str) -> Iterator[str]:
         )
 
 
-def with_native(text: str, figures: Figures) -> str:
-    """Return the text of docs/virtual.md with what bench/native.py printed."""
-    try:
-        said = figures.whole_output("native.py")
-    except NotMeasured:
-        said = f"{MISSING}\n"
-    return _between(BEGIN, f"\n{said}", text)
+def with_outputs(text: str, figures: Figures) -> str:
+    """Return the text of docs/virtual.md with what scripts printed."""
+    for script, begin in PRINTED.items():
+        try:
+            said = figures.whole_output(script)
+        except NotMeasured:
+            said = f"{MISSING}\n"
+        text = _between(begin, f"\n{said}", text)
+    return text
 
 
 def with_results(text: str, design: str, figures: Figures) -> str:
@@ -93,7 +97,7 @@ def _between(begin: str, said: str, text: str) -> str:
 def main() -> None:
     """Write all pages."""
     figures = Figures(ROOT / "docs" / "results")
-    VIRTUAL.write_text(with_native(VIRTUAL.read_text(), figures))
+    VIRTUAL.write_text(with_outputs(VIRTUAL.read_text(), figures))
     for file in DESIGNS.glob("*.md"):
         file.write_text(with_results(file.read_text(), file.stem, figures))
     for name in PAGES:

@@ -57,15 +57,16 @@ def put(file: Path, document: Any) -> None:
 def test_what_native_locks_took_is_what_their_script_printed_last() -> None:
     """Where this fails: ./run python docs/answers.py."""
     text = answers.VIRTUAL.read_text()
-    assert text == answers.with_native(text, Figures(DOCS / "results"))
-    assert text.count(answers.BEGIN) == 1
+    assert text == answers.with_outputs(text, Figures(DOCS / "results"))
+    assert [text.count(begin) for begin in answers.PRINTED.values()] == [1, 1]
     assert "predicted from one thread" in text
 
 
-def test_native_locks_that_nobody_measured_are_said_to_be_missing(tmp_path: Path) -> None:
-    text = f"before\n{answers.BEGIN}\nold\n{answers.END}after\n"
-    made = f"before\n{answers.BEGIN}\n{answers.MISSING}\n{answers.END}after\n"
-    assert answers.with_native(text, Figures(tmp_path)) == made
+def test_what_no_script_has_printed_is_said_to_be_missing(tmp_path: Path) -> None:
+    native, predict = answers.PRINTED.values()
+    text = f"before\n{native}\nold\n{answers.END}between\n{predict}older\n{answers.END}after\n"
+    said = f"\n{answers.MISSING}\n{answers.END}"
+    assert answers.with_outputs(text, Figures(tmp_path)) == f"before\n{native}{said}between\n{predict}{said}after\n"
 
 
 def test_the_pages_of_designs_have_results_from_the_records() -> None:
