@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from uvmfree.machine.costs import costs_for
+from uvmfree.machine.virtual.strands import greenlets_work
 from uvmfree.measure.scale import COUNTED_OPS, Case, Point, Traffic, measured
 from uvmfree.workload.driver import Body, Lane
 from uvmfree.workload.load import Load
@@ -12,6 +13,10 @@ from uvmfree.workload.replay_plan import plan
 from uvmfree.workload.trace import bundled_trace, read_trace
 
 NCPUS = 4
+
+needs_greenlets = pytest.mark.skipif(
+    not greenlets_work(), reason="many CPUs: the same, and minutes, where strands are threads that pass a baton"
+)
 
 
 def point(design: str) -> Point:
@@ -106,6 +111,7 @@ def test_a_load_in_which_nobody_waits_for_another_ends_too() -> None:
     assert found.operations >= COUNTED_OPS
 
 
+@needs_greenlets
 def test_waits_are_counted_as_far_as_they_are_in_the_window() -> None:
     """The warm-up ends in a crowd at the shared lock, and afterwards nobody comes for it."""
     found = measured(Case("percpu", 384, Traffic("pingpong"), changed={"sockets": 4}))
@@ -114,6 +120,7 @@ def test_waits_are_counted_as_far_as_they_are_in_the_window() -> None:
     assert found.wait_share_percent < 100 * (1 - at_work)
 
 
+@needs_greenlets
 def test_counters_that_all_update_are_waited_for_and_no_lock_is() -> None:
     """Beside what CPUs do outside, it is nearly all of their time; a design without shared words waits for none."""
     found = {
