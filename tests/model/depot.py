@@ -198,7 +198,7 @@ class DepotModel(Model):
         handful = min(self.own.unit, max(1, self.most(asked.cpu) - self.kept(asked.cpu)))
         if any(self.move(lender, asked.cpu, handful, asked.freelists) for lender in ring):
             page = next(page for page in (self.local(asked, each) for each in asked.freelists) if page is not None)
-            return Found(page[0], True, page[1]), True
+            return Found(page[0], False, page[1]), True
         if self.allowed(asked) and self.lift(asked):
             return self.search(asked)[0], True
         return None, True
