@@ -70,8 +70,8 @@ class Limits:
                 return self.refill, 0
             case "uvm_redistribute" | "uvm_cpu_attach":
                 return 0, cached
-            case "uvm_pagefree":  # a spill, or a page that the pagedaemon frees; else nothing
-                return 0, max(cached * self.spills, int(self.anon))
+            case "uvm_pagefree":  # a spill, of single pages all with the one that came; or what the pagedaemon frees
+                return 0, max((cached + 1) * self.spills, int(self.anon))
             case "uvm_pglistalloc":  # by way of this CPU, or with all the locks, and then once for all
                 return self.run_max, cached
             case "uvm_pageidlezero" | "uvm_audit" | "observer":
