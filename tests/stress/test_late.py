@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,7 @@ from tests.stress.test_watchdog import Clock, Jam
 from uvmfree.errors import HangError
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.stress.engine import Plan, Stress
+from uvmfree.stress.fault import Fault
 from uvmfree.stress.shared import STARVED_STEPS_S, TICKET_CPUS, TICKET_S
 from uvmfree.stress.supervised import OFTEN, OFTEN_CPUS, PER_CPU, Options, stress
 from uvmfree.stress.watchdog import Watchdog
@@ -92,6 +93,39 @@ def test_cross_calls_have_time_for_every_xc_threads_turn(made: Stress) -> None:
     many: Any = SimpleNamespace(param=SimpleNamespace(ncpus=4 * TICKET_CPUS), machine=made.uvm.machine)
     many.pagedaemon = made.uvm.pagedaemon
     assert type(made.shared)(many, made.shared.watch, 1, ()).ticket_s == 4 * TICKET_S
+
+
+class Holds(Fault):
+    """A look, at the end of a run, at what the run's thread does with a lock."""
+
+    name, pause_s = "holds", (0.0, 0.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+        self.progress: Callable[[], int]
+
+    def inject(self, shared: Any) -> bool:
+        return False
+
+    def finish(self, shared: Any) -> None:
+        for _ in range(2):
+            self.seen.append(self.progress())
+            with shared.uvm.design.guarding(1):
+                self.seen.append(self.progress())
+
+
+def test_each_lock_that_an_audit_has_taken_is_progress() -> None:
+    """The last audit takes the locks of all CPUs, which may take longer than the watchdog has patience."""
+    machine, look = ThreadsMachine(lockwatch=True), Holds()
+    assert machine.lockwatch is not None
+    made = Stress(
+        Plan(param=Options(**SMALL).param("percpu"), seed=1, seconds=0.05), machine, machine.lockwatch, [look]
+    )
+    look.progress = made.progress
+    made.run()
+    assert made.shared.failures() == ()
+    assert [seen - look.seen[0] for seen in look.seen] == [0, 1, 0, 1]
 
 
 @pytest.fixture

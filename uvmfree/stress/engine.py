@@ -109,14 +109,16 @@ class Stress:
         self.wall_ns = 0
         self.phase = "starting"
         self._ticks = 0  # written by the run's thread
+        self._thread: int | None = None  # the run's, as the machine names it
 
     def stop(self) -> None:
         """End the run early."""
         self.shared.stopped = True
 
     def progress(self) -> int:
-        """Return a number that goes up as long as anything gets on."""
-        return self._ticks + sum(player.done for player in self.players)
+        """Return a number that changes as long as anything gets on: an audit does with each lock that it takes."""
+        taken = 0 if self._thread is None else len(self.shared.watch.held_by(self._thread))
+        return self._ticks + sum(player.done for player in self.players) + taken
 
     def each(self) -> tuple[int, ...]:
         """Return the steps of every CPU, while all of them should get on: all have begun."""
@@ -145,6 +147,7 @@ class Stress:
 
         => `observe()` is entered when the system's threads run, and left when the CPUs have stopped.
         """
+        self._thread = self.uvm.machine.me()
         try:
             with self.uvm:
                 self._run(observe)
