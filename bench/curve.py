@@ -1,7 +1,8 @@
 """The designs on many CPUs: copies of recorded traces in virtual time, as `uvmfree scale` plays them.
 
     ./run python bench/curve.py --curve                measures all and writes docs/results/curve.{json,md}
-    ./run python bench/curve.py --curve --full         also 128 CPUs, and 256 under MCS, of all traces
+    ./run python bench/curve.py --curve --full         also 128 CPUs, and 256 under MCS, of all traces; once they
+                                                       were measured every page has them
     ./run python bench/curve.py --write                writes the page from what was kept
     ./run python bench/curve.py                        2 to 8 CPUs, and keeps nothing
 
@@ -99,6 +100,9 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     folder: Path = args.results
     kept = Kept.at(folder / "curve.json" if keep else None, _command(args), as_it_is=args.write)
     whole = args.write or fill(kept, todo, measure, Where(args.processes, args.scheduler), same=args.same)
+    if keep:
+        asked = set(cells)
+        cells = [cell for cell in grid(designs, files, full=True) if cell in asked or str(cell) in kept.cells]
     mark(kept, cells)
     document = kept.document()
     if keep:
@@ -120,8 +124,9 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
         curve.share_of_linear(label, curve.cpu_counts()[0]) for curve in found.values() for label in curve.labels()
     ]
     least = [share for share in shares if share is not None]
+    minutes = kept.host_s(grid(designs, files, full=False) if keep else cells) / 60 / 2
     return [
-        MINUTES.record([kept.host_s() / 60 / 2], judged=args.curve and not args.only and not args.full),
+        MINUTES.record([minutes], judged=args.curve and not args.only),
         LINEAR.record([min(least)], judged=not smoke) if least else LINEAR.unmeasured(),
     ]
 

@@ -86,9 +86,10 @@ class Kept:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             write_json(self.file, self.document())
 
-    def host_s(self) -> float:
-        """Return the seconds of one processor that all cells took."""
-        return sum(float(values["host_s"]) for values in self.cells.values())
+    def host_s(self, cells: Sequence[Any] | None = None) -> float:
+        """Return the seconds of one processor that all cells took, or those of these that are kept."""
+        names = self.cells if cells is None else [name for name in map(str, cells) if name in self.cells]
+        return sum(float(self.cells[name]["host_s"]) for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 => Where cells are kept, what fills them is replaced: each cell gets the figures that are made up for its name.
 """
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -62,17 +63,33 @@ def test_the_curve_is_judged_by_its_least_linear_design(script: Scripts, tmp_pat
         ),
         ("cc-j4", "mcs"): curve(point("percpu", 2, 9, outside_ns=2_000_000)),
     }
+    measured = {"percpu: cc-j4, mcs, 2 CPUs", "percpu: cc-j4, mcs, 256 CPUs"}
+    shown: list[set[str]] = []
+
+    def markdown(_: object, cells: Sequence[Any], __: object) -> str:
+        shown.append({str(cell) for cell in cells})
+        return ""
+
     bench = script("curve").has(
-        fill=filled(lambda cell: {} if str(cell) == "percpu: cc-j4, mcs, 2 CPUs" else None, 2400.0),
+        fill=filled(lambda cell: {} if str(cell) in measured else None, 2400.0),
         mark=lambda *_: None,
-        markdown=lambda *_: "",
+        markdown=markdown,
         curves=lambda *_: curves,
     )
     words = ["--curve", "--results", str(tmp_path), "--design", "percpu"]
     args = bench.module.parser().parse_args(words)
     assert bench.found(args) == {"curve-minutes": (20, False), "curve-linear-2-cpus": (0.8, False)}
-    full = bench.found(bench.module.parser().parse_args([*words, "--full"]))
-    assert full["curve-minutes"][1] is None
+    assert not measured & shown[-1] - {"percpu: cc-j4, mcs, 2 CPUs"}
+    # What --full adds is not of the time that is judged; once it was measured, the page keeps it.
+    full = bench.module.parser().parse_args([*words, "--full"])
+    assert bench.found(full)["curve-minutes"] == (20, False)
+    assert measured <= shown[-1]
+    (tmp_path / "curve.json").write_text(
+        json.dumps({"host": {}, "cells": {name: {"host_s": 1.0} for name in measured}})
+    )
+    bench.found(args)
+    assert measured <= shown[-1]
+    assert "percpu: cc-j4, ttas, 128 CPUs" not in shown[-1]
 
 
 def test_tight_memory_is_judged_on_the_most_false_failures(script: Scripts, tmp_path: Path) -> None:
