@@ -218,6 +218,9 @@ def test_real_runs_are_judged_by_the_prediction_furthest_off(
         "predict-wait-share-off-points": (6, False),
         "predict-fpageqlock-off-percent": (50, None),
     }
+    # No line takes so long: where two threads were slower than that, nothing is judged.
+    python.has(base=lambda seen: costs_for("python-here").with_figures({"line_socket": 999.5}, "fitted"))
+    assert {holds for _, holds in said(python.module.python(False, {})).values()} == {None}
 
 
 def test_series_are_put_together_number_by_number(script: Scripts) -> None:
