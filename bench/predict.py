@@ -20,16 +20,14 @@ import bisect
 import random
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from bench.harness import Claim, Record, main, write_json
+from bench.real.bare import bare_lock
 from bench.real.predicted import python
-from uvmfree.kern.lockrank import LockRank
 from uvmfree.machine.costs import Costs, costs_for
-from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.scale import Case, Point, Traffic, measured
 
 MD1 = Claim("predict-md1-off-percent", "a bare lock at load 0.1 to 0.9 against M/D/1: mean wait", "percent", 10.0)
@@ -43,36 +41,9 @@ HALF = Claim(
     15.0,
 )
 
-BARE: Final = LockRank(2, "bare", "nothing", "")
-
 HOLD_NS, LINE_NS = 200, 50
 MCS_LINES: Final = 3
 """Transfers of a hand-off of MCS: who is next, and the node of that one, there and back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bare:
-    """What a bare lock came to after the warm-up; times are virtual nanoseconds."""
-
-    locks: int
-    waited_ns: float
-    elapsed_ns: float
-    ncpus: int
-
-    @property
-    def per_us(self) -> float:
-        """Acquisitions in a microsecond, of all CPUs."""
-        return 1000 * self.locks / self.elapsed_ns
-
-    @property
-    def mean_wait_ns(self) -> float:
-        """Of an acquisition; the transfer of the line is no wait."""
-        return self.waited_ns / self.locks
-
-    @property
-    def wait_share(self) -> float:
-        """Of all CPUs' time, what went into waiting."""
-        return self.waited_ns / (self.elapsed_ns * self.ncpus)
 
 
 def bare_costs(hold_ns: int = HOLD_NS, line_ns: int = LINE_NS) -> Costs:
@@ -81,36 +52,6 @@ def bare_costs(hold_ns: int = HOLD_NS, line_ns: int = LINE_NS) -> Costs:
     figures = {"sockets": 1, "socket_cores": 512, "complex_cores": 512, "core_threads": 1, "jitter_percent": 0}
     locks = {"other_hold": hold_ns, "other_lines": 0, "lock_acquire": 0, "lock_release": 0}
     return costs_for("one-socket").with_figures({**lines, **figures, **locks}, "bare")
-
-
-def bare_lock(
-    policy: str, ncpus: int, outside: Callable[[random.Random], float], costs: Costs, locks: int, seed: int = 1
-) -> Bare:
-    """Let CPUs work for a drawn time, and take and drop one lock, until it was taken so often after a warm-up."""
-    machine = VirtualMachine(ncpus=ncpus, costs=costs, lock=policy, seed=seed)
-    mutex, dice = machine.mutex(BARE), random.Random(seed)
-    warm, move_ns = min(200 * ncpus, 20_000), costs.ns("line_socket")
-    done, last, waited, began, ended = 0, -1, 0, 0, 0
-
-    def player(cpu: int) -> None:
-        nonlocal done, last, waited, began, ended
-        handle = mutex.handle("player")
-        while done < warm + locks:
-            machine.charge(round(outside(dice)))
-            came = machine.clock_ns()
-            handle.acquire()
-            granted = machine.clock_ns() - (0 if last == cpu else move_ns)
-            last, done = cpu, done + 1
-            if done == warm:
-                began = granted
-            if warm < done <= warm + locks:
-                waited += granted - came
-                ended = granted
-            handle.release()
-
-    tasks = [machine.spawn(f"cpu{cpu}", partial(player, cpu), cpu) for cpu in range(ncpus)]
-    machine.wait_for(tasks, lambda: False)
-    return Bare(locks, waited, ended - began, ncpus)
 
 
 def exponential(mean_ns: float) -> Callable[[random.Random], float]:

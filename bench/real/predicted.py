@@ -1,20 +1,22 @@
 """This project's own runs on two processors, predicted from one CPU and from a bare lock between two threads.
 
 Fitted on one CPU: a lock pair; the hold of the shared lock; a miss; for each design and workload the work outside of
-the lock. Fitted on two: the transfer of a line, so that a bare lock comes out as measured. The price of waking a
-sleeper is that of `python-here`. Predicted: throughput and waiting of two CPUs.
+the lock. Fitted on two, to a bare lock alone: the transfer of a line, by threads that never sleep; for how long a
+waiter stays awake, by how often threads did sleep; what a sleep costs, by what they then took. Predicted: throughput
+and waiting of two CPUs.
 """
 
 import json
 import os
 import statistics
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from bench.harness import Claim, Record
+from bench.real.bare import Bare, bare_lock
 from bench.real.runs import BARE_HOLD, DESIGNS, WORKLOADS, alone, once
 from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
@@ -32,6 +34,12 @@ OPERATIONS, SERIES = 200_000, 5
 PREDICTED_OPERATIONS: Final = 6000
 
 LINE_MAX_NS: Final = 1000
+AWAKE_NS: Final = 1_000_000
+"""For how long a waiter is awake that never sleeps."""
+PRICE_MAX: Final = 16
+"""How many times as much as in `python-here` a wakeup may take: beyond, the host has other work."""
+FITS: Final = 4
+"""How often the two costs of sleeping are fitted, each with the other as it then is."""
 
 
 def freethreaded() -> str | None:
@@ -69,26 +77,41 @@ def middle(series: list[Any]) -> Any:
 
 
 def base(seen: Mapping[str, Any]) -> Costs:
-    """Return the costs that all designs share, with the line fitted to the bare lock."""
-    from bench.predict import bare_lock
-
+    """Return the costs that all designs share: a pair and a hold as measured, the rest fitted to the bare lock."""
     pair, hold = seen["pair"], seen["hold"]
-    one, two = seen["bare"]
-    outside = max(0.0, one - pair - hold)
     figures = {"lock_acquire": pair * 2 / 3, "lock_release": pair / 3, "other_hold": hold, "other_lines": 0}
     table = costs_for("python-here").with_figures({**figures, "jitter_percent": 0}, "measured")
+    usual = {name: table.figures[name].value for name in ("sleep_wake", "wakeup")}
+    (awake_one, _), (awake_two, _) = seen["awake"]
+    (one, _), (two, slept) = seen["bare"]
 
-    def bare_two(line_ns: float) -> tuple[Costs, float]:
+    def made(line_ns: float, spin_ns: float, price: float) -> Costs:
         lines = dict.fromkeys(("line_complex", "line_socket", "line_remote", "line_memory"), line_ns)
-        costs = table.with_figures(lines, f"fitted to a bare lock ({BARE_HOLD} turns held) between two threads")
-        seen = bare_lock("sleep", 2, lambda dice: outside * dice.uniform(0.7, 1.3), costs, 4000)
-        return costs, 2 * seen.elapsed_ns / seen.locks
+        wakes = {name: ns * price for name, ns in usual.items()}
+        said = f"fitted to a bare lock ({BARE_HOLD} turns held) between two threads"
+        return table.with_figures({**lines, "sleep_spin": spin_ns, **wakes}, said)
 
-    low, high = 0.0, float(LINE_MAX_NS)
+    def played(costs: Costs, alone_ns: float) -> Bare:
+        outside_ns, longer_ns = max(0.0, alone_ns - pair - hold), round(2 * hold)
+        return bare_lock(
+            "sleep", 2, lambda dice: outside_ns * dice.uniform(0.7, 1.3), costs, 4000, longer_ns=longer_ns
+        )
+
+    line = _least(LINE_MAX_NS, lambda ns: played(made(ns, AWAKE_NS, 1.0), awake_one).per_lock_ns >= awake_two)
+    spin, price = 0.0, 1.0
+    for _ in range(FITS):  # who sleeps longer comes in the way of others less often
+        spin = _least(2 * hold, lambda ns: played(made(line, ns, price), one).longer_share <= slept)  # noqa: B023
+        price = _least(PRICE_MAX, lambda times: played(made(line, spin, times), one).per_lock_ns >= two)  # noqa: B023
+    return made(line, spin, price).with_figures({"jitter_percent": 30}, "assumed")
+
+
+def _least(most: float, reached: Callable[[float], bool]) -> float:
+    """Return about the least number from 0 on that is enough, or nearly `most`."""
+    low, high = 0.0, float(most)
     for _ in range(10):
-        line = (low + high) / 2
-        low, high = (line, high) if bare_two(line)[1] < two else (low, line)
-    return bare_two(low)[0].with_figures({"jitter_percent": 30}, "assumed")
+        middle = (low + high) / 2
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    return low
 
 
 def fitted(design: str, workload: str, seen: Mapping[str, Any], shared: Costs, operations: int) -> Costs:
@@ -127,14 +150,20 @@ def python(smoke: bool, full: dict[str, Any]) -> list[Record]:
         return [claim.unmeasured() for claim in (OFF, WAITS, GLOBAL)]
     seen = middle(series)
     shared = base(seen)
-    explained = shared.figures["line_socket"].value <= LINE_MAX_NS * 0.99
+    price = shared.figures["wakeup"].value / costs_for("python-here").figures["wakeup"].value
+    explained = shared.figures["line_socket"].value <= LINE_MAX_NS * 0.99 and price <= PRICE_MAX * 0.99
     if not explained:
         print(
-            "  two threads at a bare lock were slower than any line explains: the host is busy, and this says nothing"
+            "  two threads at a bare lock were slower than any line or wakeup explains: the host is busy, and this "
+            "says nothing"
         )
+    (one, _), (two, slept) = seen["bare"]
+    (_, _), (awake, _) = seen["awake"]
     print(
-        f"  fitted: lock pair {seen['pair']:.0f} ns, line {shared.ns('line_socket')} ns (bare lock: "
-        f"{seen['bare'][0]:.0f} ns on one thread, {seen['bare'][1]:.0f} on two)"
+        f"  a bare lock: {one:.0f} ns on one thread, {two:.0f} on two, which sleep before {100 * slept:.1f} % of the "
+        f"holds; {awake:.0f} if they never do\n"
+        f"  fitted: lock pair {seen['pair']:.0f} ns, line {shared.ns('line_socket')}; waiters are awake for "
+        f"{shared.ns('sleep_spin')}, to wake one takes {shared.ns('sleep_wake')}, and {shared.ns('wakeup')} to come"
     )
     print(
         f"  {'ns an operation and CPU':<32}{'fitted on':>10}{'predicted':>11}{'measured [min-max]':>24}{'off %':>7}"

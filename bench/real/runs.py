@@ -9,6 +9,7 @@ As a program it measures them on this interpreter, for bench/predict.py, and pri
 import functools
 import gc
 import json
+import resource
 import sys
 import threading
 from collections.abc import Sequence
@@ -101,30 +102,40 @@ def miss(design: str, pages: int) -> float:
     return took / pages
 
 
-def bare(threads: int, holds: int) -> float:
-    """Return nanoseconds a hold and thread of one lock, with a short loop under it and a longer one outside."""
+def bare(threads: int, holds: int, *, awake: bool = False) -> tuple[float, float]:
+    """Return nanoseconds a hold and thread of one lock, with a short loop under it and a longer one outside; and how
+    many of the holds a thread slept before.
+
+    => `awake`: who finds the lock held tries again and again, and never sleeps.
+    """
     lock, gate = threading.Lock(), threading.Barrier(threads)
-    took = [0] * threads
+    took, slept = [0] * threads, [0] * threads
 
     def body(index: int) -> None:
         acquire, release = lock.acquire, lock.release
         gate.wait()
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
         began = perf_counter_ns()
         for _ in range(holds):
-            acquire()
+            if awake:
+                while not acquire(False):
+                    pass
+            else:
+                acquire()
             for _ in range(BARE_HOLD):
                 pass
             release()
             for _ in range(BARE_OUTSIDE):
                 pass
         took[index] = perf_counter_ns() - began
+        slept[index] = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
 
     players = [threading.Thread(target=body, args=(index,)) for index in range(threads)]
     for player in players:
         player.start()
     for player in players:
         player.join()
-    return sum(took) / threads / holds
+    return sum(took) / threads / holds, sum(slept) / threads / holds
 
 
 def loop(turns: int, times: int) -> float:
@@ -164,7 +175,8 @@ def measure(operations: int) -> dict[str, Any]:
         "miss": {design: miss(design, max(1024, operations // 8)) for design in DESIGNS},
         "pair": pair(operations),
         "hold": loop(BARE_HOLD, operations // 10),
-        "bare": [bare(threads, operations // 5) for threads in (1, 2)],
+        "bare": [list(bare(threads, operations // 5)) for threads in (1, 2)],
+        "awake": [list(bare(threads, operations // 5, awake=True)) for threads in (1, 2)],
     }
 
 

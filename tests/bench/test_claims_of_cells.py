@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from bench.grid.kept import Kept
+from bench.real.bare import Bare, bare_lock
+from bench.real.predicted import base
 from tests.bench.scripted import Script, Scripts, said
 from tests.designs.patterns import Counts
 from tests.measure.curves import curve, point
-from uvmfree.machine.costs import costs_for
+from uvmfree.machine.costs import Costs, costs_for
 
 
 def filled(figures: Callable[[Any], dict[str, Any] | None], host_s: float = 600.0) -> Callable[..., bool]:
@@ -170,11 +172,10 @@ def test_steps_compare_the_last_with_today(script: Scripts) -> None:
 
 def test_analysis_is_judged_by_the_worst_point(script: Scripts) -> None:
     predict = script("predict")
-    bare = predict.module.Bare
     per_us = {("mcs", 8): 3.0, ("mcs", 32): 2.9, ("mcs", 128): 2.7, ("ticket", 8): 2.0, ("ticket", 128): 1.2}
     predict.has(
         md1=lambda load, locks: (88.0 if load == 0.3 else 105.0, 100.0),
-        bare_lock=lambda policy, ncpus, *_: bare(int(per_us.get((policy, ncpus), 2.0) * 1000), 0, 1_000_000, 1),
+        bare_lock=lambda policy, ncpus, *_: Bare(int(per_us.get((policy, ncpus), 2.0) * 1000), 0, 1_000_000, 1),
         saturated=lambda *_: (30.0, 40.0),
     )
     full: dict[str, Any] = {}
@@ -190,8 +191,9 @@ def test_analysis_is_judged_by_the_worst_point(script: Scripts) -> None:
 
 def test_a_bare_locks_figures(script: Scripts) -> None:
     predict = script("predict").module
-    seen = predict.Bare(locks=10, waited_ns=50, elapsed_ns=100, ncpus=2)
+    seen = Bare(locks=10, waited_ns=50, elapsed_ns=100, ncpus=2, longer=3)
     assert (seen.per_us, seen.mean_wait_ns, seen.wait_share) == (100, 5, 0.25)
+    assert (seen.per_lock_ns, seen.longer_share) == (20, 0.3)
     # Of linear 1, 0.8, 0.4: half of it between 2 and 4 CPUs, three quarters of the way.
     points = [point("fpageqlock", 1, 1000), point("fpageqlock", 2, 1600), point("fpageqlock", 4, 1600)]
     assert predict.half_of_linear(points) == pytest.approx(3.5)
@@ -205,7 +207,8 @@ def test_real_runs_are_judged_by_the_prediction_furthest_off(
     names = [f"{design}; {load}" for design in python.module.DESIGNS for load in python.module.WORKLOADS]
     two = {name: [150.0 if name.startswith("fpageqlock") else 110.0, 0.1, 9.0] for name in names}
     two["percpu, refill 32; forkexit"] = [80.0, 0.04, 9.0]
-    seen = {"one": {name: [60.0, 0.0, 9.0] for name in names}, "two": two, "pair": 50.0, "bare": [900.0, 999.0]}
+    seen = {"one": {name: [60.0, 0.0, 9.0] for name in names}, "two": two, "pair": 50.0}
+    seen |= {"bare": [[900.0, 0.0], [999.0, 0.01]], "awake": [[910.0, 0.0], [990.0, 0.0]]}
     python.has(
         freethreaded=lambda: "python3.13t",
         measure=lambda *_: seen,
@@ -221,6 +224,29 @@ def test_real_runs_are_judged_by_the_prediction_furthest_off(
     # No line takes so long: where two threads were slower than that, nothing is judged.
     python.has(base=lambda seen: costs_for("python-here").with_figures({"line_socket": 999.5}, "fitted"))
     assert {holds for _, holds in said(python.module.python(False, {})).values()} == {None}
+
+
+def test_costs_are_found_again_in_a_bare_lock_that_has_them() -> None:
+    """A line of 80 ns, waiters who are awake for 150 of 400, and wakeups at one and a half times the price."""
+    hold, pair, outside = 400.0, 45.0, 2000.0
+    figures = {"lock_acquire": 30.0, "lock_release": 15.0, "other_hold": hold, "other_lines": 0.0}
+    lines = dict.fromkeys(("line_complex", "line_socket", "line_remote", "line_memory"), 80.0)
+    usual = {name: costs_for("python-here").figures[name].value for name in ("sleep_wake", "wakeup")}
+    sleep = {"sleep_spin": 150.0} | {name: 1.5 * ns for name, ns in usual.items()}
+    costs = costs_for("python-here").with_figures({**figures, **lines, **sleep, "jitter_percent": 0}, "known")
+
+    def two(costs: Costs) -> list[float]:
+        seen = bare_lock("sleep", 2, lambda dice: outside * dice.uniform(0.7, 1.3), costs, 4000, longer_ns=800)
+        return [seen.per_lock_ns, seen.longer_share]
+
+    alone = [outside + pair + hold, 0.0]
+    awake, asleep = two(costs.with_figures({"sleep_spin": 1e6}, "known")), two(costs)
+    assert awake[1] == 0 < 0.01 < asleep[1]
+    assert awake[0] < asleep[0]
+    found = base({"pair": pair, "hold": hold, "awake": [alone, awake], "bare": [alone, asleep]})
+    assert found.figures["line_socket"].value == pytest.approx(80, rel=0.1)
+    assert found.figures["sleep_spin"].value == pytest.approx(150, rel=0.1)
+    assert [found.figures[name].value / ns for name, ns in usual.items()] == pytest.approx([1.5, 1.5], rel=0.1)
 
 
 def test_series_are_put_together_number_by_number(script: Scripts) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.predict import HOLD_NS, LINE_NS, MCS_LINES, Bare, bare_costs, bare_lock, exponential, md1, saturated
+from bench.predict import HOLD_NS, LINE_NS, MCS_LINES, bare_costs, exponential, md1, saturated
+from bench.real.bare import Bare, bare_lock
 from tests.machine.lock_arithmetic import Lock, Tally, simulate
 from uvmfree.machine.virtual.strands import greenlets_work
 from uvmfree.measure.scale import Case, Traffic, measured
