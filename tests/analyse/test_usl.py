@@ -69,6 +69,14 @@ def test_what_only_gets_worse_has_its_peak_at_one_cpu() -> None:
     assert (found.peak_ncpus, found.peak_per_s) == (1, found.lam.value)
 
 
+def test_no_law_has_its_peak_at_less_than_one_cpu() -> None:
+    """With so much coherence half a CPU would do best; there is none."""
+    found = fit(made(1e5, 0.5, 2.0))
+    assert found.kappa.value == pytest.approx(2.0, rel=0.01)
+    assert found.peak_ncpus == 1
+    assert found.peak_per_s == pytest.approx(found.lam.value)
+
+
 @pytest.mark.parametrize("counts", [(), (1,), (1, 2, 3, 4)])
 def test_too_few_cpu_counts_are_refused(counts: tuple[int, ...]) -> None:
     """Repetitions are no points."""

@@ -92,6 +92,17 @@ def test_p10_the_caches_are_handed_back_before_the_scan_and_may_make_it_needless
     assert stock.did == ["redistribute", "redistribute"] + ["reclaim"] * 43
 
 
+def test_a_pass_says_how_many_pages_it_looked_at() -> None:
+    """The events have a row for each pass, with its own scans; those of all passes are counted in `pdscans`."""
+    stock = Stock(free=13)
+    stock.daemon_itself.add_reclaimer(Pages(stock, 100))
+    stock.daemon_itself.one_pass()
+    stock.free = 10
+    stock.daemon_itself.one_pass()
+    assert [event.pages for event in stock.events.snapshot()] == [43, 46]
+    assert stock.daemon_itself.pdscans == 89
+
+
 def test_r17_a_policy_that_wishes_a_scan_gets_one_without_a_redistribution() -> None:
     """R17 and R20: up to four times the target all the same."""
     stock = Stock(free=54)

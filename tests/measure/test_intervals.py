@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from uvmfree.analyse.compare import Change, compare
+from uvmfree.analyse.compare import Change, _interval, compare
 from uvmfree.analyse.usl import Point, fit, law
 from uvmfree.measure.record import Record, load
 
@@ -76,6 +76,23 @@ def test_both_sides_of_a_ratio_are_drawn_anew() -> None:
     assert both.ratio == 1.0
     assert both.ratio_low < one.ratio_low < 1 < one.ratio_high < both.ratio_high
     assert both.ratio_low == pytest.approx(1 / both.ratio_high, rel=0.05)
+
+
+def test_the_interval_leaves_as_many_resamples_out_at_either_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty of 2,000: if the medians that are drawn come to 1, 2, ... 2,000, it is from 51 to 1,950."""
+
+    first = [1.0, 2.0, 3.0]
+
+    class Counts:
+        def __init__(self, _: int) -> None:
+            self.drawn = 0
+
+        def choices(self, values: Sequence[float], k: int) -> list[float]:
+            self.drawn += values is not first
+            return [1.0 if values is first else self.drawn]
+
+    monkeypatch.setattr("uvmfree.analyse.compare.random.Random", Counts)
+    assert _interval(first, [4.0, 5.0, 6.0]) == (51, 1950)
 
 
 def test_a_verdict_needs_the_whole_interval_beyond_the_tolerance() -> None:

@@ -19,7 +19,7 @@ from tests.workload.recorder import EVENTS, NCPUS, Log, Recorder, Runs, Watching
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.page import VmPage
 from uvmfree.workload.driver import Body, StoppedError, drive
-from uvmfree.workload.replay import bodies
+from uvmfree.workload.replay import bodies, replay
 from uvmfree.workload.replay_plan import WINDOW_EVENTS, Plan, plan
 from uvmfree.workload.trace import ALLOC, Trace, bundled_trace, read_trace
 
@@ -275,6 +275,25 @@ def test_the_recorded_gaps_pass_outside_of_the_allocator(scratch: Path) -> None:
         assert sorted(charged) == [2000, 3000, 5000, 6000]
         drive(uvm, bodies(made, uvm))
         assert len(charged) == 4
+
+
+def test_copies_with_gaps_begin_one_after_the_other_and_the_cpus_of_one_together(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over an epoch: copies that start in step would stay in step, CPUs of one copy are a trace's."""
+    begun: list[int] = []
+
+    def late(uvm: object, body: Body, late_ns: int) -> Body:
+        begun.append(late_ns)
+        return body
+
+    monkeypatch.setattr("uvmfree.workload.replay.late", late)
+    events = [("alloc", pfn, pfn % 2, {"us": 10 * pfn}) for pfn in range(1, 9)]
+    made = plan(trace_of(scratch, events))
+    with uvmfree.boot(npages=8192, ncpus=8) as uvm:
+        assert len(replay(uvm, made, copies=4, gaps=True).bodies) == 8
+    assert begun == [made.epoch_ns * copy // 4 for copy in range(4) for _ in range(2)]
+    assert made.epoch_ns > 4
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
