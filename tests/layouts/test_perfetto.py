@@ -99,6 +99,14 @@ def traced_run(design: str) -> tuple[Run, Timeline]:
     return done, Timeline(design, machine.locktrace.slices(), done.events, done.samples, machine.locktrace.dropped())
 
 
+def test_cpus_come_first_by_number_then_the_others_by_name() -> None:
+    names = ["xc/1", "cpu/10", "pagedaemon", "cpu/2", "cpu/0"]
+    slices = tuple(Slice("uvm_cpu[0]", "uvm_pagealloc", name, True, 10, 20) for name in names)
+    found = tracks(read_back(Timeline("percpu", slices, (), None, 0)))
+    threads = [(each.thread.thread_name, each.thread.tid) for each in found.values() if each.HasField("thread")]
+    assert threads == [("cpu/0", 100), ("cpu/2", 102), ("cpu/10", 110), ("pagedaemon", 1001), ("xc/1", 1002)]
+
+
 @pytest.mark.parametrize("design", ["fpageqlock", "percpu"])
 def test_a_run_under_pressure_can_be_read_back(design: str) -> None:
     """Redistributions, daemon passes and counters are there, each on its track."""
