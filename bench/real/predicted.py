@@ -36,7 +36,7 @@ PREDICTED_OPERATIONS: Final = 6000
 LINE_MAX_NS: Final = 1000
 AWAKE_NS: Final = 1_000_000
 """For how long a waiter is awake that never sleeps."""
-PRICE_MAX: Final = 16
+PRICE_MAX: Final = 64
 """How many times as much as in `python-here` a wakeup may take: beyond, the host has other work."""
 FITS: Final = 4
 """How often the two costs of sleeping are fitted, each with the other as it then is."""

@@ -9,6 +9,7 @@ As a program it measures them on this interpreter, for bench/predict.py, and pri
 import functools
 import gc
 import json
+import random
 import resource
 import sys
 import threading
@@ -33,8 +34,8 @@ DESIGNS: Final[dict[str, dict[str, Any]]] = {
 WORKLOADS: Final = ("pingpong", "handoff", "forkexit", "cc-j4")
 TRACE: Final = Path(__file__).resolve().parents[1] / "traces" / "cc-j4.perf.xz"
 
-BARE_HOLD, BARE_OUTSIDE = 40, 200
-"""Turns of a loop under a bare lock, and between two holds."""
+BARE_HOLD, BARE_OUTSIDE = 40, (140, 260)
+"""Turns of a loop under a bare lock, and, from and to, between two holds: threads that do the same fall into step."""
 
 
 def alone(workload: str) -> str:
@@ -113,10 +114,12 @@ def bare(threads: int, holds: int, *, awake: bool = False) -> tuple[float, float
 
     def body(index: int) -> None:
         acquire, release = lock.acquire, lock.release
+        dice = random.Random(index)
+        outside = [dice.randint(*BARE_OUTSIDE) for _ in range(holds)]
         gate.wait()
         before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
         began = perf_counter_ns()
-        for _ in range(holds):
+        for turns in outside:
             if awake:
                 while not acquire(False):
                     pass
@@ -125,7 +128,7 @@ def bare(threads: int, holds: int, *, awake: bool = False) -> tuple[float, float
             for _ in range(BARE_HOLD):
                 pass
             release()
-            for _ in range(BARE_OUTSIDE):
+            for _ in range(turns):
                 pass
         took[index] = perf_counter_ns() - began
         slept[index] = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
