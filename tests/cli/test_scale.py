@@ -198,7 +198,8 @@ def test_ctrl_c_is_for_the_first_process_only(tmp_path: Path) -> None:
 @pytest.mark.timeout(120)
 def test_what_came_before_a_process_was_killed_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "curve.json"
-    args = ("--design", "fpageqlock", "--cpus", "1,2", "--seeds", "100", "--json", str(file))
+    # More than any host is through with before the process is killed.
+    args = ("--design", "fpageqlock", "--cpus", "1,2,4,8,16", "--seeds", "100", "--json", str(file))
     running = subprocess.Popen([*SCALE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until(lambda: measuring(running.pid), running)
     os.kill(int(measuring(running.pid)[0]), signal.SIGKILL)
@@ -209,7 +210,7 @@ def test_what_came_before_a_process_was_killed_is_kept(tmp_path: Path) -> None:
     assert missing.startswith("uvmfree: not measured: fpageqlock on 1")
     document: dict[str, Any] = json.loads(file.read_text())
     assert document["interrupted"] is True
-    assert 0 < len(document["points"]) < 200
+    assert 0 < len(document["points"]) < 500
     assert out
 
 
