@@ -59,7 +59,7 @@ class Printed:
                 if found["script"] == script:
                     head, *blocks = "\n".join(found["output"]).split("\n\n")
                     text = "\n\n".join(blocks).partition("\nclaim ")[0]
-                    return f"`./run python bench/{script}`, {head.strip()}:\n\n```\n{text.strip()}\n```\n"
+                    return f"`./run python bench/{script}`, {head.strip()}:\n\n```text\n{text.strip()}\n```\n"
         raise NotMeasured
 
     def _block(self, script: str, begins: str) -> tuple[str, list[list[str]]]:

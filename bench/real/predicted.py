@@ -195,7 +195,8 @@ def python(smoke: bool, full: dict[str, Any]) -> list[Record]:
                 "all": values,
             }
     figures = {name: (figure.value, figure.source) for name, figure in shared.figures.items()}
-    full["python"] = {"fitted": {"costs": figures, "one": seen["one"], "bare": seen["bare"]}, "predicted": kept}
+    bases = {name: seen[name] for name in ("one", "bare", "awake")}
+    full["python"] = {"fitted": {"costs": figures, **bases}, "predicted": kept}
     judged = partial(_judged, judged=explained and not smoke)
     return [judged(OFF, off["percpu"]), judged(WAITS, points), judged(GLOBAL, off["fpageqlock"])]
 
