@@ -82,6 +82,7 @@ def test_spreads_say_what_differs() -> None:
     assert spread([2.0, 2.0]) == "2"
     assert reach([3, 1]) == "1 to 3"
     assert percent(0.001) == "0.00 %"
+    assert (percent(9.994), percent(10.0)) == ("9.99 %", "10.0 %")
     assert [listed(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
 
 
