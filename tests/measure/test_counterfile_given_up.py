@@ -22,5 +22,7 @@ def test_the_last_run_that_was_kept_says_that_it_has_ended(tmp_path: Path) -> No
     assert CounterReader(str(kept)).read().ended
     with kept.open("r+b") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    file.begin(PARAM)  # the run after it goes on without, too
+    assert file.problem == f"--counters {path}: is a folder; name a file in it"
     file.end()
     file.close()
