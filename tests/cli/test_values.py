@@ -137,3 +137,10 @@ def test_who_asks_for_nothing_is_shown_what_there_is(run: Run, args: tuple[str, 
     told = run(*args)
     assert told.status == 2
     assert "Commands:\n" in told.err
+
+
+def test_a_large_power_of_two_is_said_as_a_power() -> None:
+    tops = (1 << 19, 1 << 20, (1 << 20) + 1, 1 << 62)
+    said = [Whole(0, top).wanted.rpartition(" ")[2] for top in tops]
+    assert said == ["524288", "2^20", "1048577", "2^62"]
+    assert Whole(1).wanted == "a whole number from 1 on"
