@@ -8,6 +8,7 @@ import pytest
 
 import uvmfree.cli
 from uvmfree.cli.values import AnyNumber, AnyWhole, Number, OneOf, Whole
+from uvmfree.errors import ArgumentError
 
 Run = Callable[..., Any]
 
@@ -144,3 +145,10 @@ def test_a_large_power_of_two_is_said_as_a_power() -> None:
     said = [Whole(0, top).wanted.rpartition(" ")[2] for top in tops]
     assert said == ["524288", "2^20", "1048577", "2^62"]
     assert Whole(1).wanted == "a whole number from 1 on"
+
+
+def test_of_a_long_value_the_first_forty_characters_are_shown() -> None:
+    for typed, said in (("x" * 40, "x" * 40), ("x" * 41, "x" * 37 + "...")):
+        with pytest.raises(ArgumentError) as refused:
+            Whole(1, 9).convert(typed, None, None)
+        assert str(refused.value) == f"value {said}: must be a whole number from 1 to 9"

@@ -61,7 +61,7 @@ def test_what_is_live_and_the_kernel_reserve_have_to_fit() -> None:
     check_fits(workload, 510, 4096)
     with pytest.raises(
         ArgumentError,
-        match=r"^npages=509: pingpong has 500 pages live at once and the kernel reserve is 10; give at least 510 pages",
+        match=r"^npages=509: pingpong has 500 pages live at once and the kernel reserve is 10; give at least 510",
     ):
         check_fits(workload, 509, 4096)
 
