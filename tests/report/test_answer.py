@@ -127,3 +127,10 @@ def test_an_axis_has_two_powers_of_ten_at_least_and_room_for_nothing() -> None:
     (plot,) = plots(opening(replace(one, runs=runs)))
     axis = plot.layout["xaxis"]
     assert (axis["tickvals"], axis["range"]) == ([10.0, 100.0], pytest.approx([0.85, 2.15]))
+
+
+@pytest.mark.parametrize(("waited_ns", "top"), [(5_000, 1.06), (200_000, 21.2)])
+def test_a_share_of_less_than_a_percent_is_drawn_small(waited_ns: int, top: float) -> None:
+    points = [point("percpu", ncpus, 100, wait_ns=ncpus * waited_ns) for ncpus in (1, 2)]
+    (plot,) = plots(opening(curves=(CurveSource(1, "scale.json", curve(*points)),)))
+    assert plot.layout["yaxis"]["range"] == pytest.approx([-top / 53, top])

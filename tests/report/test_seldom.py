@@ -126,3 +126,16 @@ def test_a_row_is_left_out_only_where_there_was_nothing_ever(times: tuple[int, .
 )
 def test_of_one_repetition_there_is_no_median(repetitions: int, said: str) -> None:
     assert next(notes(record(repetitions=repetitions))) == said
+
+
+@pytest.mark.parametrize(("gap", "ncpus", "told"), [(0.01, 2, False), (0.1, 4, True)])
+def test_two_values_of_each_that_make_no_grid_are_told(gap: float, ncpus: int, told: bool) -> None:
+    records = [
+        record(redistribute_interval_s=0.1, redistribute_min_gap_s=0.01, ncpus=2),
+        record(redistribute_interval_s=1.0, redistribute_min_gap_s=gap, ncpus=ncpus),
+    ]
+    section = heatmap(points_of(records), designs_of(records))
+    assert section.groups == ()
+    (words,) = section.words
+    assert "have the interval 0.1 and 1 s and the gap 0.01" in words
+    assert (", but not in one grid." in words) == told

@@ -10,7 +10,7 @@ import pytest
 
 import uvmfree
 from tests.uvm.machines import ClockMachine
-from uvmfree.errors import BindError
+from uvmfree.errors import BindError, HangError
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.param import Param
 from uvmfree.stress.engine import Plan, Stress, missing_of
@@ -111,3 +111,20 @@ def test_a_map_that_was_emptied_has_neither_pages_nor_swap(run: Stress, resident
     else:
         run._empty(anons)
     assert gone == [0, 1, 2]
+
+
+def test_threads_have_so_long_to_end_and_are_named_if_they_do_not() -> None:
+    """Fifteen seconds of threads; half of that where twice as much happens in a second."""
+    stress: Any = made(pace=Pace(rate=2.0))
+    machine = stress.uvm.machine
+
+    def join(timeout_s: float) -> bool:
+        machine.now_s += timeout_s
+        return False
+
+    tasks = [SimpleNamespace(name=name, join=join) for name in ("cpu/0", "fault/storm")]
+    began_s = machine.now_s
+    with pytest.raises(HangError, match=r"^cpu/0, fault/storm did not end within 7\.5 s of being stopped$"):
+        stress._join([*tasks, SimpleNamespace(name="cpu/1", join=lambda timeout_s: True)])
+    assert machine.now_s - began_s == pytest.approx(7.5, abs=0.05)
+    stress.uvm.close()
