@@ -168,3 +168,9 @@ def test_settings_are_called_by_what_differs() -> None:
 
 def test_a_record_without_runs_is_no_point() -> None:
     assert points_of([replace(record(), runs=[], interrupted=True)]) == []
+
+
+def test_what_lies_in_one_part_of_the_time_is_one_group() -> None:
+    times = [0.0, 0.9, 1.0, 7.5, 7.99]
+    assert binned(times, float, 10.0, 10) == [[0.0, 0.9], [1.0], [7.5, 7.99]]
+    assert binned(times, float, 0.0, 10) == [times]
