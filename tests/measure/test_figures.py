@@ -247,7 +247,7 @@ def test_accesses_without_a_page_and_cpus_without_one_at_the_end_are_both_out_of
 
     def load(uvm: Uvm) -> Load:
         made = pressure.pressure(uvm, 0.01)
-        made.counts = lambda: {"out_of_pages": 3}  # type: ignore[method-assign]
+        made.counts = lambda: {"out_of_pages": 3}
         made.settle = lambda: 2  # type: ignore[method-assign]
         return made
 
