@@ -7,6 +7,7 @@ import click
 import pytest
 
 import uvmfree.cli
+from uvmfree.cli.usage import _is_close
 from uvmfree.cli.values import AnyNumber, AnyWhole, Number, OneOf, Whole
 from uvmfree.errors import ArgumentError
 
@@ -152,3 +153,11 @@ def test_of_a_long_value_the_first_forty_characters_are_shown() -> None:
         with pytest.raises(ArgumentError) as refused:
             Whole(1, 9).convert(typed, None, None)
         assert str(refused.value) == f"value {said}: must be a whole number from 1 to 9"
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "meant"),
+    [("--dseign", "--design", True), ("--reps", "--cpus", False), ("--sed", "--set", False)],
+)
+def test_a_slip_has_most_letters_of_an_option_in_order(typed: str, name: str, meant: bool) -> None:
+    assert _is_close(typed, name) == meant
