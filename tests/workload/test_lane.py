@@ -1,4 +1,4 @@
-"""What one body has of a run: how long its waits may last, how they end, and what they count as. On a clock by hand."""
+"""What a body has of a run: how long its waits may last, how they end, what they count as. On a clock by hand."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
