@@ -104,7 +104,9 @@ def test_what_a_hold_touched_is_paid_once_and_its_structs_are_with_that_cpu_then
     def hold(pages_touched: int, items_touched: int, taken: Sequence[Sequence[Any]]) -> Callable[[], None]:
         def body() -> None:
             with handle:
-                told.pages_touched, told.items_touched, told.taken = pages_touched, items_touched, taken
+                told.pages_touched += pages_touched
+                told.items_touched += items_touched
+                told.taken = taken
 
         return body
 
