@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.machine.virtual_rig import BIG, costs, machine_of, run
+from tests.machine.virtual_rig import BIG, LINE, UNDER, costs, machine_of, run
 from uvmfree.errors import ParamError
 from uvmfree.kern.lockrank import UVM_CPU
 from uvmfree.machine.virtual.locks import LOOK_NS
@@ -140,3 +140,67 @@ def test_who_acted_as_a_cpu_is_who_it_was_also_after_an_error() -> None:
     took()  # of no CPU: the line stays with CPU 1
     with machine.acts_as(1):
         assert took() < 100
+
+
+def test_a_lock_that_is_wrested_goes_to_who_waits_for_it() -> None:
+    machine = machine_of(VirtualMachine, check=False)
+    mutex, got = machine.mutex(BIG), list[str]()
+
+    def gone() -> None:
+        mutex.handle("uvm_pagealloc").acquire()
+
+    def waits() -> None:
+        machine.sleep(1e-6)
+        with mutex.handle("uvm_pagefree"):
+            got.append("waiter")
+
+    tasks = [machine.spawn("gone", gone, 0), machine.spawn("waits", waits, 1)]
+    machine.sleep(1e-3)
+    assert got == []
+    mutex.wrest()
+    assert machine.wait_for(tasks, lambda: False)
+    assert (got, mutex.comes_free(0)) == (["waiter"], True)
+
+
+def test_who_asks_for_stacks_is_not_among_them() -> None:
+    machine, seen = machine_of(VirtualMachine), list[list[str]]()
+
+    def asks() -> None:
+        machine.sleep(1e-6)
+        seen.append(sorted(stack.name for stack in machine.stacks()))
+
+    run(machine, [(0, asks), (1, lambda: machine.sleep(1e-3))])
+    assert seen == [["main", "s1"]]
+
+
+def test_who_gave_up_joining_is_not_woken_by_the_end_that_comes_later() -> None:
+    machine = machine_of(VirtualMachine)
+    task = machine.spawn("late", lambda: machine.sleep(5e-6), 0)
+    assert not task.join(1e-6)
+    machine.sleep(20e-6)
+    assert machine.clock_ns() == 21 * US
+    assert task.over
+
+
+def test_sleepers_are_woken_in_their_order_and_each_by_who_drops_the_lock() -> None:
+    machine = machine_of(VirtualMachine, lock="sleep")
+    mutex, got, took = machine.mutex(BIG), list[int](), list[int]()
+
+    def takes(cpu: int, at_ns: int) -> Callable[[], None]:
+        handle = mutex.handle("uvm_pagealloc")
+
+        def body() -> None:
+            machine.sleep(at_ns / 1e9)
+            handle.acquire()
+            got.append(cpu)
+            machine.sleep(10e-6)
+            began_ns = machine.clock_ns()
+            handle.release()
+            took.append(machine.clock_ns() - began_ns)
+
+        return body
+
+    run(machine, [(cpu, takes(cpu, cpu * US)) for cpu in range(3)])
+    assert got == [0, 1, 2]
+    wake_ns = machine.costs.ns("sleep_wake")
+    assert took == [UNDER + wake_ns, UNDER + LINE + wake_ns, UNDER + LINE]

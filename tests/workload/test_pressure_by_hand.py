@@ -1,4 +1,4 @@
-"""What pressure's CPUs do and count, and how a page is waited for: on a clock by hand, in a system that only notes it."""
+"""What pressure does and counts, and how a page is waited for: on a clock by hand, in a system that only notes it."""
 
 from collections import Counter
 from types import SimpleNamespace
