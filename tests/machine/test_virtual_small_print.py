@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.machine.virtual_rig import BIG, LINE, UNDER, costs, machine_of, run
+from tests.machine.virtual_rig import BIG, LINE, UNDER, costs, machine_of, run, schedule
 from uvmfree.errors import ParamError
 from uvmfree.kern.lockrank import UVM_CPU
 from uvmfree.machine.virtual.locks import LOOK_NS
@@ -204,3 +204,14 @@ def test_sleepers_are_woken_in_their_order_and_each_by_who_drops_the_lock() -> N
     assert got == [0, 1, 2]
     wake_ns = machine.costs.ns("sleep_wake")
     assert took == [UNDER + wake_ns, UNDER + LINE + wake_ns, UNDER + LINE]
+
+
+@pytest.mark.parametrize("backoff_max", [0, 1, 4])
+def test_spinners_pause_no_shorter_than_the_least_backoff(backoff_max: int) -> None:
+    """A largest one that is smaller changes nothing: pauses stay as long as the first."""
+
+    def seen(most: int) -> list[tuple[int, int, int]]:
+        machine = machine_of(VirtualMachine, lock="ttas", costs=costs(backoff_min=4, backoff_max=most))
+        return schedule(machine, [(cpu, 10 * cpu) for cpu in range(6)])
+
+    assert seen(backoff_max) == seen(4)
