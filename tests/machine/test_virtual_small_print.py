@@ -101,9 +101,9 @@ def test_the_bounds_of_whole_numbers_are_taken_and_what_lies_beyond_is_not(
     for value in (least, most):
         if value is not None:
             VirtualMachine(**{field: value})  # type: ignore[arg-type]
-    for value in (least - 1, None if most is None else most + 1, float(least)):
+    for wrong in (least - 1, None if most is None else most + 1, float(least)):
         with pytest.raises(ParamError, match=f"^{field}="):
-            VirtualMachine(**{field: value})  # type: ignore[arg-type]
+            VirtualMachine(**{field: wrong})  # type: ignore[arg-type]
 
 
 def test_strands_of_one_name_have_a_jitter_each() -> None:

@@ -12,6 +12,8 @@ from uvmfree.workload.shortage import shortage
 from uvmfree.workload.synthetic import PARCEL_PAGES, PARCELS_MAX, handoff
 from uvmfree.workload.thinking import Thinking, thinking
 
+S = 1_000_000_000
+
 
 def test_work_outside_comes_after_each_operation() -> None:
     did: list[object] = []
@@ -36,20 +38,38 @@ def test_pages_that_are_handed_over_are_all_taken_whoever_waits_for_whom() -> No
             done = drive(uvm, both)
             assert (done.failed, done.stall_ns[1 - slow] > done.stall_ns[slow]) == ((0, 0), True)
             assert [stats.frees for stats in uvm.cpu_stats()] == [0, pages]
+            assert done.wall_ns < S, "a sleeper that nobody wakes looks again after 30 s"
 
 
-def test_who_frees_a_page_of_another_cpu_hears_that_it_is_there(tmp_path: Path) -> None:
-    lines = [
-        line("alloc", "0x10", cpu=0, us=0),
-        line("alloc", "0x11", cpu=0, us=900),
-        line("free", "0x11", cpu=1, us=901),
-    ]
+def test_who_frees_a_page_of_another_cpu_hears_at_once_that_it_is_there(tmp_path: Path) -> None:
+    """And not when the other one has ended its epoch, a millisecond later."""
+    events = [("alloc", "0x10", 0, 0), ("alloc", "0x11", 0, 50), ("free", "0x11", 1, 51), ("alloc", "0x12", 0, 1000)]
+    lines = [line(kind, pfn, cpu=cpu, us=us) for kind, pfn, cpu, us in events]
     machine = uvmfree.VirtualMachine(ncpus=2)
     uvm = uvmfree.boot(machine, npages=64, ncpus=2)
-    load = shortage(uvm, plan(read(tmp_path, "".join(lines))), gaps=True)
+    load = shortage(uvm, plan(read(tmp_path, "".join(lines))))
+    slow = load.bodies[0]
+
+    def late(cpu: Any, lane: Any) -> None:
+        """Have each allocation of CPU 0 take 400 us."""
+        slow(_Late(cpu, machine), lane)  # type: ignore[arg-type]
+
     with uvm:
-        assert drive(uvm, load.bodies).failed == (0, 0)
+        done = drive(uvm, [late, load.bodies[1]])
+        assert done.failed == (0, 0)
+        assert 600_000 < done.stall_ns[1] < 1_000_000
         load.release()
+
+
+class _Late:
+    """A CPU whose allocations take long."""
+
+    def __init__(self, cpu: Any, machine: uvmfree.VirtualMachine) -> None:
+        self._cpu, self._machine, self.pagefree = cpu, machine, cpu.pagefree
+
+    def pagealloc(self, zero: bool = False) -> Any:
+        self._machine.charge(400_000)
+        return self._cpu.pagealloc(zero)
 
 
 def test_a_trace_of_runs_alone_is_played_in_little_memory(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The proposal's cache by figures: which pages a miss brings, which half spills; and arguments that only look right."""
+"""The proposal's cache by figures: what a miss brings, which half spills; and arguments that only look right."""
 
 from typing import Any
 
@@ -29,13 +29,13 @@ def test_what_a_miss_fetches_beside_its_page_is_of_the_next_colours() -> None:
 @pytest.mark.parametrize("how", [{"color": True}, {"strat": "only", "free_list": True}, {"color": 1.0}])
 def test_truth_values_are_no_numbers(how: dict[str, Any]) -> None:
     with uvmfree.boot(npages=256, ncpus=1, nfreelists=2) as uvm, uvm.run_on(0) as cpu:
-        with pytest.raises(uvmfree.ArgumentError, match="=(True|1.0)"):
+        with pytest.raises(uvmfree.ArgumentError, match=r"=(True|1\.0)"):
             cpu.pagealloc(**how)
         assert cpu.stats().allocs == 0
 
 
 def test_what_is_no_page_is_named_in_a_few_words() -> None:
     with uvmfree.boot(npages=256, ncpus=1) as uvm, uvm.run_on(0) as cpu:
-        with pytest.raises(uvmfree.ForeignPage, match="^'x{59} is not a page") as refusal:
+        with pytest.raises(uvmfree.ForeignPage, match=r"^'x{59} is not a page") as refusal:
             cpu.pagefree("x" * 500)  # type: ignore[arg-type]
         assert len(str(refusal.value)) < 140
