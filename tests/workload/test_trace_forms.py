@@ -167,6 +167,7 @@ def test_task_of_ftrace(tmp_path: Path, who: str, task: str) -> None:
         (b"new\nline", "line/7"),
         (b"a\n\n#b\nc\xff", r"c\xff/7"),
         (b"\n", "/7"),
+        (b"\xff\xfe\xfd\xfc\nx", "x/7"),
         (b"mm_page_free: x", "mm_page_free: x/7"),
         (b": mm_page_free:", ": mm_page_free:/7"),
         (b"page=1 pfn=2 or", "page=1 pfn=2 or/7"),
@@ -225,7 +226,7 @@ FTRACE = "of ftrace, lines of COMM-PID [CPU] SECONDS: EVENT: FIELDS are read"
         ),
         (f"            bash-731     [000] .....        52458: mm_page_alloc: {HASHED}", FTRACE),  # trace_clock uptime
         (f"              ls-41  [000] 747.1:  (+12)   mm_page_alloc:        {MADE}", FTRACE),  # trace-cmd --ts-diff
-        ("            bash-731     [000] .....        52458: mm_page_alloc: page=", FTRACE),  # cut off before it says more
+        ("            bash-731     [000] .....        52458: mm_page_alloc: page=", FTRACE),  # cut off there
     ],
 )
 def test_a_form_that_is_not_read_names_one_that_is(tmp_path: Path, text: str, hint: str) -> None:
@@ -251,7 +252,7 @@ def test_a_form_that_is_not_read_names_one_that_is(tmp_path: Path, text: str, hi
         ("CPU:1 [LOST EVENTS]\n", 1, 0),
         ("LOST 12 events!\n", 12, 0),
         ("LOST 12 events\n", 12, 0),
-        ("a 1 [000] 1.0: probe:do_mm_page_free: (ffffffff81)\n", 0, 1),  # no page event, though its name ends like one
+        ("a 1 [000] 1.0: probe:do_mm_page_free: (ffffffff81)\n", 0, 1),  # no page event
         ("# entries-in-buffer/entries-written: 140080/250280   #P:4\n", 110_200, 0),
         ("# entries-in-buffer/entries-written: 151/151   #P:2\nCPU:1 [LOST 3 EVENTS]\n", 3, 0),
     ],
