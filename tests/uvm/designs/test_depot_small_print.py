@@ -69,6 +69,7 @@ def test_who_lends_keeps_all_that_its_other_credits_allow() -> None:
         assert depot.credits.of == [8, 0]
         taken = take(uvm.cpus[1])
         assert depot.credits.of == [4, 4]
+        assert uvm.cpus[1].stats().cpumiss == 1, "it was another CPU's a moment ago (R11)"
         assert uvm.cached_pages() == (256, 500 - 256 - 1)
         assert most_kept(uvm, 1, [*held[:90], taken]) == 255, "what came with the credits counts, too"
         free_all(cpu, held[90:])
