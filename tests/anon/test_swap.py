@@ -215,3 +215,34 @@ def test_a_thread_that_dies_tells_refuses_and_fails_close() -> None:
     assert isinstance(refusal.value.__cause__, LookupError)
     swap.close()
     swap.file.close()
+
+
+def test_no_slot_is_counted_from_the_end() -> None:
+    file = swapfile(2)
+    assert [file.allocate(), file.allocate()] == [0, 1]
+    with pytest.raises(ArgumentError, match="slot=-1: is not in use"):
+        file.free(-1)
+    assert file.inuse == 2
+    file.close()
+
+
+def test_a_swap_that_is_closed_gives_no_slots_and_one_that_died_forgets_its_queue() -> None:
+    machine = ThreadsMachine()
+    swap = SwapIO(machine, swapfile())
+    assert swap.allocate() == 0
+    swap.close()
+    assert (swap.allocate(), swap.file.inuse) == (None, 1)
+    swap.file.close()
+
+    def dies() -> None:
+        raise LookupError("at its start")
+
+    dead, told = SwapIO(machine, swapfile()), threading.Event()
+    dead.on_death(lambda _: told.set())
+    dead.submit(0, page(1), lambda _: None)
+    dead.start(dies)
+    assert told.wait(WAIT_S)
+    with pytest.raises(HangError, match="swapio died of LookupError"):
+        dead.close()
+    assert not dead.one()
+    dead.file.close()

@@ -73,3 +73,12 @@ def test_an_event_begins_before_it_ends() -> None:
     for event in events:
         assert 1000 < event.began_ns < event.ended_ns <= uvm.machine.clock_ns()
     uvm.close()
+
+
+def test_a_run_out_of_one_cache_is_one_event_of_all_its_pages() -> None:
+    uvm = uvmfree.boot(ClockMachine(), **SMALL | {"design": "percpu", "ncolors": 1})
+    free_all(uvm.cpus[1], [take(uvm.cpus[1]) for _ in range(4)])
+    pfns = sorted(pg.pfn for pg in uvm.physmem if pg.owner == 1)
+    uvm.pglistalloc(4, low=pfns[0], high=pfns[-1] + 1, nsegs=1)
+    assert entries(uvm) == [("redistribute", "pglistalloc", None, 4)]
+    uvm.close()

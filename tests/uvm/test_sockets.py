@@ -52,6 +52,15 @@ def test_a_cpu_exchanges_with_the_store_of_its_socket_under_its_lock() -> None:
         uvm.audit()
 
 
+def test_a_cache_is_handed_back_under_the_lock_of_its_own_socket() -> None:
+    with boot() as uvm:
+        for index, locks in ((1, [1, 0]), (3, [0, 1])):
+            uvm.cpus[index].pagefree(take(uvm.cpus[index]))
+            was = taken(uvm)
+            assert uvm.redistribute(index) > 0
+            assert [now - before for now, before in zip(taken(uvm), was, strict=True)] == locks
+
+
 @pytest.mark.parametrize("index", [0, 3])
 def test_nothing_fails_while_the_other_socket_has_a_page(index: int) -> None:
     with boot() as uvm:

@@ -12,7 +12,7 @@ from tests.conformance.test_store import looked_at
 from tests.uvm.machines import InterposingMachine
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.uvm.designs import REGISTRY
-from uvmfree.uvm.page import VmPage
+from uvmfree.uvm.page import Place, VmPage
 from uvmfree.uvm.pglist import PgList
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -89,4 +89,15 @@ def test_a_run_by_way_of_a_cpu_that_is_detached_is_another_run(name: str, monkey
         monkeypatch.setattr(PgList, "_take", None)
         runs = [[pg.pfn for pg in uvm.pglistalloc(8, low=low, high=64, alignment=8)] for low in (8, 8)]
         assert runs == [[*range(16, 24)], [*range(32, 40)]]  # those of CPU 1 are passed over
+        uvm.audit()
+
+
+@pytest.mark.parametrize("name", ["percpu", "magazines"])
+def test_a_run_of_which_one_page_has_left_the_store_is_left_there(name: str) -> None:
+    with boot(None, design=name) as uvm:
+        gone = take(uvm.cpus[0])
+        there = next(pg for pg in uvm.physmem if pg.place is Place.GLOBAL)
+        stock = uvm.design.stock()
+        assert not uvm.design.take_run(uvm.cpus[0], [there, gone])
+        assert (there.place, uvm.design.stock()) == (Place.GLOBAL, stock)
         uvm.audit()

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,8 @@ import uvmfree
 from tests.workload.recorder import trace_of
 from uvmfree.uvm.page import Place
 from uvmfree.workload.copies import copies, played_before
-from uvmfree.workload.replay_plan import Plan, plan
+from uvmfree.workload.prelude import as_itself, play_before
+from uvmfree.workload.replay_plan import DO_ALLOC, DO_FREE, Plan, plan
 
 KEEP = 3600
 """Seconds between two hand-backs: none in a test."""
@@ -58,6 +61,23 @@ def test_where_pages_run_short_caches_are_handed_back(passing: Plan) -> None:
     assert next(cpu.allocs for cpu in uvm.cpu_stats()) > 64
     uvm.audit()
     uvm.close()
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_page_of_a_cpu_s_own_is_asked_for_again_and_its_free_left_out_if_there_is_none(comes_back: bool) -> None:
+    did: list[object] = []
+    pages = iter([None, "page" if comes_back else None])
+
+    def pagealloc() -> object:
+        did.append("alloc")
+        return next(pages)
+
+    cpu = SimpleNamespace(pagealloc=pagealloc, pagefree=did.append)
+    system: Any = SimpleNamespace(cpus=[cpu], redistribute=lambda: did.append("drain"))
+    program = SimpleNamespace(epochs=[2], steps=[DO_ALLOC, DO_FREE], pages=[0, 0])
+    copy: Any = SimpleNamespace(plan=SimpleNamespace(programs=[program]), mailbox=[], own=[[None]])
+    play_before(system, copy, 0, [0], as_itself)
+    assert did == ["alloc", "drain", "alloc", *(["page"] if comes_back else [])]
 
 
 @pytest.mark.parametrize(

@@ -166,3 +166,10 @@ def test_line_without_end_is_refused_before_it_fills_the_memory(monkeypatch: pyt
     with pytest.raises(TraceError, match="line 1: longer than"):
         read_trace("-")
     assert endless.tell() <= 2 * BLOCK_BYTES
+
+
+@pytest.mark.parametrize(("chars", "end"), [(100, ""), (101, "...")])
+def test_a_wrong_line_is_shown_whole_up_to_a_hundred_characters(tmp_path: Path, chars: int, end: str) -> None:
+    with pytest.raises(TraceError) as caught:
+        read(tmp_path, ONE + "x" * chars + "\n")
+    assert str(caught.value).endswith(f": '{'x' * 100}{end}'")

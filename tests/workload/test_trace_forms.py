@@ -167,6 +167,7 @@ def test_task_of_ftrace(tmp_path: Path, who: str, task: str) -> None:
         (b"new\nline", "line/7"),
         (b"a\n\n#b\nc\xff", r"c\xff/7"),
         (b"\n", "/7"),
+        (b"\xff\xfe\xfd\xfc\nx", "x/7"),
         (b"mm_page_free: x", "mm_page_free: x/7"),
         (b": mm_page_free:", ": mm_page_free:/7"),
         (b"page=1 pfn=2 or", "page=1 pfn=2 or/7"),
@@ -195,6 +196,7 @@ def test_a_task_may_have_any_name(tmp_path: Path, name: bytes, task: str, after:
         (ONE + "hello\n# world\n", 2, "malformed (not a line of perf script): 'hello'"),
         (ONE + "hello\n\tffffffff81\n" + ONE, 2, "malformed (not a line of perf script): 'hello'"),
         (ONE + "one\ntwo\nthree\nfour\nfive\n" + ONE, 2, "malformed (not a line of perf script): 'one'"),
+        (ONE + "seven77\neight888\n" + ONE, 2, "malformed (not a line of perf script): 'seven77'"),
         (ONE + "one\ntwo\n\n", 2, "malformed (not a line of perf script): 'one'"),
     ],
 )
@@ -224,6 +226,7 @@ FTRACE = "of ftrace, lines of COMM-PID [CPU] SECONDS: EVENT: FIELDS are read"
         ),
         (f"            bash-731     [000] .....        52458: mm_page_alloc: {HASHED}", FTRACE),  # trace_clock uptime
         (f"              ls-41  [000] 747.1:  (+12)   mm_page_alloc:        {MADE}", FTRACE),  # trace-cmd --ts-diff
+        ("            bash-731     [000] .....        52458: mm_page_alloc: page=", FTRACE),  # cut off there
     ],
 )
 def test_a_form_that_is_not_read_names_one_that_is(tmp_path: Path, text: str, hint: str) -> None:
@@ -248,6 +251,8 @@ def test_a_form_that_is_not_read_names_one_that_is(tmp_path: Path, text: str, hi
         ("CPU:7 [204600 EVENTS DROPPED]\nCPU:7 [EVENTS DROPPED]\n", 204_601, 0),
         ("CPU:1 [LOST EVENTS]\n", 1, 0),
         ("LOST 12 events!\n", 12, 0),
+        ("LOST 12 events\n", 12, 0),
+        ("a 1 [000] 1.0: probe:do_mm_page_free: (ffffffff81)\n", 0, 1),  # no page event
         ("# entries-in-buffer/entries-written: 140080/250280   #P:4\n", 110_200, 0),
         ("# entries-in-buffer/entries-written: 151/151   #P:2\nCPU:1 [LOST 3 EVENTS]\n", 3, 0),
     ],
@@ -270,5 +275,15 @@ def test_an_order_that_some_machine_has(tmp_path: Path, order: int) -> None:
     assert list(read(tmp_path, line("alloc", "0x10", order=order)).order) == [order]
 
 
-def test_a_gigantic_page_of_another_time_is_freed(tmp_path: Path) -> None:
-    assert read(tmp_path, ONE + line("free", "0x40000", us=2_000_000, order=18)).counts.frees_unknown == 1
+@pytest.mark.parametrize("order", [18, 22])
+def test_a_gigantic_page_of_another_time_is_freed(tmp_path: Path, order: int) -> None:
+    assert read(tmp_path, ONE + line("free", "0x40000", us=2_000_000, order=order)).counts.frees_unknown == 1
+
+
+def test_no_machine_frees_what_is_larger(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="line 2: no machine has pages of order 23; Linux stops at 22"):
+        read(tmp_path, ONE + line("free", "0x40000", us=2_000_000, order=23))
+
+
+def test_the_last_cpu_that_a_machine_may_have_is_taken(tmp_path: Path) -> None:
+    assert read(tmp_path, line("alloc", "0x10", cpu=4095)).recorded_cpus == (4095,)

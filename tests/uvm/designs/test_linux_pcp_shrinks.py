@@ -3,6 +3,7 @@
 import pytest
 
 import uvmfree
+from tests.conformance.steps import free_all, take
 from uvmfree.uvm.designs.linux_pcp import LinuxPcpCpu
 
 
@@ -16,4 +17,15 @@ def test_by_how_much(high: int, pages: int, then: int) -> None:
     assert isinstance(cpu, LinuxPcpCpu)
     cpu.high, cpu.pages = high, pages
     assert (cpu.shrink(), cpu.high) == (pages - then, then)
+    uvm.close()
+
+
+def test_a_set_that_is_drained_by_chunks_is_drained_once() -> None:
+    uvm = uvmfree.boot(npages=8192, ncpus=1, design="linux_pcp", scale_max=0)
+    cpu = uvm.cpus[0]
+    free_all(cpu, [take(cpu) for _ in range(200)])
+    cached, batch = uvm.cached_pages()[0], uvm.design.sizes.batch
+    assert cached > 2 * batch
+    assert uvm.redistribute(0) == cached
+    assert uvm.redistributions()["explicit"] == 1
     uvm.close()

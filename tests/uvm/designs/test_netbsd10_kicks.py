@@ -2,6 +2,7 @@
 
 import uvmfree
 from tests.conformance.steps import take
+from uvmfree.uvm.designs.netbsd10 import FILLPGS
 
 
 def test_the_daemon_is_woken_when_all_buckets_have_refused_and_not_before() -> None:
@@ -21,3 +22,11 @@ def test_the_daemon_is_woken_when_all_buckets_have_refused_and_not_before() -> N
     assert uvm.pageout.kicks == kicks + 1
     uvm.audit()
     uvm.close()
+
+
+def test_of_a_fill_the_page_that_stood_deepest_goes_out_first() -> None:
+    """An array is filled from the head of the list, and emptied from its own end (uvm_pagealloc_pgb)."""
+    with uvmfree.boot(npages=256, ncpus=2, ncolors=1, design="netbsd10", nbuckets=1) as uvm:
+        (stood,) = [frames for frames in uvm.free_frames() if frames]
+        head, *fill = stood[::-1][: 1 + FILLPGS]
+        assert [take(uvm.cpus[0]).pfn for _ in range(1 + FILLPGS)] == [head, *fill[::-1]]

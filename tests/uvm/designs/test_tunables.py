@@ -69,3 +69,14 @@ def test_each_tunable_of_a_design_has_a_unit_and_a_reason(name: str) -> None:
     for field in fields(REGISTRY[name].Tunables):
         assert field.metadata["unit"]
         assert field.metadata["why"]
+
+
+@pytest.mark.parametrize("cause", ["pressure", "retry"])
+def test_either_cause_that_goes_by_a_gap_uses_the_gap(cause: str) -> None:
+    class Caused(REGISTRY["percpu"]):  # type: ignore[misc,name-defined]
+        """A design with one cause."""
+
+        CAUSES = (cause,)
+
+    assert "redistribute_min_gap_s" in Caused.used()
+    assert "redistribute_interval_s" not in Caused.used()
