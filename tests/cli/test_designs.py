@@ -30,6 +30,16 @@ def test_every_design_is_listed_with_its_locks_and_tunables() -> None:
     assert set(percpu["traits"]) == set(uvmfree.Traits.__dataclass_fields__)
 
 
+def test_a_blank_line_parts_each_design_from_the_next() -> None:
+    said = CliRunner().invoke(cli, ["designs", "xnu", "depot", "percpu"], catch_exceptions=False).output
+    assert [part.partition(":")[0] for part in said.split("\n\n")] == [
+        "xnu",
+        "depot",
+        "percpu",
+        "What each trait means",
+    ]
+
+
 def test_a_line_tells_of_a_tunable_its_value_its_unit_and_why_in_that_order() -> None:
     said = CliRunner().invoke(cli, ["designs", "xnu"], catch_exceptions=False).output.splitlines()
     assert said[0].startswith("xnu: XNU: ")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
+import sys
+import termios
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
@@ -98,3 +102,21 @@ def test_a_key_is_what_was_pressed_and_a_terminal_that_is_gone_quits(
         assert keys._waited(gone, 1.0, never) == "q"
     finally:
         os.close(gone)
+
+
+def test_afterwards_the_terminal_is_as_it_was_however_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        with open(theirs, closefd=False) as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            before, echo_and_lines = termios.tcgetattr(theirs), termios.ECHO | termios.ICANON
+            assert before[3] & echo_and_lines == echo_and_lines
+            with contextlib.suppress(ZeroDivisionError), keys.pressed(never) as key:
+                assert termios.tcgetattr(theirs)[3] & echo_and_lines == 0
+                os.write(ours, b"x")
+                assert key(None) == "x"
+                raise ZeroDivisionError
+            assert termios.tcgetattr(theirs) == before
+    finally:
+        os.close(ours)
+        os.close(theirs)

@@ -178,6 +178,10 @@ def test_sparse_cpus_are_counted_and_named(run: Run, tmp_path: Path) -> None:
     assert json.loads(said.out)["workload"]["ncpus"] == 2
     file.write_text("".join(line("alloc", hex(cpu + 1), cpu=2 * cpu) for cpu in range(9)))
     assert "0, 2, 4, 6, ..., 16" in run("trace", "info", str(file)).out
+    file.write_text("".join(line("alloc", hex(cpu + 1), cpu=2 * cpu) for cpu in range(6)))
+    assert "0, 2, 4, 6, 8, 10\n" in run("trace", "info", str(file)).out
+    file.write_text(line("alloc", "0x1", cpu=2) + line("alloc", "0x2"))
+    assert "recorded as" in run("trace", "info", str(file)).out
     file.write_text(line("alloc", "0x1", cpu=1) + line("alloc", "0x2"))
     assert "recorded as" not in run("trace", "info", str(file)).out
 

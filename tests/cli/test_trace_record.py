@@ -211,7 +211,12 @@ def test_lost_events_are_told(run: Run, perf_log: Path, out: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("command", "ended"), [("exit 3", "ended with exit code 3"), ("kill -TERM $$", "was ended by signal 15")]
+    ("command", "ended"),
+    [
+        ("exit 1", "ended with exit code 1"),
+        ("exit 3", "ended with exit code 3"),
+        ("kill -TERM $$", "was ended by signal 15"),
+    ],
 )
 def test_the_trace_of_a_command_that_fails_is_kept(
     run: Run, perf_log: Path, out: Path, command: str, ended: str

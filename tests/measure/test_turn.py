@@ -5,6 +5,7 @@ import os
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,6 +35,21 @@ def test_another_one_is_waited_for(lock: Path, monkeypatch: pytest.MonkeyPatch) 
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(HangError, match="this machine was measuring something else"):
             measure_cell(CELL)
+
+
+def test_another_one_is_waited_for_as_long_as_a_cell_may_take(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed_s = [0.0]
+
+    def sleep(seconds: float) -> None:
+        passed_s[0] += seconds
+
+    monkeypatch.setattr(cells, "TURN_S", 1.0)
+    monkeypatch.setattr(cells, "time", SimpleNamespace(monotonic=lambda: 7.0 + passed_s[0], sleep=sleep))
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(HangError, match="for 1 s"):
+            measure_cell(CELL)
+    assert 1.0 <= passed_s[0] < 1.2
 
 
 @pytest.mark.parametrize("by", ["link", "dangling link", "folder", "fifo", "another user"])

@@ -129,6 +129,7 @@ def test_each_thing_to_bear_in_mind_names_its_records() -> None:
     assert said(record(repetitions=5, gil=True, ncpus=3))[0].startswith("This record: the GIL is on")
     assert said(whole, replace(whole, interrupted=True)) == ["Record 2: interrupted", of_all]
     assert said(few) == ["This record: fewer than 5 repetitions; spreads mean little", of_all]
+    assert said(replace(few, kind="stress", runs=[])) == [of_all]  # nothing is repeated there
     assert said(whole, record(repetitions=5, processors=3)) == [
         "The records come from different hosts: times compare only within one host",
         of_all,

@@ -39,8 +39,8 @@ def test_whatever_stands_in_a_text_comes_out_as_text(said: str, named: str) -> N
 
 def test_control_characters_are_no_part_of_a_document() -> None:
     """And a page on stdout may be a terminal's."""
-    made = tag("p", "a\x1b[2J\x9b\tb\nc\r\x00", aria_label="\x07")
-    assert made == '<p aria-label="\ufffd">a\ufffd[2J\ufffd\tb\nc\ufffd\ufffd</p>'
+    made = tag("p", "a\x1b[2J\x9b\tb\nc\r\x00\x7f\x80", aria_label="\x07")
+    assert made == '<p aria-label="\ufffd">a\ufffd[2J\ufffd\tb\nc\ufffd\ufffd\ufffd\ufffd</p>'
 
 
 def test_html_is_not_escaped_twice() -> None:
@@ -48,6 +48,7 @@ def test_html_is_not_escaped_twice() -> None:
     assert inner == '<b class="x" open>a &lt; b</b>'
     assert joined(inner, "&", Html("&")) == inner + "&amp;&"
     assert tag("meta", charset="utf-8") == '<meta charset="utf-8">'
+    assert tag("br") == "<br>"
 
 
 @pytest.mark.parametrize(

@@ -151,3 +151,29 @@ def test_the_caches_of_eight_cpus_are_told_apart_and_those_of_nine_are_not() -> 
     together = {name: y for name, (_, y, _) in lines(drawn(((1, 2, 3),) * 9, EVENTS)).items()}
     assert together["cached on all 9 CPUs"] == [9, 18, 27]
     assert "cached on CPU 0" not in together
+
+
+def test_what_is_cached_now_and_then_is_drawn_and_what_never_is_is_not() -> None:
+    assert lines(drawn(((0, 2, 3), (0, 0, 0)), EVENTS))["cached on CPU 0"][1] == [0, 2, 3]
+    assert "cached on CPU 1" not in lines(drawn(((0, 2, 3), (0, 0, 0)), EVENTS))
+
+
+def test_of_many_samples_the_least_reading_and_the_fullest_caches_are_drawn() -> None:
+    rows, least, most = 5000, 1777, 3333
+    none = (0,) * rows
+    free = tuple(3 if row == least else 500 for row in range(rows))
+    cached = tuple(90 if row == most else 7 for row in range(rows))
+    samples = Samples(BEGAN_NS, tuple(MS * row for row in range(rows)), free, none, none, none, none, (cached,))
+    one = record(designs=("percpu",), repetitions=1, events=0)
+    one = replace(one, runs=[replace(run, samples=samples) for run in one.runs])
+    (plot,) = over_time([Source(1, "made.json", one)], ("percpu",)).groups[0].plots
+    x, reading, _ = lines(plot)["unlocked reading"]
+    assert len(x) < rows / 5
+    assert (min(reading), max(lines(plot)["cached on CPU 0"][1])) == (3, 90)
+    assert (x[0], x[-1]) == (0, rows - 1)
+
+
+def test_however_many_lanes_there_are_each_has_twenty_places_for_marks() -> None:
+    passes = tuple(Event("daemon", "", None, at, at, 1) for at in range(BEGAN_NS, BEGAN_NS + 4 * MS, MS // 25))
+    others = tuple(Event("redistribute", f"cause {cause}", None, BEGAN_NS, BEGAN_NS, 1) for cause in range(400))
+    assert len(lines(drawn(CACHED, passes + others))["daemon pass"][0]) == 20

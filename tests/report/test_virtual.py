@@ -226,6 +226,12 @@ def test_with_recorded_gaps_throughput_is_in_cpus() -> None:
     assert "percpu does the work of 3.0 CPUs on 8, and falls below half of linear at 8." in drawn.says
 
 
+@pytest.mark.parametrize(("given", "share"), [({"outside_ns": 3_500_000}, 0.875), ({}, None)])
+def test_one_cpu_count_has_a_share_of_linear_only_with_recorded_gaps(given: Any, share: float | None) -> None:
+    (one,) = lines_of(sources(curve(point("percpu", 4, 70, **given))))
+    assert one.of_linear(4) == share
+
+
 def test_work_of_a_trace_is_the_same_in_words_and_in_the_table() -> None:
     """CPUs that wait for each other do less, and are no further from the linear line, which leaves that out."""
     made = curve(*(point("percpu", n, n, outside_ns=800_000 * n, stall_ns=200_000 * n) for n in (1, 2)))
