@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Said
+from tests.cli.conftest import Said, without_notice
 from tests.cli.waiting import until
 from uvmfree.cli.scale import CPUS, counts_for, measured_curve
 from uvmfree.machine.virtual.strands import greenlets_work
@@ -91,11 +91,6 @@ def test_by_default_a_workload_has_the_cpu_counts_that_it_can_have() -> None:
     assert counts_for(CPUS, Traffic("pingpong")) == [1, 2, 4, 8, 16, 32, 64, 128, 256]
     assert counts_for(CPUS, Traffic("handoff")) == [2, 4, 8, 16, 32, 64, 128, 256]
     assert counts_for(CPUS, Thirds()) == [3, 6, 12, 24, 48, 96, 192]
-
-
-def without_notice(err: str) -> str:
-    """Leave out what is said where greenlet is missing: that strands are slow."""
-    return "".join(line for line in err.splitlines(True) if not line.startswith("uvmfree: no greenlet"))
 
 
 def test_the_table_says_what_was_run_and_where_it_stops_scaling(run: Run) -> None:
