@@ -4,6 +4,7 @@ import itertools
 import json
 import lzma
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,6 +105,8 @@ def test_the_table_says_what_was_run_and_where_it_stops_scaling(run: Run) -> Non
     assert depot == "depot: above 90 % of linear up to 8 CPUs."
     rows = [line.split() for line in said.out.splitlines() if line.lstrip()[:1].isdigit()]
     assert [row[0] for row in rows] == ["1", "2", "8"]
+    held = " ".join(said.out.split()).partition("Shared locks are held on 8 CPUs: ")[2]
+    assert re.match(r"fpageqlock [5-9]\d\.\d % of the time, percpu 0\.\d %, depot 0\.\d %\. fpageqlock: ", held)
 
 
 def test_one_cpu_count_is_no_curve(run: Run) -> None:
@@ -131,6 +134,12 @@ def test_the_band_has_points_with_each_group_of_costs_halved_and_doubled(run: Ru
     assert len({json.dumps(case.changed, sort_keys=True) for case in varied}) == 8
     low, high = curve.band("fpageqlock", 2) or (0.0, 0.0)
     assert 0 < low < curve.points[0].per_s < high
+
+
+def test_a_band_leaves_a_trace_in_the_text(run: Run) -> None:
+    said = " ".join(run("scale", "--cpus", "1,2,4", "--design", "fpageqlock", "--band").out.split())
+    told = said.partition("With costs halved or doubled: ")[2]
+    assert re.fullmatch(r"below 90 % first at 2 to 4 CPUs; work of 1\.\d to 3\.\d on 4\.", told)
 
 
 @pytest.fixture
