@@ -55,6 +55,8 @@ SLOWER = 1 if greenlets_work() else 5
         (("--cost", "line_remote=6e8", "--band"), "--cost: line_remote=1200000000.0: must be from 0 to"),
         (("--costs", "abacus"), "costs='abacus': must be one of"),
         (("--lock", "best"), "--lock best: must be one of ttas, ticket, mcs"),
+        (("--workload", "trace", "--copies", "4"), "--copies 4: must be auto: as many as a point has CPUs for"),
+        (("--copies", "auto"), "--copies goes with a trace, not with --workload pingpong"),
         (("--trace", "x", "--think", "5"), "--think: a trace has gaps of its own"),
         (
             ("--trace", "x", "--workload", "handoff"),
@@ -157,7 +159,7 @@ def _beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("--cpus", "1,2", "--lock", "ttas"),
         ("--cpus", "2", "--workload", "handoff", "--lock", "ticket", "--seed", "3"),
         ("--cpus", "2", "--workload", "forkexit", "--lock", "mcs", "--think", "0"),
-        ("--cpus", "2", "--trace", "beginning.perf", "--seeds", "2"),
+        ("--cpus", "2", "--trace", "beginning.perf", "--copies", "auto", "--seeds", "2"),
     ],
 )
 @pytest.mark.usefixtures("_beginning")
