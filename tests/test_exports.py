@@ -9,6 +9,8 @@ import inspect
 import typing
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from importlib import import_module
+from pkgutil import walk_packages
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -91,9 +93,35 @@ def test_every_type_that_a_call_returns_is_exported() -> None:
         assert unexported(uvmfree, uvm) == set()
 
 
+RAISING = ("kern", "machine", "uvm")
+"""Packages that a booted system consists of. What others raise, only commands do."""
+
+
+def errors_of(*packages: str) -> set[type[errors.UvmError]]:
+    """Return the errors that modules of packages define; not those that an `except` knows by a more general name."""
+    for package in packages:
+        folder = import_module(f"uvmfree.{package}")
+        for module in walk_packages(folder.__path__, f"{folder.__name__}."):
+            import_module(module.name)
+    found, left = set[type[errors.UvmError]](), [errors.UvmError]
+    while left:
+        new = left.pop().__subclasses__()
+        left += new
+        found |= {one for one in new if one.__module__.startswith(tuple(f"uvmfree.{name}." for name in packages))}
+    return {one for one in found if errors.UvmError in one.__bases__}
+
+
 def test_every_error_is_exported() -> None:
     named = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.UvmError)}
     assert named - set(uvmfree.__all__) == set()
+
+
+def test_every_error_that_a_system_raises_is_exported() -> None:
+    """Those, too, that stand in the module that raises them."""
+    found = errors_of(*RAISING)
+    assert {one.__name__ for one in found} >= {"StampError", "SwapReadError"}
+    assert {one for one in found if getattr(uvmfree, one.__name__, None) is not one} == set()
+    assert {one.__name__ for one in found} - set(uvmfree.__all__) == set()
 
 
 def test_what_is_not_exported_is_found() -> None:

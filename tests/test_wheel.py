@@ -57,10 +57,10 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(2 * BOUND_S)
-def test_both_archives_say_that_the_package_has_types(dist: Path) -> None:
+def test_both_archives_say_that_the_package_has_types_and_the_wheel_has_costs(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     (source,) = dist.glob("*.tar.gz")
-    assert "uvmfree/py.typed" in zipfile.ZipFile(wheel).namelist()
+    assert {"uvmfree/py.typed", "uvmfree/machine/sets/granite-2s.toml"} <= set(zipfile.ZipFile(wheel).namelist())
     with tarfile.open(source) as archive:
         assert [name for name in archive.getnames() if name.endswith("/uvmfree/py.typed")]
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from uvmfree.machine.virtual.machine import VirtualMachine
     from uvmfree.param import Param
     from uvmfree.uvm.anon import AnonMemory
-    from uvmfree.uvm.anonpage import AnonState, AnonStats
+    from uvmfree.uvm.anonpage import AnonState, AnonStats, StampError, SwapReadError
     from uvmfree.uvm.boot import boot
     from uvmfree.uvm.cpu import Cpu
     from uvmfree.uvm.page import Place, Stand, VmPage
@@ -97,7 +97,9 @@ __all__ = [
     "PhysSeg",
     "Place",
     "RecordError",
+    "StampError",
     "Stand",
+    "SwapReadError",
     "ThreadsMachine",
     "Ticket",
     "TraceError",
@@ -134,7 +136,9 @@ _HOMES = {
     "PhysMem": "uvmfree.uvm.physmem",
     "PhysSeg": "uvmfree.uvm.physmem",
     "Place": "uvmfree.uvm.page",
+    "StampError": "uvmfree.uvm.anonpage",
     "Stand": "uvmfree.uvm.page",
+    "SwapReadError": "uvmfree.uvm.anonpage",
     "ThreadsMachine": "uvmfree.machine.threads",
     "Ticket": "uvmfree.kern.xcall",
     "Traits": "uvmfree.uvm.traits",

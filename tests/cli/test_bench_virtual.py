@@ -251,7 +251,10 @@ def test_a_timeline_is_in_virtual_time_and_says_so(run: Run, tmp_path: Path) -> 
             ("--machine", "virtual", "--memory", "0.5", "--copies", "2"),
             "--copies goes with a trace, not with --memory",
         ),
-        (("--machine", "virtual", "--workload", "pingpong", "--cpus", "300"), "the topology of xeon-2s has places"),
+        (
+            ("--machine", "virtual", "--workload", "pingpong", "--cpus", "300"),
+            "300 CPUs: costs xeon-2s have places for 256, sockets x",
+        ),
         (("--machine", "virtual", "--workload", "pingpong", "--cpus", "513"), "--cpus 513: must be from 1 to 512"),
         (
             ("--machine", "virtual", "--workload", "pingpong", "--cpus", "256", "--npages", "65536"),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Said
+from tests.cli.conftest import Said, without_notice
 from tests.workload.perf_lines import line
 from uvmfree.measure.explain import Stage
 from uvmfree.param import Param
@@ -31,7 +31,7 @@ BOUND_S = 60
 
 def steps_of(said: Said) -> dict[int, str]:
     """What a run said, by step, each in one line."""
-    assert (said.status, said.err) == (0, "")
+    assert (said.status, without_notice(said.err)) == (0, "")
     assert all(len(text) <= 80 and text.isprintable() for text in said.out.splitlines())
     paragraphs = said.out.split("\n\n")[1:]
     return {int(text.partition(".")[0]): " ".join(text.split()) for text in paragraphs}
@@ -200,6 +200,17 @@ def test_bad_input(run: Run, args: tuple[str, ...], why: str) -> None:
     assert "Traceback" not in said.err
 
 
+def test_where_greenlet_is_missing_a_line_says_so_and_the_steps_are_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_any = run("explain", "percpu", "--steps", "3")
+    monkeypatch.setitem(sys.modules, "greenlet", None)
+    said = run("explain", "percpu", "--steps", "3")
+    assert (said.status, said.out) == (0, with_any.out)
+    assert said.err.startswith("uvmfree: no greenlet for this interpreter: strands of virtual time are threads")
+    assert said.err.count("\n") == 1
+
+
 class Terminal:
     """A command on a terminal of its own."""
 
@@ -304,7 +315,7 @@ def test_a_dumb_terminal_gets_what_a_pipe_gets() -> None:
 def test_a_document_has_what_the_text_has(run: Run) -> None:
     """Of each step where the pages are, which went where, and every hold of a lock."""
     said = run("explain", "percpu", "--json")
-    assert (said.status, said.err) == (0, "")
+    assert (said.status, without_notice(said.err)) == (0, "")
     document = json.loads(said.out)
     texts = steps_of(run("explain", "percpu"))
     assert (document["design"], document["npages"], document["ncpus"]) == ("percpu", 2048, 4)

@@ -4,6 +4,7 @@ import itertools
 import json
 import lzma
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Said
+from tests.cli.conftest import Said, without_notice
 from tests.cli.waiting import until
 from uvmfree.cli.scale import CPUS, counts_for, measured_curve
 from uvmfree.machine.virtual.strands import greenlets_work
@@ -54,6 +55,8 @@ SLOWER = 1 if greenlets_work() else 5
         (("--cost", "line_remote=6e8", "--band"), "--cost: line_remote=1200000000.0: must be from 0 to"),
         (("--costs", "abacus"), "costs='abacus': must be one of"),
         (("--lock", "best"), "--lock best: must be one of ttas, ticket, mcs"),
+        (("--workload", "trace", "--copies", "4"), "--copies 4: must be auto: as many as a point has CPUs for"),
+        (("--copies", "auto"), "--copies goes with a trace, not with --workload pingpong"),
         (("--trace", "x", "--think", "5"), "--think: a trace has gaps of its own"),
         (
             ("--trace", "x", "--workload", "handoff"),
@@ -93,11 +96,6 @@ def test_by_default_a_workload_has_the_cpu_counts_that_it_can_have() -> None:
     assert counts_for(CPUS, Thirds()) == [3, 6, 12, 24, 48, 96, 192]
 
 
-def without_notice(err: str) -> str:
-    """Leave out what is said where greenlet is missing: that strands are slow."""
-    return "".join(line for line in err.splitlines(True) if not line.startswith("uvmfree: no greenlet"))
-
-
 def test_the_table_says_what_was_run_and_where_it_stops_scaling(run: Run) -> None:
     said = run("scale", "--cpus", "1,2,8", "--lock", "mcs", "--seed", "5", "--cost", "atomic=9")
     assert (said.status, without_notice(said.err)) == (0, "")
@@ -109,6 +107,8 @@ def test_the_table_says_what_was_run_and_where_it_stops_scaling(run: Run) -> Non
     assert depot == "depot: above 90 % of linear up to 8 CPUs."
     rows = [line.split() for line in said.out.splitlines() if line.lstrip()[:1].isdigit()]
     assert [row[0] for row in rows] == ["1", "2", "8"]
+    held = " ".join(said.out.split()).partition("Shared locks are held on 8 CPUs: ")[2]
+    assert re.match(r"fpageqlock [5-9]\d\.\d % of the time, percpu 0\.\d %, depot 0\.\d %\. fpageqlock: ", held)
 
 
 def test_one_cpu_count_is_no_curve(run: Run) -> None:
@@ -138,6 +138,12 @@ def test_the_band_has_points_with_each_group_of_costs_halved_and_doubled(run: Ru
     assert 0 < low < curve.points[0].per_s < high
 
 
+def test_a_band_leaves_a_trace_in_the_text(run: Run) -> None:
+    said = " ".join(run("scale", "--cpus", "1,2,4", "--design", "fpageqlock", "--band").out.split())
+    told = said.partition("With costs halved or doubled: ")[2]
+    assert re.fullmatch(r"below 90 % first at 2 to 4 CPUs; work of 1\.\d to 3\.\d on 4\.", told)
+
+
 @pytest.fixture
 def _beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand where there is a tenth of the trace that ships."""
@@ -153,7 +159,7 @@ def _beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("--cpus", "1,2", "--lock", "ttas"),
         ("--cpus", "2", "--workload", "handoff", "--lock", "ticket", "--seed", "3"),
         ("--cpus", "2", "--workload", "forkexit", "--lock", "mcs", "--think", "0"),
-        ("--cpus", "2", "--trace", "beginning.perf", "--seeds", "2"),
+        ("--cpus", "2", "--trace", "beginning.perf", "--copies", "auto", "--seeds", "2"),
     ],
 )
 @pytest.mark.usefixtures("_beginning")

@@ -14,7 +14,10 @@ def test_work_waiting_and_a_bar_as_long_as_the_share_of_linear() -> None:
     text = lines(
         curve(
             *(point("percpu", n, 1000 * n, wait_ns=n * 5000) for n in (1, 4)),
-            *(point("fpageqlock", n, done, wait_ns=n * 400_000) for n, done in ((1, 1000), (4, 2000), (8, 9000))),
+            *(
+                point("fpageqlock", n, done, wait_ns=n * 400_000, held_ns=n * 121_000)
+                for n, done in ((1, 1000), (4, 2000), (8, 9000))
+            ),
         )
     )
     assert list(text)[2:] == [
@@ -25,9 +28,74 @@ def test_work_waiting_and_a_bar_as_long_as_the_share_of_linear() -> None:
         "    4     4.0   0.5 % ##################     2.0  40.0 % #########",
         f"    8{'':40}9.0  40.0 % ##################",
         "",
+        "Shared locks are held on 4 CPUs: percpu 0.0 % of the time; on 8 CPUs: fpageqlock",
+        "  96.8 % of the time.",
         "percpu: above 90 % of linear up to 4 CPUs.",
         "fpageqlock: below 90 % of linear from 4 CPUs, above half of it up to 8.",
     ]
+
+
+def test_shared_locks_are_held_for_the_median_of_the_seeds_at_the_most_cpus() -> None:
+    points = [point("fpageqlock", 4, 9, held_ns=100_000 * seed, seed=seed) for seed in (1, 2, 6)]
+    text = list(lines(curve(point("fpageqlock", 1, 9, held_ns=900_000), *points, point("depot", 4, 9, held_ns=500))))
+    held = "Shared locks are held on 4 CPUs: fpageqlock 20.0 % of the time, depot 0.1 %."
+    assert [line for line in text if line.startswith("Shared")] == [held]
+
+
+def test_several_locks_may_be_held_longer_than_the_time_and_that_is_said() -> None:
+    text = lines(curve(point("netbsd10", 2, 9, held_ns=1_500_000)))
+    held = "Shared locks are held on 2 CPUs: netbsd10 150.0 % of the time; several are added up."
+    assert held in " ".join(" ".join(text).split())
+
+
+@pytest.mark.parametrize(
+    ("done", "low", "high", "said"),
+    [
+        (
+            (1000, 1700, 2500),
+            (1000, 1950, 2000),
+            (1000, 1900, 3000),
+            "from 2 CPUs, above half of it up to 4. With costs halved or doubled: below 90 % first at 2 to 4 CPUs; "
+            "work of 2.0 to 3.0 on 4.",
+        ),
+        (
+            (1000, 2000, 3900),
+            (2000, 4000, 7800),
+            (1000, 1700, 3000),
+            "up to 4 CPUs. With costs halved or doubled: below 90 % first at 2 CPUs, or not up to 4; "
+            "work of 3.0 to 3.9 on 4.",
+        ),
+        (
+            (1000, 2000, 4000),
+            (2000, 4000, 8000),
+            (500, 1000, 2000),
+            "up to 4 CPUs. With costs halved or doubled: the same; work of 4.0 on 4.",
+        ),
+    ],
+)
+def test_a_band_says_where_a_design_falls_below_linear_if_costs_are_others(
+    done: tuple[int, ...], low: tuple[int, ...], high: tuple[int, ...], said: str
+) -> None:
+    """Each with its own costs against its own linear line."""
+    points = [
+        point("percpu", ncpus, operations, changed=changed, varied=bool(changed))
+        for changed, each in (({}, done), ({"line_remote": 60.0}, low), ({"line_remote": 240.0}, high))
+        for ncpus, operations in zip((1, 2, 4), each, strict=True)
+    ]
+    assert " ".join(" ".join(lines(curve(*points))).split()).endswith(f" 90 % of linear {said}")
+
+
+def test_costs_with_which_a_curve_is_not_whole_say_nothing_of_where_it_falls() -> None:
+    """As in a curve that was interrupted."""
+    plain = [point("percpu", ncpus, 1000 * ncpus) for ncpus in (1, 2)]
+    alone = point("percpu", 2, 100, changed={"line_remote": 60.0}, varied=True)
+    assert list(lines(curve(*plain, alone)))[-1] == "percpu: above 90 % of linear up to 2 CPUs."
+
+
+def test_with_no_costs_as_they_are_nothing_is_said_of_locks() -> None:
+    text = list(lines(curve(point("percpu", 2, 100, changed={"line_remote": 60.0}, varied=True))))
+    assert text[-1] == "percpu: no point was measured with these costs."
+    assert not any(line.startswith("Shared") for line in text)
 
 
 @pytest.mark.parametrize(("waited_ns", "said"), [(None, False), (9_999 * 4, False), (10_000 * 4, True)])

@@ -135,6 +135,8 @@ def bench(
     if npages is None:
         npages = ready.npages or Param().npages
     param = Param(**tunables, npages=npages, ncpus=ready.ncpus)
+    if on.virtual:
+        virtual.check_places(param.ncpus)
     check_fits(ready, param.npages, param.pagesize)
     if on.virtual and memory is None and workload != "pressure":
         check_watermarks(ready, param.npages, param.pagesize)

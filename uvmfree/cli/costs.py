@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 COLUMNS = 80
 
+MISSING_MAX = 12
+"""Of the costs that a file lacks so many are named."""
+
 
 @click.command(short_help="Print the tables of costs that virtual time passes by.")
 @click.argument("name", required=False, metavar="[SET|FILE.toml]")
@@ -25,15 +29,14 @@ COLUMNS = 80
 def costs(name: str | None, changes: tuple[str, ...]) -> None:
     """Print a table of costs, each with its source; without a name, which tables there are.
 
-    A file lies over a set: base = "SET", and a table [costs] of NAME = NS, or of NAME = [NS, "SOURCE"].
+    A file lies over a set: base = "SET", and a table [costs] of NAME = NS, or of NAME = [NS, "SOURCE"]. One without
+    a base has all costs.
     """
-    from uvmfree.machine.costs import SETS, costs_for
-
     if name is None:
         if changes:
             raise ParamError("--cost: name the set that it changes")
-        for one in SETS:
-            click.echo(_summary(costs_for(one)))
+        for one in names():
+            click.echo(_summary(one, table(one)))
         click.echo("Line: what fetching a cache line takes from another core / another socket.")
         click.echo("Assumed: figures that nobody measured. `uvmfree costs SET` lists the sources.")
         return
@@ -41,14 +44,20 @@ def costs(name: str | None, changes: tuple[str, ...]) -> None:
         click.echo(line)
 
 
+def names() -> list[str]:
+    """Return the names of the sets: those of machine/costs.py, and the files that ship beside it."""
+    from uvmfree.machine.costs import SETS
+
+    return [*SETS, *_shipped()]
+
+
 def table(name: str, changes: Iterable[str] = ()) -> Costs:
     """Return the costs that a command line asks for: a set, or a file that lies over one, and single figures.
 
-    => ParamError, in one line, for what is unknown or out of range.
+    => ParamError, in one line, for what is unknown, missing or out of range.
     """
-    from uvmfree.machine.costs import DEFAULT, costs_for
+    from uvmfree.machine.costs import costs_for
 
-    file: Path | None = None
     figures: dict[str, float] = {}
     for change in changes:
         cost, equals, text = change.partition("=")
@@ -61,9 +70,50 @@ def table(name: str, changes: Iterable[str] = ()) -> Costs:
         except ValueError:
             raise ParamError(f"--cost {change}: must be a number") from None
     if name.endswith(".toml"):
-        name, file = DEFAULT, Path(name)
-    one = costs_for(name, file)
+        one = _from_file(Path(name))
+    elif name in (shipped := _shipped()):
+        one = _from_file(shipped[name])
+    elif name in names():
+        one = costs_for(name)
+    else:
+        raise ParamError(f"costs={name!r}: must be one of {', '.join(sorted(names()))}, or a FILE.toml")
     return one.with_figures(figures, "--cost") if figures else one
+
+
+def check_places(name: str, changes: Iterable[str], ncpus: int) -> None:
+    """Refuse more CPUs than the topology of some costs has places for: ParamError, which names sets that do."""
+    here = _places(table(name, changes))
+    if ncpus > here:
+        enough = [one for one in names() if _places(table(one, changes)) >= ncpus]
+        other = f"; --costs {', '.join(enough)}: enough" if enough else ""
+        raise ParamError(
+            f"{ncpus} CPUs: costs {name} have places for {here}, sockets x socket_cores x core_threads{other}"
+        )
+
+
+def _places(one: Costs) -> int:
+    return one.count("sockets") * one.count("socket_cores") * one.count("core_threads")
+
+
+def _shipped() -> dict[str, Path]:
+    """Return the files that ship, by the names of their sets."""
+    from uvmfree.machine import costs as of_machine
+
+    return {file.stem: file for file in sorted(Path(of_machine.__file__).with_name("sets").glob("*.toml"))}
+
+
+def _from_file(file: Path) -> Costs:
+    """Return the costs of a file; ParamError if it lies over no set, and lacks some."""
+    from uvmfree.machine.costs import DEFAULT, SETS, costs_for
+
+    one = costs_for(DEFAULT, file)
+    if "base" not in tomllib.loads(file.read_text(encoding="utf-8")):
+        missing = [cost for cost, figure in one.figures.items() if figure is SETS[DEFAULT][cost]]
+        if missing:
+            more = f" and {len(missing) - MISSING_MAX} more" if len(missing) > MISSING_MAX else ""
+            listed = ", ".join(missing[:MISSING_MAX])
+            raise ParamError(f'{file}: has no {listed}{more}; it must have all costs, or base = "SET" to lie over')
+    return one
 
 
 def changed_figures(name: str, changes: Iterable[str] = ()) -> tuple[str, dict[str, float]]:
@@ -72,13 +122,13 @@ def changed_figures(name: str, changes: Iterable[str] = ()) -> tuple[str, dict[s
     return asked.name, asked.changed
 
 
-def _summary(one: Costs) -> str:
+def _summary(name: str, one: Costs) -> str:
     """Say in a line what machine a set is of, and how much of it is assumed."""
     count, ns = one.count, one.ns
     sockets, assumed = count("sockets"), sum(figure.assumed for figure in one.figures.values())
     threads = plural(count("core_threads"), "thread")
     return (
-        f"{one.name:<12} {sockets} x {count('socket_cores')} cores, {threads} each; "
+        f"{name:<12} {sockets} x {count('socket_cores')} cores, {threads} each; "
         f"line {ns('line_socket')}" + (f" / {ns('line_remote')}" if sockets > 1 else "") + f" ns; {assumed} assumed"
     )
 

@@ -15,6 +15,7 @@ from uvmfree.cli.options import set_option, trace_option
 from uvmfree.cli.running import Interrupted, first_signal_asks, reading
 from uvmfree.cli.terminal import say, width
 from uvmfree.cli.values import Number, Whole
+from uvmfree.cli.virtual import strands
 from uvmfree.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def explain(
     if by_key and drawn and not sys.stdin.isatty():
         raise ArgumentError("--step: stdin is no terminal, so that no key will come")
     acts = _acts(trace_file, cpus, steps)
+    strands()
     with first_signal_asks() as asked:
         stage = Stage(param, COSTS, SEED)
         named = f"{stage.uvm.design.name}: {stage.uvm.design.summary}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uvmfree.cli.costs import changed_figures, table
+from uvmfree.cli.costs import changed_figures, check_places, table
 from uvmfree.cli.machine import COSTS, SEED, policy, virtual_options
 from uvmfree.cli.options import ENDING, designs_option, json_option, scheduler_option, trace_option, workload_option
 from uvmfree.cli.output import check_writable, typed, write_json
@@ -36,6 +36,9 @@ CPUS_MAX = 512
 @designs_option("NAME[,TUNABLE=VALUE...]")
 @workload_option(("trace", *ENDING), "Default: pingpong, or trace with --trace.")
 @trace_option("Play copies of this trace with its recorded gaps.")
+@click.option(
+    "--copies", metavar="auto", help="Copies of the trace: auto, as many as a point has CPUs for. Default: auto."
+)
 @virtual_options("think", "costs", "cost", "lock", "seed", always=True)
 @click.option(
     "--seeds",
@@ -55,6 +58,7 @@ def scale(
     designs: tuple[str, ...],
     workload: str | None,
     trace_file: str | None,
+    copies: str | None,
     think_ns: int | None,
     costs: str | None,
     changes: tuple[str, ...],
@@ -75,13 +79,19 @@ def scale(
     kind = workload or ("pingpong" if trace_file is None else "trace")
     if trace_file is not None and kind != "trace":
         raise ArgumentError(f"--trace goes with --workload trace, not with --workload {kind}")
+    if copies is not None and kind != "trace":
+        raise ArgumentError(f"--copies goes with a trace, not with --workload {kind}")
+    if copies not in (None, "auto"):
+        raise ArgumentError(f"--copies {copies}: must be auto: as many as a point has CPUs for; --cpus says how many")
     if think_ns is not None and kind == "trace":
         raise ArgumentError("--think: a trace has gaps of its own; it goes with a synthetic workload")
     machine = costs or COSTS, changes, policy(lock)
     outside_ns = table(costs or COSTS, changes).ns("page_fault") if think_ns is None else think_ns
     traffic = Traffic(kind, trace_file, outside_ns)
     first = SEED if seed is None else seed
-    cases = cases_of(traffic, designs, counts_for(cpus, traffic), *machine, range(first, first + seeds), band)
+    counts = counts_for(cpus, traffic)
+    check_places(costs or COSTS, changes, max(counts))
+    cases = cases_of(traffic, designs, counts, *machine, range(first, first + seeds), band)
     strands()
     with first_signal_asks() as asked:
         curve = measured_curve(cases, asked, scheduler)

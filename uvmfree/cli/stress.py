@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from uvmfree.cli.bench import check_designs
+from uvmfree.cli.costs import check_places
 from uvmfree.cli.exports import Exports, export_options
 from uvmfree.cli.lockstat import check_one_document, lockstat_on_request
-from uvmfree.cli.machine import machine_of, virtual_options
+from uvmfree.cli.machine import COSTS, machine_of, virtual_options
 from uvmfree.cli.options import designs_option, scheduler_option, set_option, vmstat_option
 from uvmfree.cli.output import typed, write_json
 from uvmfree.cli.running import Asked, first_signal_asks
@@ -120,6 +121,8 @@ def stress(
             lockstat=selection is not None,
             machine=machine,
         )
+        if kind == "virtual":
+            check_places(costs or COSTS, changes, cpus)
         check_used(settings, designs or SHOWN)
         if selection is not None:
             selection.check(cpus, designs or SHOWN)

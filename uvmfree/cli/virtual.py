@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from uvmfree.cli.costs import changed_figures, table
+from uvmfree.cli.costs import changed_figures, check_places, table
 from uvmfree.cli.machine import COSTS, SEED, policy, refuse_for_threads, virtual_options
 from uvmfree.cli.options import ENDING
 from uvmfree.errors import ArgumentError
@@ -59,6 +59,10 @@ class VirtualOptions:
         warm_up = int(self.copies is not None) if self.warm_up is None else self.warm_up
         facts = MachineFacts(VIRTUAL, costs, changed, lock, think_ns, copies, warm_up=warm_up)
         return facts, SEED if self.seed is None else self.seed
+
+    def check_places(self, ncpus: int) -> None:
+        """Refuse more CPUs than there are places for: ParamError."""
+        check_places(self.costs or COSTS, self.changes, ncpus)
 
 
 def bench_options(command: Callable[..., Any]) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from uvmfree.errors import RecordError
@@ -131,6 +131,20 @@ class Curve:
         """The first CPU count at which the throughput is less than this share of the linear line, or None."""
         shares = ((ncpus, self.share_of_linear(label, ncpus)) for ncpus in self.cpu_counts())
         return next((ncpus for ncpus, found in shares if found is not None and found < share), None)
+
+    def with_other_costs(self, label: str) -> list[Curve]:
+        """The curve with each group of costs halved, and doubled, as curves of their own; [] without the band.
+
+        => Only those that have the design at all CPU counts at which it was run with the costs as they are.
+        """
+        groups: dict[tuple[tuple[str, float], ...], list[Point]] = {}
+        for point in self.points:
+            if point.case.varied:
+                plain = replace(point, case=replace(point.case, varied=False))
+                groups.setdefault(tuple(sorted(point.case.changed.items())), []).append(plain)
+        counts = [ncpus for ncpus in self.cpu_counts() if self.at(label, ncpus)]
+        curves = [replace(self, points=points) for points in groups.values()]
+        return [curve for curve in curves if all(curve.at(label, ncpus) for ncpus in counts)]
 
     def document(self) -> dict[str, Any]:
         """Return the curve as plain values for JSON."""
