@@ -123,6 +123,27 @@ def test_a_bucket_is_filled_if_the_reserve_has_a_whole_one_to_spare(spare: int, 
         uvm.audit()
 
 
+@pytest.mark.parametrize("npages", [4096, 65_536], ids=["without a cache", "with buckets of four pages"])
+def test_what_is_taken_lies_together(npages: int) -> None:
+    """FreeBSD takes a chunk to the end before it begins the next: an eighth of RAM is an eighth of the blocks."""
+    block = 16
+    with uvmfree.boot(VirtualMachine(ncpus=4), npages=npages, ncpus=4, design="freebsd_pgcache") as uvm:
+        held = [take(uvm.cpus[number % 4]) for number in range(npages // 8)]
+        assert len({pg.pfn // block for pg in held}) <= npages // 8 // block + 4  # each CPU has begun one
+        free_all(uvm.cpus[0], held)
+
+
+def test_a_bucket_is_filled_in_order_of_address_and_allocated_from_its_end() -> None:
+    """vm_phys_alloc_npages stores from the front, cache_bucket_pop takes from the back."""
+    with uvmfree.boot(
+        VirtualMachine(ncpus=1), npages=8192, ncpus=1, design="freebsd_pgcache", cache_fraction=8, bucket_max=SIZE
+    ) as uvm:
+        first = [take(uvm.cpus[0]).pfn for _ in range(SIZE)]
+        assert first == list(range(first[0], first[0] - SIZE, -1))
+        second = {take(uvm.cpus[0]).pfn for _ in range(SIZE)}
+        assert second == {pfn - SIZE for pfn in first}, "the next bucket is the chunk beside it"
+
+
 def test_when_memory_is_short_the_stacks_give_what_they_can_spare() -> None:
     """The pagedaemon asks for it, as vm_lowmem does; the buckets of the CPUs stay where they are."""
     with uvmfree.boot(
