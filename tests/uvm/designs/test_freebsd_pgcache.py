@@ -144,6 +144,16 @@ def test_a_bucket_is_filled_in_order_of_address_and_allocated_from_its_end() -> 
         assert second == {pfn - SIZE for pfn in first}, "the next bucket is the chunk beside it"
 
 
+def test_of_what_was_handed_back_a_bucket_gives_the_page_last_that_was_freed_last() -> None:
+    """Else R2 holds; the list has it on top, so it is the first that a bucket is filled with."""
+    machine, how = VirtualMachine(ncpus=2), {"cache_fraction": 16, "bucket_max": SIZE}
+    with uvmfree.boot(machine, npages=1024, ncpus=2, ncolors=1, design="freebsd_pgcache", **how) as uvm:
+        pages = [take(uvm.cpus[0]) for _ in range(SIZE)]
+        free_all(uvm.cpus[0], pages)
+        uvm.redistribute(0)
+        assert [take(uvm.cpus[1]) for _ in range(SIZE)] == pages
+
+
 def test_when_memory_is_short_the_stacks_give_what_they_can_spare() -> None:
     """The pagedaemon asks for it, as vm_lowmem does; the buckets of the CPUs stay where they are."""
     with uvmfree.boot(
