@@ -182,24 +182,32 @@ def _print_bulk(name: str, seen: dict[int, Bulk], said: Mapping[str, tuple[int, 
         print(f"  {name}, {kind}: " + ", ".join(f"{one:.0f}" for one in ns) + f" ns; published {said[kind]}")
 
 
+def longest_free(played: Played) -> int:
+    """Return the most pages that were freed in one hold of a shared lock."""
+    return played.longest_hold("uvm_pagefree")
+
+
 def _chunks(found: Full, folders: Sequence[Path]) -> list[Record]:
-    """Count holds with frees in chunks, and in one hold each: the patterns of the counting models."""
+    """Count holds with frees in chunks, and in one hold each, and the pages of the longest; the models' patterns."""
     if not there("frees in chunks of a batch", "linux_pcp"):
         return []
-    ratios = {}
+    ratios, longest = {}, {}
     for name, pattern in (
         ("bursts of 8192", lambda player: burst(player, 8192, 4)),
         ("producer and consumer", lambda player: producer_consumer(player, 20_000, look_every=512)),
     ):
-        counts = []
+        counts, pages = [], []
         for tunables in (CHUNKED_FREES, UNCHUNKED):
             with Played("linux_pcp", **tunables) as played:
                 counts.append(counted(played, pattern))
+                pages.append(longest_free(played))
         chunked, whole = counts
+        longest[name] = pages
         ratios[name] = chunked.store / whole.store
         print(f"  {name}: {chunked.store:,} holds of {chunked.moved / chunked.store:.1f} pages on average,")
         print(f"    or {whole.store:,} of {whole.moved / whole.store:.1f}: {ratios[name]:.1f} times")
-    found["chunks"] = ratios
+        print(f"    the longest hold of a free: {pages[0]:,} pages, or {pages[1]:,}")
+    found["chunks"], found["longest_frees"] = ratios, longest
     return [
         CHUNKED.record([max(ratios.values())], judged=True),
         CHUNKED_LEAST.record([min(ratios.values())], judged=True),

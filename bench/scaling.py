@@ -3,7 +3,7 @@
 Ping-pong, local bursts of allocations and frees: percpu does at least 1.8 times as much a second on 2 CPUs as on 1,
 and at least 2.5 times as much as fpageqlock on 2 CPUs.
 
-The other registered designs run beside them, and how each scales is printed: none is judged.
+The other registered designs run beside them, and how each scales is recorded: none is judged.
 
 How: workload/synthetic.py through the driver; each run on a system of its own, xc threads running as they do in use.
 That system has 2 CPUs and 256 MiB in every run; in a run on 1 CPU the other one is idle. A run's rate is its page
@@ -53,6 +53,13 @@ OVER = Claim(
     2.5,
     True,
 )
+
+
+def scales(design: str) -> Claim:
+    """Return the claim of how a design scales, which is not judged."""
+    claim = f"ping-pong on 2 processors against 1, free-threaded: {design}"
+    return Claim(f"scaling-{design.replace(' ', '-')}", claim, "ratio of page operations a second", None)
+
 
 PAGES, PAGES_SMOKE = 400_000, 8_000
 """Pages that each CPU allocates and frees: about half a second's work."""
@@ -107,13 +114,14 @@ def ratios(lower: list[float], upper: list[float]) -> list[float]:
 
 def bench(smoke: bool) -> list[Record]:
     """Run the designs on one and two CPUs in turn."""
+    others = [] if smoke else [name for name in REGISTRY if name not in ("percpu", "fpageqlock")]
+    names = ["percpu", "fpageqlock", NOTHING_SHARED, *others]
     if gil_enabled() or len(os.sched_getaffinity(0)) < 2:
         why = "the GIL is on, threads take turns" if gil_enabled() else "there is one CPU"
         print(f"  not measured: {why}, so nothing here says how a design scales")
-        return [SCALING.unmeasured(), OVER.unmeasured()]
+        return [claim.unmeasured() for claim in (*map(scales, names), SCALING, OVER)]
     pages = PAGES_SMOKE if smoke else PAGES
-    others = [] if smoke else [name for name in REGISTRY if name not in ("percpu", "fpageqlock")]
-    runs = [(design, ncpus) for design in ("percpu", "fpageqlock", NOTHING_SHARED, *others) for ncpus in (1, 2)]
+    runs = [(design, ncpus) for design in names for ncpus in (1, 2)]
     beside = {f"{design}, {n} CPU": Beside() for design, n in runs}
     krates = interleaved(
         {name: partial(rate, *run, pages, beside[name]) for name, run in zip(beside, runs, strict=True)},
@@ -125,20 +133,19 @@ def bench(smoke: bool) -> list[Record]:
         hits = beside[name].hits_percent
         said = "" if hits is None else f"{hits:.1f} %"
         print(f"  {name:<24} {spread(values):<22} {spread(beside[name].cpus_had, 2):<18} {said}")
-    one, two, before_one, before_two, floor_one, floor_two, *rest = krates.values()
-    ceiling = ratios(floor_one, floor_two)
-    print(f"  percpu over fpageqlock on 1 CPU, where nobody waits: {spread(ratios(before_one, one), 2)}")
-    print(f"  fpageqlock, 2 CPUs against 1: {spread(ratios(before_one, before_two), 2)}")
-    print(f"  nothing shared, 2 CPUs against 1: {spread(ceiling, 2)}")
-    for name, lower, upper in zip(others, rest[::2], rest[1::2], strict=True):
-        print(f"  {name}, 2 CPUs against 1: {spread(ratios(lower, upper), 2)}")
+    by_design = {design: ratios(krates[f"{design}, 1 CPU"], krates[f"{design}, 2 CPU"]) for design in names}
+    over_one, over_two = (ratios(krates[f"fpageqlock, {n} CPU"], krates[f"percpu, {n} CPU"]) for n in (1, 2))
+    print(f"  percpu over fpageqlock on 1 CPU, where nobody waits: {spread(over_one, 2)}")
+    for name in names[1:]:
+        print(f"  {name}, 2 CPUs against 1: {spread(by_design[name], 2)}")
     assert SCALING.bound is not None
-    fair = statistics.median(ceiling) >= SCALING.bound
+    fair = statistics.median(by_design[NOTHING_SHARED]) >= SCALING.bound
     if not fair:
         print("  not judged: the machine did not give two CPUs even to threads that share nothing; it is busy")
     return [
-        SCALING.record(ratios(one, two), judged=fair and not smoke),
-        OVER.record(ratios(before_two, two), judged=fair and not smoke),
+        *(scales(name).record(values, judged=False) for name, values in by_design.items()),
+        SCALING.record(by_design["percpu"], judged=fair and not smoke),
+        OVER.record(over_two, judged=fair and not smoke),
     ]
 
 

@@ -14,7 +14,7 @@ from bench.grid.cell import GridCell
 from bench.grid.point import CurveCell
 from bench.grid.step import StepCell
 from bench.steps import MANY, STEPS, point_of, work
-from docs._printed import NotMeasured, Printed, markdown
+from docs._printed import BUILDS, NotMeasured, Printed, markdown
 from uvmfree.measure.decode import decode
 from uvmfree.measure.scale import Point
 from uvmfree.uvm.designs import REGISTRY
@@ -171,6 +171,24 @@ class Figures(Printed):
             lines.append(f"| {design} | {' | '.join(cells)} |")
         return "\n".join(lines)
 
+    def on_threads(self) -> str:
+        """All designs on real threads: a local pair over the floor's and over percpu's, and how it scales."""
+        builds = sorted(BUILDS)
+        rows = []
+        for design in (*REGISTRY, "nothing shared"):
+            pairs = [(f"pair-{design}", of, build) for build in builds for of in ("pair-floor", "pair-percpu")]
+            cells = [self._or_dash("over", *pair) for pair in pairs]
+            rows.append(
+                [design, *cells, self._or_dash("measured", f"scaling-{design.replace(' ', '-')}", ".2f", "3.13t")]
+            )
+        head = [f"{build}: pair / {of}" for build in builds for of in ("floor's", "`percpu`'s")]
+        return markdown(["design", *head, "2 processors / 1"], rows)
+
+    def over(self, id: str, of: str, build: str) -> str:
+        """A ratio to the floor as one to another record's, which is such a ratio, too, or the floor itself."""
+        base = 1.0 if of == "pair-floor" else float(self.measured(of, "", build))
+        return format(float(self.measured(id, "", build)) / base, ".2f")
+
     def section(self, page: str, title: str) -> str:
         """A table of a generated page, by its heading; a sentence where every design has the same."""
         file = self.folder / page
@@ -216,10 +234,31 @@ class Figures(Printed):
         rows = self._file("published.json").get("causes", {}).get("chunks", [])
         return self._range([row[column] for row in rows if row[0] == int(ncpus)], form)
 
+    def shorter(self, pattern: str, form: str) -> str:
+        """How many times shorter the longest hold of a free is with frees in chunks."""
+        chunked, whole = (float(self.published("predicted", "longest_frees", pattern, at, "")) for at in "01")
+        return format(whole / chunked, form)
+
     def gained(self, ncpus: str, form: str) -> str:
         """What two magazines gain a build on so many CPUs, over a range of holds."""
+        return self._range(self._gained(ncpus), form)
+
+    def gained_beside(self, ncpus: str, said: str) -> str:
+        """Where a published gain lies, seen from that range."""
+        found = self._gained(ncpus)
+        if not found:
+            raise NotMeasured
+        return (
+            "above the range"
+            if float(said) > max(found)
+            else "below the range"
+            if float(said) < min(found)
+            else "in the range"
+        )
+
+    def _gained(self, ncpus: str) -> list[float]:
         rows = self._file("published.json").get("illustrated", {}).get("builds", [])
-        return self._range([row[-1][ncpus] for row in rows if len(row) == 2], form)
+        return [row[-1][ncpus] for row in rows if len(row) == 2]
 
     def _range(self, values: list[float], form: str) -> str:
         if not values:

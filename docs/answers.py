@@ -5,7 +5,8 @@
 => A page is a template, PAGE.md.in, whose words are typed; every number in it comes from a record in docs/results.
    What stands in {{ }} is a method of docs/_figures.py and its arguments. tests/docs/test_answers.py fails where a
    page says anything else than its template and the records give.
-=> docs/virtual.md has what bench/native.py and predict.py printed between marks, the page of a design its results.
+=> docs/virtual.md has what bench/native.py and predict.py printed between marks, the page of a design its results,
+   the page of all designs what real threads make of them.
 => What no record has yet is written as "(not measured)".
 """
 
@@ -29,6 +30,7 @@ from docs._printed import MISSING, NotMeasured  # noqa: E402
 PAGES: Final = ("answer.md", "published.md", "questions.md", "findings.md", "designs/depot.md")
 VIRTUAL: Final = ROOT / "docs" / "virtual.md"
 DESIGNS: Final = ROOT / "docs" / "designs"
+INDEX: Final = DESIGNS / "index.md"
 PRINTED: Final = {name: f"<!-- bench/{name} -->\n" for name in ("native.py", "predict.py")}
 """Scripts whose whole output stands in docs/virtual.md, and the mark before it."""
 RESULTS, END = "<!-- docs/answers.py -->\n", "<!-- end -->"
@@ -37,6 +39,23 @@ RESULT: Final = """\
 ([the curve](index.md#cc-j4-ttas)). [The tables](index.md#side-by-side) have the locks, the pages parked and what an
 exit strands, beside those of the other designs."""
 """What the page of a design says of its results."""
+REAL: Final = "<!-- bench/pairs.py, bench/scaling.py -->\n"
+"""Before what the page of all designs says of real threads."""
+ON_THREADS = """\
+On 3.13t a local pair takes {{measured pair-percpu .2f 3.13t}} times the floor's with `percpu`, and
+{{measured pair-llfree .2f 3.13t}} times with `llfree`, which swaps words where others take a lock; two processors do
+{{measured scaling-percpu .2f 3.13t}} times the work of one with `percpu`, and
+{{measured scaling-fpageqlock .2f 3.13t}} times with today's lock.
+
+{{on_threads}}
+
+A pair is `pagealloc` and `pagefree` of one page, on a CPU with a full cache. The floor's are two methods of
+`with lock` around a list: {{measured pair-floor-ns ,.0f 3.11}} ns on 3.11,
+{{measured pair-floor-ns ,.0f 3.13t}} ns on 3.13t. The last column is of 3.13t: page operations a second of two CPUs
+in bursts of local pages, over those of one. No design can scale better than threads that share nothing. What a pair
+costs is mostly Python's: [virtual time](#cc-j4-ttas) says how designs compare on a kernel's costs.
+
+`./run python bench/pairs.py`, `./run python bench/scaling.py`; {{when}}."""
 COLUMNS: Final = 88
 PLACE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
@@ -89,6 +108,11 @@ def with_results(text: str, design: str, figures: Figures) -> str:
     return _between(RESULTS, page(RESULT.replace("NAME", design), figures), text) if RESULTS in text else text
 
 
+def with_threads(text: str, figures: Figures) -> str:
+    """Return the text of docs/designs/index.md with what real threads make of the designs."""
+    return _between(REAL, f"\n{page(ON_THREADS, figures)}", text)
+
+
 def _between(begin: str, said: str, text: str) -> str:
     before, _, rest = text.partition(begin)
     return f"{before}{begin}{said}{END}{rest.partition(END)[2]}"
@@ -100,6 +124,7 @@ def main() -> None:
     VIRTUAL.write_text(with_outputs(VIRTUAL.read_text(), figures))
     for file in DESIGNS.glob("*.md"):
         file.write_text(with_results(file.read_text(), file.stem, figures))
+    INDEX.write_text(with_threads(INDEX.read_text(), figures))
     for name in PAGES:
         (ROOT / "docs" / name).write_text(page((ROOT / "docs" / f"{name}.in").read_text(), figures))
 

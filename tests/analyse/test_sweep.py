@@ -70,7 +70,7 @@ def test_a_cell_has_the_memory_that_its_workload_asks_for_unless_it_is_told() ->
         (
             {"ncpus": (4, 2), "designs": ("percpu", "netbsd10"), "settings": (("nbuckets", ("1", "4")),)},
             ParamError,
-            "^pressure, 2 CPUs, netbsd10, nbuckets=4: nbuckets=4: must be from 1 to 2, a CPU for each",
+            "^pressure, 2 CPUs, netbsd10, nbuckets=4: nbuckets=4: must be one of 1, 2: as many CPUs for each",
         ),
         ({"settings": (("refill", ("1", "x")),)}, ParamError, "refill=x: must be a whole number"),
         ({"settings": (("npages", ("20",)),)}, ArgumentError, "npages=20: .*give at least"),

@@ -295,8 +295,12 @@ def test_scaling_is_judged_where_two_cpus_were_to_be_had(
         beside.cpus_had.append(1.0)
         return rates.get((design, ncpus), 1.0)
 
-    scaling = script("scaling").has(gil_enabled=lambda: False, rate=rate)
+    scaling = script("scaling").has(gil_enabled=lambda: False, rate=rate, REGISTRY=("fpageqlock", "percpu", "xnu"))
     assert scaling.found() == {
+        "scaling-percpu": (1.7, None),
+        "scaling-fpageqlock": (1.2, None),
+        "scaling-nothing-shared": (floor_two, None),
+        "scaling-xnu": (1, None),
         "scaling-2cpu": (1.7, False if judged else None),
         "percpu-over-fpageqlock-2cpu": (round(170 / 60, 9), True if judged else None),
     }

@@ -38,8 +38,10 @@ def test_what_is_predicted_is_printed_and_kept(script: Scripts, capsys: pytest.C
         "  LLFree, free: 1, 1, 1, 1 ns; published (92, 94, 93, 95)",
         "  bursts of 8192: 170 holds of 0.0 pages on average,",
         "    or 10 of 0.1: 17.0 times",
+        "    the longest hold of a free: 15 pages, or 480",
         "  producer and consumer: 24 holds of 0.0 pages on average,",
         "    or 2 of 0.5: 12.0 times",
+        "    the longest hold of a free: 15 pages, or 225",
     ]
     assert full == {
         "predicted": {
@@ -49,6 +51,7 @@ def test_what_is_predicted_is_printed_and_kept(script: Scripts, capsys: pytest.C
                 "llfree": {1: [1.0, 1.0], 8: [100.0, 1.0], 16: [1.0, 1.0], 26: [160.0, 1.0]},
             },
             "chunks": {"bursts of 8192": 17.0, "producer and consumer": 12.0},
+            "longest_frees": {"bursts of 8192": [15, 480], "producer and consumer": [15, 225]},
         }
     }
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from uvmfree.machine.virtual.strands import greenlets_work
+from uvmfree.uvm.designs import REGISTRY
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT_S = 60  # bound for one script on a busy machine; alone the longest takes 12 s
@@ -37,12 +38,15 @@ IDS = {
     "linux.py": ["linux-outside-per-op"],
     "llfree.py": ["llfree-swaps-per-op"],
     "local_hit.py": ["local-hit-shared-locks", "local-hit-atomics"],
-    "scaling.py": ["scaling-2cpu", "percpu-over-fpageqlock-2cpu"],
+    "scaling.py": [
+        *("scaling-percpu", "scaling-fpageqlock", "scaling-nothing-shared"),
+        *("scaling-2cpu", "percpu-over-fpageqlock-2cpu"),
+    ],
     "contention.py": ["global-lock-per-op-ratio"] * 4,  # refill 1 and 32, each as booted and paced
     "splice.py": ["splice-100k-over-1k"],
     "boot.py": ["boot-1m-seconds", "boot-bytes-per-page"],
     "replay.py": ["replay-events-per-s", "replay-any-events-per-s", "replay-llfree-events-per-s"],
-    "pairs.py": ["pairs-slowest-over-floor"],
+    "pairs.py": [*(f"pair-{design}" for design in REGISTRY), "pair-floor-ns", "pairs-slowest-over-floor"],
     "depot_counts.py": ["depot-counts"],
     "depot.py": [
         "depot-locks",
@@ -92,7 +96,10 @@ IDS = {
 SLOW_WITHOUT_GREENLETS = {"curve.py", "designs.py", "linux.py", "predict.py", "published.py"}
 # Judged in a smoke run, too: no timing.
 COUNTS = {"local-hit-shared-locks", "local-hit-atomics", "pressure-false-oom", "seeds-failures", "tight-ram"}
-PARALLEL = {"scaling-2cpu", "percpu-over-fpageqlock-2cpu", "counter-over-lock-2cpu"}
+PARALLEL = {
+    *("scaling-percpu", "scaling-fpageqlock", "scaling-nothing-shared"),
+    *("scaling-2cpu", "percpu-over-fpageqlock-2cpu", "counter-over-lock-2cpu"),
+}
 BETWEEN = {
     "boot-bytes-per-page": (100, 400),
     "global-lock-per-op-ratio": (0.001, 0.6),

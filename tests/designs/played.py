@@ -20,7 +20,7 @@ class Played:
 
     def __init__(self, design: str, *, ncpus: int = NCPUS, npages: int = NPAGES, **tunables: Any) -> None:
         self.ncpus = ncpus
-        machine = uvmfree.VirtualMachine(ncpus=ncpus, seed=1, lockstat=True)
+        machine = uvmfree.VirtualMachine(ncpus=ncpus, seed=1, lockstat=True, lockholds=True)
         sizes = {"ncpus": ncpus, "npages": npages, "ncolors": NCOLORS}
         self.uvm: Uvm = uvmfree.boot(machine=machine, design=design, lockstat=True, **sizes, **tunables)
         self._cpus = self.uvm.cpus
@@ -57,6 +57,12 @@ class Played:
     def cached(self) -> int:
         """Count what is in caches, and parked between them."""
         return sum(self.uvm.cached_pages()) + self.uvm.design.parked()
+
+    def longest_hold(self, caller: str) -> int:
+        """Return the most items that a hold of a shared lock touched, of those by a caller."""
+        holds = self.uvm.machine.lockholds
+        assert holds is not None
+        return max((max(one.items) for one in holds.snapshot() if one.caller == caller), default=0)
 
     def counts(self, most_cached: int) -> Counts:
         """Return what has been counted since the system was started."""

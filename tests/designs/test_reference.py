@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.designs.patterns import Counts, Pattern, burst, counted, producer_consumer, walk
+from tests.designs.played import Played
 from tests.designs.reference import Freebsd, Magazines, Netbsd10, Openbsd, Reference, Xnu
 from tests.designs.reference_linux import Linux
 from tests.designs.reference_llfree import Llfree
@@ -81,6 +82,22 @@ def test_linux_gives_back_within_20_seconds_what_an_exit_left() -> None:
         linux.tick()
         ticks += 1
     assert (ticks, linux.cached()) == (20, 320)
+
+
+@pytest.mark.parametrize(("low", "high_min", "most"), [(640, 320, 736), (512, 256, 864)])
+def test_the_low_watermark_decides_how_much_a_producer_and_a_consumer_cache(
+    low: int, high_min: int, most: int
+) -> None:
+    """zone_highsize(): a kernel of 256 MiB has 640 pages there, the systems here have `freemin`, which is 512."""
+    linux = Linux(low=low)
+    assert (linux.high_min, counted(linux, PRODUCER[0]).most_cached) == (high_min, most)
+
+
+@pytest.mark.parametrize("spill_chunk", [None, 0])
+def test_linux_pcp_caches_what_the_model_does_with_the_marks_of_the_system(spill_chunk: int | None) -> None:
+    with Played("linux_pcp", **({} if spill_chunk is None else {"spill_chunk": spill_chunk})) as played:
+        assert played.uvm.uvmexp.marks.freemin == 512
+        assert counted(played, PRODUCER[0]).most_cached == 864
 
 
 def test_before_6_7_a_batch_grows_with_each_free_and_the_set_does_not() -> None:

@@ -91,6 +91,49 @@ def test_results_stand_between_their_marks_and_nowhere_else(tmp_path: Path) -> N
     assert answers.MISSING in answers.with_results(text, "percpu", Figures(tmp_path))
 
 
+def test_the_page_of_all_designs_has_what_real_threads_made_of_them() -> None:
+    """Where this fails: ./run python docs/answers.py."""
+    text = answers.INDEX.read_text()
+    assert text.count(answers.REAL) == 1
+    assert text == answers.with_threads(text, Figures(DOCS / "results"))
+
+
+def test_real_threads_have_pairs_of_each_build_and_scaling_of_the_free_threaded_one(tmp_path: Path) -> None:
+    """A pair over the floor's, and over percpu's; what no build has measured yet is a dash."""
+
+    def records(**measured: float) -> list[dict[str, Any]]:
+        return [{"id": id, "claim": id, "measured": value} for id, value in measured.items()]
+
+    for build, ratios in (("3.11", {"percpu": 1.5, "xnu": 3.0}), ("3.13t", {"percpu": 2.0, "depot": 1.0})):
+        pairs = {f"pair-{design}": ratio for design, ratio in ratios.items()}
+        scaling = {} if build == "3.11" else {"scaling-xnu": 1.75, "scaling-nothing-shared": 1.98}
+        listed = {"script": "s.py", "output": [], "records": records(**pairs, **scaling)}
+        put(tmp_path / f"evidence-{build}.json", {"scripts": [listed]})
+    rows = Figures(tmp_path).on_threads().splitlines()
+    assert len(rows) == len(REGISTRY) + 3
+    assert rows[0] == (
+        "| design | 3.11: pair / floor's | 3.11: pair / `percpu`'s "
+        "| 3.13t: pair / floor's | 3.13t: pair / `percpu`'s | 2 processors / 1 |"
+    )
+    assert {
+        "| percpu | 1.50 | 1.00 | 2.00 | 1.00 | - |",
+        "| xnu | 3.00 | 2.00 | - | - | 1.75 |",
+        "| depot | - | - | 1.00 | 0.50 | - |",
+        "| nothing shared | - | - | - | - | 1.98 |",
+    } <= set(rows)
+
+
+def test_a_published_gain_is_in_the_range_or_says_where_it_lies(tmp_path: Path) -> None:
+    builds = [[20, {"16": 1.25, "64": 2.0}], [80, {"16": 1.5, "64": 3.0}]]
+    chunks = {"longest_frees": {"bursts": [15, 480]}}
+    put(tmp_path / "published.json", {"illustrated": {"builds": builds}, "predicted": chunks})
+    said = (
+        "{{gained_beside 16 1.2}}, {{gained_beside 16 1.5}}, {{gained_beside 64 3.1}}: {{shorter bursts .0f}} times"
+    )
+    assert answers.page(said, Figures(tmp_path)) == "below the range, in the range, above the range: 32 times\n"
+    assert answers.page("{{gained_beside 16 1.2}}", Figures(tmp_path / "none")) == f"{answers.MISSING}\n"
+
+
 @pytest.mark.parametrize("name", answers.PAGES)
 def test_a_page_is_what_its_template_and_the_records_give(name: str) -> None:
     """Where this fails: ./run python docs/answers.py."""

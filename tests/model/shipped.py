@@ -16,6 +16,12 @@ PARKED = -2
 NS = 10**9
 
 
+def in_turn(parts: list[list[int]]) -> list[int]:
+    """Return the heads of all parts, which have them last, then what is behind them, and so on."""
+    rounds = zip_longest(*(part[::-1] for part in parts))
+    return [pfn for each in rounds for pfn in each if pfn is not None]
+
+
 class ShippedModel(PercpuModel):
     """What they share: caches of pages of all colours over the global list; no zeroed pages, no timer."""
 
@@ -60,10 +66,10 @@ class ShippedModel(PercpuModel):
         self.stats[cpu]["filled"] += npages
         self.publish(cpu, -npages, 0)
 
-    def one(self, asked: Asked, freelists: list[int]) -> Found | None:
-        """Take one page past the caches."""
+    def one(self, asked: Asked, freelists: list[int], start: int = 0) -> Found | None:
+        """Take one page past the caches, of the first colour from `start` on."""
         for free_list in freelists if self.allowed(asked) else []:
-            for color in range(self.ncolors):
+            for color in self.rotation(start):
                 if pfns := self.lists[Where(GLOBAL, False, free_list, color)]:
                     self.took(asked.cpu, 1)
                     return Found(pfns.pop(), False, False)
@@ -189,8 +195,7 @@ class XnuModel(ShippedModel):
                 if self.allowed(asked):
                     spare = max(1, self.free_count() - self.reserve_kernel)
                     parts = self.spread(row, asked.start, min(self.own.get("refill_limit", 128), spare))
-                    rounds = zip_longest(*(part[::-1] for part in parts))
-                    pfns += [pfn for each in rounds for pfn in each if pfn is not None][::-1]
+                    pfns += in_turn(parts)[::-1]
                     if pfns:
                         self.took(cpu, len(pfns))
             if pfns:
@@ -250,7 +255,7 @@ class FreebsdModel(ShippedModel):
                 else:
                     local, looked = False, True
                     if not self.imported(asked, row):
-                        if found := self.one(asked, [row]):
+                        if found := self.one(asked, [row], self.nextcolor[cpu]):
                             return found, True
                         continue
             return Found(self.cache_of(cpu, self.ALLOC + row).pop(), local, False), looked
@@ -260,7 +265,7 @@ class FreebsdModel(ShippedModel):
         n = self.room
         if not n or asked.lwp == "pagedaemon" or self.free_count() < self.reserve_kernel + n:
             return False
-        pfns = [pfn for part in self.spread(row, 0, n) for pfn in part]
+        pfns = in_turn(self.spread(row, self.nextcolor[asked.cpu], n))
         self.cache_of(asked.cpu, self.ALLOC + row).extend(pfns)
         if pfns:
             self.took(asked.cpu, len(pfns))

@@ -1,10 +1,13 @@
 """A program whose main thread plays a CPU, interrupted again and again: `python -m tests.uvm.interrupting`.
 
 => Arguments: whose handler SIGINT has (`python`, `own`), the design, `plain` or a tunable to set, seconds.
+=> Garbage is collected between tries only: it has threads of earlier systems in it, for which Python calls back, and
+   what a handler raises in such a call Python prints and forgets. No program would notice the interrupt.
 => Prints one JSON object of counts. A try that hangs ends the program with all stacks after HANG_S, and exit 1.
 """
 
 import faulthandler
+import gc
 import json
 import random
 import signal
@@ -71,9 +74,11 @@ def main() -> None:
         signal.signal(signal.SIGINT, own_handler)
     counts = dict.fromkeys(("tries", "interrupted", "found by audit", "left held"), 0)
     random.seed(1)
+    gc.disable()
     until_s = time.monotonic() + float(seconds)
     while time.monotonic() < until_s:
         counts["tries"] += 1
+        gc.collect()
         faulthandler.dump_traceback_later(HANG_S, exit=True)
         # An audit of a lock that was left held takes long; that it ends is tested elsewhere.
         one(counts, random.random() * LATEST_S, handler == "python", **how)

@@ -123,6 +123,37 @@ def test_a_bucket_is_filled_if_the_reserve_has_a_whole_one_to_spare(spare: int, 
         uvm.audit()
 
 
+@pytest.mark.parametrize("npages", [4096, 65_536], ids=["without a cache", "with buckets of four pages"])
+def test_what_is_taken_lies_together(npages: int) -> None:
+    """FreeBSD takes a chunk to the end before it begins the next: an eighth of RAM is an eighth of the blocks."""
+    block = 16
+    with uvmfree.boot(VirtualMachine(ncpus=4), npages=npages, ncpus=4, design="freebsd_pgcache") as uvm:
+        held = [take(uvm.cpus[number % 4]) for number in range(npages // 8)]
+        assert len({pg.pfn // block for pg in held}) <= npages // 8 // block + 4  # each CPU has begun one
+        free_all(uvm.cpus[0], held)
+
+
+def test_a_bucket_is_filled_in_order_of_address_and_allocated_from_its_end() -> None:
+    """vm_phys_alloc_npages stores from the front, cache_bucket_pop takes from the back."""
+    with uvmfree.boot(
+        VirtualMachine(ncpus=1), npages=8192, ncpus=1, design="freebsd_pgcache", cache_fraction=8, bucket_max=SIZE
+    ) as uvm:
+        first = [take(uvm.cpus[0]).pfn for _ in range(SIZE)]
+        assert first == list(range(first[0], first[0] - SIZE, -1))
+        second = {take(uvm.cpus[0]).pfn for _ in range(SIZE)}
+        assert second == {pfn - SIZE for pfn in first}, "the next bucket is the chunk beside it"
+
+
+def test_of_what_was_handed_back_a_bucket_gives_the_page_last_that_was_freed_last() -> None:
+    """Else R2 holds; the list has it on top, so it is the first that a bucket is filled with."""
+    machine, how = VirtualMachine(ncpus=2), {"cache_fraction": 16, "bucket_max": SIZE}
+    with uvmfree.boot(machine, npages=1024, ncpus=2, ncolors=1, design="freebsd_pgcache", **how) as uvm:
+        pages = [take(uvm.cpus[0]) for _ in range(SIZE)]
+        free_all(uvm.cpus[0], pages)
+        uvm.redistribute(0)
+        assert [take(uvm.cpus[1]) for _ in range(SIZE)] == pages
+
+
 def test_when_memory_is_short_the_stacks_give_what_they_can_spare() -> None:
     """The pagedaemon asks for it, as vm_lowmem does; the buckets of the CPUs stay where they are."""
     with uvmfree.boot(

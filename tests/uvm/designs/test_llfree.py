@@ -266,3 +266,14 @@ def test_who_sums_finds_no_page_missing() -> None:
 
             on_every_cpu(uvm, body)
             assert short == []
+
+
+@pytest.mark.parametrize(("npages", "tree_pages", "trees"), [(65_037, 16_384, 4), (1_000, 512, 2), (100, 16_384, 1)])
+def test_ram_need_be_no_multiple_of_a_tree(npages: int, tree_pages: int, trees: int) -> None:
+    """The last tree is short (Trees::new rounds up), and all of it is there for who asks."""
+    how: dict[str, Any] = {"npages": npages, "ncpus": 1, "design": "llfree", "tree_pages": tree_pages}
+    with uvmfree.boot(uvmfree.VirtualMachine(ncpus=1), **how) as uvm:
+        assert len(uvm.design.trees.stands) == trees
+        held = [uvm.cpus[0].pagealloc(use_reserve=True) for _ in range(npages - uvm.uvmexp.reserve_pagedaemon)]
+        assert None not in held
+        uvm.audit()

@@ -8,6 +8,7 @@ import pytest
 
 import uvmfree
 from tests.conformance.steps import free_all, take
+from uvmfree.errors import ParamError
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.uvm.designs.netbsd10 import FILLPGS
 from uvmfree.uvm.page import VmPage
@@ -100,3 +101,14 @@ def test_each_bucket_is_locked_by_its_own_lock_and_the_next_is_asked_after_ones_
         ]  # of its own there is none, of 2 one, for the reserve
         assert number_of(found[0]) == 3
         uvm.audit()
+
+
+@pytest.mark.parametrize(
+    ("ncpus", "nbuckets", "fit"), [(4, 3, "1, 2, 4"), (2, 3, "1, 2"), (9, 2, "1, 3"), (12, 8, "1, 2, 3, 4, 6")]
+)
+def test_buckets_have_as_many_cpus_each(ncpus: int, nbuckets: int, fit: str) -> None:
+    with pytest.raises(ParamError, match=f"^nbuckets={nbuckets}: must be one of {fit}: as many CPUs for each$"):
+        uvmfree.boot(VirtualMachine(ncpus=ncpus), npages=1024, ncpus=ncpus, design="netbsd10", nbuckets=nbuckets)
+    last = int(fit.rpartition(" ")[2])
+    with uvmfree.boot(VirtualMachine(ncpus=ncpus), npages=1024, ncpus=ncpus, design="netbsd10", nbuckets=last) as uvm:
+        assert len(uvm.design.store.buckets) == last

@@ -31,9 +31,9 @@ from uvmfree.kern.lockrank import CPU_OFF, UVM_FPAGEQLOCK, LockRank, shared_lock
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
 from uvmfree.uvm.bucketstack import FreebsdTunables, StackedFreelist, bucket_size, room_in
-from uvmfree.uvm.cpu import Found, Want
+from uvmfree.uvm.cpu import QUEUES, Found, Want
 from uvmfree.uvm.design import Design
-from uvmfree.uvm.freelist import Walked
+from uvmfree.uvm.freelist import Walked, in_turn
 from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
 from uvmfree.uvm.stackcpu import StackCpu
 from uvmfree.uvm.state import UvmState
@@ -81,7 +81,7 @@ class FreebsdCpu(StackCpu):
                     self.loaded[row], self.spare[row] = self.spare[row], self.loaded[row]
                 elif self._fetch(row) or self._import(row):
                     local = False
-                elif found := self.take_one(want, (row,), self._fpageqlock, self._store):
+                elif found := self._single(want, row):
                     return found
                 else:
                     continue
@@ -104,18 +104,34 @@ class FreebsdCpu(StackCpu):
         return True
 
     def _import(self, row: int) -> bool:
-        """Fill the alloc bucket from the list, unless the reserves have no whole one to spare (R6)."""
-        npages, pages = self._store.room(), []
+        """Fill the alloc bucket from the list, unless the reserves have no whole one to spare (R6).
+
+        => Pages lie in it in order of address, so the highest one is allocated first (vm_phys_alloc_npages stores
+           from the front, cache_bucket_pop takes from the back).
+        """
+        npages, parts = self._store.room(), list[list[VmPage]]()
         if not npages or self._state.lwp_of() == "pagedaemon":
             return False
         with self._fpageqlock:
             self._asked = free = self._store.free
             if free >= self._state.uvmexp.reserve_kernel + npages:
-                pages = [pg for part in self._store.take(row, 0, npages, UNKNOWN) for pg in part]
+                parts = self._store.take(row, self.nextcolor, npages, UNKNOWN)
+        pages = in_turn(map(reversed, parts))
         self.loaded[row].adopt(pages)
         if pages:
             self.took(len(pages))
         return bool(pages)
+
+    def _single(self, want: Want, row: int) -> Found | None:
+        """Take one page past the cache, in order of address, if the reserves allow (vm_phys_alloc_pages)."""
+        found = None
+        with self._fpageqlock:
+            if self.may_take(self._store.free, want):
+                found = self._store.pop(row, self.nextcolor, QUEUES[False], self._colormask + 1)
+        if found is None:
+            return None
+        self.took(1)
+        return *found, False
 
     def _put(self, pg: VmPage, queue: int) -> None:
         """Put a page into the alloc bucket, or the free one; if both are full the latter goes to the stack."""

@@ -177,7 +177,7 @@ class Netbsd10(Design[Netbsd10Cpu]):
     publishes = False
 
     def how_many(self, rank: LockRank) -> int:
-        """Return the number of buckets; ParamError if there are fewer CPUs."""
+        """Return the number of buckets; ParamError if CPUs cannot be dealt out to them evenly."""
         return _buckets(self.state.param, self.tunables)
 
     def make_store(self) -> Buckets:
@@ -211,7 +211,7 @@ class Netbsd10(Design[Netbsd10Cpu]):
 
 
 def _buckets(param: Param, tunables: Netbsd10Tunables) -> int:
-    if tunables.nbuckets > param.ncpus:
-        most = min(param.ncpus, MAX_BUCKETS)
-        raise ParamError(f"nbuckets={tunables.nbuckets}: must be from 1 to {most}, a CPU for each")
+    if param.ncpus % tunables.nbuckets:
+        fit = [str(number) for number in range(1, MAX_BUCKETS + 1) if not param.ncpus % number]
+        raise ParamError(f"nbuckets={tunables.nbuckets}: must be one of {', '.join(fit)}: as many CPUs for each")
     return tunables.nbuckets
