@@ -17,6 +17,8 @@ WITH_GIL: Final = PRINTED.with_stem("first-command-gil")
 PAGES: Final = tuple(ROOT / name for name in ("README.md", "docs/index.md", "docs/start.md"))
 
 PLACE: Final = re.compile(r"(<!-- first command: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_LOCKS: Final = re.compile(r"\n(?=\w+, \d+ runs? with lockstat\n)")
+
 FEW_ROWS: Final = 5
 """Of a curve, with its head."""
 
@@ -32,7 +34,7 @@ def parts(printed: str, with_gil: str) -> dict[str, str]:
     """Return the parts of what was printed, each as it stands on a page; the curve from the run with the GIL."""
     above = printed.partition("\ncopies of ")[0]
     curve = with_gil.partition("\ncopies of ")[2]
-    table, *locks = re.split(r"\n(?=\w+, \d+ runs? with lockstat\n)", above)
+    table, *locks = _LOCKS.split(above)
     curve = f"copies of {curve}".strip()
     return {
         "answer": _answer(table, curve),
@@ -41,6 +43,7 @@ def parts(printed: str, with_gil: str) -> dict[str, str]:
         "locks": _text("\n".join(locks)),
         "curve": _text(curve),
         "gil": _text(_beginning(with_gil, "Not measurable with the GIL")),
+        "counts": _text(_LOCKS.split(with_gil.partition("\ncopies of ")[0])[0]),
     }
 
 

@@ -7,11 +7,13 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from uvmfree.errors import ArgumentError
-from uvmfree.outfile import NEW, Outfile
+from uvmfree.outfile import NEW, Outfile, _like
 
 BOUND_S = 20
 
@@ -227,3 +229,20 @@ def test_a_file_whose_folder_is_closed_is_written_in_place() -> None:
         finally:
             os.seteuid(0)
         assert (file.read_bytes(), file.stat().st_ino) == (b"new", before)
+
+
+@pytest.mark.parametrize(("mode", "left"), [(0o674, 0o644), (0o640, 0o600), (0o666, 0o666), (0o2677, 0o677)])
+def test_where_neither_owner_nor_group_can_be_given_the_group_gains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, left: int
+) -> None:
+    """The new file's group is another one, and may do what anybody may."""
+
+    def chown(path: str, uid: int, gid: int) -> None:
+        raise PermissionError
+
+    file = tmp_path / "new"
+    file.touch()
+    there: Any = SimpleNamespace(st_mode=0o100000 | mode, st_uid=os.getuid() + 1, st_gid=os.getgid() + 1)
+    monkeypatch.setattr(os, "chown", chown)
+    _like(there, str(file))
+    assert stat.S_IMODE(file.stat().st_mode) == left

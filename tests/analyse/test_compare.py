@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uvmfree.analyse.compare import Change, compare, differences
+from uvmfree.analyse.compare import JUDGED, Change, compare, differences
 from uvmfree.errors import ArgumentError
 from uvmfree.measure.record import THREAD_TIMES, Record, load
 
@@ -54,6 +54,45 @@ def test_a_wall_time_is_judged(after: tuple[float, ...], verdict: str) -> None:
         assert change.ratio_low <= change.ratio <= change.ratio_high
     else:
         assert math.isnan(change.ratio_low)
+
+
+@pytest.mark.parametrize(
+    ("after", "interval"),
+    [
+        ((50, 50, 100, 100, 100, 100, 100, 150, 150), (0.5, 1.5)),  # a median of 50 is drawn in 3 % of all cases
+        ((50, 100, 100, 100, 100, 100, 150), (1.0, 1.0)),  # in 1 %
+    ],
+)
+def test_an_interval_leaves_out_two_and_a_half_percent_at_either_end(
+    after: tuple[float, ...], interval: tuple[float, float]
+) -> None:
+    change = wall(with_walls(*[100] * len(after)), with_walls(*after))
+    assert (change.ratio_low, change.ratio_high) == interval
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (100, 105, "same"),  # by no more than the tolerance
+        (97, 100, "same"),
+        (93, 100, "unsure"),  # it may be better
+        (100, 107, "unsure"),
+        (105.1, 105.1, "worse"),
+        (95.1, 95.1, "better"),
+    ],
+)
+def test_an_interval_is_judged_by_both_of_its_ends(low: float, high: float, verdict: str) -> None:
+    """Wall times of 100 ms before; the medians that are drawn afterwards are from `low` to `high`."""
+    middle = min(max(100.0, low), high)
+    after = (low, low, *[middle] * 5, high, high)
+    assert wall(with_walls(*[100] * 9), with_walls(*after)).verdict == verdict
+
+
+def test_of_which_figures_more_is_better_and_of_which_less() -> None:
+    more = {"local_hit_percent", "warm_percent", "color_right_percent", "faults_per_s"}
+    less = {"shared_locks_per_op", "atomics_per_op", "wait_share_percent", "contended_percent", "moved_per_op"}
+    less |= {"parked_pages_mean", "failed_while_free_elsewhere", "false_oom", "wall_ms"}
+    assert dict(JUDGED) == dict.fromkeys(more, +1) | dict.fromkeys(less, -1)
 
 
 def test_what_is_worse_one_way_is_better_the_other() -> None:
@@ -106,6 +145,8 @@ def test_records_that_have_nothing_in_common_are_refused() -> None:
     other = replace(OLD, workload=replace(OLD.workload, name="other"))
     with pytest.raises(ArgumentError, match=r"different workloads: small\.perf on 2 CPUs and other on 2 CPUs"):
         compare(OLD, other, 0.05)
+    with pytest.raises(ArgumentError, match=r": small\.perf on 2 CPUs and small\.perf on 4 CPUs"):
+        compare(OLD, replace(OLD, workload=replace(OLD.workload, ncpus=4)), 0.05)
     with pytest.raises(ArgumentError, match="no design in common: percpu and fpageqlock"):
         compare(with_walls(1), with_walls(1, design="fpageqlock"), 0.05)
     for tolerance in (-0.1, 11, math.nan):

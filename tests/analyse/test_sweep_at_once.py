@@ -2,11 +2,13 @@
 
 import json
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from uvmfree.analyse.sweep import Sweep, run_sweep
+from tests.report.made import record
+from uvmfree.analyse.sweep import Grid, Sweep, run_sweep
 from uvmfree.measure.bench import new_record
 from uvmfree.measure.cell import Cell
 
@@ -44,3 +46,25 @@ def test_so_many_as_machines(machines: int) -> None:
     done = list(run_sweep(sweep, slow, slow.save, at_once=machines))
     assert sorted(cell.repetitions for cell in done) == list(range(1, 8))
     assert (slow.saved, slow.most) == (7, machines)
+
+
+def test_a_cell_that_was_given_up_is_not_kept_and_no_other_is_begun() -> None:
+    begun: list[object] = []
+
+    class GivingUp(Executor):
+        def submit(self, measure: Any, /, *cell: Any, **how: Any) -> Future[Any]:
+            begun.append(cell)
+            future = Future[Any]()
+            future.set_result(json.loads(json.dumps(replace(record(), interrupted=True).document())))
+            return future
+
+    sweep = Sweep([Cell("pingpong", ncpus, "percpu", (), 1) for ncpus in (1, 2, 4)])
+    assert list(run_sweep(sweep, GivingUp(), lambda grown: None)) == []
+    assert (len(begun), sweep.records) == (1, {})
+
+
+def test_what_goes_with_a_trace_is_of_no_other_cell() -> None:
+    """Else a sweep with another limit would be measured again where that changes nothing."""
+    grid = Grid(("pressure",), (1,), ("percpu",), (), trace="a.perf", seconds=0.5, unpacked_max_bytes=1 << 20)
+    (cell,) = grid.cells()
+    assert (cell.trace, cell.seconds, cell.unpacked_max_bytes) == (None, 0.5, None)

@@ -9,7 +9,7 @@ from tests.anon.rig import USABLE, Rig
 from uvmfree.errors import ArgumentError, ClosedError, OutOfPages
 from uvmfree.uvm.anon import AnonMemory
 from uvmfree.uvm.anonpage import AnonState
-from uvmfree.uvm.page import VmPage
+from uvmfree.uvm.page import PG_CLEAN, VmPage
 from uvmfree.uvm.physmem import PhysMem
 
 UNTOUCHED, SWAPPED, RESIDENT, PAGEOUT = AnonState.UNTOUCHED, AnonState.SWAPPED, AnonState.RESIDENT, AnonState.PAGEOUT
@@ -266,4 +266,20 @@ def test_an_error_of_pagealloc_leaves_the_page_to_others() -> None:
         with pytest.raises(ClosedError):
             rig.anons.touch(cpu, 0)
         rig.touch(0)
+        rig.settle()
+
+
+def test_a_page_that_comes_back_is_marked_clean_until_it_is_written_to() -> None:
+    with Rig() as rig:
+
+        def flags() -> list[int]:
+            return [pg.flags for pg in rig.uvm.physmem if pg.on is rig.uvm.physmem.system]
+
+        rig.touch(0, write=True)
+        rig.scan()
+        assert (rig.state(0), flags()) == (SWAPPED, [])
+        rig.touch(0)
+        assert flags() == [PG_CLEAN]
+        rig.touch(0, write=True)
+        assert flags() == [0]
         rig.settle()

@@ -1,6 +1,7 @@
 """A page that was written to swap is free by the time that anybody is told of it."""
 
 from tests.anon.rig import MARKS, USABLE, Rig, until
+from tests.anon.test_pageout import Parts
 from tests.kern.tasks import WAIT_S, begin, finish
 
 
@@ -41,3 +42,10 @@ def test_a_pagedaemon_that_waits_is_woken_by_the_last_pageout_of_several() -> No
         finish(waiter)
         assert woken == [True]
         rig.settle()
+
+
+def test_a_wakeup_that_nobody_waits_for_is_none() -> None:
+    pageout = Parts(free=100).pageout
+    pageout.start(1)
+    pageout.done(1)
+    assert pageout.wakeups == 0

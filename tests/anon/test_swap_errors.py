@@ -9,7 +9,7 @@ import pytest
 from tests.anon.rig import USABLE, Rig, io_error, until
 from tests.kern.tasks import WAIT_S, await_event, begin, finish
 from tests.uvm.machines import ClockMachine
-from uvmfree.errors import HangError, OutOfPages
+from uvmfree.errors import ClosedError, HangError, OutOfPages
 from uvmfree.uvm.anonpage import AnonState, SwapReadError
 from uvmfree.uvm.page import VmPage
 from uvmfree.uvm.physmem import PhysMem
@@ -54,6 +54,27 @@ def test_a_map_that_swap_cannot_take_ends_by_out_of_pages_with_the_reason() -> N
             rig.touch(USABLE + 5)
         rig.anons.discard(rig.cpu, 0)  # somebody lets go of memory: it goes on
         rig.touch(USABLE + 5)
+        rig.settle()
+
+
+def test_the_reason_counts_the_writes_that_failed_and_not_the_reads() -> None:
+    with Rig(fail=io_error, wait=lambda timeout_s: False, patience_s=5) as rig:
+        rig.touch(*range(USABLE), write=True)
+        rig.anons.reclaim_one()
+        rig.drain()
+        with pytest.raises(OutOfPages, match=r"0 of 128 swap slots are in use, 1 writes failed$"):
+            rig.touch(USABLE)
+        rig.settle()
+
+
+def test_a_file_that_is_closed_is_no_read_that_failed() -> None:
+    with Rig() as rig:
+        rig.touch(0, write=True)
+        rig.scan()
+        rig.file.close()
+        with pytest.raises(ClosedError):
+            rig.touch(0)
+        assert (rig.anons.stats().swap_read_errors, rig.state(0)) == (0, SWAPPED)
         rig.settle()
 
 
@@ -233,7 +254,7 @@ def test_an_io_thread_that_dies_fails_the_daemon_and_all_who_wait() -> None:
     def broken(slot: int) -> Any:
         raise LookupError(slot)
 
-    with Rig(fail=broken, patience_s=WAIT_S) as rig:
+    with Rig(fail=broken, patience_s=10 * WAIT_S) as rig:  # they are told, and do not find it out by themselves
         rig.touch(0, 1, write=True)
         rig.anons.reclaim_one()
         sleepers = [begin(lambda: rig.anons.touch(rig.uvm.cpus[1], 0)), begin(lambda: rig.pageout.wait(WAIT_S))]

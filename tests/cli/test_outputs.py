@@ -201,6 +201,7 @@ def test_an_output_that_fails_takes_nothing_else_with_it(run: Run, trace: str, t
 
 
 def test_a_second_run_on_a_counter_file_is_refused_before_its_work(run: Run, tmp_path: Path) -> None:
+    """Whatever it would write there."""
     path = str(tmp_path / "counters")
     first = CounterFile(path)
     first.begin(Param(npages=512))
@@ -208,6 +209,11 @@ def test_a_second_run_on_a_counter_file_is_refused_before_its_work(run: Run, tmp
         said = run(*command, "--counters", path)
         assert (said.status, said.out) == (2, "")
         assert said.err == f"uvmfree: --counters {path}: another run keeps its counters there; name another file\n"
+    image = Path(path).read_bytes()
+    said = run(*BENCH, "--seconds", "3600", "--json", path)
+    assert (said.status, said.out) == (2, "")
+    assert said.err == f"uvmfree: --json {path}: another run keeps its counters there; name another file\n"
+    assert Path(path).read_bytes() == image
     first.close()
 
 

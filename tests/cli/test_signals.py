@@ -125,6 +125,7 @@ def test_a_bench_keeps_what_was_measured(
     assert ", 1 run" in said.out
     assert ", 0 runs" not in said.out  # of locks that were not looked at there is nothing to say
     assert "stand-in" in said.out
+    assert "\nInterrupted after 2 runs: this is what was measured until then.\n" in said.out
     document = json.loads(file.read_text())
     assert (document["interrupted"], len(document["runs"])) == (True, 2)
 

@@ -7,7 +7,9 @@ import click
 import pytest
 
 import uvmfree.cli
+from uvmfree.cli.usage import _is_close
 from uvmfree.cli.values import AnyNumber, AnyWhole, Number, OneOf, Whole
+from uvmfree.errors import ArgumentError
 
 Run = Callable[..., Any]
 
@@ -137,3 +139,25 @@ def test_who_asks_for_nothing_is_shown_what_there_is(run: Run, args: tuple[str, 
     told = run(*args)
     assert told.status == 2
     assert "Commands:\n" in told.err
+
+
+def test_a_large_power_of_two_is_said_as_a_power() -> None:
+    tops = (1 << 19, 1 << 20, (1 << 20) + 1, 1 << 62)
+    said = [Whole(0, top).wanted.rpartition(" ")[2] for top in tops]
+    assert said == ["524288", "2^20", "1048577", "2^62"]
+    assert Whole(1).wanted == "a whole number from 1 on"
+
+
+def test_of_a_long_value_the_first_forty_characters_are_shown() -> None:
+    for typed, said in (("x" * 40, "x" * 40), ("x" * 41, "x" * 37 + "...")):
+        with pytest.raises(ArgumentError) as refused:
+            Whole(1, 9).convert(typed, None, None)
+        assert str(refused.value) == f"value {said}: must be a whole number from 1 to 9"
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "meant"),
+    [("--dseign", "--design", True), ("--reps", "--cpus", False), ("--sed", "--set", False)],
+)
+def test_a_slip_has_most_letters_of_an_option_in_order(typed: str, name: str, meant: bool) -> None:
+    assert _is_close(typed, name) == meant

@@ -113,6 +113,25 @@ def test_re_entry_is_refused_through_any_handle_and_names_both_locks() -> None:
     assert "uvm_cpu[0]" in said
 
 
+def test_re_entry_with_nothing_else_held_says_so(locks: Locks) -> None:
+    page = locks(UVM_FPAGEQLOCK)
+    with page:
+        assert refused(page) == "uvm_fpageqlock is taken again by its holder; it also holds no other lock"
+
+
+def test_who_holds_what_another_one_releases_is_named(locks: Locks) -> None:
+    page, cpu, me = locks(UVM_FPAGEQLOCK), locks(UVM_CPU, 0), ThreadsMachine().me()
+
+    def stranger() -> None:
+        with pytest.raises(LockError, match=rf"which holds no lock; it is held by thread {me}$"):
+            page.release()
+
+    with page:
+        run_all(stranger)
+    with cpu, pytest.raises(LockError, match=r"which holds uvm_cpu\[0\]; it is held by nobody$"):
+        page.release()
+
+
 def test_only_the_holder_may_release_and_the_error_names_both_locks(locks: Locks) -> None:
     page, cpu = locks(UVM_FPAGEQLOCK), locks(UVM_CPU, 0)
 

@@ -1,6 +1,7 @@
 """What holds of shared locks touched: asked of the guarded list at each release, on every machine."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,6 +86,37 @@ def test_what_is_said_of_a_hold_whose_list_tells_is_not_said_of_the_next(make: t
     with bare.handle("bare"):
         pass
     assert seen(on.lockholds)["uvm_fpageqlock", "bare"] == ({1: 1}, {1: 1})
+
+
+@MACHINES
+def test_what_is_said_in_parts_adds_up(make: type[Machine]) -> None:
+    on = make(lockholds=True)
+    assert on.lockholds is not None
+    with on.mutex(UVM_FPAGEQLOCK).handle("here"):
+        for pages in (3, 0, 4):
+            on.lockholds.touch(pages)
+    assert seen(on.lockholds) == {("uvm_fpageqlock", "here"): ({7: 1}, {7: 1})}
+
+
+@MACHINES
+def test_pages_that_were_taken_are_named_once(make: type[Machine]) -> None:
+    """Not what was taken before the list was guarded, nor in the hold before."""
+    on = make(lockholds=True)
+    mutex, touched = on.mutex(UVM_FPAGEQLOCK), Guarded()
+    mutex.guards(touched)
+    assert touched.taken == ()
+    with mutex.handle("uvm_pagealloc"):
+        touched.taken = ([],)
+    assert touched.taken == ()
+
+
+@MACHINES
+def test_locks_of_two_names_are_two(make: type[Machine]) -> None:
+    on = make(lockholds=True)
+    for name in ("one", "other"):
+        with on.mutex(replace(UVM_FPAGEQLOCK, name=name)).handle("uvm_pagefree"):
+            pass
+    assert seen(on.lockholds) == {(name, "uvm_pagefree"): ({1: 1}, {1: 1}) for name in ("one", "other")}
 
 
 @MACHINES

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -200,3 +201,24 @@ def test_the_histogram_ends_with_all_longer_waits(wait_ns: int, bucket: int) -> 
     handle.acquire()
     handle.release()
     assert [at for at, waits in enumerate(handle.snapshot().wait_hist) if waits] == [bucket]
+
+
+def test_a_hold_is_its_own_though_another_thread_has_the_lock_before_it_is_noted() -> None:
+    """Where a machine tells a hold's end afterwards: by then the same handle may have been used again."""
+    now_ns, name = 0, "first"
+
+    class Lock:
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+            return True
+
+        def release(self) -> None:
+            nonlocal now_ns, name
+            if name == "first":
+                now_ns, name = 40, "second"
+                handle.acquire()
+
+    lock: Any = Lock()
+    handle = TracingHandle(lock, "L", "c", lambda: now_ns, lambda: 30, lambda: name)
+    handle.acquire()
+    handle.release()
+    assert handle.slices() == [Slice("L", "c", "first", True, 0, 30)]

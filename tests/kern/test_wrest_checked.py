@@ -16,3 +16,9 @@ def test_who_took_it_may_take_it_again() -> None:
     assert (debug.held(), mutex.owner) == ((), None)
     with handle:
         assert debug.held() == (mutex,)
+
+
+def test_one_that_came_free_just_now_is_let_be() -> None:
+    mutex = Mutex(UVM_FPAGEQLOCK, None, raw_lock=threading.Lock, clock_ns=lambda: 0, lockstat=False, debug=None)
+    mutex.wrest()
+    assert mutex.comes_free(0)

@@ -9,6 +9,7 @@ from tests.uvm.machines import HangMachine
 from uvmfree.errors import ClosedError, HangError, XcallError
 from uvmfree.kern.xcall import Ticket, Xcall
 from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.machine.virtual.machine import VirtualMachine
 
 
 def started(ncpus: int = 1, **how: object) -> "Xcall[int]":
@@ -108,3 +109,34 @@ def test_a_thread_that_died_is_said_by_close() -> None:
         xcall.close()
     with pytest.raises(ClosedError):
         xcall.wait(ticket, WAIT_S)
+
+
+@pytest.mark.parametrize("where", ["on_start", "on_timer"])
+def test_what_went_wrong_is_said_once_and_closing_again_is_quiet(where: str) -> None:
+    failed = threading.Event()
+
+    def fails(*index: int) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise OSError("once")
+
+    xcall = started(1, interval_s=0.001, **{where: fails})
+    await_event(failed)
+    with pytest.raises(XcallError, match="once"):
+        xcall.close()
+    xcall.close()
+
+
+def test_the_interval_of_a_timer_begins_when_it_is_through() -> None:
+    machine = VirtualMachine(ncpus=1)
+    began_s: list[float] = []
+
+    def timer(index: int) -> None:
+        began_s.append(round(machine.clock_ns() / 1e9, 2))
+        machine.sleep(0.5)
+
+    xcall: Xcall[int] = Xcall(machine, 1, lambda index: index, on_timer=timer, interval_s=1.0)
+    xcall.start()
+    machine.sleep(4.2)
+    xcall.close()
+    assert began_s == [1.0, 2.5, 4.0]

@@ -137,6 +137,19 @@ def test_the_locks_that_there_are_are_those_of_the_designs(
             Selection(locks=(name,)).check(2, [design])
 
 
+def test_a_shared_lock_of_a_design_may_be_one_for_each_cpu_or_each_freelist() -> None:
+    """Whichever are more: of freelists there may be 8 on a single CPU."""
+    for ncpus, last in ((1, 7), (8, 7), (12, 11)):
+        Selection(locks=("uvm_freelist_lock", f"uvm_freelist_lock[{last}]")).check(ncpus, ["netbsd10"])
+        with pytest.raises(ArgumentError, match="no lock is called so"):
+            Selection(locks=(f"uvm_freelist_lock[{last + 1}]",)).check(ncpus, ["netbsd10"])
+
+
+def test_of_waits_that_took_no_time_none_has_a_share() -> None:
+    lines = list(render("netbsd", [record("uvm_fpageqlock", "uvm_pagefree", 0)], 1.0))
+    assert lines[-1] == "  0.00       1      0.00 uvm_fpageqlock         uvm_pagefree"
+
+
 def test_linux_has_the_columns_of_proc_lock_stat() -> None:
     """The columns of version 0.4 at their places, in microseconds; bounces are not made up."""
     version, note, rule, head, again, blank, fpageq, *rest = lines("linux", Selection())

@@ -134,6 +134,8 @@ def test_the_counters_are_those_of_the_samples_and_the_truth_is_the_global_list_
     samples = Samples(began_ns=1000, t_ns=(0, 10), **columns, cached=((2, 4), (8, 16)))
     trace = read_back(Timeline("made", (), (), samples, 0))
     found = tracks(trace)
+    units = {each.name: each.counter.unit_name for each in found.values() if each.HasField("counter")}
+    assert units == dict.fromkeys(units, "pages") | {"waiters": "threads"}
     counters: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for packet in trace.packet:
         if packet.HasField("track_event"):

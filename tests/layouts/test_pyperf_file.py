@@ -32,6 +32,19 @@ def test_pyperf_reads_every_value(tmp_path: Path) -> None:
         assert list(suite.get_benchmark(f"small.perf, 2 CPUs, {design}").get_values()) == wanted
 
 
+@pytest.mark.parametrize(("gil", "said"), [(True, "on"), (False, "off")])
+def test_each_benchmark_says_where_it_was_measured(tmp_path: Path, gil: bool, said: str) -> None:
+    host = replace(OLD.host, gil=gil, cpus=8, kernel="Linux 6", uvmfree="0.9", python="3.13.5", implementation="PyPy")
+    file = tmp_path / "pyperf.json"
+    file.write_bytes(content(replace(OLD, host=host)))
+    for each in pyperf.BenchmarkSuite.load(str(file)):
+        facts = each.get_metadata()
+        assert facts["unit"] == "second"
+        assert (facts["gil"], facts["cpu_count"], facts["platform"]) == (said, 8, "Linux 6")
+        assert (facts["cpu_model_name"], facts["uvmfree_version"]) == ("a processor", "0.9")
+        assert (facts["python_version"], facts["python_implementation"]) == ("3.13.5", "PyPy")
+
+
 def test_pyperf_compares_two_files(tmp_path: Path) -> None:
     """As the documentation says: compare_to --table."""
     slow = replace(

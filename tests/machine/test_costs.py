@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from uvmfree.errors import ParamError
-from uvmfree.machine.costs import CHARGES, OTHER, SETS, Costs, costs_for
+from uvmfree.machine.costs import CHARGES, OTHER, SETS, VALUE_MAX, Costs, costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.machine.virtual.topology import moves
 
@@ -130,3 +130,20 @@ def test_complexes_are_counted_within_their_socket_and_the_last_may_be_smaller()
         [remote, remote, remote, near, own, socket],
         [remote, remote, remote, socket, socket, own],
     ]
+
+
+def test_the_bounds_of_figures_are_taken_and_what_lies_beyond_is_not() -> None:
+    for name, least, most in (("jitter_percent", 0, 99), ("backoff_min", 1, VALUE_MAX), ("sockets", 1, VALUE_MAX)):
+        for value in (least, most):
+            assert costs_for(**{name: value}).count(name) == value
+        for value in (least - 1, most + 1):
+            with pytest.raises(ParamError, match=f"{name}={value}: must be from {least} to {most}"):
+                costs_for(**{name: value})
+    assert costs_for(backoff_max=0).count("backoff_max") == 0
+
+
+def test_a_figure_with_another_source_and_the_same_value_is_not_changed() -> None:
+    table = costs_for()
+    again = table.with_figures({"atomic": [table.ns("atomic"), "measured again"], "page_fault": 7}, "a file")
+    assert again.figures["atomic"].source == "measured again"
+    assert again.changed == {"page_fault": 7.0}

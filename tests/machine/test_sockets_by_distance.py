@@ -2,8 +2,9 @@
 
 import pytest
 
+from uvmfree.errors import ParamError
 from uvmfree.machine.costs import SETS, Costs, costs_for
-from uvmfree.machine.virtual.topology import moves, socket_of
+from uvmfree.machine.virtual.topology import PLACES_MAX, moves, socket_of
 
 
 def places(costs: Costs) -> int:
@@ -61,3 +62,16 @@ def test_each_level_is_where_it_belongs(counts: dict[str, float]) -> None:
             assert table[a][b] == distance
         assert table[a][-1] == 0
     assert table[-1] == [costs.ns("line_memory")] * places(costs) + [0]
+
+
+def test_there_are_at_most_so_many_places_and_as_many_cpus_as_places() -> None:
+    most = small(sockets=2, socket_cores=PLACES_MAX // 4, complex_cores=64, core_threads=2)
+    assert places(most) == PLACES_MAX
+    assert len(moves(most, 1)) == 2
+    beyond = small(sockets=2, socket_cores=PLACES_MAX // 4 + 1, complex_cores=64, core_threads=2)
+    with pytest.raises(ParamError, match=f"{PLACES_MAX + 4} places for CPUs: at most {PLACES_MAX}"):
+        moves(beyond, 1)
+    few = small(sockets=1, socket_cores=2, complex_cores=2, core_threads=2)
+    assert len(moves(few, 4)) == 5
+    with pytest.raises(ParamError, match="ncpus=5: the topology of xeon-2s has places for 4"):
+        moves(few, 5)

@@ -43,6 +43,7 @@ def test_transfers_at_the_same_time() -> None:
 @pytest.mark.skipif(
     not greenlets_work(), reason="threads that pass a baton take minutes for that on a host with other work"
 )
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("design", list(uvmfree.DESIGNS))
 def test_swap_waits_for_it(design: str) -> None:
     faults = []

@@ -26,3 +26,9 @@ def test_who_is_ahead_of_others_lets_them_catch_up_before_it_notifies() -> None:
     machine.wait_for(tasks, lambda: False)
     assert sorted(name for name, _ in woken) == ["first", "third"]
     assert all(at_ns >= 700 for _, at_ns in woken)
+
+
+def test_what_came_true_when_the_time_was_up_counts() -> None:
+    machine, looks = VirtualMachine(ncpus=1), iter([False, True])
+    assert machine.event().sleep_until(lambda: next(looks), 1e-6)
+    assert machine.clock_ns() == 1000

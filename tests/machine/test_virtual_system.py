@@ -36,7 +36,7 @@ def once(kind: str, design: str, *, seed: int = 1, npages: int = 4096, **how: An
     return done
 
 
-@pytest.mark.sampled(3, batons=2)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", LOADS)
 @pytest.mark.parametrize("design", list(uvmfree.DESIGNS))
 def test_every_workload_runs_and_is_the_same_again(kind: str, design: str) -> None:

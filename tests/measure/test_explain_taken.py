@@ -49,3 +49,19 @@ def test_depth_waits_and_order(monkeypatch: pytest.MonkeyPatch) -> None:
         ("shared", None),
         ("other", None),
     ]
+
+
+@pytest.mark.parametrize(("pages", "done"), [(5, 3), (2, 2), (None, 3)])
+def test_no_more_pages_are_freed_than_are_held(pages: int | None, done: int) -> None:
+    """Of three: a burst may have got fewer pages than it was to."""
+    stage = Stage(Param(npages=64, ncpus=2), "xeon-2s", 1)
+    acts = [Act("", "alloc", (0,), 3, "some"), Act("", "free", (1,), pages, "some"), Act("", "free", (0,), 1, "none")]
+    assert [step.done for step in stage.play(acts)] == [3, done, 0]
+
+
+def test_a_lock_that_was_granted_as_an_act_began_is_of_that_act(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(Param(npages=64, ncpus=2), "xeon-2s", 1)
+    trace = [held(SHARED, "CPU 1", began, began + 10) for began in (99, 100, 101)]
+    monkeypatch.setattr(LockTrace, "slices", lambda trace_of: tuple(trace))
+    assert len(stage._taken(100)) == 2
+    stage.uvm.close()

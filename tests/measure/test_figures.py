@@ -5,16 +5,24 @@
 """
 
 from dataclasses import asdict, fields, replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from uvmfree.kern.lockstat import WAIT_BUCKETS, LockStat
+from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.measure import workloads
 from uvmfree.measure.observer import Seen
-from uvmfree.measure.run import Figures, Run, Waits, figures, locks_of
+from uvmfree.measure.run import Figures, Run, Waits, figures, locks_of, run
+from uvmfree.param import Param
 from uvmfree.uvm.anonpage import AnonStats
 from uvmfree.uvm.pageout import WAIT_BUCKETS as SLEEP_BUCKETS
+from uvmfree.uvm.system import Uvm
 from uvmfree.uvm.uvmexp import CpuStats, UvmExpSnapshot
+from uvmfree.workload import pressure
 from uvmfree.workload.driver import Drive
+from uvmfree.workload.load import Load
 
 
 def cpu(index: int, **counted: int) -> CpuStats:
@@ -226,3 +234,25 @@ def test_a_peak_is_of_each_alone_and_stays() -> None:
 
 def test_the_locks_of_several_runs_stay_apart() -> None:
     assert locks_of([RUN, replace(RUN, locks=LOCKS[:1])]) == [*LOCKS, LOCKS[0]]
+
+
+def test_what_was_waited_for_is_taken_down_as_it_was_counted() -> None:
+    names = ("sleeps", "timeouts", "wakeups", "kicks", "sleep_ns_total", "sleep_ns_max")
+    pageout: Any = SimpleNamespace(**{name: 11 + at for at, name in enumerate(names)}, sleep_hist=[3, 1, 4])
+    assert Waits.of(pageout) == Waits(11, 12, 13, 14, 15, 16, (3, 1, 4))
+
+
+def test_accesses_without_a_page_and_cpus_without_one_at_the_end_are_both_out_of_memory() -> None:
+    """Where there was some: they are told apart from allocations that fail as they may, and added up."""
+
+    def load(uvm: Uvm) -> Load:
+        made = pressure.pressure(uvm, 0.01)
+        made.counts = lambda: {"out_of_pages": 3}
+        made.settle = lambda: 2  # type: ignore[method-assign]
+        return made
+
+    workload = replace(workloads.pressure(1, 1.0), load=load)
+    param = Param(npages=256, ncpus=1, design="percpu")
+    done = run(workload, param, "percpu", 0, lockstat=False, stop=lambda: False, machine=VirtualMachine(ncpus=1))
+    assert done is not None
+    assert done.counts["false_oom"] == 5

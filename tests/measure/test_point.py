@@ -1,12 +1,13 @@
 """What one measured point of a scaling curve has counted, on runs in which the answer is plain."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from uvmfree.machine.costs import costs_for
 from uvmfree.machine.virtual.strands import greenlets_work
-from uvmfree.measure.scale import COUNTED_OPS, Case, Point, Traffic, measured
+from uvmfree.measure.scale import COUNTED_OPS, Case, Point, Traffic, _Meter, measured
 from uvmfree.workload.driver import Body, Lane
 from uvmfree.workload.load import Load
 from uvmfree.workload.replay_plan import plan
@@ -135,3 +136,28 @@ def test_counters_that_all_update_are_waited_for_and_no_lock_is() -> None:
     assert shared.wait_share_percent < 1
     assert shared.words_share_percent is not None
     assert 90 - outside < shared.words_share_percent < 100 - outside
+
+
+@pytest.mark.parametrize(
+    ("each", "looks"),
+    [
+        ((10, 10), 1),
+        ((9, 10), 2),  # ten each, on average
+        ((16, 4), 2),  # five of the slowest
+        ((30, 0), 3),  # or four times ten
+        ((39, 0), 3),
+        ((40, 0), 2),
+    ],
+)
+def test_the_slowest_cpu_is_waited_for_but_not_for_ever(each: tuple[int, int], looks: int) -> None:
+    """Until each of two CPUs has done ten operations, on average, and the slowest five."""
+    slept_s: list[float] = []
+    machine: Any = SimpleNamespace(words_waited_ns=lambda: 0, sleep=slept_s.append)
+    uvm: Any = SimpleNamespace(
+        machine=machine,
+        cpu_stats=lambda: [SimpleNamespace(allocs=7 + done * len(slept_s), frees=2) for done in each],
+    )
+    load: Any = SimpleNamespace(outside_ns=None, stall_ns=None)
+    meter = _Meter(Case("percpu", 2, Traffic("pingpong")), uvm, load, machine)
+    meter._sleep(5, 10)
+    assert slept_s == [meter._part_s, *[meter._part_s / 4] * (looks - 1)]

@@ -7,11 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.texts import SURROGATES, characters, texts
+from uvmfree.errors import RecordError
+from uvmfree.measure.decode import shown
 from uvmfree.measure.printable import printable
+from uvmfree.measure.record import of_document
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "said"),
     [
         ("plain, and 'quoted' \\ text", "plain, and 'quoted' \\ text"),
         ("größer → 漢字", "größer → 漢字"),
@@ -22,8 +25,8 @@ from uvmfree.measure.printable import printable
         ("\ud800", "\\ud800"),
     ],
 )
-def test_what_a_terminal_obeys_is_written_out(text: str, shown: str) -> None:
-    assert printable(text) == shown
+def test_what_a_terminal_obeys_is_written_out(text: str, said: str) -> None:
+    assert printable(text) == said
 
 
 @given(texts(characters() | st.sampled_from(SURROGATES).map(chr)))
@@ -33,3 +36,16 @@ def test_any_text_becomes_one_line_that_can_be_encoded(text: str) -> None:
     made.encode()
     if "\\" not in text:
         assert ast.literal_eval('"' + made.replace('"', '\\"') + '"') == text
+
+
+def test_a_value_of_a_document_is_shown_in_forty_characters() -> None:
+    assert shown("x" * 38) == f"'{'x' * 38}'"
+    assert shown("x" * 39) == f"'{'x' * 36}..."
+    assert [shown(value) for value in ([], [1], {}, {"a": 1}, (1 << 63) - 1, 1 << 63)] == [
+        "[]", "a list", "{}", "an object", "9223372036854775807", "a larger one",
+    ]  # fmt: skip
+
+
+def test_of_several_fields_that_are_missing_the_first_by_name_is_told() -> None:
+    with pytest.raises(RecordError, match=r"^a\.json: has no 'designs'$"):
+        of_document({"schema": "uvmfree.record", "version": 5, "kind": "bench"}, "a.json")

@@ -107,6 +107,7 @@ def test_version_3_is_read(plain: dict[str, Any], measured: Record) -> None:
             del lock["kind"]
     old = of_document(plain, "plain")
     assert all(run.tally is None and figures(run).parked_pages_max is None for run in old.runs)
+    assert [run.locks for run in old.runs] == [run.locks for run in measured.runs]
     for design in old.designs:
         now, then = measured.values(design), old.values(design)
         assert now.keys() - then.keys() == {name for name in asdict(TallyFigures()) if name in now}

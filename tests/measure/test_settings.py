@@ -23,6 +23,7 @@ def test_values_have_the_types_of_the_fields() -> None:
         "count_cached": False,
         "own": (("percpu.hoard_max", None),),
     }
+    assert parse_settings(["hoard_max=None"], given=GIVEN) == {"own": (("percpu.hoard_max", None),)}
     assert parse_settings([], given=GIVEN) == {}
 
 

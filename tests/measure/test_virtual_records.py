@@ -45,6 +45,15 @@ def test_a_virtual_record_is_read_as_it_was_written() -> None:
     assert read.machine_words == "virtual, costs xeon-2s, line_socket=100, mcs locks, seeds 4 to 6"
 
 
+def test_costs_that_were_changed_are_named_in_one_order() -> None:
+    """Two machines are the same by these words, whichever cost was given first."""
+    costs = {"wakeup": 2000.0, "line_socket": 12.5}
+    for changed in (costs, dict(reversed(costs.items()))):
+        words = replace(TTAS, changed=changed, busy=2.5, warm_up=1).words
+        said = "line_socket=12.5, wakeup=2000, ttas locks, 2.5 % busy, 1 loop of warm-up"
+        assert words == f"virtual, costs xeon-2s, {said}"
+
+
 def test_a_kind_of_machine_that_there_is_not_is_refused() -> None:
     plain = document(virtual()) | {"machine": {"kind": "quantum"}}
     with pytest.raises(RecordError, match=r"a\.json\.machine\.kind: must be threads or virtual, is 'quantum'"):
@@ -104,3 +113,12 @@ def test_the_law_is_fitted_to_virtual_records() -> None:
     made = [replace(lawful(laws, ncpus), machine=TTAS, seed=1) for ncpus in (1, 2, 4, 8, 16)]
     assert len(points_of(made)) == 5
     assert not any(point.beyond for point in points(made, "percpu"))
+
+
+def test_wall_times_with_and_without_lockstat_are_two_figures_of_real_threads() -> None:
+    made = record()
+    values = made.values("percpu")
+    for name, lockstat in (("wall_ms", False), ("wall_lockstat_ms", True)):
+        runs = [run for run in made.runs if run.design == "percpu" and run.lockstat is lockstat]
+        assert values[name] == [run.drive.wall_ns / 1e6 for run in runs]
+    assert values["wall_ms"] != values["wall_lockstat_ms"]

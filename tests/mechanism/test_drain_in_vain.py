@@ -8,6 +8,7 @@ import pytest
 from tests.uvm.machines import ClockMachine
 from uvmfree.errors import ClosedError, XcallTimeout
 from uvmfree.uvm.drainer import XCALL_TIMEOUT_S, Drainer
+from uvmfree.workload.load import WAIT_S
 
 
 def drainer(ends: BaseException | None, told: list[object]) -> tuple[Drainer, ClockMachine]:
@@ -50,3 +51,7 @@ def test_a_cause_that_the_design_does_not_know_holds_off_no_other() -> None:
     assert not made.drain("retry")
     assert made.drain("pressure")
     assert made.rate_limited == 0
+
+
+def test_xc_threads_are_waited_for_no_longer_than_a_sleep_beside_free_pages_may_be() -> None:
+    assert XCALL_TIMEOUT_S == WAIT_S == 0.25

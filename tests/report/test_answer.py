@@ -113,3 +113,24 @@ def test_what_is_always_0_is_a_sentence() -> None:
     assert plot.traces == []
     assert plot.says.endswith("Always 0 %, with each design.")
     assert plot.tables[0].rows
+
+
+def test_an_axis_has_two_powers_of_ten_at_least_and_room_for_nothing() -> None:
+    """1,234 pages stand between 1,000 and 10,000; 0 stands a power of ten below, with as much room beside it."""
+    (plot,) = plots(opening(tallied()))
+    axis = plot.layout["xaxis"]
+    assert (axis["tickvals"], axis["ticktext"]) == ([100.0, 1000.0, 10_000.0], ["0", "1,000", "10,000"])
+    assert axis["range"] == pytest.approx([1.85, 4.15])
+    one = tallied()
+    ten = replace(TALLY, parked_pages_max=10)
+    runs = [replace(run, tally=ten if run.lockstat else None) for run in one.runs]
+    (plot,) = plots(opening(replace(one, runs=runs)))
+    axis = plot.layout["xaxis"]
+    assert (axis["tickvals"], axis["range"]) == ([10.0, 100.0], pytest.approx([0.85, 2.15]))
+
+
+@pytest.mark.parametrize(("waited_ns", "top"), [(5_000, 1.06), (200_000, 21.2)])
+def test_a_share_of_less_than_a_percent_is_drawn_small(waited_ns: int, top: float) -> None:
+    points = [point("percpu", ncpus, 100, wait_ns=ncpus * waited_ns) for ncpus in (1, 2)]
+    (plot,) = plots(opening(curves=(CurveSource(1, "scale.json", curve(*points)),)))
+    assert plot.layout["yaxis"]["range"] == pytest.approx([-top / 53, top])

@@ -10,6 +10,7 @@ import pytest
 from tests.report.made import lawful, record
 from uvmfree.analyse import usl
 from uvmfree.measure.record import Record
+from uvmfree.report.page.content import Plot
 from uvmfree.report.page.measured import caveats
 from uvmfree.report.page.scaling import scaling
 from uvmfree.report.page.settings import Source, designs_of, points_of
@@ -67,3 +68,22 @@ def test_the_table_has_the_processors_of_the_host_and_none_for_a_virtual_machine
         at = plot.tables[0].columns.index("processors")
         cells = [row[at] for row in plot.tables[0].rows if len(row) > 1]  # without the headings of settings
         assert cells == [shown] * len(COUNTS)
+
+
+def test_of_several_hosts_the_one_with_the_fewest_processors_says_what_is_beyond() -> None:
+    records = [on(processors, ncpus) for processors in (8, 2) for ncpus in (1, 2, 4)]
+    (plot,) = plots_of(records)
+    assert plot.layout["shapes"][0]["x0"] == 3.0
+    assert any("more threads than the 2 processors of the host" in trace["name"] for trace in plot.traces)
+
+
+@pytest.mark.parametrize(("hosts", "said"), [(8, "Linear would be 2."), (9, "9 lines.")])
+def test_each_of_up_to_eight_lines_is_told_in_words(hosts: int, said: str) -> None:
+    (plot,) = plots_of([on(2 + host, ncpus) for host in range(hosts) for ncpus in (1, 2)])
+    assert said in plot.says
+    assert plot.says.count(" times as much on ") == (8 if hosts == 8 else 0)
+
+
+def plots_of(records: list[Record]) -> list[Plot]:
+    section = scaling(points_of(records), designs_of(records))
+    return [plot for group in section.groups for plot in group.plots]

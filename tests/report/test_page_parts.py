@@ -82,6 +82,7 @@ def test_spreads_say_what_differs() -> None:
     assert spread([2.0, 2.0]) == "2"
     assert reach([3, 1]) == "1 to 3"
     assert percent(0.001) == "0.00 %"
+    assert (percent(9.994), percent(10.0)) == ("9.99 %", "10.0 %")
     assert [listed(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
 
 
@@ -167,3 +168,9 @@ def test_settings_are_called_by_what_differs() -> None:
 
 def test_a_record_without_runs_is_no_point() -> None:
     assert points_of([replace(record(), runs=[], interrupted=True)]) == []
+
+
+def test_what_lies_in_one_part_of_the_time_is_one_group() -> None:
+    times = [0.0, 0.9, 1.0, 7.5, 7.99]
+    assert binned(times, float, 10.0, 10) == [[0.0, 0.9], [1.0], [7.5, 7.99]]
+    assert binned(times, float, 0.0, 10) == [times]

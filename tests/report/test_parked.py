@@ -47,3 +47,14 @@ def test_a_record_without_tallies_is_left_out_and_where_none_has_any_that_is_sai
     assert len(plots(old, new, new)) == 2
     section = parked([Source(1, "old.json", old)], ("fpageqlock", "percpu"))
     assert (section.groups, section.words) == ((), ["No record has counts of each operation."])
+
+
+def test_of_several_tallies_of_a_design_the_first_is_drawn() -> None:
+    one = tallied(percpu=TALLY)
+    runs = [
+        replace(run, tally=replace(run.tally, parked_pages_max=1 + run.repetition)) if run.tally else run
+        for run in one.runs
+    ]
+    (plot,) = plots(replace(one, runs=runs))
+    assert plot.says == "At most so many of 65,536 pages were parked: percpu 1."
+    assert plot.tables[0].rows[0][1] == "1"

@@ -54,6 +54,8 @@ def test_seconds_are_the_unit_from_ten_of_them_on() -> None:
 def test_what_never_stranded_is_a_sentence_and_a_table() -> None:
     plot = first(stranded(sources(sampled((9,) * 2, (0,) * 2, ((4, 0), (0, 0)))), ("percpu",)))
     assert plot.traces != []
+    plot = first(stranded(sources(sampled((9,) * 2, (0,) * 2, ((1, 0), (0, 0)))), ("percpu",)))
+    assert plot.tables[0].rows == [("percpu", "1", "0.00 %", "0", "0", "50 %")]
     plot = first(stranded(sources(sampled((9,) * 2, (0,) * 2, ((0, 0), (0, 0)))), ("percpu",)))
     assert (plot.says, plot.traces, len(plot.tables)) == ("No page was stranded in any sample.", [], 1)
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.report.made import record
 from uvmfree.measure.record import Record, Spread, spread
+from uvmfree.report.comparison import notes
+from uvmfree.report.comparison import table as text_table
 from uvmfree.report.page.heatmap import heatmap
 from uvmfree.report.page.numbers import spread as shown
 from uvmfree.report.page.page_locks import locks
@@ -99,3 +101,41 @@ def test_the_longest_wait_is_that_of_all_repetitions() -> None:
         section = waits(points_of([replace(one, runs=runs)]), ["percpu"])
         of_locks, of_pages = (group.plots[0].tables[0].rows[0][-1] for group in section.groups)
         assert (of_locks, of_pages) == ("9 ms", "50 ms")
+
+
+@pytest.mark.parametrize(("times", "shown"), [((0, 0, 0), False), ((0, 4, 0), True)])
+def test_a_row_is_left_out_only_where_there_was_nothing_ever(times: tuple[int, ...], shown: bool) -> None:
+    """One redistribution in one repetition of one design: its median is 0."""
+    one = record()
+    runs = [
+        replace(
+            run,
+            redistributions=dict.fromkeys(run.redistributions, 0)
+            | {"timer": times[run.repetition] if run.design == "percpu" else 0},
+        )
+        for run in one.runs
+    ]
+    told = [line.split() for line in text_table(replace(one, runs=runs), 200)]
+    rows = [words for words in told if words[:1] == ["redistributions"] or "timer" in words or "[0-4]" in words]
+    assert any("[0-4]" in words for words in rows) == shown
+    assert bool(rows) == shown
+
+
+@pytest.mark.parametrize(
+    ("repetitions", "said"), [(1, "From 1 repetition."), (2, "Medians [min-max] of 2 repetitions.")]
+)
+def test_of_one_repetition_there_is_no_median(repetitions: int, said: str) -> None:
+    assert next(notes(record(repetitions=repetitions))) == said
+
+
+@pytest.mark.parametrize(("gap", "ncpus", "told"), [(0.01, 2, False), (0.1, 4, True)])
+def test_two_values_of_each_that_make_no_grid_are_told(gap: float, ncpus: int, told: bool) -> None:
+    records = [
+        record(redistribute_interval_s=0.1, redistribute_min_gap_s=0.01, ncpus=2),
+        record(redistribute_interval_s=1.0, redistribute_min_gap_s=gap, ncpus=ncpus),
+    ]
+    section = heatmap(points_of(records), designs_of(records))
+    assert section.groups == ()
+    (words,) = section.words
+    assert "have the interval 0.1 and 1 s and the gap 0.01" in words
+    assert (", but not in one grid." in words) == told

@@ -6,6 +6,7 @@ import pytest
 
 from uvmfree.measure.explain import Step, Where
 from uvmfree.report.stepframe import frame, plain
+from uvmfree.report.steps import sentences
 from uvmfree.uvm.page import Place
 from uvmfree.workload.story import Act
 
@@ -76,3 +77,24 @@ def test_a_low_terminal_shows_what_happened_and_no_lists_without_pages() -> None
     ]
     assert low[3:] == high[17:]
     assert low[-1] == "A second passes, and no CPU does anything. No page moves."
+
+
+@pytest.mark.parametrize(
+    ("pages", "done", "reserve", "said"),
+    [
+        (1, 0, 4, "The 4 pages in the shared store are the kernel's reserve."),
+        (1, 0, 3, ""),
+        (None, 9, 2, "The 2 pages in the shared store are the kernel's reserve."),
+        (None, 9, 1, ""),
+    ],
+)
+def test_what_is_left_in_the_store_is_the_reserve_or_something_else(
+    pages: int | None, done: int, reserve: int, said: str
+) -> None:
+    """A single allocation that fails found the store as it was; several that end so left 2 of 4 pages there."""
+    was, now = Counter({STORE: 4, USE: 60}), Counter({STORE: 2, USE: 62})
+    act = Act("None left", "alloc", (0,), pages)
+    step = Step(3, act, done, 1, 0, 0, 0, was, now, Counter(), True, True, (), (), reserve)
+    told = sentences(step)
+    assert ("in the shared store" in told) == bool(said)
+    assert said in told

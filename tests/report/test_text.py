@@ -2,7 +2,7 @@
 
 import pytest
 
-from uvmfree.report.text import Cell, Row, number, paragraph, table
+from uvmfree.report.text import Cell, Row, number, paragraph, per_op, table
 
 ROWS = [
     Row("time, ms", [Cell("12", "[10-14]"), Cell("7")]),
@@ -73,3 +73,10 @@ def test_a_paragraph_is_broken_between_words_only() -> None:
 )
 def test_a_number_has_four_digits_that_count_and_no_exponent(value: float, shown: str) -> None:
     assert number(value) == shown
+
+
+def test_a_rate_of_less_than_a_thousandth_has_six_decimals_and_those_beside_it_too() -> None:
+    """The first one decides."""
+    assert per_op(0.001, 0.0005, 2.0) == ("0.0010", "0.0005", "2.0000")
+    assert per_op(0.000999, 0.5) == ("0.000999", "0.500000")
+    assert per_op(0.0, 0.00001) == ("0.0000", "0.0000")

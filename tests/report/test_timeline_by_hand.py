@@ -143,3 +143,11 @@ def test_without_events_and_caches_neither_has_a_panel_or_a_table() -> None:
     assert list(lines(plot)) == ["on the global list", "truth: all free pages", "unlocked reading"]
     assert "no free page stood in a cache. Daemon passes: 0; redistributions: 0." in plot.says
     assert [len(table.rows) for table in plot.tables] == [6]
+
+
+def test_the_caches_of_eight_cpus_are_told_apart_and_those_of_nine_are_not() -> None:
+    each = [name for name in lines(drawn(((1, 2, 3),) * 8, EVENTS)) if name.startswith("cached")]
+    assert each == [f"cached on CPU {cpu}" for cpu in range(8)]
+    together = {name: y for name, (_, y, _) in lines(drawn(((1, 2, 3),) * 9, EVENTS)).items()}
+    assert together["cached on all 9 CPUs"] == [9, 18, 27]
+    assert "cached on CPU 0" not in together

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tests.report.made import lawful, record
-from uvmfree.analyse.usl import law
+from uvmfree.analyse.usl import Fitted, Usl, law
 from uvmfree.measure.record import Record
 from uvmfree.report.page.content import Plot, Section
+from uvmfree.report.page.law import Law, table
 from uvmfree.report.page.scaling import scaling
 from uvmfree.report.page.settings import designs_of, points_of
 
@@ -173,3 +174,15 @@ def test_one_repetition_is_one() -> None:
 
 def test_one_cpu_count_has_no_line_and_no_law() -> None:
     assert "Universal Scalability Law with 5 or more:" in section([record()]).words[-1]
+
+
+def test_a_peak_outside_of_what_was_measured_is_said_to_be_extrapolated() -> None:
+    """On either side; at its ends it is not."""
+
+    def peak(ncpus: float) -> str:
+        some = Fitted(1.0, 0.9, 1.1)
+        one = Law("percpu", "", 4, 32, Usl(some, some, some, ncpus, 1234.0, (), 1.0))
+        return table([one]).rows[-1][4]
+
+    said = [peak(ncpus) for ncpus in (3.9, 4.0, 32.0, 32.1, math.inf)]
+    assert said == ["3.9, extrapolated", "4.0", "32.0", "32.1, extrapolated", "none"]

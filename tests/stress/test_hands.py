@@ -175,6 +175,7 @@ def test_a_page_of_a_map_is_discarded() -> None:
         (0b01_01_0_1_11, (8, {"nsegs": 8, "alignment": 1, "boundary": 0, "waitok": False})),
         (0b01_01_1_0_10, (4, {"nsegs": 1, "alignment": 2, "boundary": 0, "waitok": False})),
         (0b01_00_0_0_01, (2, {"nsegs": 1, "alignment": 1, "boundary": 16, "waitok": False})),
+        (0b10_10_0_0_00, (1, {"nsegs": 1, "alignment": 1, "boundary": 0, "waitok": False})),
         (0b00_11_0_0_01, (2, {"nsegs": 1, "alignment": 1, "boundary": 0, "waitok": True})),
     ],
 )

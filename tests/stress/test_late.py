@@ -14,12 +14,13 @@ import pytest
 import uvmfree
 from tests.stress.rig import SMALL, run
 from tests.stress.test_watchdog import Clock, Jam
-from uvmfree.errors import HangError
+from uvmfree.errors import ArgumentError, HangError
 from uvmfree.machine.threads import ThreadsMachine
 from uvmfree.stress.engine import Plan, Stress
 from uvmfree.stress.fault import Fault
+from uvmfree.stress.on_machine import Virtual
 from uvmfree.stress.shared import STARVED_STEPS_S, TICKET_CPUS, TICKET_S
-from uvmfree.stress.supervised import OFTEN, OFTEN_CPUS, PER_CPU, Options, stress
+from uvmfree.stress.supervised import OFTEN, OFTEN_CPUS, PER_CPU, TIMER_S_MIN, TIMERS, Options, stress
 from uvmfree.stress.watchdog import Watchdog
 
 MANY_CPUS = 128
@@ -93,6 +94,14 @@ def test_cross_calls_have_time_for_every_xc_threads_turn(made: Stress) -> None:
     many: Any = SimpleNamespace(param=SimpleNamespace(ncpus=4 * TICKET_CPUS), machine=made.uvm.machine)
     many.pagedaemon = made.uvm.pagedaemon
     assert type(made.shared)(many, made.shared.watch, 1, ()).ticket_s == 4 * TICKET_S
+
+
+def test_up_to_128_cpus_and_no_timer_below_a_millisecond() -> None:
+    assert Options(ncpus=128, npages=8192).ncpus == 128
+    with pytest.raises(ArgumentError, match="--cpus 129: must be from 1 to 128"):
+        Options(ncpus=129, npages=8192)
+    fast = Options(machine=Virtual()).param("percpu")
+    assert {getattr(fast, name) for name in TIMERS} == {TIMER_S_MIN}
 
 
 class Holds(Fault):

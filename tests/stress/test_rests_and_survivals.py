@@ -1,14 +1,20 @@
 """A stress run: its rests end when the next burst begins, and a fault that broke it was not survived."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import uvmfree
 from tests.uvm.machines import ClockMachine
+from uvmfree.errors import ArgumentError, BindError
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.stress.fault import Fault
+from uvmfree.stress.on_machine import Virtual
+from uvmfree.stress.preempt import preempt
+from uvmfree.stress.program import draw
 from uvmfree.stress.shared import Pace, Shared
+from uvmfree.stress.stamps import LOOSE, Stamper
 
 
 def shared_on(machine: Any, **pace: Any) -> Shared:
@@ -64,3 +70,96 @@ def test_two_seconds_of_threads_on_a_machine_of_another_pace(
     """What CPUs cannot rest in is shorter where they rest."""
     shared = shared_on(ClockMachine(), **pace)
     assert (shared.ns(2), shared.brief_ns(2)) == (ns, brief_ns)
+
+
+def test_the_course_of_a_fault_is_drawn_from_the_seed_and_its_name() -> None:
+    """It waits for 20 to 40 ms at first, and between two injections for a time from its range."""
+    shared = shared_on(ClockMachine())
+    naps: list[float] = []
+
+    class Course(Fault):
+        name, pause_s = "course", (0.5, 0.75)
+
+        def inject(self, shared: Shared) -> bool:
+            return False
+
+    def nap(seconds: float) -> bool:
+        naps.append(seconds)
+        return len(naps) == 4
+
+    shared.nap = nap  # type: ignore[method-assign]
+    Course().run(shared)
+    bits = draw(1, "course")
+    parts = [bits(16) / (1 << 16) for _ in range(4)]
+    assert naps == pytest.approx([0.02 + 0.02 * parts[0], *(0.5 + 0.25 * part for part in parts[1:])])
+
+
+def test_the_last_injections_of_a_fault_are_remembered() -> None:
+    machine, fault = ClockMachine(now_s=0.0), Fault()
+    shared = shared_on(machine)
+    for machine.now_s in range(1, 71):
+        fault.note(shared, f"number {machine.now_s}")
+    assert fault.injected == 70
+    assert fault.events == [(at * 10**9, f"number {at}") for at in range(7, 71)]
+
+
+def test_a_nap_is_slept_in_pieces_and_ends_with_the_run() -> None:
+    machine = ClockMachine(now_s=0.0)
+    shared = shared_on(machine)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        machine.now_s += seconds
+        shared.stopped = len(slept) == 5
+
+    machine.sleep = sleep  # type: ignore[method-assign]
+    assert not shared.nap(0.05)
+    assert slept == pytest.approx([0.02, 0.02, 0.01])
+    assert shared.nap(60.0)
+    assert len(slept) == 5
+
+
+def test_how_dense_a_run_in_virtual_time_is() -> None:
+    """Two hundred times as dense as on threads while CPUs are at work; a step takes a microsecond of their own."""
+    assert Virtual().pace == Pace(rate=200.0, busy=1.0, step_ns=1000, preempts=True)
+    assert Virtual(busy=25).pace == Pace(rate=50.0, busy=0.25, step_ns=1000, preempts=True)
+    assert Virtual(busy=0.01).pace.busy == pytest.approx(0.0001)
+    assert Virtual(busy=60).words()[-2:] == ("--busy", "60")
+    with pytest.raises(ArgumentError, match=r"--busy 100\.5: must be from 0\.01 to 100"):
+        Virtual(busy=100.5)
+
+
+def test_a_page_of_a_cross_call_whose_cpu_is_gone_is_left_to_the_pagedaemon() -> None:
+    shared = shared_on(ClockMachine())
+    with shared.uvm.run_on(0) as mine:
+        pg = mine.pagealloc(zero=True)
+    assert pg is not None
+
+    def pagefree(page: object) -> None:
+        raise BindError("detached")
+
+    cpu: Any = SimpleNamespace(pagealloc=lambda zero: pg, pagefree=pagefree)
+    shared.called(cpu)
+    assert list(shared.loose) == [(pg, 0)]
+    Stamper(shared.uvm).check(pg, LOOSE, 0)
+    assert shared.reclaim_one()
+    assert not shared.reclaim_one()
+    shared.uvm.close()
+
+
+def test_threads_are_held_up_at_one_lock_operation_in_32() -> None:
+    """Where they have taken a mutex, and where they have dropped one, for up to 8 microseconds."""
+    slept: list[float] = []
+    mutexes = [SimpleNamespace(on_taken=None, on_dropped=None) for _ in range(2)]
+    machine: Any = SimpleNamespace(sleep=slept.append)
+    watch: Any = SimpleNamespace(watched=lambda: mutexes)
+    preempt(machine, watch, 5)
+    hooks: list[Any] = [hook for mutex in mutexes for hook in (mutex.on_taken, mutex.on_dropped)]
+    for _ in range(1000):
+        for hook in hooks:
+            hook()
+    bits = draw(5, "preempt")
+    wanted = [bits(13) / 1e9 for _ in range(4000) if not bits(5)]
+    assert slept == wanted
+    assert 90 < len(slept) < 160

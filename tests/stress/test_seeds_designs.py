@@ -35,3 +35,15 @@ def test_a_seed_has_the_same_design_in_every_range_that_has_it() -> None:
     assert played[range(3, 10)] == [(seed, "abc"[seed % 3]) for seed in range(3, 10)]
     assert played[range(5, 7)] == [(5, "c"), (6, "a")]
     assert played[range(6, 7)] == [(6, "a")]
+
+
+def test_four_runs_are_handed_out_for_each_that_is_under_way_and_what_is_left_is_called_off() -> None:
+    noting, seen = Noting(), Seeds()
+    asked = iter([False, False, True])
+    play = play_seeds(seen, range(1, 100), Options(), ("a",), noting, 2, lambda: next(asked))
+    next(play)
+    assert [seed for seed, _ in noting.asked] == list(range(1, 9))
+    next(play)
+    assert [seed for seed, _ in noting.asked] == list(range(1, 10))
+    assert list(play) == []
+    assert (seen.runs, seen.last, seen.interrupted) == (2, 2, True)

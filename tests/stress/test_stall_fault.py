@@ -81,3 +81,39 @@ def test_while_the_cpu_stands_still_nobody_looks_whether_it_does() -> None:
     fault.run(shared)
     assert slept == [StallFault.STALL_S] * 2  # the CPU, and the fault after it
     assert looks == [0]
+
+
+@pytest.mark.parametrize(
+    ("how", "armed"),
+    [
+        (0, ["guard taken", "shared taken"]),
+        (1, ["guard dropped", "shared dropped"]),
+        (2, ["shared dropped"]),  # between a list and its counter
+    ],
+)
+def test_where_a_cpu_is_held_up_and_hooks_that_were_there_come_back(how: int, armed: list[str]) -> None:
+    fault, run = StallFault(), Struck(())
+    before = [lambda: None for _ in range(4)]
+    guard, common = (
+        SimpleNamespace(name=name, on_taken=before[at], on_dropped=before[at + 1])
+        for at, name in ((0, "guard"), (2, "shared"))
+    )
+    by_name = {"guard": [guard], "shared": [common]}
+    run.watch.named = by_name.get
+    run.uvm.design = SimpleNamespace(guard=lambda index: guard, shared_locks=(common,))
+    seen: list[str] = []
+
+    def look() -> None:
+        hooks = (guard.on_taken, guard.on_dropped, common.on_taken, common.on_dropped)
+        names = ("guard taken", "guard dropped", "shared taken", "shared dropped")
+        mine = [(name, hook) for name, hook, was in zip(names, hooks, before, strict=True) if hook is not was]
+        seen.extend(name for name, _ in mine)
+        mine[-1][1]()
+
+    run.look = look  # type: ignore[method-assign]
+    drawn = iter((0, how))
+    fault._bits = lambda width: next(drawn)
+    shared: Any = run
+    assert fault.inject(shared)
+    assert seen == armed
+    assert [guard.on_taken, guard.on_dropped, common.on_taken, common.on_dropped] == before

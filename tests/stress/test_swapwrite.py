@@ -56,6 +56,13 @@ def test_writes_fail_whole_and_by_halves_without_a_device() -> None:
     assert fault.failed == 4
 
 
+def test_between_those_times_every_sixteenth_write_fails_by_half() -> None:
+    some = [len(PAGE)] * 15 + [len(PAGE) // 2, "ENOSPC"]
+    fault = SwapwriteFault()
+    assert outcomes(fault, 34) == some * 2
+    assert fault.failed == 2
+
+
 @pytest.mark.parametrize("mend", [SwapwriteFault.heal, lambda fault: setattr(fault, "broken", False)])
 def test_writes_succeed_again_when_the_fault_is_over(mend: Callable[[SwapwriteFault], object]) -> None:
     fault = SwapwriteFault()

@@ -137,3 +137,14 @@ def test_a_system_that_does_not_tell_is_known(tmp_path: Path) -> None:
     assert got(str(tmp_path / "none")) is None
     (tmp_path / "1").mkdir()
     assert got(str(tmp_path)) is None
+
+
+def test_what_all_threads_got_is_added_up_and_one_that_has_ended_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for thread, line in ((999_999_001, "10 200 3\n"), (999_999_002, "4 50 6\n")):
+        (tmp_path / str(thread)).mkdir()
+        (tmp_path / str(thread) / "schedstat").write_text(line)
+    threads = ["999999001", "999999003", "999999002"]  # the second one was there when it was listed
+    monkeypatch.setattr(os, "listdir", lambda folder: threads)
+    assert got(str(tmp_path)) == Got(frozenset({999_999_001, 999_999_002}), ran_ns=14, waited_ns=250)

@@ -246,3 +246,15 @@ def test_clearing_lets_go_of_all_pages() -> None:
     stock.clear()
     assert stock.free == 0
     assert stock.pop(0, 0, (UNKNOWN, ZEROS), 1) is None
+
+
+def test_the_last_batches_are_named_for_who_charges_their_lines() -> None:
+    store = GlobalFreelist("test", 1, NCOLORS)
+    for pfn in range(6):
+        store.push(VmPage(pfn, pfn % NCOLORS, 0, "test"), UNKNOWN)
+    assert store.taken == ()
+    taken = store.take(0, 0, 4, UNKNOWN)
+    assert store.taken is taken
+    assert (store.pages_touched, sum(map(len, taken))) == (6 + 4, 4)
+    store.pages_touched = 0
+    assert sum(map(len, store.take(0, 0, 9, UNKNOWN))) == store.pages_touched == 2

@@ -1,5 +1,6 @@
 """RAM: how it is cut into segments, and that each page has bytes of its own."""
 
+import gc
 import itertools
 
 import pytest
@@ -82,3 +83,37 @@ def test_a_page_says_who_and_where_it_is(nfreelists: int) -> None:
     pg = list(physmem)[-1]
     assert repr(pg) == "<page 0x1d, color 1, freelist 0, allocated>"
     physmem.close()
+
+
+def test_populating_touches_every_page() -> None:
+    class Dirty:
+        """RAM of which every byte is 1."""
+
+        def __init__(self, nbytes: int) -> None:
+            self.bytes = bytearray(b"\1" * nbytes)
+
+        def view(self) -> memoryview:
+            return memoryview(self.bytes)
+
+    physmem = PhysMem(split(8, 2), 1, 512, Dirty)
+    physmem.populate()
+    assert [physmem.bytes_of(pg)[0] for pg in physmem] == [0] * 8
+    assert sum(physmem.ram()) == 8 * 511
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_whoever_has_no_garbage_collected_has_none_collected_afterwards(collecting: bool) -> None:
+    before = gc.isenabled()
+    (gc.enable if collecting else gc.disable)()
+    try:
+        PhysMem(split(8, 1), 1, 512, MappedRam)
+        assert gc.isenabled() is collecting
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_a_page_of_the_same_frame_elsewhere_is_none_of_these() -> None:
+    one, other = (PhysMem(split(8, 2), 1, 512, MappedRam) for _ in range(2))
+    assert all(one.has(pg) and not other.has(pg) for pg in one)
+    one.close()
+    assert not any(one.has(pg) for pg in other)

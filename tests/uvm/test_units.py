@@ -179,3 +179,20 @@ def test_pages_of_one_colour_are_chained_too() -> None:
         into[-1].on = into
     assert [pfns(part) for part in chained(lists, 0, 3, 2)] == [[0, 1], [2]]
     assert pfns(into) == [3, 4]
+
+
+def test_a_unit_that_was_emptied_is_dropped_also_if_another_one_was_not() -> None:
+    store, one, two = Units("here", 1, 4), unit(0, 4), unit(4, 4)
+    store.splice(one)
+    store.splice(two)
+    store.remove([*one, two[0]])
+    assert [pfns(stand.pages()) for stand in store.lists()] == [[5, 6, 7]]
+    assert list(store.check("here")) == []
+
+
+def test_a_last_page_that_is_taken_singly_leaves_no_empty_unit() -> None:
+    store = Units("here", 1, 4)
+    store.splice(unit(0, 1))
+    assert [pfns(taken) for taken in store.units(1, 0, (UNKNOWN, ZEROS), 0, 32)] == [[0]]
+    assert list(store.lists()) == []
+    assert store.free == 0

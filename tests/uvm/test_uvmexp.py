@@ -1,9 +1,13 @@
 """The counters of a system and its watermarks."""
 
+from dataclasses import asdict
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 import uvmfree
-from uvmfree.uvm.uvmexp import Watermarks, tune
+from uvmfree.uvm.uvmexp import DaemonStats, UvmExp, Watermarks, tune
 
 KIB = 1 << 10
 
@@ -43,3 +47,30 @@ def test_a_system_runs_with_them() -> None:
         assert (exp.freemin, exp.freetarg, exp.reserve_kernel, exp.reserve_pagedaemon) == (150, 200, 5, 1)
         assert (exp.npages, exp.ncolors, exp.pagesize, exp.free) == (30133, 8, 4096, 30133)
     uvm.close()
+
+
+def test_a_snapshot_adds_up_what_each_cpu_counted_and_mixes_nothing_up() -> None:
+    """Every figure is another power of two, and CPU 1's are 1,000 times CPU 0's."""
+    names = (
+        *("cached", "cpuhit", "cpumiss", "colorhit", "colormiss", "zerohit", "zeromiss", "zeroaborts"),
+        *("filled", "drained", "zeroed", "allocs", "frees"),
+    )
+    one = {name: 1 << at for at, name in enumerate(names)}
+    cpus: Any = [
+        SimpleNamespace(stats=lambda factor=factor: SimpleNamespace(**{name: n * factor for name, n in one.items()}))
+        for factor in (1, 1000)
+    ]
+    words = {"free": 11, "zeropages": 12, "paging": 13, "pdpending": 14}
+    counters: Any = SimpleNamespace(load=words.__getitem__)
+    marks, daemon = Watermarks(21, 22, 23, 24), DaemonStats(31, 32, 33, 34, 35, 36)
+    made = UvmExp(counters, marks, lambda: cpus, lambda: daemon, npages=41, ncolors=42, pagesize=43)
+    summed = {name: 1001 * n for name, n in one.items() if name in names[:8]}
+    assert asdict(made.snapshot()) == {
+        "npages": 41,
+        "ncolors": 42,
+        "pagesize": 43,
+        **words,
+        **asdict(marks),
+        **asdict(daemon),
+        **{f"pga_{name}" if name in ("zerohit", "zeromiss") else name: n for name, n in summed.items()},
+    }

@@ -6,6 +6,7 @@ What becomes of what is there already, of links and devices: outfile.py.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import stat
@@ -30,6 +31,7 @@ def check_writable(
        be led into a file that will be replaced.
     => `regular`: only a file will do, since it is read back, or replaced as the work goes on.
     => `read`: what is read, each with what it is; none of it may be written to.
+    => Nor may a file in which another run keeps its counters, which it has locked (measure/counterfile.py).
     """
     places: dict[tuple[object, ...], str] = {}
     sources = {Outfile.find(what, file).identity: what for what, file in read if file != "-"}
@@ -48,6 +50,8 @@ def check_writable(
             raise ArgumentError(f"{option} {file}: is where {places[place.identity]} writes to")
         if place.descriptor is None and place.identity == _stdout():
             raise ArgumentError(f"{option} {file}: is where stdout goes to")
+        if place.replaceable and _locked(place.path):
+            raise ArgumentError(f"{option} {file}: another run keeps its counters there; name another file")
         places[place.identity] = option
 
 
@@ -91,6 +95,21 @@ def write_whole(option: str, file: str, content: bytes) -> None:
 
 def _signals(place: Outfile) -> contextlib.AbstractContextManager[None]:
     return signals_raise() if place.waits else signals_wait()
+
+
+def _locked(path: str) -> bool:
+    """Whether a process has locked a file, by flock(2)."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _stdout() -> tuple[int, int]:

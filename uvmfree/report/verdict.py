@@ -38,8 +38,10 @@ def verdict(record: Record) -> Iterator[str]:
 
 
 def limits(record: Record) -> Iterator[str]:
-    """Yield what cannot be measured here, or not as it should be, and why."""
+    """Yield what cannot be measured here, or not as it should be, or was not measured to the end, and why."""
     facts, processors = record.workload, record.processors
+    if record.interrupted and record.runs:
+        yield f"Interrupted after {plural(len(record.runs), 'run')}: this is what was measured until then."
     if record.machine.virtual:
         yield (
             f"Times are virtual: they follow from a table of costs (`uvmfree costs {record.machine.costs}` has its "
