@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ from bench.grid.point import CurveCell, banded, measure
 from bench.grid.points import curves, markdown
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main, write_json
+from uvmfree.measure.curve import Curve
 from uvmfree.uvm.designs import REGISTRY, find
 from uvmfree.workload.trace import bundled_trace
 
@@ -58,6 +59,17 @@ LINEAR = Claim(
     0.95,
     True,
 )
+WAITING = Claim(
+    "curve-depot-256-waiting", "depot on 256 CPUs: waiting for page locks, of all time, the most", "%", 1.0
+)
+OF_LINEAR = Claim(
+    "curve-depot-256-of-linear",
+    "depot on 256 CPUs: work, of what CPUs do that wait for their partner's pages only; the least",
+    "share",
+    0.95,
+    True,
+)
+"""Of all traces and lock policies that are kept. What is parked then: bench/depot.py."""
 
 
 def grid(designs: Sequence[str], traces: Sequence[str], *, full: bool) -> list[CurveCell]:
@@ -128,7 +140,35 @@ def bench(args: argparse.Namespace, smoke: bool) -> list[Record]:
     return [
         MINUTES.record([minutes], judged=args.curve and not args.only),
         LINEAR.record([min(least)], judged=not smoke) if least else LINEAR.unmeasured(),
+        *at_the_largest(found if keep and "depot" in designs else None),
     ]
+
+
+def at_the_largest(found: Mapping[tuple[str, str], Curve] | None) -> list[Record]:
+    """Judge what depot promises on LARGEST CPUs, if the points of all traces are kept; else say which are not.
+
+    => None: nothing was asked for that would have them.
+    """
+    if found is None:
+        return [WAITING.unmeasured(), OF_LINEAR.unmeasured()]
+    waits: list[float] = []
+    shares: list[float] = []
+    gone = []
+    for trace, lock in ((trace, lock) for trace in COUNTS for lock in POLICIES):
+        curve = found.get((trace, lock))
+        points = [] if curve is None else curve.at("depot", LARGEST)
+        told = [point for point in points if point.outside_ns is not None and point.stall_ns is not None]
+        share = None if curve is None or not told else curve.share_of_linear("depot", LARGEST)
+        if share is not None and len(told) == len(points):
+            shares.append(share)
+            waits += [point.wait_share_percent for point in points]
+        elif points or lock == "ttas":  # under MCS with --full only
+            gone.append(f"{trace}, {lock}: {'has no recorded gaps' if points else 'is not kept'}")
+    for each in gone:
+        print(f"  depot on {LARGEST} CPUs, {each}: not judged")
+    if not shares:
+        return [WAITING.unmeasured(), OF_LINEAR.unmeasured()]
+    return [WAITING.record([max(waits)], judged=not gone), OF_LINEAR.record([min(shares)], judged=not gone)]
 
 
 def _command(args: argparse.Namespace) -> str:

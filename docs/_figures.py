@@ -128,6 +128,11 @@ class Figures(Printed):
         }
         return format(found[name], form)
 
+    def least_locks(self, trace: str, parked: str, form: str) -> str:
+        """The fewest locks for 1,000 operations of CPUs that each may park so many pages (bench/grid/limit.py)."""
+        points = self._cell("designs", f"limit: {trace}")["limit"]
+        return format(1000 * dict(points)[int(parked)], form)
+
     def saturates(self, design: str, trace: str, lock: str, percent: str) -> str:
         """The first CPU count at which waiting for page locks takes more than so many percent of the time."""
         begins = f"{design}: {trace}, {lock}, "
@@ -140,6 +145,16 @@ class Figures(Printed):
             raise NotMeasured
         full = [point.case.ncpus for point in points if point.wait_share_percent > float(percent)]
         return str(min(full)) if full else f"> {max(point.case.ncpus for point in points)}"
+
+    def unsaturated(self, percent: str) -> str:
+        """The designs of which no CPU count of the curve has so much waiting, on any trace and lock policy."""
+        cells = self._file("curve.json").get("cells", {})
+        points = [decode(Point, cell["point"], name) for name, cell in cells.items()]
+        full = {point.case.design for point in points if point.wait_share_percent > float(percent)}
+        found = [f"`{design}`" for design in REGISTRY if design not in full]
+        if not points or not found:
+            raise NotMeasured
+        return " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
 
     def spent(self, design: str, lock: str, *sizes: str) -> str:
         """Where the time of all CPUs goes, percent of it, for each trace on so many CPUs."""

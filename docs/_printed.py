@@ -86,16 +86,17 @@ class Printed:
             raise NotMeasured
         return markdown(head, found)
 
-    def spans(self, script: str, begins: str) -> str:
-        """A block with rows "SETTING, SIZE" and cells "A / B": A from least to most of its columns, and the most B.
+    def spans(self, script: str, begins: str, second: str = "most") -> str:
+        """A block with rows "SETTING, SIZE" and cells "A / B": of all columns A from least to most, and the most B.
 
-        => A row for each setting, a column for each size.
+        => A row for each setting, a column for each size. `second` "span": B from least to most, too.
         """
         found: dict[str, dict[str, str]] = {}
         for name, *cells in self._table(script, begins)[1]:
             setting, _, size = name.rpartition(", ")
-            first, second = zip(*(map(float, cell.split(" / ")) for cell in cells), strict=True)
-            found.setdefault(setting, {})[size] = f"{min(first):.2f} to {max(first):.2f} / {max(second):,.0f}"
+            first, other = zip(*(map(float, cell.split(" / ")) for cell in cells), strict=True)
+            said = f"{max(other):,.0f}" if second == "most" else f"{min(other):.1f} to {max(other):.1f}"
+            found.setdefault(setting, {})[size] = f"{min(first):.2f} to {max(first):.2f} / {said}"
         sizes = list(next(iter(found.values())))
         return markdown(["setting", *sizes], [[name, *(of[size] for size in sizes)] for name, of in found.items()])
 

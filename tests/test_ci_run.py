@@ -2,9 +2,12 @@
 
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from uvmfree.uvm.designs import REGISTRY, SHOWN
 
 CI = Path(__file__).resolve().parents[1] / ".ci/run"
 BOUND_S = 60
@@ -18,6 +21,7 @@ LATE = tuple(f"GIL 3.13: {part} (too little time is left)" for part in ("explora
 WRONG = "free-threaded (.ci/freethreaded went wrong)"
 
 Names = tuple[str, ...]
+SECONDS_IN_ALL = 60
 
 
 def script(path: Path, text: str) -> None:
@@ -91,3 +95,23 @@ def told(
     assert done.returncode == bool(failed)
     ends = (f"{how}: {', '.join(names) or 'none'}" for how, names in zip(HOW, (passed, skipped, failed), strict=True))
     assert done.stdout.splitlines()[-1] == f"== CI {'; '.join(ends)}"
+
+
+@pytest.mark.parametrize("day", range(20_785, 20_785 + len(REGISTRY) - len(SHOWN)))
+def test_stress_takes_another_design_each_day_beside_those_of_a_command(tmp_path: Path, day: int) -> None:
+    """In as many days as there are designs beside those, each once; for a minute in all."""
+    script(tmp_path / "date", f"echo {86_400 * day + 7_000}")
+    begin = CI.read_text().partition("\npart()")[0].partition("set -u\n")[2]
+    said = subprocess.run(
+        ["bash", "-c", f'cd() {{ :; }}; {begin}\necho "${{rest[@]}}"; echo "${{stress[@]}}"'],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=BOUND_S,
+        check=True,
+    )
+    rest, stress = (line.split() for line in said.stdout.splitlines())
+    assert sorted(rest) == sorted(REGISTRY.keys() - set(SHOWN))
+    designs = [word for before, word in pairwise(stress) if before == "--design"]
+    assert designs == [*SHOWN, rest[day % len(rest)]]
+    assert float(stress[stress.index("--seconds") + 1]) * len(designs) == SECONDS_IN_ALL

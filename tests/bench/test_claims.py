@@ -101,39 +101,6 @@ def test_an_update_is_divided_by_a_pair_of_lock_operations(script: Scripts) -> N
     assert cost.found() == {"counter-over-lock-pair": (1.5, None), "counter-over-lock-2cpu": (0.3, None)}
 
 
-def test_the_depot_is_judged_on_its_worst_trace_of_2_and_8_cpus(script: Scripts, tmp_path: Path) -> None:
-    for name in ("cc-j4", "fork-exec"):
-        (tmp_path / f"{name}.perf.xz").touch()
-    counts = {  # locks an operation, parked, % of local hits, % of right colours
-        ("cc-j4", 2, False): (0.0020, 1024, 99.9, 97.5),
-        ("cc-j4", 2, True): (0.0005, 512, 99.8, 98.0),
-        ("cc-j4", 8, False): (0.0007, 1024, 98.5, 99.0),
-        ("cc-j4", 32, False): (0.5, 4096, 10.0, 10.0),
-        ("fork-exec", 2, False): (0.0003, 1024, 99.7, 97.2),
-        ("fork-exec", 2, True): (0.0001, 3072, 99.6, 99.5),
-        ("fork-exec", 8, False): (0.0024, 1024, 99.5, 98.5),
-        ("fork-exec", 32, False): (0.5, 1024, 10.0, 10.0),
-    }
-    depot = script("depot").has(
-        TRACES=tmp_path,
-        read_trace=lambda file: file.name.removesuffix(".perf.xz"),
-        counted=lambda trace, ncpus, *, virtual, plain=False: (
-            (0.9, 9999, 9.0, 12.0 if trace == "cc-j4" else 11.0) if plain else counts[trace, ncpus, virtual]
-        ),
-        greenlets_work=lambda: True,
-        BUSY=("fork-exec",),
-        copied=lambda file, ncpus: {64: 4096, 256: 40_960}[ncpus],
-    )
-    assert depot.found() == {
-        "depot-parked-copies": (1.25, False),
-        "depot-locks": (1.2, False),
-        "depot-parked": (1.5, False),
-        "depot-local-hits": (98.5, False),
-        "depot-colours": (97.2, True),
-        "depot-colours-without-lists": (12.0, None),
-    }
-
-
 def test_the_floor_is_compared_without_the_empty_loop(script: Scripts) -> None:
     ns = {"empty loop": 10.0, "floor pair": 30.0, "local pair": 90.0}
 
@@ -392,9 +359,9 @@ def test_what_seeds_find_fails_the_script(script: Scripts, monkeypatch: pytest.M
 
 
 def test_each_script_has_its_claims_judged_here_or_beside() -> None:
-    """Scripts that judge nothing, and those of test_claims_of_cells.py, apart."""
-    here = Path(__file__).with_name("test_claims.py").read_text()
-    beside = Path(__file__).with_name("test_claims_of_cells.py").read_text()
+    """But for scripts that judge nothing."""
+    files = [Path(__file__).with_name(f"test_{name}.py") for name in ("claims", "claims_of_cells", "depot_claims")]
+    texts = "".join(file.read_text() for file in files)
     names = {file.stem for file in Path(__file__).parents[2].glob("bench/*.py")} - {"all", "harness"}
     silent = {"depot_counts", "pairs", "probes", "questions"}
-    assert {name for name in names if f'script("{name}")' not in here + beside} == silent
+    assert {name for name in names if f'script("{name}")' not in texts} == silent

@@ -80,7 +80,12 @@ def test_the_curve_is_judged_by_its_least_linear_design(script: Scripts, tmp_pat
     )
     words = ["--curve", "--results", str(tmp_path), "--design", "percpu"]
     args = bench.module.parser().parse_args(words)
-    assert bench.found(args) == {"curve-minutes": (20, False), "curve-linear-2-cpus": (0.8, False)}
+    assert bench.found(args) == {
+        "curve-minutes": (20, False),
+        "curve-linear-2-cpus": (0.8, False),
+        "curve-depot-256-waiting": (None, None),
+        "curve-depot-256-of-linear": (None, None),
+    }
     assert not measured & shown[-1] - {"percpu: cc-j4, mcs, 2 CPUs"}
     # What --full adds is not of the time that is judged; once it was measured, the page keeps it.
     full = bench.module.parser().parse_args([*words, "--full"])
@@ -92,6 +97,44 @@ def test_the_curve_is_judged_by_its_least_linear_design(script: Scripts, tmp_pat
     bench.found(args)
     assert measured <= shown[-1]
     assert "percpu: cc-j4, ttas, 128 CPUs" not in shown[-1]
+
+
+def test_the_depot_is_judged_on_256_cpus_by_the_points_of_all_traces(
+    script: Scripts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Linear is all of the time but what the CPUs of a pair wait for each other; what is not kept is said."""
+    ms = 1_000_000 * 256
+
+    def one(share: float, stalled: float, waited: float, **more: Any) -> Any:
+        of_time = {"outside_ns": round(share * ms), "stall_ns": round(stalled * ms), "wait_ns": round(waited * ms)}
+        return curve(point("depot", 2, 9, outside_ns=1, stall_ns=0), point("depot", 256, 9, **of_time | more))
+
+    module = script("curve").module
+
+    def judged(found: Any) -> tuple[Any, list[str]]:
+        return said(module.at_the_largest(found)), capsys.readouterr().out.splitlines()
+
+    nothing = {"curve-depot-256-waiting": (None, None), "curve-depot-256-of-linear": (None, None)}
+    assert judged(None) == (nothing, [])
+    found = {(trace, "ttas"): one(0.96, 0.0, 0.004) for trace in module.COUNTS}
+    found["java-build", "mcs"] = one(0.77, 0.2, 0.012)
+    assert judged(found) == (
+        {"curve-depot-256-waiting": (1.2, False), "curve-depot-256-of-linear": (0.96, True)},
+        [],
+    )
+    found["fork-exec", "ttas"] = one(0.93, 0.0, 0.004)
+    assert judged(found)[0]["curve-depot-256-of-linear"] == (0.93, False)
+    del found["java-build", "ttas"]
+    found["fork-exec", "mcs"] = one(0.9, 0.0, 0.5, stall_ns=None)
+    assert judged(found) == (
+        {"curve-depot-256-waiting": (1.2, None), "curve-depot-256-of-linear": (0.93, None)},
+        [
+            "  depot on 256 CPUs, fork-exec, mcs: has no recorded gaps: not judged",
+            "  depot on 256 CPUs, java-build, ttas: is not kept: not judged",
+        ],
+    )
+    none = {key: curve(point("percpu", 256, 9, outside_ns=1)) for key in found}
+    assert judged(none)[0] == nothing
 
 
 def test_tight_memory_is_judged_on_the_most_false_failures(script: Scripts, tmp_path: Path) -> None:

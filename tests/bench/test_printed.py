@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -32,45 +31,6 @@ Lines = Callable[[], list[str]]
 def printed(capsys: pytest.CaptureFixture[str]) -> Lines:
     """Return what was printed since, by lines."""
     return lambda: capsys.readouterr().out.splitlines()
-
-
-def test_the_depot_prints_a_line_for_each_replay_and_for_each_number_of_copies(
-    script: Scripts, tmp_path: Path, printed: Lines
-) -> None:
-    """On its own two CPUs a trace is played on threads and in virtual time; on 8 and 32 on threads alone."""
-    (tmp_path / "cc-j4.perf.xz").touch()
-    depot = script("depot").has(
-        TRACES=tmp_path,
-        read_trace=lambda file: file.name,
-        counted=lambda trace, ncpus, *, virtual, plain=False: (
-            ncpus / 1e5 + virtual / 1e3,
-            10 * ncpus,
-            90 + ncpus / 8,
-            99.0 - 87 * plain,
-        ),
-        greenlets_work=lambda: True,
-        BUSY=("java-build",),
-        copied=lambda file, ncpus: 3 * ncpus,
-    )
-    records = depot.module.bench(False)
-    assert printed() == [
-        "  trace                CPUs on        locks/op  parked  hits % colours %",
-        "  cc-j4                   2 no lists   0.00002      20   90.25     12.00",
-        "  cc-j4                   2 threads    0.00002      20   90.25     99.00",
-        "  cc-j4                   2 virtual    0.00102      20   90.25     99.00",
-        "  cc-j4                   8 threads    0.00008      80   91.00     99.00",
-        "  cc-j4                  32 threads    0.00032     320   94.00     99.00",
-        "  copies of java-build   64 virtual                192",
-        "  copies of java-build  256 virtual                768",
-    ]
-    assert [record.measured for record in records] == [
-        pytest.approx(0.00102 / 0.0025),
-        320 / 4096,
-        768 / (128 * 256),
-        90.25,
-        99,
-        12,
-    ]
 
 
 def test_contiguous_allocation_prints_each_design_with_its_locks(script: Scripts, printed: Lines) -> None:

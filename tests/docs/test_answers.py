@@ -143,11 +143,23 @@ def test_a_page_is_what_its_template_and_the_records_give(name: str) -> None:
 
 def test_who_reads_a_number_is_told_the_command_or_the_page() -> None:
     """In each paragraph and each item of a list of the reply."""
-    text = (DOCS / "answer.md.in").read_text().partition("## The steps")[2]
+    text = (DOCS / "answer.md.in").read_text().partition("## In which order")[2]
     items = [item for block in text.split("\n\n") for item in re.split(r"\n(?=- |\d+\. )", block)]
     numbers = [item for item in items if "{{" in item and not item.startswith(("{{", "|"))]
     assert len(numbers) > 12
     assert [item for item in numbers if "`bench/" not in item and "](" not in item] == []
+
+
+def test_a_sentence_of_the_reply_with_a_measured_number_names_its_command() -> None:
+    """Of a list or a paragraph. The reply is two pages: about 1,100 words without its tables."""
+    template = (DOCS / "answer.md.in").read_text()
+    blocks = [block for block in template.split("\n\n")[2:] if not block.startswith(("#", "{{"))]
+    sentences = [each for block in blocks for each in re.split(r"(?<=[.?%])\*{0,2} (?=[A-Z*])|\n", block)]
+    measured = [each for each in sentences if re.search(r"\{\{(?!many\})", each)]
+    assert len(measured) > 20
+    assert [each for each in measured if "`bench/" not in each] == []
+    said = [line for line in (DOCS / "answer.md").read_text().splitlines() if not line.startswith("|")]
+    assert len(" ".join(said).split()) <= 1150
 
 
 def test_numbers_come_from_records(figures: Figures) -> None:
@@ -265,6 +277,41 @@ def test_paragraphs_are_filled_and_tables_are_not(figures: Figures) -> None:
     assert max(map(len, paragraph.splitlines())) <= answers.COLUMNS
     assert [line[:2] for line in items.splitlines()] == ["- ", "  ", "  ", "- "]
     assert (table.strip(), rest) == (f"| {long} |", [])
+
+
+def test_a_block_is_told_from_the_least_to_the_most_of_its_columns(tmp_path: Path) -> None:
+    said = ["head", "", "locks / most", "      a   b", "    x, 2 CPUs   1.5 / 30    0.25 / 4", ""]
+    put(tmp_path / "evidence-3.11.json", {"scripts": [{"script": "s.py", "output": said, "records": []}]})
+    for second, cell in (("", "30"), ("span", "4.0 to 30.0")):
+        table = answers.page(f"{{{{spans s.py locks {second}}}}}", Figures(tmp_path))
+        assert table == f"| setting | 2 CPUs |\n|---|---:|\n| x | 0.25 to 1.50 / {cell} |\n"
+
+
+def test_the_least_that_any_caches_take_is_of_so_many_pages(tmp_path: Path) -> None:
+    put(tmp_path / "designs.json", {"cells": {"limit: a": {"limit": [[64, 0.02], [128, 0.0071]]}}})
+    assert answers.page("{{least_locks a 128 .1f}}", Figures(tmp_path)) == "7.1\n"
+
+
+def test_designs_are_named_that_wait_little_wherever_they_were_measured(tmp_path: Path) -> None:
+    waits = {"percpu": (5, 20), "magazines": (1, 2), "xnu": (0, 3), "depot": (9, 9)}
+    cells = {
+        str(CurveCell(name, "a", 8, lock)): {
+            "point": asdict(Point(Case(name, 8, Traffic("trace", "a"), lock=lock), 1000, 9, 80 * percent, 0, 0, 0))
+        }
+        for name, each in waits.items()
+        for lock, percent in zip(("ttas", "mcs"), each, strict=True)
+    }
+    cells |= {
+        str(CurveCell(name, "a", 8, "ttas")): {
+            "point": asdict(Point(Case(name, 8, Traffic("trace", "a")), 1000, 9, 8000, 0, 0, 0))
+        }
+        for name in REGISTRY.keys() - waits.keys()
+    }
+    put(tmp_path / "curve.json", {"cells": cells})
+    figures = Figures(tmp_path)
+    assert answers.page("{{unsaturated 10}}", figures) == "`magazines`, `xnu` and `depot`\n"
+    assert answers.page("{{unsaturated 2.5}}", figures) == "`magazines`\n"
+    assert answers.page("{{unsaturated 1}}", figures) == "(not measured)\n"
 
 
 def test_a_design_is_saturated_where_waiting_takes_more_than_a_share(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.mutants.bugs import MUTANTS
 from tests.mutants.mutation import ROOT, Disarmed, Mutant, after, become, before, forget
 from tests.mutants.run import BOUND_S, run
+from tests.mutants.test_mutants import test_caught as caught
 
 MUST = (
     "forgotten spill", "splice loses the tail", "count before publish", "free read inside the wrong lock",
@@ -51,11 +52,13 @@ def test_no_list_without_these() -> None:
 
 
 def test_each_is_explained() -> None:
-    """docs/mutants.md says of each what it is and why it matters, and what caught it when last run."""
+    """docs/mutants.md says of each what it is, why it matters and what caught it; and how many there are."""
     document = (ROOT / "docs/mutants.md").read_text()
     missing = [mutant.name for mutant in MUTANTS.values() if f"| {mutant.name} | {mutant.bug}" not in document]
     missing += [name for name in MUTANTS if f"| {name} " not in document]
     assert missing == []
+    (a_day,) = next(mark.args for mark in caught.pytestmark if mark.name == "sampled")  # type: ignore[attr-defined]
+    assert f"There are {len(MUTANTS)} bugs. `.ci/run` runs {a_day} of them each day" in document
 
 
 SOURCE = """\
