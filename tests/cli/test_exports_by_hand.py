@@ -43,6 +43,12 @@ def test_what_there_is_is_not_refused() -> None:
     Exports("j", None, "t", None).check_fits(workload(timed=False), VIRTUAL)
 
 
+def test_counters_are_kept_in_a_file_only() -> None:
+    Exports("/dev/null", None, None, None).check()
+    with pytest.raises(ArgumentError, match=r"^--counters /dev/null: "):
+        Exports(None, None, None, "/dev/null").check()
+
+
 @pytest.mark.parametrize(("lockstat", "written"), [((True,), ["r"]), ((True, False), ["p", "r"])])
 def test_without_a_run_without_lockstat_there_are_no_wall_times(
     lockstat: tuple[bool, ...], written: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -130,7 +136,6 @@ def test_counters_are_kept_while_it_lasts_and_what_went_wrong_with_them_is_said(
 ) -> None:
     monkeypatch.setattr(counterfile, "CounterFile", Counters)
     exports: Any = Exports(None, None, None, file)
-    assert exports.counters is None
     assert ended(exports, monkeypatch=monkeypatch) == status
     assert (exports.counters.file, exports.counters.closed) == (file, 1)
     assert capsys.readouterr().err == said
