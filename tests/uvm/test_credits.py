@@ -56,6 +56,15 @@ def test_who_has_all_that_it_can_use_borrows_none() -> None:
     assert made.lend(1, 0) == 0
 
 
+def test_nobody_borrows_more_than_it_can_use_however_much_an_idle_cpu_could_spare() -> None:
+    made, cpus = credits(24, 3)
+    made.of[:] = [12, 8, 4]
+    cpus.now_ns += 2 * TICK_NS
+    cpus.operations[0] += 1
+    assert borrowed(made, 0) == 16 - 12
+    assert made.of == [16, 4, 4]
+
+
 def test_one_more_is_no_reason_unless_it_has_less_than_its_share() -> None:
     """Else two CPUs would hand a credit back and forth."""
     made, _ = credits(8, 4)
