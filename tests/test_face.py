@@ -46,3 +46,10 @@ def test_asking_for_boot_imports_what_it_needs() -> None:
 def test_the_help_imports_nothing_that_draws_or_measures() -> None:
     code = "from uvmfree.cli import cli; cli(['--help'], standalone_mode=False)"
     assert not loaded_by(code) & {"atomics", "cffi", "plotly", "rich", "scipy", "numpy"}
+
+
+def test_a_name_that_nobody_asked_for_yet_is_listed_and_then_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(uvmfree, "Ticket", raising=False)
+    assert "Ticket" in dir(uvmfree)
+    assert "Ticket" not in vars(uvmfree)
+    assert uvmfree.Ticket is vars(uvmfree)["Ticket"]

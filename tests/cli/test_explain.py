@@ -179,6 +179,9 @@ def test_a_trace_of_pages(run: Run, tmp_path: Path) -> None:
     )
     assert "pages: on the lists 0, 2;" in said[4]
     assert len(steps_of(run("explain", "percpu", "--trace", str(file), "--cpus", "2", "--steps", "1"))) == 1
+    file.write_text("".join(line("alloc", hex(page), us=page) for page in range(1, 60)))
+    document = json.loads(run("explain", "percpu", "--trace", str(file), "--json").out)
+    assert len(document["steps"]) == 40  # as --help says
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,21 @@
 """How a command hears what asks it to end: one signal is noted, a second is raised, afterwards all is as it was."""
 
+import io
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from uvmfree.cli.running import ENDING, Interrupted, first_signal_asks, signals_raise, signals_wait
+from uvmfree.cli.running import (
+    ENDING,
+    Interrupted,
+    first_signal_asks,
+    progress,
+    reading,
+    signals_raise,
+    signals_wait,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -98,3 +108,29 @@ def test_a_signal_that_waits_comes_after_the_end_and_once(heard: list[int]) -> N
     with signals_wait():
         pass
     assert heard == [signal.SIGTERM]
+
+
+def test_how_far_it_is_is_for_terminals_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(2) as (tick, done):
+        tick("a step")
+        done()
+    with reading("file") as told:
+        assert told is None
+    assert capsys.readouterr() == ("", "")
+
+
+class Terminal(io.StringIO):
+    """What is drawn."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_name_of_a_file_that_is_read_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", "200")
+    with reading("a[/bold]b\x07") as told:
+        assert told is not None
+        told(1000)
+    assert "reading a[/bold]b\\x07" in screen.getvalue()

@@ -75,6 +75,7 @@ def test_ctrl_c_ends_it_soon_and_keeps_what_was_measured(tmp_path: Path) -> None
         (("-o", "/nowhere/at/all"), "there is no folder /nowhere/at"),
         (("-o", "x", "--cpus", "1,two"), "--cpus 1,two: must be whole numbers"),
         (("-o", "x", "--set", "refill"), "--set refill: must be NAME=VALUE,VALUE"),
+        (("-o", "x", "--set", "refill="), "--set refill=: must be NAME=VALUE,VALUE"),
         (("-o", "x", "--set", "refill=1", "--set", "refill=2"), "refill has values already"),
         (("-o", "x", "--set", "refill=4,8,4"), "--set refill=4,8,4: 4 is given twice"),
         (("-o", "x", "--cpus", "1,2,1"), "--cpus 1,2,1: 1 is given twice"),

@@ -1,12 +1,13 @@
 """What the options of a virtual machine come to: 0 is a value, what is not given has a default, threads take none."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from uvmfree.cli.machine import machine_of
-from uvmfree.cli.virtual import VirtualOptions
+from uvmfree.cli.virtual import VirtualOptions, strands
 from uvmfree.errors import ArgumentError
 from uvmfree.stress.on_machine import THREADS, Virtual
 
@@ -101,3 +102,14 @@ def test_a_stress_run_of_threads_takes_none_of_them() -> None:
     assert machine_of("threads", None, (), None, None) is THREADS
     with pytest.raises(ArgumentError, match=r"^--busy goes with --machine virtual"):
         machine_of("threads", None, (), None, 0.0)
+
+
+@pytest.mark.parametrize(("kind", "said"), [("greenlet", False), ("baton", True)])
+def test_strands_that_are_slow_are_said_to_be(
+    kind: str, said: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("uvmfree.machine.virtual.strands.kind_named", lambda name: SimpleNamespace(name=kind))
+    assert strands() == kind
+    found = capsys.readouterr()
+    assert (found.out, found.err.startswith("uvmfree: no greenlet for this interpreter: ")) == ("", said)
+    assert found.err.count("\n") == said
