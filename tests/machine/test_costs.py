@@ -96,6 +96,10 @@ def test_a_file_that_is_missing(tmp_path: Path) -> None:
         costs_for("xeon-2s", tmp_path / "missing.toml")
 
 
+def test_a_cost_is_rounded_to_whole_nanoseconds() -> None:
+    assert [costs_for("xeon-2s", line_socket=ns).ns("line_socket") for ns in (49.6, 50.4)] == [50, 50]
+
+
 def test_a_set_without_a_figure_is_refused() -> None:
     figures = dict(SETS["xeon-2s"])
     del figures["splice"]

@@ -14,7 +14,9 @@ from uvmfree.errors import BindError, HangError
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.param import Param
 from uvmfree.stress.engine import Plan, Stress, missing_of
+from uvmfree.stress.hands import Hands
 from uvmfree.stress.player import UNDER_WAY
+from uvmfree.stress.program import KIND_BITS, KINDS
 from uvmfree.stress.shared import Pace, StressError
 
 
@@ -80,6 +82,18 @@ def test_one_cpu_in_four_is_a_kernel_threads_and_a_step_that_a_detach_broke_off_
     assert [(player.done, player.away) for player in run.players] == [(300, 0), (301, 1)] * 3
     outcomes = [operation[3] for player in run.players for operation in player.last()]
     assert outcomes == [UNDER_WAY, "the CPU was detached"] * 3
+
+
+def test_what_an_operation_is_made_of_is_what_the_step_has_beside_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the listing of a program reads it."""
+    given: list[int] = []
+    monkeypatch.setattr(Hands, "operations", lambda hands: (given.append,) * len(KINDS))
+    stress = made()
+    player = stress.players[0]
+    player.play(5)
+    assert given == [step >> KIND_BITS for _, _, step, _ in player.last()]
+    assert len(given) == 5
+    stress.uvm.close()
 
 
 @pytest.mark.parametrize(("free", "missing"), [("store", 22), ("all", 40)])

@@ -41,6 +41,16 @@ def test_a_batch_is_one_less_than_a_power_of_two_the_nearest_one(npages: int, ba
     assert Sizes.of(Param(npages=npages, ncpus=1), LinuxTunables()).batch == batch
 
 
+def test_an_allocation_halves_how_many_frees_came_in_a_row(uvm: Any) -> None:
+    """So a set whose CPU allocates in between spills less."""
+    cpu = uvm.cpus[0]
+    cpu.pagefree(cpu.pagealloc())
+    cpu.free_count = 8
+    pg = cpu.pagealloc()
+    assert cpu.free_count == 4
+    cpu.pagefree(pg)
+
+
 def test_the_sizes_here(uvm: Any) -> None:
     assert uvm.design.sizes == Sizes(BATCH, HIGH_MIN, HIGH_MAX, BATCH)
 
