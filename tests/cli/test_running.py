@@ -1,12 +1,12 @@
 """How a command hears what asks it to end: one signal is noted, a second is raised, afterwards all is as it was."""
 
-import io
 import signal
 import sys
 from collections.abc import Iterator
 
 import pytest
 
+from tests.cli.screen import Terminal
 from uvmfree.cli.running import (
     ENDING,
     Interrupted,
@@ -117,13 +117,6 @@ def test_how_far_it_is_is_for_terminals_alone(capsys: pytest.CaptureFixture[str]
     with reading("file") as told:
         assert told is None
     assert capsys.readouterr() == ("", "")
-
-
-class Terminal(io.StringIO):
-    """What is drawn."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 def test_the_name_of_a_file_that_is_read_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,8 @@ import sys
 
 import pytest
 
+from tests.cli.screen import Terminal
 from uvmfree.cli.terminal import say, say_labelled, width
-
-
-class Terminal(io.StringIO):
-    """What is printed."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:

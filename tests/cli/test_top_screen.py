@@ -1,21 +1,14 @@
 """`uvmfree top` on a terminal: each figure of a reading stands where its name says."""
 
-import io
 import re
 import sys
 
 import pytest
 
+from tests.cli.screen import Terminal
 from tests.layouts.test_top import BEFORE, BUSY, IDLE, NOW
 from uvmfree.cli.top import top
 from uvmfree.measure import counterfile
-
-
-class Terminal(io.StringIO):
-    """What is drawn."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 class Reader:
