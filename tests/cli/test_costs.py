@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Said
-from uvmfree.cli.costs import MISSING_MAX, names, table
+from uvmfree.cli.costs import MISSING_MAX, check_places, names, table
+from uvmfree.errors import ParamError
 from uvmfree.machine.costs import SETS
 
 Run = Callable[..., Said]
@@ -86,6 +87,8 @@ def test_a_file_without_a_base_has_all_costs(run: Run, tmp_path: Path) -> None:
     said = run("costs", str(file))
     missing = 'has no disk_page, jitter_percent; it must have all costs, or base = "SET" to lie over'
     assert (said.status, said.out, said.err) == (2, "", f"uvmfree: {file}: {missing}\n")
+    file.write_text("".join(["[costs]\n", *lines[:-1]]))
+    assert "has no jitter_percent; it must" in run("costs", str(file)).err
     file.write_text("[costs]\natomic = 7\n")
     said = run("scale", "--costs", str(file), "--cpus", "1")
     assert (said.status, said.out) == (2, "")
@@ -108,6 +111,12 @@ def test_where_there_are_too_few_places_the_sets_that_have_enough_are_named(run:
         "uvmfree: 512 CPUs: costs xeon-2s have places for 256, sockets x socket_cores x core_threads; "
         f"--costs {SHIPPED}: enough\n"
     )
+
+
+def test_there_may_be_as_many_cpus_as_there_are_places() -> None:
+    check_places("xeon-2s", (), 256)
+    with pytest.raises(ParamError, match="257 CPUs: costs xeon-2s have places for 256"):
+        check_places("xeon-2s", (), 257)
 
 
 def test_a_stress_run_names_them_too(run: Run) -> None:

@@ -139,6 +139,7 @@ def test_a_bench_that_measured_nothing_says_so(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setattr(workloads, "pingpong", lambda ncpus, think_ns: made)
     said = run("bench", "--workload", "pingpong", "--npages", "256")
     assert (said.status, said.err) == (130, "uvmfree: interrupted after 0 runs; nothing was measured\n")
+    assert "Interrupted" not in said.out
 
 
 def test_nohup_is_left_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
