@@ -194,7 +194,7 @@ class Figures(Printed):
             pairs = [(f"pair-{design}", of, build) for build in builds for of in ("pair-floor", "pair-percpu")]
             cells = [self._or_dash("over", *pair) for pair in pairs]
             rows.append(
-                [design, *cells, self._or_dash("measured", f"scaling-{design.replace(' ', '-')}", ".2f", "3.13t")]
+                [design, *cells, self._or_dash("spread", f"scaling-{design.replace(' ', '-')}", ".2f", "3.13t")]
             )
         head = [f"{build}: pair / {of}" for build in builds for of in ("floor's", "`percpu`'s")]
         return markdown(["design", *head, "2 processors / 1"], rows)

@@ -178,6 +178,12 @@ class Printed:
                 return format(record["measured"], form)
         raise NotMeasured
 
+    def spread(self, id: str, form: str, build: str) -> str:
+        """The median of a record of a build, and its extremes."""
+        median = self.measured(id, form, build)
+        record = self._records(build)[id]
+        return f"{median} [{record['low']:{form}}-{record['high']:{form}}]"
+
     def claims(self) -> str:
         """Every claim with a bound: what it says, what each build measured, and whether it holds.
 

@@ -102,7 +102,10 @@ def test_real_threads_have_pairs_of_each_build_and_scaling_of_the_free_threaded_
     """A pair over the floor's, and over percpu's; what no build has measured yet is a dash."""
 
     def records(**measured: float) -> list[dict[str, Any]]:
-        return [{"id": id, "claim": id, "measured": value} for id, value in measured.items()]
+        return [
+            {"id": id, "claim": id, "measured": value, "low": value - 0.25, "high": value + 0.5}
+            for id, value in measured.items()
+        ]
 
     for build, ratios in (("3.11", {"percpu": 1.5, "xnu": 3.0}), ("3.13t", {"percpu": 2.0, "depot": 1.0})):
         pairs = {f"pair-{design}": ratio for design, ratio in ratios.items()}
@@ -117,9 +120,9 @@ def test_real_threads_have_pairs_of_each_build_and_scaling_of_the_free_threaded_
     )
     assert {
         "| percpu | 1.50 | 1.00 | 2.00 | 1.00 | - |",
-        "| xnu | 3.00 | 2.00 | - | - | 1.75 |",
+        "| xnu | 3.00 | 2.00 | - | - | 1.75 [1.50-2.25] |",
         "| depot | - | - | 1.00 | 0.50 | - |",
-        "| nothing shared | - | - | - | - | 1.98 |",
+        "| nothing shared | - | - | - | - | 1.98 [1.73-2.48] |",
     } <= set(rows)
 
 
