@@ -53,8 +53,8 @@ A pair is `pagealloc` and `pagefree` of one page, on a CPU with a full cache. Th
 `with lock` around a list: {{measured pair-floor-ns ,.0f 3.11}} ns on 3.11,
 {{measured pair-floor-ns ,.0f 3.13t}} ns on 3.13t. The last column is of 3.13t: page operations a second of two CPUs
 in bursts of local pages, over those of one, the median and the extremes. Threads that share nothing show what the
-host gives: where the brackets are wide others used it, too, and medians that are as near as that are alike. What a pair
-costs is mostly Python's: [virtual time](#cc-j4-ttas) says how designs compare on a kernel's costs.
+host gives: where the brackets are wide others used it, too, and medians that are as near as that are alike. What a
+pair costs is mostly Python's: [virtual time](#cc-j4-ttas) says how designs compare on a kernel's costs.
 
 `./run python bench/pairs.py`, `./run python bench/scaling.py`; {{when}}."""
 COLUMNS: Final = 88
