@@ -3,7 +3,7 @@
 => A page is a frame number here: where a frame is decides which words are touched. One class of trees.
 => `reservations`: how often a CPU went to another tree.
 
-Source: core/src/llfree.rs, trees.rs, lower.rs and local.rs of llfree-rs, 2026.
+Source: core/src/llfree.rs, trees.rs, lower.rs and local.rs of llfree-rs, 2026; mm/vmstat.c of Linux for the count.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from tests.designs.reference import Reference
 
 ROW_FRAMES: Final = 64
 """Frames in a word of a bit field."""
+
+PAGESIZE: Final = 4096
 
 NEAR_BEST: Final = 3
 """Trees in the neighbourhood that are kept for a second look."""
@@ -42,6 +44,9 @@ class Llfree(Reference):
         self.rows = [(1 << ROW_FRAMES) - 1] * (ntrees * self.rows_each)  # a bit is set where a frame is free
         self.locals: list[Local | None] = [None] * self.ncpus
         self.reservations = self.in_use = 0
+        chunks = self.free_pages * PAGESIZE >> 27
+        self.threshold = min(125, 2 * self.ncpus.bit_length() * (1 + chunks.bit_length()))
+        self.uncounted = [0] * self.ncpus
 
     def alloc(self, cpu: int, color: int | None = None) -> int:
         own = self.locals[cpu]
@@ -61,7 +66,15 @@ class Llfree(Reference):
         self.atomics += 2  # the child's count, the bit
         self.free_pages -= 1
         self.in_use += 1
+        self.count(cpu, -1)
         return frame
+
+    def count(self, cpu: int, pages: int) -> None:
+        """Count in the CPU's part; more than the threshold is added to the count of all."""
+        self.uncounted[cpu] += pages
+        if abs(self.uncounted[cpu]) > self.threshold:
+            self.uncounted[cpu] = 0
+            self.atomics += 1
 
     def first_free(self, row: int) -> int:
         """Find the first free frame at or after a row, in its tree."""
@@ -127,6 +140,7 @@ class Llfree(Reference):
         self.atomics += 3  # the child's count, the bit, the count of the CPU or of the tree
         self.free_pages += 1
         self.in_use -= 1
+        self.count(cpu, 1)
 
     def cached(self) -> int:
         return sum(own.free for own in self.locals if own is not None)

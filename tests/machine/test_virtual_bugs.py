@@ -106,9 +106,9 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "        while self._sleepers:\n            scheduler.wake(self._sleepers.popleft(), scheduler.now - ",
     ),
     "updates of one word at the same time": (
-        "lines",
-        "        if self._free_at[slot] > now:",
-        "        if False:",
+        "words",
+        "        if (waited_ns := self._free_at[line] - scheduler.now) > 0:",
+        "        if (waited_ns := 0) > 0:",
     ),
     "jitter by the order of who draws": (
         "jitter",

@@ -76,6 +76,100 @@ def test_how_long_updates_waited_for_the_one_before_is_added_up() -> None:
     assert machine.words_waited_ns() == 2 * (MEMORY + (MEMORY + LINE))
 
 
+def test_a_load_fetches_what_another_stored_and_shares_it_until_the_next_store() -> None:
+    """Who has stored or loaded a line loads it for nothing, until another stores."""
+    machine = made()
+    words = machine.words(9)
+    swap, seen = words.swapper(), list[int]()
+    load = lambda: seen.append(words.view()[3])  # noqa: E731
+    add = lambda: swap(0, words.words[0], words.words[0] + 1)  # noqa: E731
+    took = spent(
+        machine,
+        [
+            (0, load),  # from memory, and alone
+            (0, add),
+            (1, load),  # shared by 0 and 1
+            (1, load),
+            (0, load),
+            (0, add),  # takes it from 1
+            (0, add),
+            (1, add),
+            (0, load),
+            (2, load),  # shared by three
+            (1, lambda: words.view().__setitem__(3, 7)),  # a plain store takes it from both
+            (2, load),
+            (NO_CPU, load),
+            (NO_CPU, add),  # takes it from nobody
+            (2, load),
+        ],
+    )
+    assert took == [
+        MEMORY, ATOMIC, LINE, 0, 0, LINE, ATOMIC, LINE, LINE, LINE, LINE, LINE, 0, ATOMIC, 0,
+    ]  # fmt: skip
+    assert (seen, words.read(0, 4)) == ([0] * 6 + [7] * 3, [5, 0, 0, 7])
+
+
+def test_counters_are_loaded_as_words_are_and_a_view_of_them_costs_nothing() -> None:
+    machine = made()
+    page = machine.counters(("free", "zeropages"))
+    adder, unlocked, view = page.adder("free"), page.unlocked(), page.view()
+    steps: list[tuple[int | None, Callable[[], object]]] = [
+        (0, lambda: adder.add(1)),
+        (1, lambda: unlocked[0]),
+        (1, lambda: page.load("free")),
+        (1, lambda: page.load("zeropages")),
+        (2, lambda: page.load("free")),
+        (3, lambda: view[0]),
+        (0, lambda: adder.add(1)),
+        (2, lambda: view[0]),
+        (2, lambda: unlocked[0]),
+    ]
+    assert spent(machine, steps) == [MEMORY, LINE, 0, MEMORY, LINE, 0, LINE, 0, LINE]
+
+
+def test_several_words_are_loaded_a_line_at_a_time() -> None:
+    machine = made()
+    packed, apart = machine.words(24), machine.words(3, apart=True)
+    steps: list[tuple[int | None, Callable[[], object]]] = [
+        (0, lambda: packed.read(7, 17)),  # three lines
+        (0, lambda: packed.read(0, 24)),
+        (1, lambda: packed.read(8, 16)),
+        (0, lambda: apart.read(0, 3)),
+        (1, lambda: apart.read(1, 3)),
+    ]
+    assert spent(machine, steps) == [3 * MEMORY, 0, LINE, 3 * MEMORY, 2 * LINE]
+
+
+def test_taking_a_line_from_many_takes_what_the_farthest_takes() -> None:
+    figures = costs(line_memory=MEMORY, line_complex=10, line_socket=30, line_remote=90, complex_cores=2)
+    machine = machine_of(VirtualMachine, costs=figures)
+    words = machine.words(1)
+    swap = words.swapper()
+    load, add = lambda: words.view()[0], lambda: swap(0, words.words[0], 1 + words.words[0])
+    took = spent(
+        machine,
+        [(0, add), (1, load), (0, add), (1, load), (2, load), (0, add), (6, load), (1, load), (1, add), (5, add)],
+    )
+    assert took == [MEMORY, 10, 10, 10, 30, 30, 90, 10, 90, 90]
+
+
+def test_a_load_that_fetches_waits_for_an_update_that_is_under_way() -> None:
+    """All come at 0: CPU 0 updates until MEMORY, 1 and 2 fetch the line then, at once; 3 stores after the update."""
+    machine = made()
+    words, ended = machine.words(1), dict[int, int]()
+
+    def body(cpu: int) -> Callable[[], None]:
+        def run_it() -> None:
+            words.swapper()(0, 0, 1) if cpu == 0 else words.view()[0]
+            ended[cpu] = machine.clock_ns()
+
+        return run_it
+
+    run(machine, [(cpu, body(cpu)) for cpu in range(3)])
+    assert ended == {0: MEMORY, 1: MEMORY + LINE, 2: MEMORY + LINE}
+    assert machine.words_waited_ns() == 2 * MEMORY
+
+
 class Told:
     """A list that tells what was touched."""
 

@@ -49,6 +49,15 @@ class LlfreeModel(Model):
         }
         for pfn in self.free_pages():
             self.counts[self.tree(pfn)] += 1
+        self.uncounted = [0] * self.param.ncpus
+
+    def count_part(self, cpu: int, npages: int) -> None:
+        """Count freed pages with the CPU; more than a few are added to what all count, which is atomic."""
+        chunks = self.param.npages * self.param.pagesize // (128 << 20)
+        self.uncounted[cpu] += npages
+        if abs(self.uncounted[cpu]) > min(125, 2 * self.param.ncpus.bit_length() * (1 + chunks.bit_length())):
+            self.uncounted[cpu] = 0
+            self.swaps(cpu, 1)
 
     def tree(self, pfn: int) -> Tree:
         free_list = self.free_list(pfn)
@@ -74,6 +83,7 @@ class LlfreeModel(Model):
         else:
             self.counts[tree] += 1
         self.swaps(cpu, 3)
+        self.count_part(cpu, 1)
 
     # A page is allocated.
 
@@ -91,6 +101,7 @@ class LlfreeModel(Model):
                         self.swaps(asked.cpu, 1)
                     self.remove(pfn)
                     self.swaps(asked.cpu, 2)
+                    self.count_part(asked.cpu, -1)
                     return Found(pfn, bool(local), False), True
         return None, True
 
@@ -173,6 +184,7 @@ class LlfreeModel(Model):
         for tree, wanted in Counter(tree for tree, _ in slots).items():
             self.swaps(cpu, (self.counts[tree] > 0) + (self.counts[tree] < wanted))
         self.unlink(run)
+        self.count_part(cpu, -len(run))
 
     def publish(self, cpu: int, npages: int, zeropages: int) -> None:
         pass

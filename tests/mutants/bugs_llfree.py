@@ -157,4 +157,28 @@ BUGS: Final = (
         "two CPUs that pass pages to each other share two words for each page",
         machine("llfree, small trees"),
     ),
+    Mutant(
+        "count that forgets what it added",
+        "uvmfree.uvm.freecount:PartCount.add",
+        (become("tally.uncounted = 0", "pass"),),
+        "what a CPU has added to the count of free pages stays in its part, and is added again",
+        "the count says plenty, and no reserve is asked",
+        "uvm/test_freecount.py::test_a_part_is_added_when_it_is_more_than_the_threshold",
+    ),
+    Mutant(
+        "count trusted near the mark",
+        "uvmfree.uvm.freecount:PartCount.near",
+        (become("mark + self._drift", "mark"),),
+        "the count is taken for exact although CPUs have parts that are not in it",
+        "memory is short, and the pagedaemon is not told",
+        "uvm/test_freecount.py::test_who_is_near_a_mark_adds_up_and_who_is_not_takes_the_count",
+    ),
+    Mutant(
+        "run that nobody counts",
+        f"{_DESIGN}:Llfree.take_run",
+        (become("cpu.free.add(-len(run))", "pass"),),
+        "the pages of a run stay in the count of free pages",
+        "the count says plenty, and no reserve is asked",
+        "uvm/test_freecount.py::test_pages_that_a_run_takes_and_gives_back_are_counted",
+    ),
 )

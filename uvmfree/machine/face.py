@@ -40,7 +40,10 @@ class Words(Protocol):
     """An array of 64-bit words that is changed by compare-and-swap, which costs what it costs on the machine."""
 
     def view(self) -> Loaded:
-        """Return a private view: `view[index]` is an unlocked load, or a store by who has the words to himself."""
+        """Return a private view: `view[index]` is an unlocked load, or a store by who has the words to himself.
+
+        => A load costs what it costs on the machine; so does read().
+        """
 
     def read(self, first: int, end: int) -> list[int]:
         """Load the words from `first` to before `end`, in ascending order."""

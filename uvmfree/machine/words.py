@@ -39,6 +39,16 @@ Swap = Callable[[int, int, int], bool]
 """Compare-and-swap of one thread of control: (index, expected, new), and whether the word was what was expected."""
 
 
+class Loaded(Protocol):
+    """Words as one thread of control loads them, without a lock; a plain store is for who has them to himself."""
+
+    def __getitem__(self, index: int, /) -> int:
+        """Load a word; it cannot be torn, and may be stale."""
+
+    def __setitem__(self, index: int, value: int, /) -> None:
+        """Store a word plainly."""
+
+
 class CounterPage:
     """Named 64-bit counters on one shared page.
 
@@ -71,9 +81,13 @@ class CounterPage:
         return self._slots[name]
 
     def view(self) -> memoryview:
-        """Return a private view of the page as int64 words: `view[slot]` is an unlocked read."""
+        """Return a private view of the page as int64 words, for who holds the lock that guards a word, or watches."""
         # Made from the page, not sliced: slices of one view share a count, which 3.13t does not keep atomically.
         return memoryview(self._page).cast("q")
+
+    def unlocked(self) -> Loaded:
+        """Return the same, for who holds no lock: `[slot]` is an unlocked load, which a machine may charge."""
+        return self.view()
 
     def load(self, name: str) -> int:
         """Read a counter without a lock; the value may be stale by the time it is used."""
@@ -119,16 +133,6 @@ class Adder:
         """Add `n`, which may be negative."""
         self._add(n)
         self.operations += 1
-
-
-class Loaded(Protocol):
-    """Words as one thread of control loads them: `view[index]`; a plain store is for who has them to himself."""
-
-    def __getitem__(self, index: int, /) -> int:
-        """Load a word; it cannot be torn, and may be stale."""
-
-    def __setitem__(self, index: int, value: int, /) -> None:
-        """Store a word plainly."""
 
 
 class SharedWords:

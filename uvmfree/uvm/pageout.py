@@ -55,7 +55,7 @@ class Pageout:
         self.marks = marks
         self.free = free
         self._is_pagedaemon = is_pagedaemon
-        self._words = counters.view()
+        self._words = counters.unlocked()
         self._paging, self._pdpending = counters.slot("paging"), counters.slot("pdpending")
         self.mutex = machine.mutex(UVM_PAGEOUT_LOCK)
         self._wait_handle = self.mutex.handle("uvm_wait")

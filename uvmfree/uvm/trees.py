@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from uvmfree.machine.face import Machine, Words
+from uvmfree.param import Param
 from uvmfree.uvm.page import UNKNOWN, Place, VmPage
 from uvmfree.uvm.physmem import PhysMem
 
@@ -31,8 +32,22 @@ RESERVED: Final = 1 << 32
 ROW: Final = 64
 CHILD_ROWS: Final = 8
 
+CHILD: Final = CHILD_ROWS * ROW
+"""Smaller trees share the cache lines of their bits."""
+TREE_SHIPPED: Final = 2048
+TREES_A_CPU: Final = 64
+"""Where LLFree runs there are more trees by far than CPUs; with few, CPUs steal from each other."""
+
 LOOKS_MAX: Final = 1000
 """How often a frame that was promised is looked for: each time in vain, another CPU has taken one and freed one."""
+
+
+def tree_size(param: Param, tree_pages: int | None) -> int:
+    """Return how many pages a tree has."""
+    size = tree_pages or TREE_SHIPPED
+    while tree_pages is None and size > CHILD and param.npages // size < TREES_A_CPU * param.ncpus:
+        size //= 2
+    return size
 
 
 @dataclass(slots=True)
@@ -41,6 +56,7 @@ class Tally:
 
     => `swaps`: words that were swapped. `retries`: swaps that failed, since another CPU was first. `syncs`,
        `reservations`, `steals`: what misses came to. `remote`: pages freed to a tree that another CPU has reserved.
+       `uncounted`: pages freed, less those taken, that the count of free pages does not have yet; `adds`: to it.
     """
 
     swaps: int = 0
@@ -49,6 +65,8 @@ class Tally:
     reservations: int = 0
     steals: int = 0
     remote: int = 0
+    uncounted: int = 0
+    adds: int = 0
 
 
 class Counts:

@@ -1,18 +1,16 @@
-"""Cache lines: where each is, what fetching it takes, and the words, pages and memory that consist of them.
+"""Cache lines: where each is, what fetching it takes, and the pages and the memory that consist of them.
 
 => A line is with the CPU that wrote it last, or in memory. Another CPU's write fetches it first.
-=> Writes to one line follow each other in virtual time: an update waits until the last one is over.
 => A strand of no CPU has no cache: it fetches nothing and takes nothing away.
 => With `cold_after_pages` a page's struct drops out of a cache: of the CPU that touched it last, as soon as that CPU
    has touched so many other pages. It then comes from memory, for whoever touches it next. A page that is allocated
    and freed is stored to twice, and brings its own bytes along: hence pages, and not structs, are what fills a cache.
-=> Not modelled: lines that are shared for reading (an unlocked read may be stale, and costs nothing).
+=> Words that CPUs share, also for reading: virtual/words.py.
 """
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final, TypeVar, cast
 
@@ -24,9 +22,6 @@ T = TypeVar("T")
 PAGE_BYTES: Final = 4096
 """What `zero_page` is the cost of."""
 
-WORDS_A_LINE: Final = 8
-"""Words of eight bytes to a cache line of 64."""
-
 STORES_A_PAGE: Final = 2
 """How often a page is stored to while it is allocated and freed once."""
 
@@ -34,7 +29,7 @@ STORES_A_PAGE: Final = 2
 class Lines:
     """The lines of one machine; `moves` as in virtual/topology.py. `cold_after_pages`: 0 is never.
 
-    => `waited_ns`: how long updates of words waited for the one before, of all strands.
+    => `waited_ns`: how long words that were busy were waited for, by all strands.
     """
 
     def __init__(self, scheduler: Scheduler, moves: list[list[int]], cold_after_pages: int = 0) -> None:
@@ -43,6 +38,17 @@ class Lines:
         self._keeps = STORES_A_PAGE * cold_after_pages
         # Of each CPU: how often it has stored to pages.
         self._stores = [0] * (len(moves) - 1)
+        self._levels: dict[int, list[tuple[int, int]]] = {}
+
+    def farthest(self, cpu: int, others: int) -> int:
+        """Return how long a line takes between a CPU and the farthest of others: a bit each, at least one."""
+        levels = self._levels.get(cpu)
+        if levels is None:
+            masks: dict[int, int] = {}
+            for other, ns in enumerate(self.moves[cpu][:-1]):
+                masks[ns] = masks.get(ns, 0) | 1 << other
+            levels = self._levels[cpu] = sorted(masks.items(), reverse=True)
+        return next(ns for ns, mask in levels if mask & others)
 
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return a subclass of `cls` whose objects are a line each, fetched by who stores to `field`."""
@@ -105,117 +111,6 @@ class Lines:
                             one.line = cpu
             guarded.taken = ()
         return ns
-
-
-class VirtualWords:
-    """Named words, each on a line of its own: the face of `CounterPage`.
-
-    => `view()[slot]` is an unlocked read, or a write by who holds the lock that guards the word; neither costs.
-    """
-
-    def __init__(self, names: tuple[str, ...], scheduler: Scheduler, lines: Lines, atomic_ns: int) -> None:
-        self.names = names
-        self.closed = False
-        self.direct = True
-        self._words = [0] * len(names)
-        # Of each word's line: the CPU that wrote it last, and when the last update is over.
-        self._at = [-1] * len(names)
-        self._free_at = [0] * len(names)
-        self._scheduler, self._lines, self._moves, self._atomic_ns = scheduler, lines, lines.moves, atomic_ns
-
-    def slot(self, name: str) -> int:
-        """Return the index of a word in `view()`."""
-        return self.names.index(name)
-
-    def view(self) -> list[int]:
-        """Return the words."""
-        return self._words
-
-    def load(self, name: str) -> int:
-        """Read a word without a lock."""
-        return self._words[self.slot(name)]
-
-    def adder(self, name: str) -> VirtualAdder:
-        """Return an updater of one word."""
-        return VirtualAdder(self, self.slot(name))
-
-    def update(self, slot: int) -> None:
-        """Come to the moment at which the running strand may change a word, with its line fetched."""
-        scheduler = self._scheduler
-        if scheduler.now > scheduler.head:
-            scheduler.sync()
-        cpu, now = scheduler.cpu, scheduler.now
-        if self._free_at[slot] > now:
-            self._lines.waited_ns += self._free_at[slot] - now
-            now = self._free_at[slot]
-        scheduler.now = self._free_at[slot] = now + (self._moves[self._at[slot]][cpu] or self._atomic_ns)
-        if cpu >= 0:
-            self._at[slot] = cpu
-
-    def close(self) -> None:
-        """Do what a page of words does: reads go on working."""
-        self.closed = True
-
-
-class VirtualAdder:
-    """Adds to one word, atomically; `operations` counts the read-modify-writes."""
-
-    __slots__ = ("_slot", "_words", "operations")
-
-    def __init__(self, words: VirtualWords, slot: int) -> None:
-        self._words, self._slot = words, slot
-        self.operations = 0
-
-    def add(self, n: int) -> None:
-        """Add `n`, which may be negative."""
-        self._words.update(self._slot)
-        self._words.view()[self._slot] += n
-        self.operations += 1
-
-
-class VirtualSharedWords:
-    """Words in lines: the face of `SharedWords`. A load costs nothing, a swap what an atomic operation costs.
-
-    => No swap is ahead of its time, unlike a CPU's own lock: others look at words whose line a CPU has.
-    """
-
-    def __init__(self, count: int, apart: bool, scheduler: Scheduler, lines: Lines, atomic_ns: int) -> None:
-        self._words, self._per_line = [0] * count, 1 if apart else WORDS_A_LINE
-        # Of each line: the CPU that wrote to it last, and when the last swap is over.
-        self._at = [-1] * (count // self._per_line + 1)
-        self._free_at = [0] * len(self._at)
-        self._scheduler, self._lines, self._atomic_ns = scheduler, lines, atomic_ns
-
-    def view(self) -> list[int]:
-        """Return the words."""
-        return self._words
-
-    def read(self, first: int, end: int) -> list[int]:
-        """Load some of the words."""
-        return self._words[first:end]
-
-    def swapper(self) -> Callable[[int, int, int], bool]:
-        """Return a compare-and-swap: a closure, because each operation comes this way several times."""
-        words, at, free_at, per_line = self._words, self._at, self._free_at, self._per_line
-        scheduler, lines, moves, atomic_ns = self._scheduler, self._lines, self._lines.moves, self._atomic_ns
-
-        def swap(index: int, was: int, becomes: int) -> bool:
-            line, cpu = index // per_line, scheduler.cpu
-            if scheduler.now > scheduler.head:
-                scheduler.sync()
-            now = scheduler.now
-            if free_at[line] > now:
-                lines.waited_ns += free_at[line] - now
-                now = free_at[line]
-            scheduler.now = free_at[line] = now + (moves[at[line]][cpu] or atomic_ns)
-            if cpu >= 0:
-                at[line] = cpu
-            if words[index] != was:
-                return False
-            words[index] = becomes
-            return True
-
-        return swap
 
 
 class VirtualRam:

@@ -29,13 +29,14 @@ from uvmfree.machine.virtual.checked import CheckedScheduler, Journal
 from uvmfree.machine.virtual.events import NS, VirtualDisk, VirtualEvent, VirtualRawLock
 from uvmfree.machine.virtual.fifo import Fifo
 from uvmfree.machine.virtual.jitter import Jitter
-from uvmfree.machine.virtual.lines import Lines, VirtualRam, VirtualSharedWords, VirtualWords
+from uvmfree.machine.virtual.lines import Lines, VirtualRam
 from uvmfree.machine.virtual.locks import Prices, Taken
 from uvmfree.machine.virtual.policies import POLICIES
 from uvmfree.machine.virtual.scheduler import Scheduler
 from uvmfree.machine.virtual.strands import Place, Strand, kind_named
 from uvmfree.machine.virtual.topology import moves, socket_of
 from uvmfree.machine.virtual.watchdog import watch
+from uvmfree.machine.virtual.words import VirtualSharedWords, VirtualWords
 from uvmfree.param import NCPUS_MAX
 
 T = TypeVar("T")
@@ -160,7 +161,7 @@ class VirtualMachine:
         return VirtualWords(names, self.scheduler, self._lines, self.costs.ns("atomic"))
 
     def words(self, count: int, *, apart: bool = False) -> VirtualSharedWords:
-        """Make an array of zeroed words; changing one takes an atomic operation, or what fetching its line takes."""
+        """Make an array of zeroed words, whose lines CPUs own and share."""
         return VirtualSharedWords(count, apart, self.scheduler, self._lines, self.costs.ns("atomic"))
 
     def event(self) -> VirtualEvent:

@@ -90,7 +90,7 @@ class PageSet(Cpu):
 
     def begin(self, sizes: Sizes, tunables: LinuxTunables, store: Zone) -> None:
         """Begin with a set of the smallest size."""
-        self._store, self._flags = store, store.flags.view()
+        self._store, self._flags = store, store.flags.unlocked()
         self._sizes, self._scale_max, self._tuned = sizes, tunables.scale_max, tunables.autotune
         self._count_max = sizes.batch << tunables.scale_max if tunables.autotune else 0
         self.high, self.pages, self.alloc_factor, self.free_count = sizes.high_min, 0, 0, 0

@@ -55,7 +55,7 @@ class LinuxPcpCpu(PageSet):
         self._try_put, self._acquire_free, self._release_free = put.try_acquire, put.acquire, put.release
         zone = design.shared_locks[0]
         self._zone_alloc, self._zone_free = self.handle(zone, "uvm_pagealloc"), self.handle(zone, "uvm_pagefree")
-        self._words, self._slot = counters.view(), counters.slot("free")
+        self._words, self._slot = counters.unlocked(), counters.slot("free")
         self._passed = design.store.passed[self.index]
         self._plenty = design.plenty + 0  # a number of this thread's own
         self.begin(design.sizes, design.tunables, design.store)

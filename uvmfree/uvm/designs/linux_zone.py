@@ -93,7 +93,7 @@ class Zone(GlobalFreelist):
 
     def flag(self, flag: int, on: bool) -> None:
         """Set or clear a flag."""
-        words = self.flags.view()
+        words = self.flags.unlocked()
         with self._flagging:
             words[0] = words[0] & ~flag | (flag if on else 0)
 

@@ -12,12 +12,13 @@ has a word for each freelist (uvm/reservations.py): its tree, how many free fram
 => Bounds nothing, holds nothing back and drains nothing: what a CPU has reserved is free, and others steal it. No
    allocation fails while a page is free.
 => Free are the words summed: exact at rest, else too many by what is on its way. A call pays for no sum: a word says
-   whether memory is short, and only then the reserves are asked. A CPU takes at most a tree between two sums.
+   whether memory is short, and only then the reserves are asked. A CPU takes at most a tree between two looks.
+   A look is at a counter (uvm/freecount.py), and adds up the words only where that says too little.
 => A wish for a colour is heard and not granted; zeroed pages are not kept apart.
 
 Source: core/src/llfree.rs of luhsra/llfree-rs, 2026; Wrenger et al., USENIX ATC 2023. Left out: classes of trees.
-Added: the reserves, which are a kernel's business there; and stealing what was freed to a tree that another CPU has
-reserved, which Tree::steal refuses: there it waits until that CPU syncs. Runs of pages: uvm/treeruns.py.
+Added: the reserves and the counter, which are a kernel's business there; and stealing what was freed to a tree that
+another CPU has reserved, which Tree::steal refuses: there it waits until that CPU syncs. Runs: uvm/treeruns.py.
 """
 
 from __future__ import annotations
@@ -32,19 +33,17 @@ from uvmfree.param import Param, tunable
 from uvmfree.uvm.binding import Bound
 from uvmfree.uvm.cpu import Cpu, Found, Want
 from uvmfree.uvm.design import Design
+from uvmfree.uvm.freecount import FreeCount, PartCount
 from uvmfree.uvm.page import UNKNOWN, PageList, VmPage
 from uvmfree.uvm.reservations import AT, LOW, Reservations, Reserved
 from uvmfree.uvm.state import UvmState
 from uvmfree.uvm.traits import Traits
 from uvmfree.uvm.treeruns import Runs
-from uvmfree.uvm.trees import FREE, RESERVED, Counts, Frames, Tally, Tree, Trees
+from uvmfree.uvm.trees import FREE, RESERVED, Counts, Frames, Tally, Tree, Trees, tree_size
 from uvmfree.uvm.uvmexp import CpuStats
 
-TREE_MIN, TREE_SHIPPED, TREE_MAX = 64, 2048, 16_384
-CHILD: Final = 512
-"""Smaller trees share the cache lines of their bits."""
-TREES_A_CPU: Final = 64
-"""Where LLFree runs there are more trees by far than CPUs; with few, CPUs steal from each other."""
+TREE_MIN: Final = 64
+TREE_MAX: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +62,10 @@ class LlfreeTunables:
             raise ParamError(f"tree_pages={size!r}: must be a power of two from {TREE_MIN} to {TREE_MAX}, or None")
 
 
-def tree_size(param: Param, tree_pages: int | None) -> int:
-    """Return how many pages a tree has."""
-    size = tree_pages or TREE_SHIPPED
-    while tree_pages is None and size > CHILD and param.npages // size < TREES_A_CPU * param.ncpus:
-        size //= 2
-    return size
-
-
 class LlfreeCpu(Cpu):
     """A CPU, as it changes words. `_at`: by freelist, where its own is; `_rows`: of a tree."""
 
-    __slots__ = ("_at", "_counts", "_frames", "_reservations", "_rows", "_tally", "_words", "runs")
+    __slots__ = ("_at", "_counts", "_frames", "_reservations", "_rows", "_tally", "_words", "free", "runs")
 
     _design: Llfree
     idle_zeroing = False
@@ -86,6 +77,7 @@ class LlfreeCpu(Cpu):
         self._frames, self._rows = Frames(trees, self._tally), trees.rows
         self._reservations = Reservations(reserved, self.index, self._tally)
         self.runs = Runs(reserved, self.index, self._tally)
+        self.free = PartCount(self._design.counted, self._tally)
         self._at = [reserved.first(free_list) + self.index for free_list in range(self._nfreelists)]
 
     def empty(self) -> None:
@@ -116,8 +108,8 @@ class LlfreeCpu(Cpu):
 
     def stats(self) -> CpuStats:
         """Return what this CPU counted; it fills, drains and caches nothing."""
-        swaps = self._design.tallies[self.index].swaps
-        return replace(super().stats(), filled=0, drained=0, cached=0, atomics=swaps)
+        tally = self._design.tallies[self.index]
+        return replace(super().stats(), filled=0, drained=0, cached=0, atomics=tally.swaps + tally.adds)
 
     def _get(self, want: Want, start: int) -> Found | None:
         """Find a page: in each freelist of this CPU's tree, of another one, of another CPU's; the reserves first."""
@@ -135,9 +127,11 @@ class LlfreeCpu(Cpu):
                 pg, row = self._frames.take(word >> AT)
                 if row != word >> AT:
                     words.add(at, row - (word >> AT) << AT)
+                self.free.add(-1)
                 return pg, UNKNOWN, hit != 0
             found = self._reservations.elsewhere(at, free_list)
             if found is not None:
+                self.free.add(-1)
                 return self._frames.take(found)[0], UNKNOWN, False
         return None
 
@@ -149,14 +143,16 @@ class LlfreeCpu(Cpu):
             words.add(at, 1)
         elif counts.add(tree, 1) >= RESERVED:
             self._tally.remote += 1
+        self.free.add(1)
 
     def _may(self, want: Want) -> bool:
         """Whether the reserves let the caller have a page; note whether memory is short once each CPU took a tree.
 
         => Two that note at once may leave the older note: until the next look of one of them, a tree later.
         """
-        free, view = self._design.free(), self._words.view
-        low = free < self._state.uvmexp.marks.freetarg + len(self._cpus) * self._design.trees.size
+        view, mark = self._words.view, self._state.uvmexp.marks.freetarg + len(self._cpus) * self._design.trees.size
+        free = self.free.near(mark, self._design.free)
+        low = free < mark
         if view[LOW] != low:
             view[LOW] = low
         return self.may_take(free, want)
@@ -186,12 +182,14 @@ class Llfree(Design[LlfreeCpu]):
         self.trees = Trees(state.physmem, tree_size(param, state.tunables.tree_pages), state.machine)
         self.reserved = Reserved(state.machine, param.ncpus, param.nfreelists, self.trees)
         self.tallies = [Tally()] * param.ncpus
+        self.counted = FreeCount(state.machine, param)
         super().__init__(state)
 
     def empty(self) -> None:
         """Have nothing free, and nothing reserved."""
         self.trees.empty()
         self.reserved.empty()
+        self.counted.empty(self.tallies)
 
     def lists(self) -> Iterable[Tree]:
         """Return the trees."""
@@ -203,6 +201,7 @@ class Llfree(Design[LlfreeCpu]):
             self.cpus[owner]._put(pg, queue)
         else:
             self.trees.counts.view()[self.trees.change(pg, 1)] += 1
+            self.counted.set(1 + self.counted.pages)
 
     def splice(self, part: PageList) -> None:
         """Never called: no CPU has a list."""
@@ -216,11 +215,14 @@ class Llfree(Design[LlfreeCpu]):
                 counts[tree] -= 1
             else:
                 locals_[ats[tree]] -= 1
+        self.counted.set(self.counted.pages - len(pages))
         locals_[LOW] = 1
 
     def take_run(self, cpu: LlfreeCpu, run: Sequence[VmPage]) -> bool:
         """Take them by the CPU's words."""
-        return all(type(pg.on) is Tree for pg in run) and cpu.runs.take(run)
+        if taken := all(type(pg.on) is Tree for pg in run) and cpu.runs.take(run):
+            cpu.free.add(-len(run))
+        return taken
 
     def stop(self, refuse: Callable[[], object]) -> None:
         """Let go of all pages; uvmexp.free goes on saying what was free."""
@@ -244,3 +246,4 @@ class Llfree(Design[LlfreeCpu]):
         if any(self.reserved.hands()):
             yield f"the CPUs say that they have frames in hand: {self.reserved.hands()}"
         yield from self.trees.check({tree: view[at] & FREE for tree, at in by_tree})
+        yield from self.counted.check(self.tallies, self.free())
