@@ -243,25 +243,29 @@ def pressure(ncpus: int, seconds: float) -> Workload:
     )
 
 
-def check_fits(workload: Workload, npages: int, pagesize: int) -> None:
-    """Refuse a system that is too small for a workload: ArgumentError says how many pages it needs."""
-    reserve = tune(npages, workload.ncpus, pagesize).reserve_kernel
-    if workload.live_pages + reserve > npages:
+def check_fits(workload: Workload, npages: int, pagesize: int, *, sleeps: bool = False) -> None:
+    """Refuse a system that is too small for a workload: ArgumentError says how many pages are enough for it.
+
+    => `sleeps`: the pagedaemon has to be able to sleep, whatever the design: its target has to be free beside what is
+       live, and not the kernel reserve alone.
+    """
+    live, enough = workload.live_pages, npages
+    while (needs := live + _kept(workload.ncpus, enough, pagesize, sleeps)) > enough:
+        enough = needs  # with more pages the target may be higher; it never falls
+    if enough > npages:
+        kept = enough - live
+        why = (
+            f"the pagedaemon would work all the time to have {kept} free" if sleeps else f"{kept} are kept in reserve"
+        )
         raise ArgumentError(
-            f"npages={npages}: {workload.name} has {workload.live_pages} pages live at once and the kernel reserve "
-            f"is {reserve}; give at least {workload.live_pages + reserve} pages"
+            f"npages={npages}: {workload.name} on {plural(workload.ncpus, 'CPU')} has {live} pages live at once, and "
+            f"{why} beside them; give {enough} pages"
         )
 
 
-def check_watermarks(workload: Workload, npages: int, pagesize: int) -> None:
-    """Refuse RAM in which the pagedaemon would never sleep, whatever the design: ArgumentError."""
-    needs = workload.live_pages + tune(npages, workload.ncpus, pagesize).freetarg
-    if needs > npages:
-        raise ArgumentError(
-            f"npages={npages}: with {plural(workload.ncpus, 'CPU')} the pagedaemon would work all the time, to have "
-            f"{needs - workload.live_pages} pages free beside {workload.live_pages} live ones; {PAGES_PER_CPU} more "
-            "for each CPU are enough"
-        )
+def _kept(ncpus: int, npages: int, pagesize: int, sleeps: bool) -> int:
+    marks = tune(npages, ncpus, pagesize)
+    return marks.freetarg if sleeps else marks.reserve_kernel
 
 
 def by_name(
