@@ -297,11 +297,10 @@ def by_name(
 def _advice(recorded: int, ncpus: int | None, most: int, by_task: bool) -> str:
     """Say what replays a trace that was recorded on too many CPUs, on a machine that has `most`."""
     if by_task:
-        return f"; --by task {'' if ncpus else f'--cpus {most} '}spreads its tasks over so many"
+        said = f"; --by task {'' if ncpus else f'--cpus {most} '}spreads its tasks over so many"
+        return f"{said}, and --machine virtual has enough" if most < recorded <= NCPUS_MAX else said
     if recorded <= most:
         return f"; give at least {recorded}, or leave --cpus out"
-    if recorded <= NCPUS_MAX:
-        return "; leave --cpus out"
     return f"; only `uvmfree bench --by task --cpus {most}` spreads its tasks over so many"
 
 
@@ -323,16 +322,21 @@ def _by_name(
         raise ArgumentError(f"--seconds goes with --workload pressure, not with --workload {kind}")
     if kind == "trace":
         trace = read(bundled_trace() if trace_file is None else trace_file)
-        copies = on.copies or 1
+        copies, by = on.copies or 1, by or "cpu"
+        advice = _advice(trace.ncpus, ncpus, most - most % copies, by_task)
+        if by == "cpu" and most < trace.ncpus <= NCPUS_MAX:
+            raise ArgumentError(
+                f"{trace.name} was recorded on {trace.ncpus} CPUs, and real threads play at most {most}{advice}"
+            )
         return from_trace(
             trace,
-            ncpus=ncpus,
-            by=by or "cpu",
+            ncpus=min(trace.ncpus, most) if ncpus is None and not on.virtual else ncpus,
+            by=by,
             memory=memory,
             copies=copies,
             gaps=on.virtual,
             warm_up=on.warm_up,
-            advice=_advice(trace.ncpus, ncpus, most - most % copies, by_task),
+            advice=advice,
         )
     if by is not None:
         raise ArgumentError(f"--by goes with a trace, not with --workload {kind}")
