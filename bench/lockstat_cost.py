@@ -22,8 +22,7 @@ from timeit import Timer
 
 from bench.harness import REPETITIONS, Claim, Record, alternating, main, spread
 from uvmfree.kern.lockrank import UVM_CPU
-from uvmfree.machine.threads import ThreadsMachine
-from uvmfree.uvm.boot import boot
+from uvmfree.uvm.boot import boot, threads
 from uvmfree.uvm.cpu import Cpu
 from uvmfree.uvm.designs import PAIR
 from uvmfree.uvm.system import Uvm
@@ -66,7 +65,7 @@ def pairs(cpu: Cpu) -> Timer:
 
 def lock_pairs(*, lockstat: bool) -> Timer:
     """Make the timer of pairs of lock operations on a mutex's handle."""
-    handle = ThreadsMachine(lockstat=lockstat).mutex(UVM_CPU, 0).handle("bench")
+    handle = threads(lockstat=lockstat).mutex(UVM_CPU, 0).handle("bench")
     return Timer("acquire(); release()", "acquire, release = h.acquire, h.release", thread_time, {"h": handle})
 
 

@@ -22,8 +22,7 @@ from typing import Final
 
 from bench.harness import REPETITIONS, Claim, Record, interleaved, main, no_gc, spread
 from uvmfree.kern.lockrank import UVM_FPAGEQLOCK
-from uvmfree.machine.threads import ThreadsMachine
-from uvmfree.uvm.boot import boot
+from uvmfree.uvm.boot import boot, threads
 from uvmfree.uvm.designs import PAIR
 from uvmfree.uvm.system import Uvm
 
@@ -153,7 +152,7 @@ def splice_holds(shots: int) -> list[Record]:
     """Q12: how long a redistribution of CPU 0 holds the global lock."""
     found: dict[str, list[float]] = {}
     for pages in (1_000, 10_000, 30_000):
-        machine = ThreadsMachine(lockstat=True, locktrace=True)
+        machine = threads(lockstat=True, locktrace=True)
         assert machine.locktrace is not None
         uvm = boot(machine, npages=NPAGES, ncpus=2, lockstat=True)
         with no_gc():

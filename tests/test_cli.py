@@ -134,7 +134,7 @@ def test_tunables_reach_the_system(run: Run, trace: str) -> None:
         (["bench", "--trace", "nowhere.perf"], "nowhere.perf"),
         (["bench", "--design", "best"], "design='best': must be one of fpageqlock, percpu"),
         (["bench", "--npages", "3"], "npages=3"),
-        (["bench", "--npages", "300"], "give at least"),
+        (["bench", "--npages", "300"], "are kept in reserve beside them; give "),
         (["bench", "--cpus", "0"], "--cpus 0"),
         (["bench", "--cpus", "1"], "1 CPU: too few"),
         (["bench", "--refill", "0"], "refill=0"),

@@ -26,6 +26,7 @@ from tests.tidy_checks import (
     lazy,
     lock_table,
     matching,
+    named_in,
     narrow,
     only_in,
     parse,
@@ -101,6 +102,19 @@ CHECKS: dict[str, tuple[Checker, Files, list[Files]]] = {
             {IN_UVM: "import threading"},
             {IN_CLI: "from threading import Lock"},
             {IN_KERN: "import os, _thread"},
+        ],
+    ),
+    "threads by default": (
+        named_in(("uvmfree/machine/threads.py", "uvmfree/uvm/boot.py", "uvmfree/__init__.py"), "ThreadsMachine"),
+        {
+            "uvmfree/uvm/boot.py": "from uvmfree.machine.threads import ThreadsMachine\nThreadsMachine()",
+            IN_CLI: "from uvmfree.uvm.boot import threads\nthreads()  # a ThreadsMachine",
+            IN_TESTS: "from uvmfree import ThreadsMachine",
+        },
+        [
+            {IN_UVM: "from uvmfree.machine.threads import ThreadsMachine as M"},
+            {IN_CLI: "from uvmfree.machine import threads\nthreads.ThreadsMachine()"},
+            {"bench/a.py": "import uvmfree\ndef f() -> uvmfree.ThreadsMachine: ..."},
         ],
     ),
     "atomics": (

@@ -157,6 +157,22 @@ def only_in(homes: tuple[str, ...], modules: set[str]) -> Checker:
     return check
 
 
+def named_in(homes: tuple[str, ...], name: str) -> Checker:
+    """Return the checker that no code but that of `homes` names this; tests may."""
+
+    def check(files: Files) -> list[str]:
+        return [
+            f"{path}:{node.lineno}: names {name}"
+            for path, tree in parsed(files, "uvmfree", "bench", "docs")
+            for node in walk(tree)
+            if path not in homes
+            if isinstance(node, (ast.alias, ast.expr))
+            and name == (node.name if isinstance(node, ast.alias) else last_name(node))
+        ]
+
+    return check
+
+
 def lazy(files: Files) -> list[str]:
     """Heavy libraries are imported where they are used, so that a plain start stays quick."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)

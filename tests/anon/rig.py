@@ -68,13 +68,20 @@ class Rig:
         self.daemon_thread: int | None = None
         self.redistributions = 0
         self.pageout = Pageout(
-            self.machine, self.counters, lambda: marks, self.free, lambda: self.machine.me() == self.daemon_thread
+            self.machine,
+            self.counters,
+            lambda: marks,
+            self.free,
+            lambda: self.machine.me() == self.daemon_thread,
+            self.needs_scan,
         )
         self.daemon = Pagedaemon(
             self.machine,
             self.pageout,
             self.redistribute,
             EventLog(self.machine.raw_lock, self.machine.clock_ns),
+            self.uvm.design.reclaiming,
+            lambda: False,
         )
         self.file = SwapFile(self.machine, nslots, PAGESIZE, **file)
         self.swap = SwapIO(self.machine, self.file)
@@ -108,6 +115,9 @@ class Rig:
 
     def free(self) -> int:
         return self.uvm.uvmexp.free
+
+    def needs_scan(self) -> bool:
+        return self.daemon.needs_scan()
 
     def redistribute(self) -> int:
         self.redistributions += 1

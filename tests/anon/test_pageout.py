@@ -49,13 +49,19 @@ class Parts:
         self.machine = Sleepless(lockdebug=True)
         self.free = free
         self.daemon: int | None = None
+        self.wish = False
         self.pageout = Pageout(
             self.machine,
             counters or CounterPage(NAMES),
             lambda: MARKS,
             lambda: self.free,
             lambda: self.machine.me() == self.daemon,
+            self.needs_scan,
         )
+
+    def needs_scan(self) -> bool:
+        """Whether the replacement policy wants a scan; what a daemon adds, here a wish that the test sets."""
+        return self.wish
 
     def sleeps(self) -> bool:
         """Whether the daemon would go to sleep now."""
@@ -96,7 +102,7 @@ class Parts:
 def test_r17_thresholds(free: int, paging: int, wish: bool, short: bool) -> None:
     """R17: below freemin, or below freetarg and the policy needs a scan; pages on their way out count as free."""
     parts = Parts(free)
-    parts.pageout.needs_scan = lambda: wish
+    parts.wish = wish
     if paging:
         parts.pageout.start(paging)
     assert parts.pageout.is_short(free) is short

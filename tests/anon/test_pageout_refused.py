@@ -33,7 +33,9 @@ def refuse() -> None:
 @pytest.mark.parametrize("call", CALLS)
 def test_it_is_refused_and_takes_no_lock(call: str) -> None:
     machine = ThreadsMachine()
-    pageout = Pageout(machine, machine.counters(("paging", "pdpending")), lambda: MARKS, lambda: 0, lambda: False)
+    pageout = Pageout(
+        machine, machine.counters(("paging", "pdpending")), lambda: MARKS, lambda: 0, *[lambda: False] * 2
+    )
     pageout.start(1)
     pageout.kick()  # so that the daemon would not sleep
     pageout.refuse(refuse)

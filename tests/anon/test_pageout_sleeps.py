@@ -43,7 +43,7 @@ class Scripted(ThreadsMachine):
 def test_lengths_are_added_up_and_the_longest_is_kept(lengths_ns: tuple[int, ...]) -> None:
     machine = Scripted()
     counters = machine.counters(("paging", "pdpending"))
-    pageout = machine.pageout = Pageout(machine, counters, lambda: MARKS, lambda: 100, lambda: False)
+    pageout = machine.pageout = Pageout(machine, counters, lambda: MARKS, lambda: 100, *[lambda: False] * 2)
     machine.lengths_ns = list(lengths_ns)
     for _ in lengths_ns:
         assert pageout.wait()

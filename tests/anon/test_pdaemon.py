@@ -13,14 +13,21 @@ from uvmfree.uvm.pdaemon import Pagedaemon
 
 
 class Stock(Parts):
-    """Pages to reclaim, and a daemon; what the daemon does is written down in `did`."""
+    """Pages to reclaim, and a daemon; what the daemon does is written down in `did`, what it tells in `told`."""
 
     def __init__(self, free: int, cached: int = 0) -> None:
         super().__init__(free)
         self.cached = cached
         self.did: list[str] = []
         self.events = EventLog(self.machine.raw_lock, self.machine.clock_ns)
-        self.daemon_itself = Pagedaemon(self.machine, self.pageout, self.redistribute, self.events)
+        self.told: list[bool] = []
+        self.closing = False
+        self.daemon_itself = Pagedaemon(
+            self.machine, self.pageout, self.redistribute, self.events, self.told.append, lambda: self.closing
+        )
+
+    def needs_scan(self) -> bool:
+        return self.daemon_itself.needs_scan()
 
     def redistribute(self) -> int:
         moved, self.cached = self.cached, 0
@@ -151,7 +158,7 @@ def test_a_call_that_is_refused_as_the_system_closes_ends_the_daemon_and_any_oth
             raise ClosedError("refused")
 
     stock = Stock(0)
-    stock.daemon_itself.closing = lambda: closing
+    stock.closing = closing
     stock.daemon_itself.add_reclaimer(Refused(stock, 1))
     (waiter,) = stock.waiting(1)
     if closing:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Said
-from uvmfree.cli.costs import MISSING_MAX, check_places, names, table
+from uvmfree.cli.costs import check_places, names, table
 from uvmfree.errors import ParamError
-from uvmfree.machine.costs import SETS
+from uvmfree.machine.costs import MISSING_MAX, SETS
 
 Run = Callable[..., Said]
 SHIPPED = "granite-2s"

@@ -41,16 +41,17 @@ def test_a_refill_is_of_percpu(run: Run, args: tuple[str, ...], said: str) -> No
 def test_in_virtual_time_there_is_memory_enough_unless_it_is_to_be_short(
     run: Run, args: tuple[str, ...], checked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(said: str) -> Callable[..., Any]:
-        def refused(*given: object) -> Any:
-            raise ArgumentError(said)
+    def check(*given: object, sleeps: bool = False) -> None:
+        if sleeps:
+            raise ArgumentError("was checked")
 
-        return refused
+    def begin(*given: object) -> Any:
+        raise ArgumentError("was not checked")
 
     file = tmp_path / "t"
     file.write_text("".join(line("alloc", hex(page), us=page) for page in range(1, 200)))
-    monkeypatch.setattr(workloads, "check_watermarks", refuse("was checked"))
-    monkeypatch.setattr(bench, "new_record", refuse("was not checked"))
+    monkeypatch.setattr(workloads, "check_fits", check)
+    monkeypatch.setattr(bench, "new_record", begin)
     trace = () if "--workload" in args else ("--trace", str(file))
     found = run("bench", *trace, *args)
     assert (found.status, found.err) == (2, f"uvmfree: {'was checked' if checked else 'was not checked'}\n")

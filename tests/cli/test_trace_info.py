@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from tests.workload.perf_lines import ONE, line
+from uvmfree.measure import workloads
+from uvmfree.measure.machine_facts import VIRTUAL, MachineFacts
 from uvmfree.measure.workloads import THREADS_CPUS_MAX
 from uvmfree.param import NCPUS_MAX
 from uvmfree.workload import tracefile
@@ -209,20 +211,35 @@ def test_more_cpus_than_a_system_has(run: Run, tmp_path: Path) -> None:
     assert len(plan(read_trace(file), by="task").programs) == NCPUS_MAX
 
 
-@pytest.mark.parametrize(
-    ("ncpus", "advice"), [(3, "give at least 3, or leave --cpus out"), (THREADS_CPUS_MAX + 1, "leave --cpus out")]
-)
-def test_a_sweep_on_too_few_cpus_is_told_what_a_sweep_can_do(
-    run: Run, tmp_path: Path, ncpus: int, advice: str
-) -> None:
+def test_a_sweep_on_too_few_cpus_is_told_what_a_sweep_can_do(run: Run, tmp_path: Path) -> None:
     """It has no --by; `bench` has."""
     file = tmp_path / "some.perf"
-    file.write_text("".join(line("alloc", hex(n + 1), cpu=n) for n in range(ncpus)))
-    few = f"2 CPUs: too few, since some.perf was recorded on {ncpus}"
+    file.write_text("".join(line("alloc", hex(n + 1), cpu=n) for n in range(3)))
+    few = "2 CPUs: too few, since some.perf was recorded on 3"
     said = run("sweep", "-o", str(tmp_path / "sweep.json"), "--trace", str(file), "--cpus", "2")
+    advice = "give at least 3, or leave --cpus out"
     assert (said.status, said.err) == (2, f"uvmfree: trace, 2 CPUs, fpageqlock: {few}; {advice}\n")
     said = run("bench", "--trace", str(file), "--cpus", "2")
     assert said.err == f"uvmfree: {few}; --by task spreads its tasks over so many\n"
+
+
+def test_more_cpus_than_real_threads_play(run: Run, tmp_path: Path) -> None:
+    """Whether they are asked for or recorded; by task it runs, on as many as there may be."""
+    ncpus, most = THREADS_CPUS_MAX + 1, THREADS_CPUS_MAX
+    file = tmp_path / "some.perf"
+    file.write_text("".join(line("alloc", hex(n + 1), cpu=n, who=f"cc1 {n % 7}") for n in range(ncpus)))
+    refused = f"some.perf was recorded on {ncpus} CPUs, and real threads play at most {most}"
+    out = ("-o", str(tmp_path / "sweep.json"))
+    for cpus, told in (((), f"--by task --cpus {most}"), (("--cpus", "2"), "--by task")):
+        said = run("bench", "--trace", str(file), *cpus)
+        spread = f"{told} spreads its tasks over so many, and --machine virtual has enough"
+        assert (said.status, said.err) == (2, f"uvmfree: {refused}; {spread}\n")
+        said = run("sweep", *out, "--trace", str(file), *cpus)
+        only = f"only `uvmfree bench --by task --cpus {most}` spreads its tasks over so many"
+        assert said.err.endswith(f": {refused}; {only}\n")
+    assert run("bench", "--trace", str(file), "--cpus", str(ncpus)).err.endswith(f": must be from 1 to {most}\n")
+    assert workloads.by_name("trace", str(file), by="task").ncpus == most
+    assert workloads.by_name("trace", str(file), on=MachineFacts(VIRTUAL)).ncpus == ncpus
 
 
 def test_each_line_has_its_count(run: Run, tmp_path: Path) -> None:

@@ -39,8 +39,10 @@ class Waiting(Scene):
         self.closed = False
         self.daemon_thread: int | None = None
         events = EventLog(Unlocked, machine.clock_ns)  # type: ignore[arg-type]
-        self.pageout = Pageout(machine, self.counters, lambda: self.marks, self.nfree, self.is_daemon)
-        self.daemon = Pagedaemon(machine, self.pageout, lambda: False, events)
+        self.pageout = Pageout(
+            machine, self.counters, lambda: self.marks, self.nfree, self.is_daemon, self.needs_scan
+        )
+        self.daemon = Pagedaemon(machine, self.pageout, lambda: False, events, lambda active: None, lambda: False)
         self.daemon.add_reclaimer(self)
 
     def nfree(self) -> int:

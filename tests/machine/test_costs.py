@@ -33,6 +33,20 @@ def test_a_file_and_single_figures_lie_over_a_set(tmp_path: Path) -> None:
     assert costs_for("epyc-2s").ns("splice") != 123
 
 
+def test_a_file_that_lies_over_nothing_has_all_costs(tmp_path: Path) -> None:
+    """It is told from the sets by its figures: as many as are not those of the set whose name it bears."""
+    file, own = tmp_path / "mine.toml", {name: figure.value for name, figure in SETS["epyc-2s"].items()}
+    file.write_text("[costs]\n" + "".join(f"{name} = {value:.15g}\n" for name, value in own.items()))
+    one = costs_for(file=file)
+    assert {name: figure.value for name, figure in one.figures.items()} == own
+    differ = {name: value for name, value in own.items() if value != SETS["xeon-2s"][name].value}
+    assert (one.name, one.changed) == ("xeon-2s", differ)
+    file.write_text("[costs]\nsplice = 123\n")
+    with pytest.raises(ParamError, match=r"has no sockets, .* more; it must have all costs, or base"):
+        costs_for(file=file)
+    assert costs_for("epyc-2s", file).changed == {"splice": 123}
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [

@@ -4,15 +4,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import uvmfree
-from tests.machine.virtual_rig import BIG, OWN, machine_of
+from tests.machine.virtual_rig import BIG, OUTER, OWN, machine_of
 from uvmfree.errors import DeadlockError, HangError
+from uvmfree.kern.mutex import Mutex
 from uvmfree.machine.virtual.machine import VirtualMachine
+from uvmfree.machine.virtual.policies import POLICIES
 from uvmfree.machine.virtual.strands import greenlets_work
 
 KINDS = ["baton", *(["greenlet"] if greenlets_work() else [])]
@@ -63,6 +65,71 @@ def test_a_holder_that_takes_its_lock_again(machine: Any) -> None:
     handle = machine.mutex(BIG).handle("main")
     with handle, pytest.raises(DeadlockError, match="main waits for big, held by main"):
         handle.acquire()
+
+
+@pytest.mark.parametrize("lock", POLICIES)
+def test_a_circle_of_two_locks_is_told_from_both_sides(lock: str) -> None:
+    """Who closes it is told; the other one gets what it waits for."""
+    machine = machine_of(VirtualMachine, lock)
+    big, outer = machine.mutex(BIG), machine.mutex(OUTER)
+
+    def body(first: Any, then: Any) -> None:
+        with first.handle("a"):
+            machine.sleep(1e-6)
+            with then.handle("b"):
+                pass
+
+    tasks = [machine.spawn("one", lambda: body(big, outer), 0), machine.spawn("two", lambda: body(outer, big), 1)]
+    assert machine.wait_for(tasks, lambda: False)
+    assert tasks[0].error is None
+    assert isinstance(tasks[1].error, DeadlockError)
+    assert "two waits for big, held by one; one waits for outer, held by two" in str(tasks[1].error)
+
+
+def spun(machine: Any, then: Callable[[], None], held: Mutex) -> list[Any]:
+    """Have one strand spin for `big`, with `held`, and another barge in and do `then()` with `big`."""
+    big = machine.mutex(BIG)
+
+    def take(at_ns: int, body: Callable[[], None]) -> None:
+        machine.charge(at_ns)
+        with big.handle("a"):
+            body()
+
+    def spins() -> None:
+        with held.handle("a"):
+            take(50, lambda: None)
+
+    return [
+        machine.spawn("first", lambda: take(0, lambda: machine.charge(400)), 0),
+        machine.spawn("spins", spins, 1),
+        machine.spawn("barges", lambda: take(600, then), 2),
+    ]
+
+
+def test_a_circle_with_one_that_spins_for_a_lock_that_another_one_took_before_it() -> None:
+    machine = machine_of(VirtualMachine, "ttas")
+    outer = machine.mutex(OUTER)
+
+    def then() -> None:
+        with outer.handle("b"):
+            pass
+
+    tasks = spun(machine, then, outer)
+    assert machine.wait_for(tasks, lambda: False)
+    assert [type(task.error).__name__ for task in tasks] == ["NoneType", "NoneType", "DeadlockError"]
+    assert "barges waits for outer, held by spins; spins waits for big, held by barges" in str(tasks[2].error)
+
+
+def test_one_that_spins_is_named_where_nothing_can_happen_again_and_takes_no_lock() -> None:
+    machine = machine_of(VirtualMachine, "ttas")
+    event, outer = machine.event(), machine.mutex(OUTER)
+    tasks = spun(machine, lambda: event.sleep_until(lambda: False) and None, outer)
+    with pytest.raises(DeadlockError, match="spins waits for big, held by barges; barges waits for an event"):
+        event.sleep_until(lambda: False)
+    assert [task.join(1.0) for task in tasks] == [True] * 3
+    assert [type(task.error).__name__ for task in tasks] == ["NoneType", "DeadlockError", "DeadlockError"]
+    with outer.handle("main"):
+        pass
 
 
 def test_a_system_that_deadlocks_can_be_closed() -> None:

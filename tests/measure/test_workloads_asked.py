@@ -10,7 +10,6 @@ from uvmfree.measure.workloads import (
     Workload,
     by_name,
     check_fits,
-    check_watermarks,
     forkexit,
     handoff,
     pingpong,
@@ -59,17 +58,36 @@ def test_what_is_live_and_the_kernel_reserve_have_to_fit() -> None:
     """The reserve of two CPUs is ten pages."""
     workload = replace(pingpong(2), live_pages=500)
     check_fits(workload, 510, 4096)
-    with pytest.raises(
-        ArgumentError,
-        match=r"^npages=509: pingpong has 500 pages live at once and the kernel reserve is 10; give at least 510",
-    ):
-        check_fits(workload, 509, 4096)
+    for npages in (12, 509):
+        with pytest.raises(
+            ArgumentError,
+            match=rf"^npages={npages}: pingpong on 2 CPUs has 500 pages live at once, and 10 are kept in reserve "
+            "beside them; give 510 pages$",
+        ):
+            check_fits(workload, npages, 4096)
 
 
 def test_the_pagedaemon_has_to_have_pages_to_sleep_by() -> None:
     target = tune(1000, 2, 4096).freetarg
-    check_watermarks(replace(pingpong(2), live_pages=1000 - target), 1000, 4096)
+    check_fits(replace(pingpong(2), live_pages=1000 - target), 1000, 4096, sleeps=True)
     with pytest.raises(
-        ArgumentError, match=rf"to have {target} pages free beside {1001 - target} live ones; 1024 more"
+        ArgumentError,
+        match=rf"has {1001 - target} pages live at once, and the pagedaemon would work all the time to have {target} "
+        "free beside them; give 1001 pages$",
     ):
-        check_watermarks(replace(pingpong(2), live_pages=1001 - target), 1000, 4096)
+        check_fits(replace(pingpong(2), live_pages=1001 - target), 1000, 4096, sleeps=True)
+
+
+@pytest.mark.parametrize("pagesize", [512, 4096, 65_536])
+@pytest.mark.parametrize("live", [0, 5000, 100_000])
+@pytest.mark.parametrize("ncpus", [1, 2, 64, 150, 512])
+def test_the_number_that_is_told_is_enough_and_none_between_is(ncpus: int, live: int, pagesize: int) -> None:
+    """The target grows with RAM, so that what lacks today is not what lacks then."""
+    workload = replace(pingpong(ncpus), live_pages=live)
+    with pytest.raises(ArgumentError) as told:
+        check_fits(workload, 1, pagesize, sleeps=True)
+    enough = int(str(told.value).split()[-2])
+    check_fits(workload, enough, pagesize)
+    check_fits(workload, enough, pagesize, sleeps=True)
+    for npages in (1, (1 + enough) // 2, enough - 1):
+        assert live + tune(npages, ncpus, pagesize).freetarg > npages

@@ -280,14 +280,19 @@ def test_an_error_on_the_timer_is_loud_at_the_end(boot: Boot) -> None:
     machine = ClockMachine(now_s=100.0)
     uvm = boot(machine, design="percpu", redistribute_interval_s=1.0)
 
-    def broken() -> bool:
-        if threading.current_thread().name == "xc/1":
-            raise ZeroDivisionError("a policy that is broken")
-        return False
+    class Broken:
+        def needs_scan(self) -> bool:
+            if threading.current_thread().name == "xc/1":
+                raise ZeroDivisionError("a policy that is broken")
+            return False
+
+        def reclaim_one(self) -> bool:
+            return False
+
+    uvm.pagedaemon.add_reclaimer(Broken())
 
     def run() -> None:
         with uvm:
-            uvm.pageout.needs_scan = broken
             look_up(uvm)
             pages = take_everything(uvm)
             machine.now_s = 100.5

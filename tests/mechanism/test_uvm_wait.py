@@ -246,6 +246,8 @@ def test_the_global_path_kicks_by_the_count_before_it(boot: Boot, design: str, h
 def test_a_policy_that_wants_a_scan_is_kicked_for_below_the_target(boot: Boot, design: str) -> None:
     """R17: free + paging < freetarg and the policy needs a scan; what is being paged out counts as free."""
     uvm = boot(design=design)
+    pool = Pool(uvm)
+    uvm.pagedaemon.add_reclaimer(pool)
     pages = take_everything(uvm)
     free_on(uvm, 0, pages[: uvm.uvmexp.freetarg - 1])
     uvm.redistribute(0)
@@ -253,7 +255,7 @@ def test_a_policy_that_wants_a_scan_is_kicked_for_below_the_target(boot: Boot, d
         free_on(uvm, 1, [take(cpu)])
         uvm.redistribute(1)
         assert uvm.pageout.kicks == 0
-        uvm.pageout.needs_scan = lambda: True
+        pool.wish = True
         free_on(uvm, 1, [take(cpu)])
         uvm.redistribute(1)
         assert uvm.pageout.kicks == 1
@@ -265,14 +267,15 @@ def test_a_policy_that_wants_a_scan_is_kicked_for_below_the_target(boot: Boot, d
 
 
 class Pool:
-    """Pages in use that the daemon may reclaim, oldest first."""
+    """Pages in use that the daemon may reclaim, oldest first; `wish`: whether it wants to be scanned."""
 
     def __init__(self, uvm: uvmfree.Uvm) -> None:
         self.uvm = uvm
+        self.wish = False
         self.inactive: deque[VmPage] = deque()
 
     def needs_scan(self) -> bool:
-        return False
+        return self.wish
 
     def reclaim_one(self) -> bool:
         try:

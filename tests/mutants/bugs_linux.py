@@ -92,7 +92,7 @@ BUGS: Final = (
     Mutant(
         "reclaim without an end",
         "uvmfree.uvm.pdaemon:Pagedaemon.one_pass",
-        (forget("self.reclaiming(False)"),),
+        (forget("self._reclaiming(False)"),),
         "the daemon does not say that it has ended",
         "sets stay at four batches for ever",
         f"{_TESTS}test_while_the_daemon_is_at_work_a_set_is_small",

@@ -138,7 +138,7 @@ BUGS: Final = (
         f"{_PDAEMON}:Pagedaemon.one_pass",
         (
             become(
-                "        self.reclaiming(True)\n        self._redistribute()\n", "        self.reclaiming(True)\n"
+                "        self._reclaiming(True)\n        self._redistribute()\n", "        self._reclaiming(True)\n"
             ),
             before("self._pageout.daemon_pass_over()", "if self._short_of_target():", "    self._redistribute()"),
         ),

@@ -7,14 +7,12 @@ from tests.anon.test_pdaemon import Stock
 
 @pytest.mark.parametrize("cached", [0, 100])
 def test_a_pass_that_begins_ends(cached: int) -> None:
-    stock, told = Stock(free=0, cached=cached), list[bool]()
-    stock.daemon_itself.reclaiming = told.append
+    stock = Stock(free=0, cached=cached)
     stock.daemon_itself.one_pass()
-    assert (stock.did, told) == (["redistribute"], [True, False])
+    assert (stock.did, stock.told) == (["redistribute"], [True, False])
 
 
 def test_one_that_has_nothing_to_do_is_not_told() -> None:
-    stock, told = Stock(free=100), list[bool]()
-    stock.daemon_itself.reclaiming = told.append
+    stock = Stock(free=100)
     stock.daemon_itself.one_pass()
-    assert told == []
+    assert stock.told == []

@@ -106,7 +106,7 @@ def bench(
     from uvmfree.layouts.lockstat_layout import document
     from uvmfree.measure.bench import measure, modes, new_record
     from uvmfree.measure.settings import check_used, parse_settings
-    from uvmfree.measure.workloads import by_name, check_fits, check_watermarks
+    from uvmfree.measure.workloads import by_name, check_fits
     from uvmfree.param import Param
     from uvmfree.uvm.designs import SHOWN
     from uvmfree.workload.trace import read_trace
@@ -137,9 +137,8 @@ def bench(
     param = Param(**tunables, npages=npages, ncpus=ready.ncpus)
     if on.virtual:
         virtual.check_places(param.ncpus)
-    check_fits(ready, param.npages, param.pagesize)
-    if on.virtual and memory is None and workload != "pressure":
-        check_watermarks(ready, param.npages, param.pagesize)
+    sleeps = on.virtual and memory is None and workload != "pressure"
+    check_fits(ready, param.npages, param.pagesize, sleeps=sleeps)
     selection.check(param.ncpus, designs or SHOWN)
     exports.check_fits(ready, on)
     result = new_record(ready, param, designs or SHOWN, typed(), on, seed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from uvmfree.machine.costs import Costs
 
 COLUMNS = 80
-
-MISSING_MAX = 12
-"""Of the costs that a file lacks so many are named."""
 
 
 @click.command(short_help="Print the tables of costs that virtual time passes by.")
@@ -70,9 +66,9 @@ def table(name: str, changes: Iterable[str] = ()) -> Costs:
         except ValueError:
             raise ParamError(f"--cost {change}: must be a number") from None
     if name.endswith(".toml"):
-        one = _from_file(Path(name))
+        one = costs_for(file=name)
     elif name in (shipped := _shipped()):
-        one = _from_file(shipped[name])
+        one = costs_for(file=shipped[name])
     elif name in names():
         one = costs_for(name)
     else:
@@ -100,20 +96,6 @@ def _shipped() -> dict[str, Path]:
     from uvmfree.machine import costs as of_machine
 
     return {file.stem: file for file in sorted(Path(of_machine.__file__).with_name("sets").glob("*.toml"))}
-
-
-def _from_file(file: Path) -> Costs:
-    """Return the costs of a file; ParamError if it lies over no set, and lacks some."""
-    from uvmfree.machine.costs import DEFAULT, SETS, costs_for
-
-    one = costs_for(DEFAULT, file)
-    if "base" not in tomllib.loads(file.read_text(encoding="utf-8")):
-        missing = [cost for cost, figure in one.figures.items() if figure is SETS[DEFAULT][cost]]
-        if missing:
-            more = f" and {len(missing) - MISSING_MAX} more" if len(missing) > MISSING_MAX else ""
-            listed = ", ".join(missing[:MISSING_MAX])
-            raise ParamError(f'{file}: has no {listed}{more}; it must have all costs, or base = "SET" to lie over')
-    return one
 
 
 def changed_figures(name: str, changes: Iterable[str] = ()) -> tuple[str, dict[str, float]]:

@@ -23,6 +23,9 @@ from uvmfree.kern.lockrank import Kind
 VALUE_MAX: Final = 1_000_000_000
 """No figure is larger: a second, or what would make a run of a thousand steps last one."""
 
+MISSING_MAX: Final = 12
+"""Of the costs that a file lacks so many are named."""
+
 COUNTS: Final = frozenset(
     [
         "sockets",
@@ -153,21 +156,26 @@ def _checked(name: str, value: object, source: str) -> float:
     return float(value)
 
 
-def costs_for(name: str = "xeon-2s", file: Path | str | None = None, **figures: float) -> Costs:
-    """Return the table of that name, with what a TOML file and then single figures change in it.
+def costs_for(name: str | None = None, file: Path | str | None = None, **figures: float) -> Costs:
+    """Return the table of that name, xeon-2s by default, with what a TOML file and then single figures change in it.
 
     => The file: `base = "SET"` if it does not lie over `name`, and a table `[costs]` of NAME = NS, or of
-       NAME = [NS, "SOURCE"].
+       NAME = [NS, "SOURCE"]. One that lies over nothing must have all costs.
+    => A file is no set: the table has the name of the set below, and `changed` is what the file has of its own.
     """
     changes: Mapping[str, object] = {}
-    named = f"costs={name!r}"
+    base, named = DEFAULT if name is None else name, f"costs={name!r}"
     if file is not None:
-        base, changes = _from_toml(Path(file))
-        if base is not None:
-            name, named = base, f"{file}: base = {base!r}"
-    if name not in SETS:
+        over, changes = _from_toml(Path(file))
+        if over is not None:
+            name, base, named = over, over, f"{file}: base = {over!r}"
+    if base not in SETS:
         raise ParamError(f"{named}: must be one of {', '.join(sorted(SETS))}")
-    costs = Costs(name, SETS[name]).with_figures(changes, str(file))
+    costs = Costs(base, SETS[base]).with_figures(changes, str(file))
+    if file is not None and name is None and (missing := [cost for cost in costs.figures if cost not in changes]):
+        more = f" and {len(missing) - MISSING_MAX} more" if len(missing) > MISSING_MAX else ""
+        listed = ", ".join(missing[:MISSING_MAX])
+        raise ParamError(f'{file}: has no {listed}{more}; it must have all costs, or base = "SET" to lie over')
     return costs.with_figures(figures, "--cost") if figures else costs
 
 

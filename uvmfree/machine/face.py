@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from uvmfree.kern.lock import RawLock
+from uvmfree.kern.lockholds import LockHolds
 from uvmfree.kern.locktrace import LockTrace
 from uvmfree.kern.lockwatch import LockWatch
 from uvmfree.kern.tasks import Task as Task
@@ -118,11 +119,13 @@ class Stack:
 class WatchedMachine(Machine, Protocol):
     """A Machine that can be asked what everybody is doing, for the report of a hang.
 
-    => `lockwatch`: who holds and who waits for its mutexes. `locktrace`: what they traced. None if not asked for.
+    => `lockwatch`: who holds and who waits for its mutexes. `locktrace`: what they traced. `lockholds`: what holds of
+       shared ones touched. None if not asked for.
     """
 
     lockwatch: LockWatch | None
     locktrace: LockTrace | None
+    lockholds: LockHolds | None
 
     def stacks(self) -> tuple[Stack, ...]:
         """Return what every thread of control is doing."""

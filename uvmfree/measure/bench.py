@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from uvmfree.kern.locktrace import Slice
 from uvmfree.machine.costs import costs_for
-from uvmfree.machine.threads import ThreadsMachine
+from uvmfree.machine.face import WatchedMachine
 from uvmfree.machine.virtual.machine import VirtualMachine
 from uvmfree.measure.counterfile import CounterFile
 from uvmfree.measure.host import host
@@ -21,6 +21,7 @@ from uvmfree.measure.run import Run, run
 from uvmfree.measure.tally import Tally
 from uvmfree.measure.workloads import Workload
 from uvmfree.param import Param
+from uvmfree.uvm.boot import threads
 
 
 def new_record(
@@ -49,11 +50,11 @@ def modes(record: Record) -> tuple[bool, ...]:
 
 def machine_for(
     record: Record, repetition: int, *, lockstat: bool, locktrace: bool = False, lockholds: bool = False
-) -> ThreadsMachine | VirtualMachine:
+) -> WatchedMachine:
     """Make what a repetition runs on; ParamError."""
     facts, param = record.machine, record.param
     if not facts.virtual:
-        return ThreadsMachine(lockstat=lockstat, lockdebug=param.lockdebug, locktrace=locktrace)
+        return threads(lockstat=lockstat, lockdebug=param.lockdebug, locktrace=locktrace)
     return VirtualMachine(
         ncpus=record.workload.ncpus,
         costs=costs_for(facts.costs).with_figures(facts.changed, "--cost"),

@@ -243,25 +243,29 @@ def pressure(ncpus: int, seconds: float) -> Workload:
     )
 
 
-def check_fits(workload: Workload, npages: int, pagesize: int) -> None:
-    """Refuse a system that is too small for a workload: ArgumentError says how many pages it needs."""
-    reserve = tune(npages, workload.ncpus, pagesize).reserve_kernel
-    if workload.live_pages + reserve > npages:
+def check_fits(workload: Workload, npages: int, pagesize: int, *, sleeps: bool = False) -> None:
+    """Refuse a system that is too small for a workload: ArgumentError says how many pages are enough for it.
+
+    => `sleeps`: the pagedaemon has to be able to sleep, whatever the design: its target has to be free beside what is
+       live, and not the kernel reserve alone.
+    """
+    live, enough = workload.live_pages, npages
+    while (needs := live + _kept(workload.ncpus, enough, pagesize, sleeps)) > enough:
+        enough = needs  # with more pages the target may be higher; it never falls
+    if enough > npages:
+        kept = enough - live
+        why = (
+            f"the pagedaemon would work all the time to have {kept} free" if sleeps else f"{kept} are kept in reserve"
+        )
         raise ArgumentError(
-            f"npages={npages}: {workload.name} has {workload.live_pages} pages live at once and the kernel reserve "
-            f"is {reserve}; give at least {workload.live_pages + reserve} pages"
+            f"npages={npages}: {workload.name} on {plural(workload.ncpus, 'CPU')} has {live} pages live at once, and "
+            f"{why} beside them; give {enough} pages"
         )
 
 
-def check_watermarks(workload: Workload, npages: int, pagesize: int) -> None:
-    """Refuse RAM in which the pagedaemon would never sleep, whatever the design: ArgumentError."""
-    needs = workload.live_pages + tune(npages, workload.ncpus, pagesize).freetarg
-    if needs > npages:
-        raise ArgumentError(
-            f"npages={npages}: with {plural(workload.ncpus, 'CPU')} the pagedaemon would work all the time, to have "
-            f"{needs - workload.live_pages} pages free beside {workload.live_pages} live ones; {PAGES_PER_CPU} more "
-            "for each CPU are enough"
-        )
+def _kept(ncpus: int, npages: int, pagesize: int, sleeps: bool) -> int:
+    marks = tune(npages, ncpus, pagesize)
+    return marks.freetarg if sleeps else marks.reserve_kernel
 
 
 def by_name(
@@ -293,11 +297,10 @@ def by_name(
 def _advice(recorded: int, ncpus: int | None, most: int, by_task: bool) -> str:
     """Say what replays a trace that was recorded on too many CPUs, on a machine that has `most`."""
     if by_task:
-        return f"; --by task {'' if ncpus else f'--cpus {most} '}spreads its tasks over so many"
+        said = f"; --by task {'' if ncpus else f'--cpus {most} '}spreads its tasks over so many"
+        return f"{said}, and --machine virtual has enough" if most < recorded <= NCPUS_MAX else said
     if recorded <= most:
         return f"; give at least {recorded}, or leave --cpus out"
-    if recorded <= NCPUS_MAX:
-        return "; leave --cpus out"
     return f"; only `uvmfree bench --by task --cpus {most}` spreads its tasks over so many"
 
 
@@ -319,16 +322,21 @@ def _by_name(
         raise ArgumentError(f"--seconds goes with --workload pressure, not with --workload {kind}")
     if kind == "trace":
         trace = read(bundled_trace() if trace_file is None else trace_file)
-        copies = on.copies or 1
+        copies, by = on.copies or 1, by or "cpu"
+        advice = _advice(trace.ncpus, ncpus, most - most % copies, by_task)
+        if by == "cpu" and most < trace.ncpus <= NCPUS_MAX:
+            raise ArgumentError(
+                f"{trace.name} was recorded on {trace.ncpus} CPUs, and real threads play at most {most}{advice}"
+            )
         return from_trace(
             trace,
-            ncpus=ncpus,
-            by=by or "cpu",
+            ncpus=min(trace.ncpus, most) if ncpus is None and not on.virtual else ncpus,
+            by=by,
             memory=memory,
             copies=copies,
             gaps=on.virtual,
             warm_up=on.warm_up,
-            advice=_advice(trace.ncpus, ncpus, most - most % copies, by_task),
+            advice=advice,
         )
     if by is not None:
         raise ArgumentError(f"--by goes with a trace, not with --workload {kind}")

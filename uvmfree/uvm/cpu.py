@@ -169,13 +169,15 @@ class Cpu(IdleZero, base=True):
             lock.release()
         self.gave(len(pages))
 
-    def take_one(self, want: Want, freelists: Sequence[int], lock: LockHandle, store: GlobalFreelist) -> Found | None:
-        """Take one page past the cache, if the reserves allow; in one hold of the store's lock."""
+    def take_one(
+        self, want: Want, freelists: Sequence[int], start: int, lock: LockHandle, store: GlobalFreelist
+    ) -> Found | None:
+        """Take one page past the cache, from colour `start` on, if the reserves allow; in one hold of the lock."""
         found = None
         with lock:
             if self.may_take(store.free, want):
                 for free_list in freelists:
-                    if found := store.pop(free_list, 0, QUEUES[False], self._colormask + 1):
+                    if found := store.pop(free_list, start, QUEUES[False], self._colormask + 1):
                         break
         if found is None:
             return None

@@ -50,11 +50,13 @@ class Pageout:
         marks: Callable[[], Watermarks],
         free: Callable[[], int],
         is_pagedaemon: Callable[[], bool],
+        needs_scan: Callable[[], bool],
     ) -> None:
         self._machine = machine
         self.marks = marks
         self.free = free
         self._is_pagedaemon = is_pagedaemon
+        self._needs_scan = needs_scan
         self._words = counters.unlocked()
         self._paging, self._pdpending = counters.slot("paging"), counters.slot("pdpending")
         self.mutex = machine.mutex(UVM_PAGEOUT_LOCK)
@@ -65,7 +67,6 @@ class Pageout:
         self._pages = machine.condvar()  # waiters sleep here
         self._daemon = machine.condvar()  # the daemon sleeps here
         self.arrived = machine.event()  # happens after each pageout, for those who wait until nothing is on its way
-        self.needs_scan: Callable[[], bool] = lambda: False
         self._kicked = False
         self._daemon_waits = False  # in wait(), where a kick does not reach it
         self._round = 0  # goes up with every wakeup of the waiters
@@ -93,7 +94,7 @@ class Pageout:
     def is_short(self, free: int) -> bool:
         """Whether the daemon should be woken, with so many pages free (R17)."""
         marks, available = self.marks(), free + self.paging
-        return available < marks.freemin or (available < marks.freetarg and self.needs_scan())
+        return available < marks.freemin or (available < marks.freetarg and self._needs_scan())
 
     def kick_if_short(self, free: int) -> None:
         """Wake the daemon if memory is short (uvm_kick_pdaemon, R4); no page lock may be held."""

@@ -59,7 +59,14 @@ class Parts:
             pagesize=param.pagesize,
             free=self._free,
         )
-        self.pageout = Pageout(machine, self._counters, self._marks, self._countable_now, self._players.is_pagedaemon)
+        self.pageout = Pageout(
+            machine,
+            self._counters,
+            self._marks,
+            self._countable_now,
+            self._players.is_pagedaemon,
+            self._needs_scan,
+        )
         self._state = UvmState(
             param=param,
             tunables=tunables,
@@ -84,9 +91,14 @@ class Parts:
             on_start=partial(self._players.set_lwp, "kernel", own=True),
         )
         self._drainer = Drainer(self._state, self.design, self.xcall)
-        self.pagedaemon = Pagedaemon(machine, self.pageout, partial(self._drainer.drain, "pressure"), self.events)
-        self.pagedaemon.reclaiming = self.design.reclaiming
-        self.pagedaemon.closing = self._is_closed
+        self.pagedaemon = Pagedaemon(
+            machine,
+            self.pageout,
+            partial(self._drainer.drain, "pressure"),
+            self.events,
+            self.design.reclaiming,
+            self._is_closed,
+        )
         self._anon_maps = AnonMaps(self._state, self.design, self.pagedaemon, self.wait)
         self._pglist = PgList(self._state, self.design)
         idle = IdleThreads(
@@ -207,6 +219,9 @@ class Parts:
 
     def _countable_now(self) -> int:
         return self._countable(self.uvmexp.free)
+
+    def _needs_scan(self) -> bool:
+        return self.pagedaemon.needs_scan()
 
     def _relieve(self) -> bool:
         return self._drainer.drain("retry")

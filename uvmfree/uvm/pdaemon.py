@@ -34,6 +34,8 @@ class Pagedaemon:
     """The daemon of one system.
 
     => `redistribute()` hands all CPU caches back, and returns the pages moved. Called by the daemon only.
+    => `reclaiming(True)` is called where a pass begins that finds memory short, `reclaiming(False)` where it ends.
+       `closing()`: whether the system is being closed.
     => `pdwoke`, `pdrevs`, `pdscans`: wakeups, passes that scanned, pages looked at. Written by the daemon only;
        read by others as plain integers, which may be a moment old.
 
@@ -49,20 +51,25 @@ class Pagedaemon:
         pageout: Pageout,
         redistribute: Callable[[], int],
         events: EventLog,
+        reclaiming: Callable[[bool], None],
+        closing: Callable[[], bool],
     ) -> None:
         self._machine = machine
         self._pageout = pageout
         self._redistribute = redistribute
         self._events = events
-        self.reclaiming: Callable[[bool], None] = lambda active: None  # told when a pass begins and ends; set at boot
-        self.closing: Callable[[], bool] = lambda: False  # whether the system is being closed; set at boot
+        self._reclaiming = reclaiming
+        self._closing = closing
         self._reclaimers: tuple[Reclaimer, ...] = ()  # replaced whole before the daemon is started, then only read
         self.pdwoke = self.pdrevs = self.pdscans = 0
 
     def add_reclaimer(self, reclaimer: Reclaimer) -> None:
         """Let the daemon reclaim from this too."""
         self._reclaimers = (*self._reclaimers, reclaimer)
-        self._pageout.needs_scan = lambda: any(one.needs_scan() for one in self._reclaimers)
+
+    def needs_scan(self) -> bool:
+        """Whether anything that it reclaims from wants a scan though memory is not short (R17); without a lock."""
+        return any(one.needs_scan() for one in self._reclaimers)
 
     def run(self) -> None:
         """Be the pagedaemon until the system closes; a pass that is under way then is broken off where it is."""
@@ -71,7 +78,7 @@ class Pagedaemon:
                 self.pdwoke += 1
                 self.one_pass()
         except BaseException as error:
-            if isinstance(error, ClosedError) and self.closing():
+            if isinstance(error, ClosedError) and self._closing():
                 return
             self._pageout.daemon_died(error)
             raise
@@ -80,12 +87,12 @@ class Pagedaemon:
         """Free memory if it is short, then wake whoever waits for it."""
         began_ns, scanned = self._machine.clock_ns(), self.pdscans
         if short := self._short_of_target():
-            self.reclaiming(True)
+            self._reclaiming(True)
             self._redistribute()
-        if self._short_of_target() or self._pageout.needs_scan():
+        if self._short_of_target() or self.needs_scan():
             self._scan()
         if short:
-            self.reclaiming(False)
+            self._reclaiming(False)
         self._pageout.daemon_pass_over()
         self._events.add("daemon", "", None, began_ns, self.pdscans - scanned)
 

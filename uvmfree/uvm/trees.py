@@ -211,7 +211,8 @@ class Trees:
                     yield f"child {child} of tree {number} counts {children[child]} free pages, {there} are"
             word = counts[number]
             if (word >= RESERVED) != (number in elsewhere):
-                yield f"tree {number} is{' not' if word < RESERVED else ''} marked as reserved, and it should"
+                is_it, should_be = ("not ", "") if word < RESERVED else ("", "not ")
+                yield f"tree {number} is {is_it}marked as reserved, and should {should_be}be"
             if (word & FREE) + elsewhere.get(number, 0) != sum(free):
                 yield f"tree {number} counts {word & FREE} and {elsewhere.get(number, 0)} free pages, {sum(free)} are"
 

@@ -130,6 +130,8 @@ def chained(
     for multiple in (size, 1):
         for row in rows:
             count = min(npages, sum(map(len, row))) // multiple * multiple
+            if not count:
+                continue
             npages -= count
             cold = _cut(row, count)
             for first in range(0, count, size):
@@ -182,7 +184,7 @@ def _cut(row: Sequence[PageList], count: int) -> list[VmPage]:
     """Cut so many of the coldest pages off the lists of a row, of each its share; colours in turn."""
     shares, left, total = [], count, sum(map(len, row))
     for pages in row:
-        share = min(left, -(-len(pages) * count // max(total, 1)))
+        share = min(left, -(-len(pages) * count // total))
         left -= share
         shares.append(pages[:share])
         del pages[:share]

@@ -3,6 +3,7 @@
 import pytest
 
 import uvmfree
+from uvmfree.uvm.trees import RESERVED
 
 
 @pytest.fixture
@@ -25,3 +26,15 @@ def test_a_bit_of_a_page_that_names_no_tree(uvm: uvmfree.Uvm) -> None:
     assert [pg.pfn for pg in tree.pages()] == [pfn for pfn in free if pfn != tree.frames[5].pfn]
     with pytest.raises(uvmfree.AuditError, match="1 entries of pages that are not there, 0 counted as ghosts"):
         uvm.audit()
+
+
+def test_a_reserved_tree_that_is_not_marked_and_a_marked_one_that_nobody_has_reserved(uvm: uvmfree.Uvm) -> None:
+    """The mark alone is wrong: what the words count stays true."""
+    assert uvm.cpus[0].pagealloc() is not None
+    counts = uvm.design.trees.counts.view()
+    (mine,) = (tree for tree in range(2) if counts[tree] >= RESERVED)
+    counts[mine] -= RESERVED
+    counts[1 - mine] += RESERVED
+    said = ["is marked as reserved, and should not be"] * 2
+    said[mine] = "is not marked as reserved, and should be"
+    assert list(uvm.design.check()) == [f"tree {tree} {what}" for tree, what in enumerate(said)]

@@ -82,10 +82,11 @@ class Fifo:
         try:
             self.scheduler.park(self)
         except BaseException:
-            self._give_up(me)
+            self.give_up(me)
             raise
 
-    def _give_up(self, me: Strand) -> None:
+    def give_up(self, me: Strand) -> None:
+        """Let a strand that an error was sent to wait no longer, nor have the lock."""
         if me in self.queue:
             self.queue.remove(me)
             self.crowd -= 1

@@ -45,6 +45,9 @@ class Spun(Protocol):
     def elect(self, clock: int) -> Strand | None:
         """Return who gets the lock at that time, if anybody does."""
 
+    def give_up(self, strand: Strand) -> None:
+        """Let a strand spin no longer, nor have the lock."""
+
 
 class Scheduler:
     """The strands of one virtual machine.
@@ -93,7 +96,8 @@ class Scheduler:
     def sync(self, comes_for: Any = None) -> bool:
         """Let every strand with a smaller clock go first; the caller has seen that now > head.
 
-        => `comes_for`: a spinlock that the strand takes next; True if it came to spin and has got the lock since.
+        => `comes_for`: a spinlock that the strand takes next; True if it came to spin and has got the lock since. An
+           error that was sent to it while it spun is raised.
         """
         current, now = self.current, self.now
         self.number = current.ticket = number = self.number + 1
@@ -103,7 +107,9 @@ class Scheduler:
         if strand is not current:
             resume = strand.resume
             resume(current)
-        if current.pending is not None and current is self.main:
+        if current.pending is not None and (current is self.main or current.arrives is not comes_for):
+            if current.arrives is not comes_for:
+                comes_for.give_up(current)
             self.raise_pending()
         if current.arrives is comes_for:
             current.arrives = None
@@ -266,6 +272,7 @@ class Scheduler:
                 lock = strand.arrives
                 if lock is not None and lock.holder is None and lock.free_at > clock:
                     # It spins: there is no need to run it for that.
+                    strand.awaits = lock
                     lock.spin(strand, clock)
                     if strand.below is not None:
                         strand.fresh = True

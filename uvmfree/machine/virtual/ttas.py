@@ -148,7 +148,8 @@ class Ttas(Fifo):
         at = bisect_left(old, begins % longest << NUMBER_BITS)
         return begins + (((old[at] if at < len(old) else old[0]) >> NUMBER_BITS) - begins) % longest
 
-    def _give_up(self, me: Strand) -> None:
+    def give_up(self, me: Strand) -> None:
+        """Let it spin no longer, nor have the lock."""
         spinning = len(self._young) + len(self._old)
         self._young = sorted(entry for entry in self._young if entry[3] is not me)
         self._old = [entry for entry in self._old if entry & NUMBER_MAX != me.number]

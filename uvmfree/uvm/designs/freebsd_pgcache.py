@@ -31,7 +31,7 @@ from uvmfree.kern.lockrank import CPU_OFF, UVM_FPAGEQLOCK, LockRank, shared_lock
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
 from uvmfree.uvm.bucketstack import FreebsdTunables, StackedFreelist, bucket_size, room_in
-from uvmfree.uvm.cpu import QUEUES, Found, Want
+from uvmfree.uvm.cpu import Found, Want
 from uvmfree.uvm.design import Design
 from uvmfree.uvm.freelist import Walked, in_turn
 from uvmfree.uvm.page import UNKNOWN, PageList, Place, VmPage
@@ -73,7 +73,10 @@ class FreebsdCpu(StackCpu):
         self.loaded, self.spare = before.loaded, before.spare
 
     def _get(self, want: Want, start: int) -> Found | None:
-        """Find a page: of each domain alloc bucket, free bucket, stack, import; then one past the cache."""
+        """Find a page: of each domain alloc bucket, free bucket, stack, import; then one past the cache.
+
+        => That one is in order of address (vm_phys_alloc_pages).
+        """
         for row in want.freelists:
             local = True
             if not self.loaded[row]:
@@ -81,7 +84,7 @@ class FreebsdCpu(StackCpu):
                     self.loaded[row], self.spare[row] = self.spare[row], self.loaded[row]
                 elif self._fetch(row) or self._import(row):
                     local = False
-                elif found := self._single(want, row):
+                elif found := self.take_one(want, (row,), self.nextcolor, self._fpageqlock, self._store):
                     return found
                 else:
                     continue
@@ -121,17 +124,6 @@ class FreebsdCpu(StackCpu):
         if pages:
             self.took(len(pages))
         return bool(pages)
-
-    def _single(self, want: Want, row: int) -> Found | None:
-        """Take one page past the cache, in order of address, if the reserves allow (vm_phys_alloc_pages)."""
-        found = None
-        with self._fpageqlock:
-            if self.may_take(self._store.free, want):
-                found = self._store.pop(row, self.nextcolor, QUEUES[False], self._colormask + 1)
-        if found is None:
-            return None
-        self.took(1)
-        return *found, False
 
     def _put(self, pg: VmPage, queue: int) -> None:
         """Put a page into the alloc bucket, or the free one; if both are full the latter goes to the stack."""

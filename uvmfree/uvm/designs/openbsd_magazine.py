@@ -109,7 +109,7 @@ class OpenbsdCpu(Cpu):
     def _get(self, want: Want, start: int) -> Found | None:
         """Find a page: active, other, a refill; else one from the list (uvm_pmr_getone)."""
         if want.freelists[0] != CACHED_FREELIST:
-            return self.take_one(want, want.freelists, self._fpageqlock, self._store)
+            return self.take_one(want, want.freelists, 0, self._fpageqlock, self._store)
         local = True
         if self.active:
             self._hit.add(1)
@@ -118,7 +118,7 @@ class OpenbsdCpu(Cpu):
                 local = False
                 self._miss.add(1)
                 if not self._refill():
-                    return self.take_one(want, want.freelists, self._fpageqlock, self._store)
+                    return self.take_one(want, want.freelists, 0, self._fpageqlock, self._store)
             self.active, self.other = self.other, self.active
         pg = self.active.pop()
         pg.on = self._system
