@@ -1,13 +1,14 @@
 """The designs on many CPUs: copies of recorded traces in virtual time, as `uvmfree scale` plays them.
 
     ./run python bench/curve.py --curve                measures all and writes docs/results/curve.{json,md}
-    ./run python bench/curve.py --curve --full         also 128 CPUs, and 256 under MCS, of all traces; once they
-                                                       were measured every page has them
+    ./run python bench/curve.py --curve --full         also 128 CPUs, and 256 under MCS, and the band, of all traces;
+                                                       once they were measured every page has them
     ./run python bench/curve.py --write                writes the page from what was kept
     ./run python bench/curve.py                        2 to 8 CPUs, and keeps nothing
 
 Each registered design, under test-and-test-and-set locks and under MCS. The table of costs decides the times: so each
-group of them is also halved and doubled, for ttas on BAND_CPUS of the traces that fill a lock there.
+group of them is also halved and doubled, for ttas on BAND_CPUS of the traces that fill a lock there; and all traces
+are played there once more with page structs that drop out of the caches.
 
 => A curve that was broken off goes on where it was. `--same`, `--scheduler`, `--only`, `--traces`: as of
    bench/designs.py.
@@ -26,7 +27,7 @@ from typing import Final
 from bench.designs import found_traces
 from bench.grid.curve_picture import svg
 from bench.grid.kept import PAGE, RESULTS, Kept, Where, fill, into_page, mark
-from bench.grid.point import CurveCell, banded, measure
+from bench.grid.point import CurveCell, banded, measure, with_cold_structs
 from bench.grid.points import curves, markdown
 from bench.harness import TRACES as SHIPPED
 from bench.harness import Claim, Record, main, write_json
@@ -47,7 +48,7 @@ LARGEST: Final = 256
 SMALL: Final = (2, 4, 8)
 BAND_CPUS: Final = 32
 BAND_TRACES: Final = ("cc-j4", "fork-exec")
-"""Where the costs are halved and doubled: eight cells more for each design. java-build waits for no lock there."""
+"""Where the costs are halved and doubled: eight cells more for each design. The others, and MCS, with `--full`."""
 
 POLICIES: Final = ("ttas", "mcs")
 
@@ -82,8 +83,10 @@ def grid(designs: Sequence[str], traces: Sequence[str], *, full: bool) -> list[C
         for ncpus in _counts(_name(trace), lock, full=full)
     ]
     cells = sorted(dict.fromkeys(cells), key=lambda cell: -cell.ncpus)
-    at = [cell for cell in cells if (cell.ncpus, cell.lock) == (BAND_CPUS, "ttas") and cell.trace_name in BAND_TRACES]
-    return cells + [other for cell in at for other in banded(cell)]
+    at = [cell for cell in cells if cell.ncpus == BAND_CPUS]
+    usual = [cell for cell in at if cell.lock == "ttas" and cell.trace_name in BAND_TRACES]
+    cells += [other for cell in (at if full else usual) for other in banded(cell)]
+    return cells + [with_cold_structs(cell) for cell in at if cell.lock == "ttas"]
 
 
 def _counts(trace: str, lock: str, *, full: bool) -> tuple[int, ...]:

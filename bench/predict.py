@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from bench.grid.point import COLD_AFTER_PAGES
 from bench.harness import Claim, Record, main, write_json
 from bench.real.bare import bare_lock
 from bench.real.predicted import python
@@ -125,9 +126,6 @@ def analysis(smoke: bool, full: dict[str, Any]) -> list[Record]:
         HALF.record([abs(100 * (found / said - 1))], judged=not smoke),
     ]
 
-
-COLD_AFTER_PAGES: Final = 1764
-"""7 MB of cache a core (Emerald Rapids: 2 MB of L2, 5 of L3), in pages of 4 KB and a struct of 64 bytes."""
 
 COLD_DESIGNS: Final = (("fpageqlock", ()), ("percpu", ("refill=1",)), ("percpu", ("refill=32",)))
 

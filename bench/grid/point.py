@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from uvmfree.measure.cell import Worker
 from uvmfree.measure.scale import Case, Traffic, band, measured
 
+COLD_AFTER_PAGES: Final = 1764
+"""7 MB of cache a core (Emerald Rapids: 2 MB of L2, 5 of L3), in pages of 4 KB and a struct of 64 bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class CurveCell:
-    """One point; `changed`: figures of the table of costs that are halved or doubled, for the band."""
+    """One point; `changed`: figures of the table of costs that are others, for the band or for cold structs."""
 
     design: str
     trace: str
@@ -36,6 +39,11 @@ class CurveCell:
         changed = "".join(f", {name}={value:g}" for name, value in self.changed.items())
         return f"{self.label}: {self.trace_name}, {self.lock}, {self.ncpus} CPUs{changed}"
 
+    @property
+    def cold(self) -> bool:
+        """Whether page structs drop out of caches."""
+        return "cold_after_pages" in self.changed
+
     def case(self) -> Case:
         """Return what is to be run."""
         return Case(
@@ -55,6 +63,11 @@ def banded(cell: CurveCell) -> list[CurveCell]:
         CurveCell(cell.design, cell.trace, cell.ncpus, cell.lock, cell.settings, dict(case.changed))
         for case in band(cell.case())
     ]
+
+
+def with_cold_structs(cell: CurveCell) -> CurveCell:
+    """Return the cell in which a page's struct drops out of a cache."""
+    return replace(cell, changed={"cold_after_pages": COLD_AFTER_PAGES})
 
 
 def measure(plain: dict[str, Any]) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from bench.grid.kept import source
@@ -24,7 +25,7 @@ def curves(kept: Mapping[str, Any], cells: Sequence[CurveCell]) -> dict[tuple[st
     found: dict[tuple[str, str], Curve] = {}
     for cell in cells:
         values = kept["cells"].get(str(cell))
-        if values is not None:
+        if values is not None and not cell.cold:
             host = decode(Host, kept["host"], "host")
             curve = found.setdefault((cell.trace_name, cell.lock), Curve(host, (kept["command"],)))
             curve.points.append(decode(Point, values["point"], str(cell)))
@@ -56,6 +57,43 @@ def _lines(kept: Mapping[str, Any], cells: Sequence[CurveCell], left_out: Sequen
         yield from ("", f"## {trace}, {lock}", "")
         yield from _stalls(curve)
         yield from _table(curve)
+    yield from _cold(kept, [cell for cell in cells if cell.cold and str(cell) in kept["cells"]])
+
+
+def _cold(kept: Mapping[str, Any], cells: Sequence[CurveCell]) -> Iterator[str]:
+    """Show what structs that drop out of caches do, by design and trace; nothing if that was not measured."""
+    traces, designs = (list(dict.fromkeys(map(of, cells))) for of in (_trace, _label))
+    if not cells:
+        return
+    pages, ncpus = cells[0].changed["cold_after_pages"], cells[0].ncpus
+    yield from ("", f"## Page structs that no cache holds, {ncpus} CPUs, ttas", "")
+    yield f"A struct is cold for a CPU that has touched {pages:,.0f} other pages since, and comes from memory."
+    yield "A cell has the work, as a share of that with structs that stay, and the share of time that page locks are"
+    yield "waited for."
+    yield ""
+    yield f"| {' | '.join(['design', *traces])} |"
+    yield "|---|" + "---:|" * len(traces)
+    found = {(_label(cell), _trace(cell)): cell for cell in cells}
+    for label in designs:
+        row = [_with_and_without(kept, found.get((label, trace))) for trace in traces]
+        yield f"| {' | '.join([label, *row])} |"
+
+
+def _with_and_without(kept: Mapping[str, Any], cell: CurveCell | None) -> str:
+    warm = None if cell is None else kept["cells"].get(str(replace(cell, changed={})))
+    if cell is None or warm is None:
+        return DASH
+    points = [decode(Point, values["point"], str(cell)) for values in (kept["cells"][str(cell)], warm)]
+    cold_work, work = (point.outside_ns / point.window_ns if point.outside_ns else point.per_s for point in points)
+    return f"{100 * cold_work / work:.1f} %, {points[0].wait_share_percent:.1f} %"
+
+
+def _trace(cell: CurveCell) -> str:
+    return cell.trace_name
+
+
+def _label(cell: CurveCell) -> str:
+    return cell.label
 
 
 def _stalls(curve: Curve) -> Iterator[str]:

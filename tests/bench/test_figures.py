@@ -14,7 +14,7 @@ from bench.grid.cell import GridCell
 from bench.grid.kept import Kept, plain
 from bench.grid.loads import outside
 from bench.grid.picture import Axes
-from bench.grid.point import CurveCell
+from bench.grid.point import CurveCell, with_cold_structs
 from bench.grid.points import markdown as curve_page
 from bench.grid.tables import markdown
 from bench.harness import write_json
@@ -168,6 +168,24 @@ def test_the_page_of_the_curve_has_work_and_waiting() -> None:
     heads, _, row = lines[at + 2 : at + 5]
     assert heads.startswith("| design | 4 CPUs | 8 CPUs | 16 CPUs | 32 CPUs |")
     assert row == "| percpu | 3.5, 5.0 % | 4.0, 40.0 % | 6.4, 60.0 % | 6.4, 80.0 + 2.0 % | 4 / 16 |"
+
+
+def test_the_page_of_the_curve_says_what_cold_structs_cost() -> None:
+    """Beside the curve, and in no band: half of the work on one trace; on the other nothing is kept to compare."""
+    kept = Kept(None, "./run it")
+    cells = [CurveCell("percpu", f"{trace}.perf.xz", 32, "ttas") for trace in ("cc-j4", "java-build")]
+    cold = [with_cold_structs(cell) for cell in cells]
+    for cell, work, wait_ns in ((cells[0], 20.0, 0), (cold[0], 10.0, 32 * 250_000), (cold[1], 10.0, 0)):
+        one = point("percpu", 32, 9, outside_ns=round(work * 1_000_000), wait_ns=wait_ns, changed=cell.changed)
+        kept.cells[str(cell)] = {"point": plain(asdict(one))}
+    page = curve_page({**kept.document(), "host": plain(asdict(HOST))}, cells + cold, ())
+    lines = page.splitlines()
+    assert "| percpu | 20.0, 0.0 % | 32 / > 32 |" in lines
+    at = lines.index("## Page structs that no cache holds, 32 CPUs, ttas")
+    assert "touched 1,764 other pages" in lines[at + 2]
+    assert [lines[at + 6], lines[at + 8]] == ["| design | cc-j4 | java-build |", "| percpu | 50.0 %, 25.0 % | - |"]
+    without = curve_page({**kept.document(), "host": plain(asdict(HOST))}, cells, ())
+    assert "no cache holds" not in without
 
 
 def test_what_seeds_and_hunts_came_to_is_written_with_its_rates(script: Scripts, tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bench import curve, designs, linux, steps
 from bench.grid import code
 from uvmfree.workload.trace import bundled_trace
 
 TRACE = "traces/cc-j4.perf.xz"
+JAVA = "traces/java-build.perf.xz"
 
 
 def test_the_curve_has_its_largest_count_under_ttas_and_with_full_under_both() -> None:
@@ -22,18 +25,32 @@ def test_the_curve_has_its_largest_count_under_ttas_and_with_full_under_both() -
     assert [cell.ncpus for cell in usual][:2] == [256, 64]  # the largest first
     full = curve.grid(["percpu"], [TRACE], full=True)
     more = Counter((cell.lock, cell.ncpus) for cell in full) - Counter((cell.lock, cell.ncpus) for cell in usual)
-    assert more == Counter([("ttas", 128), ("mcs", 128), ("mcs", 256)])
+    assert more == Counter([("ttas", 128), ("mcs", 128), ("mcs", 256), *[("mcs", 32)] * 8])
     assert {cell.trace for cell in curve.small(["percpu"])} == {str(bundled_trace())}
 
 
 def test_the_band_is_of_one_count_under_ttas_of_the_traces_that_fill_a_lock() -> None:
-    """Each group of costs is halved, and doubled, once."""
+    """Each group of costs is halved, and doubled, once; with `full` for both policies and all traces."""
     cells = curve.grid(["percpu"], [TRACE], full=False)
-    varied = [cell for cell in cells if cell.changed]
+    varied = [cell for cell in cells if cell.changed and not cell.cold]
     assert {(cell.ncpus, cell.lock) for cell in varied} == {(32, "ttas")}
-    assert len({str(cell) for cell in varied}) == len(varied) == len(cells) - 11 == 8
+    assert len({str(cell) for cell in varied}) == len(varied) == len(cells) - 12 == 8
     assert all(cell.case().varied for cell in varied)
-    assert not any(cell.changed for cell in curve.grid(["percpu"], ["traces/java-build.perf.xz"], full=False))
+    java = [
+        Counter(cell.lock for cell in curve.grid(["percpu"], [JAVA], full=full) if cell.changed and not cell.cold)
+        for full in (False, True)
+    ]
+    assert java == [{}, {"ttas": 8, "mcs": 8}]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_structs_drop_out_of_caches_once_on_each_trace(full: bool) -> None:
+    cold = [cell for cell in curve.grid(["percpu", "depot"], [TRACE, JAVA], full=full) if cell.cold]
+    assert {(cell.design, cell.trace_name) for cell in cold} == {
+        (design, trace) for design in ("percpu", "depot") for trace in ("cc-j4", "java-build")
+    }
+    assert {(cell.ncpus, cell.lock, *cell.changed) for cell in cold} == {(32, "ttas", "cold_after_pages")}
+    assert len(cold) == 4
 
 
 def test_the_table_has_each_design_on_each_load_and_each_limit() -> None:

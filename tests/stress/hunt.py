@@ -17,7 +17,7 @@ import pytest
 
 from tests.explore import bugs
 from tests.stress.test_seeded_bugs import BUGS
-from uvmfree.machine.virtual.lines import VirtualAdder
+from uvmfree.machine.virtual.words import VirtualAdder
 from uvmfree.stress.on_machine import THREADS, Kind, Virtual
 from uvmfree.stress.supervised import Options, stress
 
