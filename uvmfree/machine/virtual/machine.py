@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from uvmfree.errors import HangError, ParamError
-from uvmfree.kern.lock import RawLock
+from uvmfree.kern.lock import LockHandle, RawLock
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockholds import LockHolds
 from uvmfree.kern.lockrank import LockRank
@@ -258,13 +258,22 @@ class VirtualMachine:
 
     @contextmanager
     def acts_as(self, cpu: int) -> Iterator[None]:
-        """Have the main strand act as a CPU, whose cache then has what it touches; before any strand is started."""
+        """Have the main strand act as a CPU, whose cache then has what it touches; before any strand is started.
+
+        => Handles of locks that are made meanwhile count nothing, and are for who acts so.
+        """
         scheduler = self.scheduler
         before, scheduler.cpu = scheduler.cpu, cpu
         try:
             yield
         finally:
             scheduler.cpu = before
+
+    @property
+    def acting(self) -> bool:
+        """Whether the main strand acts as a CPU, and nobody looks at what it does."""
+        watched = self.journal or self._debug or self.lockwatch or self.locktrace or self.lockholds
+        return self.scheduler.current.number == 0 and self.scheduler.cpu >= 0 and watched is None
 
     def sleep(self, seconds: float) -> None:
         """Let virtual time pass, with the CPU free for others."""
@@ -310,10 +319,18 @@ class VirtualMutex(Mutex):
         super().__init__(rank, index, **instruments)
         self._home = index if rank.kind in ("cpu", "off") else None
         policy = Fifo if self._home is not None else POLICIES[machine.lock]
-        self._prices, self._journal, self._sleep = machine._prices, machine.journal, machine.sleep
+        self._machine, self._prices = machine, machine._prices
+        self._journal, self._sleep = machine.journal, machine.sleep
         self._lock = policy(machine.scheduler, self.name, machine.costs)
         if self._home is not None and self._home < machine.ncpus:
             self._lock.cpu = self._lock.open_to = self._home
+
+    def handle(self, caller: str) -> LockHandle:
+        """Make a handle; one for who acts as a CPU before there is another strand counts nothing."""
+        if not self._machine.acting:
+            return super().handle(caller)
+        taken = self._prices.taken(self._lock, self.rank.kind, caller, self._home, alone=True)
+        return LockHandle(taken.acquire, partial(taken.acquire, False), taken.release, self)
 
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it."""
