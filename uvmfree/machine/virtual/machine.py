@@ -118,6 +118,7 @@ class VirtualMachine:
         self._kind, self._hang_s = kind, hang_s
         self._places = [Place() for _ in range(ncpus)]
         self._made = 0
+        self._plain: list[tuple[type, str, object]] = []
         self._named: dict[str, int] = {}
         main = Strand(self, "main", 0, -1, Place(), self._jitter.factors("main"))
         self.scheduler = (CheckedScheduler if check else Scheduler)(kind, main, quantum_ns)
@@ -180,13 +181,26 @@ class VirtualMachine:
         return socket_of(self.costs, cpu)
 
     def lined(self, cls: type[T], field: str) -> type[T]:
-        """Return a subclass whose objects are a cache line each, fetched by who stores to `field`."""
-        return self._lines.lined(cls, field)
+        """Return a subclass whose objects are a cache line each, fetched by who stores to `field`.
+
+        => Until there is a CPU to fetch it the field is a plain slot, which is stored to without a call.
+        """
+        made = self._lines.lined(cls, field)
+        if self.scheduler.over.is_set():
+            self._plain.append((made, field, made.__dict__[field]))
+            delattr(made, field)
+        return made
+
+    def _fetch_lines(self) -> None:
+        """Have stores to objects that are lines fetch them: from now on there are CPUs."""
+        while self._plain:
+            setattr(*self._plain.pop())
 
     def spawn(self, name: str, body: Callable[[], None], cpu: int | None = None) -> Strand:
         """Start a strand, on a CPU or on none, now."""
         if cpu is not None and not 0 <= cpu < self.ncpus:
             raise ParamError(f"cpu={cpu}: the virtual machine has CPUs 0 to {self.ncpus - 1}")
+        self._fetch_lines()
         scheduler = self.scheduler
         self._made += 1
         place = Place() if cpu is None else self._places[cpu]
@@ -262,6 +276,7 @@ class VirtualMachine:
 
         => Handles of locks that are made meanwhile count nothing, and are for who acts so.
         """
+        self._fetch_lines()
         scheduler = self.scheduler
         before, scheduler.cpu = scheduler.cpu, cpu
         try:
