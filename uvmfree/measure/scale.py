@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from uvmfree.errors import ArgumentError
+from uvmfree.kern.collector import collector_off
 from uvmfree.kern.lockrank import PAGE_LOCKS
 from uvmfree.machine.costs import Costs, costs_for
 from uvmfree.machine.virtual.machine import VirtualMachine
@@ -224,12 +226,14 @@ def measured(case: Case, stop: Callable[[], bool] = lambda: False) -> Point | No
         return None
     traffic = case.traffic
     machine = case.machine()
-    uvm = boot(machine, **asdict(case.param()))
-    load = traffic.load(uvm, machine, case.seed)
-    meter = _Meter(case, uvm, load, machine)
-    with uvm:
-        drove = drive(uvm, [meter.watching(body) for body in load.bodies], stop)
-        return None if drove.interrupted else meter.point
+    gc.collect()  # what is left of the run before: nothing is collected until this one is over
+    with collector_off():
+        uvm = boot(machine, **asdict(case.param()))
+        load = traffic.load(uvm, machine, case.seed)
+        meter = _Meter(case, uvm, load, machine)
+        with uvm:
+            drove = drive(uvm, [meter.watching(body) for body in load.bodies], stop)
+            return None if drove.interrupted else meter.point
 
 
 def measured_here(case: Case) -> Point | None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from uvmfree.errors import ClosedError, UvmError
+from uvmfree.kern.collector import collector_off
 from uvmfree.kern.mutex import Mutex
 from uvmfree.param import Param
 from uvmfree.uvm.binding import refusal
@@ -114,8 +115,8 @@ class Design(Locked, Generic[C]):
             cpu = self.cpu_class(self, index, self.guard(index))
             cpu.take_over(None)
             self.cpus.append(cpu)
-        for pg in state.physmem:
-            self.push(pg, UNKNOWN)
+        with collector_off():
+            self.fill()
         for mutex, touched in self.guarded():
             mutex.guards(touched)
         if not self.cpu_locks:
@@ -142,6 +143,11 @@ class Design(Locked, Generic[C]):
     def push(self, pg: VmPage, queue: int, owner: int | None = None) -> None:
         """Put a page there; `owner`, for a store that keeps it: the CPU that freed it."""
         self.store.push(pg, queue)
+
+    def fill(self) -> None:
+        """Put all pages there, at boot; by ascending frame number, as push() would."""
+        for pg in self.state.physmem:
+            self.push(pg, UNKNOWN)
 
     def splice(self, part: PageList) -> None:
         """Put a whole list there that was chopped off a CPU."""

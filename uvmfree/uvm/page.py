@@ -10,7 +10,9 @@ Source: struct vm_page in sys/uvm/uvm_page.h of NetBSD 9.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import cycle, islice, repeat
 from typing import Final, Protocol
 
 PG_BUSY: Final = 0x1
@@ -198,3 +200,21 @@ class VmPage:
         if self.owner is not None:
             where += f" (CPU {self.owner})"
         return f"<page {self.pfn:#x}, color {self.color}, freelist {self.free_list}, {where}>"
+
+
+def pages_from(first: VmPage, count: int, ncolors: int) -> list[VmPage]:
+    """Return `count` pages, `first` and those that follow it: like it in all but frame number and colour.
+
+    => Each slot of all pages at once, without a call for each page: a machine of 256 CPUs has millions.
+    """
+    cls = type(first)
+    pages = [first, *map(cls.__new__, repeat(cls, count - 1))]
+    differ: dict[str, Iterable[int]] = {
+        "pfn": range(first.pfn, first.pfn + count),
+        "color": islice(cycle(range(ncolors)), first.color, first.color + count),
+    }
+    for part in cls.__mro__:
+        for name in part.__dict__.get("__slots__", ()):
+            slot = part.__dict__[name]
+            deque(map(slot.__set__, pages, differ.get(name) or repeat(slot.__get__(first))), maxlen=0)
+    return pages

@@ -123,7 +123,8 @@ class PgList:
             if free <= marks.reserve_pagedaemon + marks.reserve_kernel:
                 raise OutOfPages(f"{request.size} pages: {free} are free, which is what the reserves keep (R27)")
             chosen = choose()
-            owners = {pg.owner for pg in chosen if pg.place is Place.CACHED}
+            stands = {id(pg.on): pg.on for pg in chosen}.values()
+            owners = {on.owner for on in stands if not isinstance(on, str) and on.place is Place.CACHED}
             self.drained += len(owners)
             self._design.gather(owner for owner in owners if owner is not None)
             self._design.remove(chosen)
@@ -208,7 +209,7 @@ def _free_pages(physmem: PhysMem, request: Request) -> Iterator[VmPage]:
     """Yield the free pages in range, the best freelist first."""
     for seg, pages in physmem.by_freelist():
         for pg in pages[max(0, request.low - seg.start) : max(0, request.high - seg.start)]:
-            if not isinstance(pg.on, str) and pg.on.place is not Place.ZEROING:
+            if not isinstance(on := pg.on, str) and on.place is not Place.ZEROING:
                 yield pg
 
 

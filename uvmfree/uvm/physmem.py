@@ -6,7 +6,6 @@ two owners can be caught by what they write.
 Source: uvm_physseg in sys/uvm/uvm_physseg.c of NetBSD 9.
 """
 
-import gc
 import itertools
 import secrets
 import sys
@@ -14,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from uvmfree.errors import ClosedError
+from uvmfree.kern.collector import collector_off
 from uvmfree.machine.face import Ram
-from uvmfree.uvm.page import VmPage
+from uvmfree.uvm.page import VmPage, pages_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +66,10 @@ class PhysMem:
         self.pagesize = pagesize
         self.system = sys.intern(f"uvm {secrets.token_hex(8)}")
         self._segment_pages: list[list[VmPage]] = []
-        # A million new objects would set the collector off again and again, over pages that cannot be garbage.
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            colormask = ncolors - 1
+        with collector_off():
             for seg in self.segments:
-                free_list, system = seg.free_list, self.system
-                self._segment_pages.append(
-                    [page(pfn, pfn & colormask, free_list, system) for pfn in range(seg.start, seg.end)]
-                )
-        finally:
-            if collecting:
-                gc.enable()
+                first = page(seg.start, seg.start & (ncolors - 1), seg.free_list, self.system)
+                self._segment_pages.append(pages_from(first, seg.end - seg.start, ncolors))
         # Holes between segments are there too, which costs address space only: a frame's offset needs no search.
         self._ram: Ram | None = make_ram(self.segments[-1].end * pagesize)
 

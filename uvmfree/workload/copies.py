@@ -11,6 +11,7 @@ the recorded gaps between the events, and from its beginning again when it has c
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,20 +56,21 @@ def copies(
     back = min(nepochs - 1, -(-before * len(plan.programs) * nepochs // (plan.allocs + plan.frees)))
     first = [(epoch - back) % nepochs for epoch, _ in phases]  # of those that are played before
     lives = _live_before(plan, {*first, *(epoch for epoch, _ in phases)})
-    live = [lives[epoch].places(copy) for copy, epoch in zip(begun, first, strict=True)]
-    wanted = sum(map(len, live))
+    wanted = sum(lives[epoch].npages for epoch in first)
     try:
         pages = iter(uvm.pglistalloc(wanted, nsegs=wanted) if wanted else ())
     except OutOfPages:
         raise ArgumentError(
             f"npages={uvm.param.npages}: the {wanted} pages that are live when the copies begin do not fit"
         ) from None
-    for places in live:
-        for holder, page in places:
-            holder[page] = next(pages)
+    for copy, epoch in zip(begun, first, strict=True):
+        lives[epoch].begin(copy, pages)
     _begin_runs(
         uvm, [(copy, run) for copy, (epoch, _) in zip(begun, phases, strict=True) for run in lives[epoch].runs]
     )
+    for cpu in range(uvm.param.ncpus):  # Cpus anew: these take their locks as who acts as them does
+        with acts_as(cpu):
+            uvm.design.bind(cpu)
     for at, (copy, epoch) in enumerate(zip(begun, first, strict=True)):
         epochs = [(epoch + step) % nepochs for step in range(back)]
         play_before(uvm, copy, at * len(plan.programs), epochs, acts_as)
@@ -137,10 +139,16 @@ class _Live:
     given: list[int]
     runs: list[int]
 
-    def places(self, copy: Copy) -> list[tuple[list[VmPage | None], int]]:
-        """Return where the pages stand when a copy begins there: a holder, and its entry."""
-        places = [(holder, page) for holder, pages in zip(copy.own, self.own, strict=True) for page in pages]
-        return [*places, *((copy.mailbox, page) for page in self.given)]
+    @property
+    def npages(self) -> int:
+        """How many pages that are, but for runs."""
+        return sum(map(len, self.own)) + len(self.given)
+
+    def begin(self, copy: Copy, pages: Iterator[VmPage]) -> None:
+        """Let a copy begin there, with the next of these pages."""
+        for holder, entries in zip([*copy.own, copy.mailbox], [*self.own, self.given], strict=True):
+            for entry in entries:
+                holder[entry] = next(pages)
 
 
 def _live_before(plan: Plan, wanted: set[int]) -> dict[int, _Live]:

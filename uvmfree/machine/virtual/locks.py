@@ -56,8 +56,11 @@ class Prices:
     def __init__(self, scheduler: Scheduler, costs: Costs, jitter: Jitter, lines: Lines) -> None:
         self._scheduler, self._costs, self._jitter, self._lines = scheduler, costs, jitter, lines
 
-    def taken(self, lock: Fifo, kind: Kind, caller: str, home: int | None) -> Taken:
-        """Make the access of one caller to a lock of a kind; `home`: the CPU whose own it is."""
+    def taken(self, lock: Fifo, kind: Kind, caller: str, home: int | None, *, alone: bool = False) -> Taken:
+        """Make the access of one caller to a lock of a kind; `home`: the CPU whose own it is.
+
+        => `alone`: no other strand has started, so nobody wants the lock, and no CPU's own is seen to be held.
+        """
         scheduler, ns = self._scheduler, self._costs.ns
         if caller == LOOKS:
             return _looked(scheduler, lock)
@@ -74,6 +77,8 @@ class Prices:
             acquire = lock.seen(acquire)
         if kind == "off":
             acquire = _from_elsewhere(scheduler, home, acquire, ns("rendezvous"))
+        if alone and home == scheduler.cpu and hold is not None:
+            return _own_alone(scheduler, lock, home, self._lines.moves, acquire_ns, hold)
         if home is not None and hold is not None:
             return _own(scheduler, lock, home, acquire, acquire_ns, hold)
         release = _release(
@@ -132,6 +137,26 @@ def _own(
             lock.open_to = home
 
     return Taken(lock, acquire, release, lambda: freed_ns)
+
+
+def _own_alone(
+    scheduler: Scheduler, lock: Fifo, home: int, moves: list[list[int]], acquire_ns: int, hold: ByCpu
+) -> Taken:
+    """A CPU's own lock, as the one strand that there is takes it while it acts as that CPU."""
+    held_ns = hold[home]
+
+    def acquire(blocking: bool = True, timeout: float = -1) -> bool:
+        if lock.cpu == home:
+            scheduler.now += acquire_ns
+        else:
+            scheduler.now += moves[lock.cpu][home]
+            lock.cpu = home
+        return True
+
+    def release() -> None:
+        scheduler.now += held_ns()
+
+    return Taken(lock, acquire, release, lambda: scheduler.now)
 
 
 def _acquire(

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from uvmfree.errors import HangError, ParamError
-from uvmfree.kern.lock import RawLock
+from uvmfree.kern.lock import LockHandle, RawLock
 from uvmfree.kern.lockdebug import LockDebug
 from uvmfree.kern.lockholds import LockHolds
 from uvmfree.kern.lockrank import LockRank
@@ -119,6 +119,7 @@ class VirtualMachine:
         self._kind, self._hang_s = kind, hang_s
         self._places = [Place() for _ in range(ncpus)]
         self._made = 0
+        self._plain: list[tuple[type, str, object]] = []
         self._named: dict[str, int] = {}
         main = Strand(self, "main", 0, -1, Place(), self._jitter.factors("main"))
         self.scheduler = (CheckedScheduler if check else Scheduler)(kind, main, quantum_ns)
@@ -181,13 +182,26 @@ class VirtualMachine:
         return socket_of(self.costs, cpu)
 
     def lined(self, cls: type[T], field: str) -> type[T]:
-        """Return a subclass whose objects are a cache line each, fetched by who stores to `field`."""
-        return self._lines.lined(cls, field)
+        """Return a subclass whose objects are a cache line each, fetched by who stores to `field`.
+
+        => Until there is a CPU to fetch it the field is a plain slot, which is stored to without a call.
+        """
+        made = self._lines.lined(cls, field)
+        if self.scheduler.over.is_set():
+            self._plain.append((made, field, made.__dict__[field]))
+            delattr(made, field)
+        return made
+
+    def _fetch_lines(self) -> None:
+        """Have stores to objects that are lines fetch them: from now on there are CPUs."""
+        while self._plain:
+            setattr(*self._plain.pop())
 
     def spawn(self, name: str, body: Callable[[], None], cpu: int | None = None) -> Strand:
         """Start a strand, on a CPU or on none, now."""
         if cpu is not None and not 0 <= cpu < self.ncpus:
             raise ParamError(f"cpu={cpu}: the virtual machine has CPUs 0 to {self.ncpus - 1}")
+        self._fetch_lines()
         scheduler = self.scheduler
         self._made += 1
         place = Place() if cpu is None else self._places[cpu]
@@ -259,13 +273,23 @@ class VirtualMachine:
 
     @contextmanager
     def acts_as(self, cpu: int) -> Iterator[None]:
-        """Have the main strand act as a CPU, whose cache then has what it touches; before any strand is started."""
+        """Have the main strand act as a CPU, whose cache then has what it touches; before any strand is started.
+
+        => Handles of locks that are made meanwhile count nothing, and are for who acts so.
+        """
+        self._fetch_lines()
         scheduler = self.scheduler
         before, scheduler.cpu = scheduler.cpu, cpu
         try:
             yield
         finally:
             scheduler.cpu = before
+
+    @property
+    def acting(self) -> bool:
+        """Whether the main strand acts as a CPU, and nobody looks at what it does."""
+        watched = self.journal or self._debug or self.lockwatch or self.locktrace or self.lockholds
+        return self.scheduler.current.number == 0 and self.scheduler.cpu >= 0 and watched is None
 
     def sleep(self, seconds: float) -> None:
         """Let virtual time pass, with the CPU free for others."""
@@ -311,10 +335,18 @@ class VirtualMutex(Mutex):
         super().__init__(rank, index, **instruments)
         self._home = index if rank.kind in ("cpu", "off") else None
         policy = Fifo if self._home is not None else POLICIES[machine.lock]
-        self._prices, self._journal, self._sleep = machine._prices, machine.journal, machine.sleep
+        self._machine, self._prices = machine, machine._prices
+        self._journal, self._sleep = machine.journal, machine.sleep
         self._lock = policy(machine.scheduler, self.name, machine.costs)
         if self._home is not None and self._home < machine.ncpus:
             self._lock.cpu = self._lock.open_to = self._home
+
+    def handle(self, caller: str) -> LockHandle:
+        """Make a handle; one for who acts as a CPU before there is another strand counts nothing."""
+        if not self._machine.acting:
+            return super().handle(caller)
+        taken = self._prices.taken(self._lock, self.rank.kind, caller, self._home, alone=True)
+        return LockHandle(taken.acquire, partial(taken.acquire, False), taken.release, self)
 
     def raw_for(self, caller: str) -> RawLock:
         """Return the lock as this caller takes it."""
