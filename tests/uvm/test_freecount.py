@@ -49,6 +49,16 @@ def test_who_is_near_a_mark_adds_up_and_who_is_not_takes_the_count() -> None:
         assert part.near(50, lambda: -1) == found
 
 
+def test_nobody_adds_up_the_words_while_memory_is_plenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four trees are taken, and a sum would go over all of them each time."""
+    with uvmfree.boot(design="llfree", npages=1 << 15, ncpus=2, tree_pages=64) as uvm, uvm.run_on(0) as cpu:
+        sums = list[int]()
+        free = uvm.design.free
+        monkeypatch.setattr(uvm.design, "free", lambda: sums.append(1) or free())
+        assert None not in [cpu.pagealloc() for _ in range(256)]
+        assert sums == []
+
+
 def test_a_page_too_many_in_the_count_is_a_finding() -> None:
     with uvmfree.boot(design="llfree", npages=2048, ncpus=2) as uvm, uvm.run_on(0) as cpu:
         for _ in range(99):

@@ -1,5 +1,6 @@
 """Copies of a trace: they begin anywhere with what is live there, go round, and end with their time."""
 
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,23 @@ def test_runs_that_are_live_when_copies_begin_lie_where_their_order_has_them(
         assert frames == list(range(frames[0], frames[0] + 4))
         assert frames[0] % 4 == 0
     assert len({frames[0] for frames in begun}) == len(begun)
+
+
+@pytest.mark.parametrize("design", uvmfree.DESIGNS)
+def test_what_is_played_before_takes_the_time_that_it_takes_where_somebody_looks(design: str, looped: Plan) -> None:
+    """A CPU that is played alone takes its lock by a short way, which no figure shows; not where locks are traced."""
+
+    def played(locktrace: bool, started: bool) -> tuple[object, ...]:
+        machine = uvmfree.VirtualMachine(ncpus=6, seed=3, lockstat=True, locktrace=locktrace)
+        uvm = uvmfree.boot(machine, npages=NPAGES, ncpus=6, design=design)
+        with ExitStack() as running:
+            if started:
+                running.enter_context(uvm)
+            load = copies(uvm, looped, 3, 3, machine.acts_as, before=64)
+            began_ns = machine.clock_ns()
+            running.enter_context(uvm if not started else nullcontext())
+            drive(uvm, load.bodies, seconds=1e-5)
+            return began_ns, machine.clock_ns(), uvm.free_frames(), uvm.cpu_stats()
+
+    for started in (False, True):
+        assert played(False, started) == played(True, started)

@@ -40,15 +40,15 @@ class Lines:
         self._stores = [0] * (len(moves) - 1)
         self._levels: dict[int, list[tuple[int, int]]] = {}
 
-    def farthest(self, cpu: int, others: int) -> int:
-        """Return how long a line takes between a CPU and the farthest of others: a bit each, at least one."""
+    def farthest(self, cpu: int, cpus: int) -> int:
+        """Return how long a line takes between a CPU and the farthest of some: a bit each, at least one."""
         levels = self._levels.get(cpu)
         if levels is None:
             masks: dict[int, int] = {}
-            for other, ns in enumerate(self.moves[cpu][:-1]):
+            for other, ns in enumerate(self.moves[cpu]):
                 masks[ns] = masks.get(ns, 0) | 1 << other
             levels = self._levels[cpu] = sorted(masks.items(), reverse=True)
-        return next(ns for ns, mask in levels if mask & others)
+        return next(ns for ns, mask in levels if mask & cpus)
 
     def lined(self, cls: type[T], field: str) -> type[T]:
         """Return a subclass of `cls` whose objects are a line each, fetched by who stores to `field`."""

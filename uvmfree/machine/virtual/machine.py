@@ -287,9 +287,9 @@ class VirtualMachine:
 
     @property
     def acting(self) -> bool:
-        """Whether the main strand acts as a CPU, and nobody looks at what it does."""
+        """Whether the one strand that there is acts as a CPU, and nobody looks at what it does."""
         watched = self.journal or self._debug or self.lockwatch or self.locktrace or self.lockholds
-        return self.scheduler.current.number == 0 and self.scheduler.cpu >= 0 and watched is None
+        return self.scheduler.over.is_set() and self.scheduler.cpu >= 0 and watched is None
 
     def sleep(self, seconds: float) -> None:
         """Let virtual time pass, with the CPU free for others."""

@@ -97,16 +97,16 @@ class VirtualSharedWords:
         self._wait(line)
         at = self._at[line]
         self._scheduler.now += self._moves[at][cpu]
-        if at < 0 and not self._sharers[line]:
+        if at < 0:
             self._at[line] = cpu
         else:
             self._sharers[line] |= 1 << cpu
 
     def _taken(self, line: int, cpu: int) -> int:
         """Take a line from all others; return how long that takes: 0 if no other CPU had it."""
-        ns, others = self._moves[self._at[line]][cpu], self._sharers[line] & ~(1 << cpu)
-        if others:
-            ns = max(ns, self._lines.farthest(cpu, others))
+        ns = self._moves[self._at[line]][cpu]
+        if sharers := self._sharers[line]:
+            ns = max(ns, self._lines.farthest(cpu, sharers))
         self._at[line], self._sharers[line] = cpu, 0
         return ns
 
