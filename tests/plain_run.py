@@ -5,6 +5,8 @@
 => A test that is made for every design is made for the first two, and for one more that is drawn for that test. Of
    these, `sampled` takes its cases.
 => The day (UTC) draws them, `--sample=WORD` draws as that word does, `--sample=all` takes all. The header names it.
+=> `@pytest.mark.rotated(3)`, on a test or on a case: every third day. It is for what is slow and about processes, or
+   for what says little beside the other cases of its test.
 => From day to day all have their turn: a test is made for each design once in as many days as there are others, and
    30 cases of which 5 are done a day, and which are for no designs, are done in 6 days.
 => Hypothesis gives half of its examples, always the same ones.
@@ -53,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     => Where bytecode is not to be written beside the source it goes to pytest's cache: many tests start processes,
        and for each of them to compile what it imports takes five times as long as to import it.
     """
+    config.addinivalue_line("markers", "rotated(days): a plain run does it one day in so many; else always")
     if config.option.sample is None:
         config.option.sample = f"{datetime.now(UTC):%Y-%m-%d}" if whole(config) else ALL
     if config.option.sample != ALL and not config.getoption("--hypothesis-profile", None):
@@ -92,9 +95,12 @@ def drawn(cases: list[Any], count: int, word: str) -> list[Any]:
 
 
 def asked(item: Any, word: str) -> bool:
-    """Whether a test's case is for none of the designs, for one of the first two, or for the one that is drawn."""
+    """Whether a case has its turn, and is for none of the designs, one of the first two, or the one that is drawn."""
     if item.get_closest_marker("whole") is not None:
         return True
+    rotated = item.get_closest_marker("rotated")
+    if rotated is not None and turn(word, item.nodeid) % rotated.args[0]:
+        return False
     named = others_named(item)
     return not named or OTHERS[turn(word, item.nodeid.partition("[")[0]) % len(OTHERS)] in named
 
@@ -104,6 +110,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what is not drawn."""
     tests: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
+        if item.get_closest_marker("rotated") is not None:
+            item.add_marker(pytest.mark.long)
         if item.get_closest_marker("sampled") is not None:
             item.add_marker(pytest.mark.long)
             tests[item.nodeid.partition("[")[0]].append(item)

@@ -88,6 +88,7 @@ def test_a_bench_prints_a_table_and_writes_its_raw_values(run: Run, trace: str, 
 
 
 @pytest.mark.parametrize("workload", ["pressure", "forkexit", "pingpong", "handoff"])
+@pytest.mark.sampled(2)
 def test_every_workload_runs(run: Run, workload: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workloads, "FORKEXIT_ROUNDS", 3)
     monkeypatch.setattr(workloads, "PINGPONG_PAGES", 500)

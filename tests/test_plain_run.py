@@ -47,8 +47,11 @@ class Case:
 
     nodeid: str
 
-    def get_closest_marker(self, name: str) -> None:
-        """It has none."""
+    days: int = 0
+
+    def get_closest_marker(self, name: str) -> pytest.Mark | None:
+        """It may be rotated; others it has none."""
+        return pytest.mark.rotated(self.days).mark if name == "rotated" and self.days else None
 
 
 def collected(folder: Path, *args: str, cases: str = CASES) -> list[str]:
@@ -130,6 +133,25 @@ def test_from_day_to_day_all_have_their_turn() -> None:
     for test in ("test_one", "test_two"):
         made = [name for day in days[: len(OTHERS)] for name in OTHERS if asked(Case(f"a.py::{test}[3-{name}]"), day)]
         assert sorted(made) == sorted(OTHERS)
+
+
+def test_what_is_rotated_has_its_turn_one_day_in_so_many() -> None:
+    """Not all of it on the same day; by name always."""
+    days = [f"2026-03-0{number}" for number in range(1, 7)]
+    firsts = set()
+    for case in ("test_it", "test_it[1]", "test_it[2]", "test_other", "test_last"):
+        one = [asked(Case(f"a.py::{case}", 3), day) for day in days]
+        assert sum(one[:3]) == 1
+        assert one[:3] == one[3:]
+        firsts.add(one.index(True))
+    assert len(firsts) > 1
+
+
+def test_what_is_rotated_is_run_by_name_and_by_mark(tmp_path: Path) -> None:
+    cases = "import pytest\n@pytest.mark.rotated(1000)\ndef test_it():\n    pass\ndef test_plain():\n    pass\n"
+    assert collected(tmp_path, "--sample=one", cases=cases) == ["test_plain"]
+    assert collected(tmp_path, cases=cases) == ["test_it", "test_plain"]
+    assert collected(tmp_path, "-mlong", cases=cases) == ["test_it"]
 
 
 def test_what_was_collected_is_no_garbage_to_look_for() -> None:

@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 BOUND_S = 100
 """For a busy machine; the run takes a few seconds, most of them to start its processes."""
@@ -61,6 +63,7 @@ def suite(folder: Path, *args: str, **files: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.rotated(3)
 def test_a_test_that_waits_for_ever_fails_and_the_others_run(tmp_path: Path) -> None:
     status, said = suite(tmp_path, "-n1", "--timeout=1", waits=WAITS, passes=PASSES)
     assert status == 1
@@ -69,6 +72,7 @@ def test_a_test_that_waits_for_ever_fails_and_the_others_run(tmp_path: Path) -> 
     assert "1 failed, 30 passed" in said
 
 
+@pytest.mark.rotated(3)
 def test_one_that_no_alarm_ends_takes_its_process_down_and_is_named(tmp_path: Path) -> None:
     """The stacks are on stderr, and name the file and the line."""
     status, said = suite(

@@ -66,6 +66,7 @@ def test_both_archives_say_that_the_package_has_types_and_the_wheel_has_costs(di
 
 
 @pytest.mark.timeout(2 * BOUND_S)
+@pytest.mark.rotated(3)
 def test_a_users_program_is_checked_against_what_is_installed(dist: Path, tmp_path: Path) -> None:
     pytest.importorskip("mypy", reason="mypy is not of this environment")
     (wheel,) = dist.glob("*.whl")

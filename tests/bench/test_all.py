@@ -139,6 +139,7 @@ def test_a_wrong_place_for_the_document_is_said_before_anything_is_run(
 
 
 @pytest.mark.parametrize("whom", ["os.getpid()", "os.getppid()", "0"], ids=["script", "all.py", "terminal"])
+@pytest.mark.sampled(1)
 def test_ctrl_c_keeps_what_was_done(folder: Callable[..., Path], tmp_path: Path, whom: str) -> None:
     """Whoever hears it first: the second script sends it, the third is not begun."""
     file, ran = tmp_path / "all.json", tmp_path / "ran"
@@ -180,6 +181,7 @@ def runs(name: str, log: Path) -> str:
     return f"open({str(log)!r}, 'a').write({name!r})\n" + holds(name)
 
 
+@pytest.mark.rotated(2)
 def test_what_is_written_goes_on_where_it_was(folder: Callable[..., Path], tmp_path: Path) -> None:
     """The most valuable first; a script whose code has changed runs again, one that failed, too."""
     log, kept = tmp_path / "log", tmp_path / f"evidence-{build()}.json"

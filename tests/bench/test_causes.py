@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import uvmfree
 from bench.grid.processes import processes
 
@@ -27,6 +29,7 @@ def test_frees_as_they_were_measured_stop_when_the_set_is_not_full() -> None:
     assert posted_left > merged_left
 
 
+@pytest.mark.rotated(2)
 def test_processes_out_of_step_keep_a_lock_as_busy_as_they_have_work_outside() -> None:
     often, seldom = (processes("fpageqlock", 2, think_ns, {}, pages=40, operations=400) for think_ns in (100, 10_000))
     assert 0 < seldom.busy_percent < often.busy_percent < 100

@@ -269,6 +269,7 @@ def test_real_runs_are_judged_by_the_prediction_furthest_off(
     assert {holds for _, holds in said(python.module.python(False, {})).values()} == {None}
 
 
+@pytest.mark.rotated(2)
 def test_costs_are_found_again_in_a_bare_lock_that_has_them() -> None:
     """A line of 80 ns, waiters who are awake for 150 of 400, and wakeups at one and a half times the price."""
     hold, pair, outside = 400.0, 45.0, 2000.0

@@ -48,6 +48,7 @@ def measured(plain: dict[str, Any]) -> dict[str, Any]:
     return {"of": plain["name"]}
 
 
+@pytest.mark.rotated(2)
 def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
     file = tmp_path / "cells.json"
     first = Kept.at(file, "the command")
@@ -83,6 +84,7 @@ def test_what_is_kept_does_not_say_where_the_project_stands(tmp_path: Path) -> N
     assert kept.cells["a"]["trace"] == "bench/traces/a.perf.xz"
 
 
+@pytest.mark.rotated(2)
 def test_the_page_says_what_earlier_code_measured(tmp_path: Path) -> None:
     kept = kept_by_other_code(tmp_path, equal=True)
     with pytest.raises(ValueError, match="no such thing"):

@@ -156,7 +156,7 @@ def test_every_script_is_listed() -> None:
     assert {path.name for path in (ROOT / "bench").glob("*.py")} == {*IDS, "harness.py", "all.py"}
 
 
-@pytest.mark.sampled(3, batons=3)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("script", IDS)
 def test_smoke(script: str, tmp_path: Path) -> None:
     """A smoke run ends with 0, prints a table, and writes records of the agreed shape."""

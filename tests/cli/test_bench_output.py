@@ -67,6 +67,7 @@ def test_a_pipe_gets_80_columns_no_blanks_at_the_ends_and_no_escape_codes(run: R
     assert not [text for text in lines if " 1 CPUs" in text or "1 repetitions" in text or "1 runs" in text]
 
 
+@pytest.mark.rotated(2)
 def test_the_trace_that_ships_is_said_to_be_unkind(run: Run, trace: str) -> None:
     """A reader who tries no other should know; of other traces nothing is said."""
     shipped = workloads.by_name("trace")

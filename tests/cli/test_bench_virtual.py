@@ -129,6 +129,7 @@ def test_one_run_has_counts_and_time_and_a_repetition_has_the_next_seed(run: Run
     assert second | {"repetition": 1} == both["runs"][1]
 
 
+@pytest.mark.rotated(2)
 def test_the_same_seed_is_the_same_record_in_every_process(tmp_path: Path, trace: str) -> None:
     documents = []
     for hash_seed in ("1", "2"):
@@ -186,6 +187,7 @@ def test_tasks_are_spread_over_the_cpus_of_each_copy(run: Run, tmp_path: Path, t
 
 
 @pytest.mark.parametrize(("kind", "cpus"), [("pingpong", 2), ("handoff", 2), ("forkexit", 2)])
+@pytest.mark.sampled(1)
 def test_synthetic_workloads_work_outside_for_as_long_as_asked(
     run: Run, tmp_path: Path, kind: str, cpus: int
 ) -> None:

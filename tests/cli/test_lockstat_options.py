@@ -174,6 +174,7 @@ def summed(one: StressRun, field: str) -> Counter[str]:
     return found
 
 
+@pytest.mark.rotated(2)
 def test_a_traced_stress_run_times_every_hold(run: Callable[..., Any], tmp_path: Path) -> None:
     """With --perfetto the locks count anyway: the record has them. CPUs that have stopped hold nothing."""
     pytest.importorskip("perfetto", reason="extra `trace` not installed")

@@ -72,6 +72,7 @@ def test_a_page_can_go_to_stdout(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_plotly")
 @pytest.mark.timeout(180)
+@pytest.mark.rotated(3)
 def test_twenty_records_stay_within_size_and_time(run: Run, tmp_path: Path) -> None:
     """Large ones, as long runs make them, at five CPU counts; in processor time, to which other work adds nothing."""
     files = [tmp_path / f"{index}.json" for index in range(20)]
@@ -80,13 +81,13 @@ def test_twenty_records_stay_within_size_and_time(run: Run, tmp_path: Path) -> N
         for refill, file in enumerate(files[4 * (ncpus - 6) :][:4], 1):
             file.write_text(text.replace('"refill": 1,', f'"refill": {refill},', 1))
     out = tmp_path / "report.html"
-    before_s, began_s = handled_s(files), time.process_time()
+    began_s = time.process_time()
     said = run("report", *map(str, files), "-o", str(out))
     took_s = time.process_time() - began_s
     assert said.status == 0
     assert len(read(out.read_text()).one("section", id="timeline").all("figure")) == 40
     assert out.stat().st_size < SIZE_MAX
-    assert took_s < max(TIME_S, HANDLED * max(before_s, handled_s(files)))
+    assert took_s < TIME_S or took_s < HANDLED * handled_s(files)  # the second takes a second itself
 
 
 def handled_s(files: list[Path]) -> float:
@@ -124,6 +125,7 @@ def test_curves_are_drawn_beside_records_or_alone(run: Run, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("_plotly")
+@pytest.mark.rotated(3)
 def test_a_large_curve_takes_seconds(run: Run, tmp_path: Path) -> None:
     """A hundred seeds of nine CPU counts, in processor time, to which other work adds nothing."""
     points = [each for seed in range(100) for each in saturating(counts=COUNTS, seed=seed).points]

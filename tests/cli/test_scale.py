@@ -138,6 +138,7 @@ def test_the_band_has_points_with_each_group_of_costs_halved_and_doubled(run: Ru
     assert 0 < low < curve.points[0].per_s < high
 
 
+@pytest.mark.rotated(2)
 def test_a_band_leaves_a_trace_in_the_text(run: Run) -> None:
     said = " ".join(run("scale", "--cpus", "1,2,4", "--design", "fpageqlock", "--band").out.split())
     told = said.partition("With costs halved or doubled: ")[2]
@@ -152,7 +153,7 @@ def _beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.sampled(2, batons=1)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "args",
     [
@@ -182,6 +183,7 @@ def test_another_seed_gives_other_points(run: Run) -> None:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.rotated(2)
 def test_ctrl_c_is_for_the_first_process_only(tmp_path: Path) -> None:
     """As a terminal does it: the processes that measure hear it too, while they begin. All points take minutes."""
     file = tmp_path / "curve.json"
@@ -202,6 +204,7 @@ def test_ctrl_c_is_for_the_first_process_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.rotated(3)
 def test_what_came_before_a_process_was_killed_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "curve.json"
     # More than any host is through with before the process is killed.
@@ -234,6 +237,7 @@ def processor_s(pid: str) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.rotated(2)
 def test_what_came_before_a_stop_is_kept() -> None:
     cases = [Case("percpu", 1, Traffic("pingpong"), seed=seed) for seed in range(100)]
     looks = iter(range(1000))

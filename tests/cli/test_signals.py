@@ -38,10 +38,14 @@ FAKE = Path(__file__).resolve().parents[1] / "workload/fake_perf.py"
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Whatever a command did with the handlers, they are as they were."""
+    """Whatever a command did with the handlers, they are as they were; SIGHUP is heard under nohup, too."""
+    found = signal.getsignal(signal.SIGHUP)
+    if found is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     before = [signal.getsignal(number) for number in ENDING]
     yield
     assert [signal.getsignal(number) for number in ENDING] == before
+    signal.signal(signal.SIGHUP, found)
 
 
 IMPORTS = """
@@ -60,6 +64,7 @@ main()
 
 
 @pytest.mark.parametrize("left", [3, *random.Random(7).sample(range(4, 160), 7)])
+@pytest.mark.sampled(4)
 def test_an_early_signal_is_no_traceback(left: int) -> None:
     """In the middle of any import, from the first one on that the command itself does."""
     number = ENDING[left % 3]
@@ -74,6 +79,7 @@ def test_an_early_signal_is_no_traceback(left: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.sampled(2)
 def test_a_signal_at_any_moment_of_a_bench(seed: int, tmp_path: Path) -> None:
     """One line, and the exit code; the record is there if anything had been measured."""
     rng = random.Random(seed)
@@ -201,6 +207,7 @@ def test_a_recording_that_holds_nothing_says_which_signal_it_was(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.sampled(1)
 def test_a_sweep_goes_on_later(tmp_path: Path, number: int) -> None:
     """The signal reaches the process that measures, too: that is no want of memory."""
     file = tmp_path / "sweep.json"

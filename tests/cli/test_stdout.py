@@ -40,6 +40,7 @@ def written(folder: Path, command: str) -> bool:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.sampled(2)
 def test_a_full_stdout_is_one_line(tmp_path: Path, command: str) -> None:
     """A device of our own, which is always full."""
     try:
@@ -64,6 +65,7 @@ def test_a_reader_that_has_gone_is_told_by_the_exit_code_alone(tmp_path: Path, c
     assert written(tmp_path, command)
 
 
+@pytest.mark.rotated(3)
 def test_a_file_that_is_a_pipe_whose_reader_has_gone_is_as_quiet_as_stdout(tmp_path: Path) -> None:
     """By the pipe's own number; the tables are printed all the same, and the other files written."""
     for package in ("pyperf", "plotly"):
@@ -105,6 +107,7 @@ def test_a_file_that_is_a_pipe_whose_reader_has_gone_is_as_quiet_as_stdout(tmp_p
         ("<&-", "compare - -", 2, "uvmfree: -: Bad file descriptor\n"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_streams_that_are_closed(tmp_path: Path, close: str, command: str, status: int, says: str) -> None:
     """Nothing that is opened later takes their place."""
     args = COMMANDS.get(command, tuple(command.split()))

@@ -156,6 +156,7 @@ def test_what_was_played_is_kept_when_it_is_asked_to_stop() -> None:
 
 @needs_greenlets
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.sampled(1)
 def test_a_signal_ends_it_and_says_what_is_left(number: signal.Signals, status: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "uvmfree", "stress", *VIRTUAL, "--seeds", "1-100000"]
     ours, theirs = pty.openpty()  # on a terminal it says how far it is

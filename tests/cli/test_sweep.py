@@ -52,6 +52,7 @@ def test_a_sweep_is_measured_and_gone_on_with(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.rotated(2)
 def test_ctrl_c_ends_it_soon_and_keeps_what_was_measured(tmp_path: Path) -> None:
     file = tmp_path / "sweep.json"
     command = [*SWEEP, "-o", str(file), *QUICK, "--seconds", "1", "--cpus", "1,2,3", "--design", "percpu"]
@@ -183,6 +184,7 @@ for address in sys.argv[1:]:
 """.replace("QUICK", repr(QUICK))
 
 
+@pytest.mark.rotated(3)
 def test_a_scheduler_that_cannot_be_reached_is_named_soon(tmp_path: Path) -> None:
     """Each address in one process: what a sweep on a cluster imports takes longer than the answer."""
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
@@ -287,6 +289,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, str, int]]:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.rotated(3)
 def test_a_cluster_measures_a_grid_and_when_it_goes_that_is_told_in_a_line(
     cluster: tuple[str, str, int], tmp_path: Path
 ) -> None:

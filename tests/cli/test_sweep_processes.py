@@ -67,6 +67,7 @@ def test_ctrl_c_while_the_measuring_process_starts_ends_without_a_word_of_it(run
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["while it starts", "while it measures"])
+@pytest.mark.sampled(1)
 def test_no_process_outlives_a_sweep_that_is_killed(running: Running, tmp_path: Path, early: bool) -> None:
     until(lambda: begun(running) if early else measuring(running, tmp_path))
     os.kill(running.pid, signal.SIGKILL)

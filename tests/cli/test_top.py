@@ -80,6 +80,7 @@ def test_a_run_is_watched_to_its_end(tmp_path: Path) -> None:
     assert (again.returncode, len(again.stdout.splitlines())) == (0, 2)
 
 
+@pytest.mark.rotated(2)
 def test_lines_for_pipes_have_a_header_and_end_after_so_many(counters: str) -> None:
     said = top(counters, "-b", "-c", "3", "-w", "0.1")
     assert (said.returncode, said.stderr) == (0, "")
@@ -109,12 +110,14 @@ def on_a_terminal(*args: str) -> bytes:
     return text
 
 
+@pytest.mark.rotated(2)
 def test_on_a_terminal_it_draws_a_table_of_the_cpus(counters: str) -> None:
     text = on_a_terminal(counters, "-c", "2", "-w", "0.1")
     assert b"percpu" in text
     assert b"alloc/s" in text
 
 
+@pytest.mark.rotated(2)
 def test_no_escape_sequence_of_a_counter_page_gets_to_the_terminal(counters: str, tmp_path: Path) -> None:
     page, spoilt = Path(counters).read_bytes(), tmp_path / "spoilt"
     name, hostile = b'"design": "percpu"', rb'"design": "\u001b]0;owned\u0007"'
@@ -153,6 +156,7 @@ def test_a_run_whose_process_was_killed_is_told_from_one_that_ended(tmp_path: Pa
     assert "has ended and left its run unfinished" in said.stderr
 
 
+@pytest.mark.rotated(2)
 def test_a_page_that_is_truncated_again_and_again_ends_neither_the_run_nor_top(tmp_path: Path) -> None:
     path = tmp_path / "counters"
     with running(tmp_path, 3600) as (counters, bench):

@@ -36,6 +36,7 @@ def packed(path: Path, text: bytes, times: int) -> Path:
     return path
 
 
+@pytest.mark.rotated(2)
 def test_a_small_file_that_unpacks_to_600_mib_is_refused(run: Run, tmp_path: Path) -> None:
     file = packed(tmp_path / "t", b"\n" * 20 * MIB, 30)
     assert file.stat().st_size * tracefile.UNPACKED_PER_PACKED < 32 * MIB
@@ -119,6 +120,7 @@ def test_a_terminal_sees_how_far_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workload", ["trace", "handoff"])
+@pytest.mark.sampled(1)
 def test_a_bench_says_that_it_reads_a_trace_where_it_reads_one(tmp_path: Path, workload: str) -> None:
     """It is refused right afterwards, for want of pages."""
     bench = (sys.executable, "-m", "uvmfree", "bench", "--npages", "64", "--workload", workload)

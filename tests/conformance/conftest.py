@@ -41,6 +41,14 @@ class Contender:
             [self.design.rpartition(":")[2], *options, *["lockdebug"] * self.lockdebug, *["virtual"] * self.virtual]
         )
 
+    @property
+    def marks(self) -> tuple[pytest.MarkDecorator, ...]:
+        """A plain run has every design on checked locks; without them, in virtual time and with options in turn."""
+        usual = self.lockdebug and not self.virtual and self.options == FEW.get(self.design, {})
+        if not usual:
+            return (pytest.mark.rotated(2),)
+        return () if self.design in uvmfree.DESIGNS else (pytest.mark.rotated(3),)
+
     def traits(self, **tunables: Any) -> uvmfree.Traits:
         return traits_of(uvmfree.Param.of(SMALL | tunables | self.options | {"design": self.design}))
 
@@ -91,7 +99,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if named and not asked:
         metafunc.parametrize("contender", [pytest.param(named[0], marks=pytest.mark.skip("claims nothing of it"))])
         return
-    metafunc.parametrize("contender", asked, ids=lambda each: each.name)
+    params = [pytest.param(each, marks=() if named else each.marks) for each in asked]
+    metafunc.parametrize("contender", params, ids=lambda each: each.name)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

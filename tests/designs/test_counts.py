@@ -102,7 +102,7 @@ def test_every_design_has_a_model_or_counts_of_its_own() -> None:
     assert set(REGISTRY) <= set(RULES) | WITHOUT_MODEL
 
 
-@pytest.mark.sampled(10)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("design", "rule", "pattern"), PLAYED)
 def test_counts_equal_the_model(design: str, rule: Rule, pattern: str) -> None:
     with Played(design, **rule.tunables) as played:

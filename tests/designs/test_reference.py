@@ -64,6 +64,7 @@ def as_published(found: float, printed: float) -> bool:
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.sampled(3)
 def test_the_models_count_what_was_published(name: str) -> None:
     patterns = [WALK, *BURSTS.values(), PRODUCER]
     for (pattern, operations), printed in zip(patterns, PUBLISHED[name], strict=True):

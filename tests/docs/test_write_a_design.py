@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/write-a-design.md").read_text()
 BOUND_S = 100
 UV = shutil.which("uv") or shutil.which(str(ROOT / ".uv/bin/uv"))
+TYPED = ["check-design", "bench", "bench", "stress"]
+"""What the page has one type."""
 LINES_MAX = 60
 COLUMNS = 88
 
@@ -139,16 +141,17 @@ def test_the_design_is_as_short_as_the_page_says(package: Path) -> None:
     assert "fmt: " not in TEXT
 
 
-@pytest.mark.timeout(4 * BOUND_S)
-def test_every_command_of_the_page_runs(package: Path) -> None:
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("number", range(1, len(TYPED)))
+def test_every_command_of_the_page_runs(package: Path, number: int) -> None:
     """Where the file was saved, before it is installed anywhere; the first is run with the mistake, below."""
-    check, *others = commands()
-    assert [command[1] for command in (check, *others)] == ["check-design", "bench", "bench", "stress"]
-    said = [run(sys.executable, "-m", "uvmfree", *command[1:], cwd=package) for command in others]
-    assert all("batches" in each for each in said)
+    typed = commands()
+    assert [command[1] for command in typed] == TYPED
+    assert "batches" in run(sys.executable, "-m", "uvmfree", *typed[number][1:], cwd=package)
 
 
 @pytest.mark.timeout(4 * BOUND_S)
+@pytest.mark.rotated(3)
 def test_an_installed_package_brings_it_by_name(package: Path, tmp_path: Path) -> None:
     """The contract holds for what is installed, and every command takes it."""
     if UV is None:
@@ -164,6 +167,7 @@ def test_an_installed_package_brings_it_by_name(package: Path, tmp_path: Path) -
 
 
 @pytest.mark.timeout(2 * BOUND_S)
+@pytest.mark.rotated(2)
 def test_a_mistake_is_told_with_the_rule_that_it_breaks(package: Path, tmp_path: Path) -> None:
     """The one that the page has one try, with its own command."""
     wrong = (package / "batches.py").read_text().replace("self.took(len(stack))", "pass")
@@ -180,6 +184,7 @@ def test_a_mistake_is_told_with_the_rule_that_it_breaks(package: Path, tmp_path:
 
 
 @pytest.mark.timeout(4 * BOUND_S)
+@pytest.mark.rotated(3)
 def test_a_shared_cache_as_the_page_has_it_holds(package: Path, tmp_path: Path) -> None:
     tunable, rack, *methods = blocks("py")
     text = RACKS.format(tunable=tunable, rack=rack, methods=textwrap.indent("\n".join(methods), "    "))

@@ -26,7 +26,7 @@ def even(dice: random.Random) -> float:
     return dice.uniform(0, 200)
 
 
-@pytest.mark.sampled(2, batons=1)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("load", "percent"), [(0.1, 5), (0.3, 5), (0.5, 5), (0.7, 5), (0.8, 8), (0.9, 10)])
 def test_the_mean_wait_is_that_of_md1(load: float, percent: float) -> None:
     seen, said = md1(load, 100_000)
@@ -76,7 +76,7 @@ def overlap(ours: list[float], theirs: list[float]) -> bool:
 
 
 @needs_greenlets
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("policy", ["mcs", "ticket"])
 @pytest.mark.parametrize(("ncpus", "mean_ns"), [(4, 1000), (16, 5000), (16, 2000), (64, 12_000)])
 def test_a_second_program_waits_as_long_at_fifo_locks(policy: str, ncpus: int, mean_ns: float) -> None:
@@ -122,6 +122,7 @@ def test_fpageqlock_takes_one_lock_an_operation() -> None:
     assert point.shared_acquired / point.operations == pytest.approx(1, rel=0.03)
 
 
+@pytest.mark.rotated(2)
 def test_the_comparison_tells_a_wrong_hold() -> None:
     """What agrees with everything shows nothing: a lock held a tenth longer is told apart."""
     draw: Callable[[random.Random], float] = exponential(5000)

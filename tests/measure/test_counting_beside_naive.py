@@ -44,6 +44,7 @@ def test_a_tally_is_what_the_log_says(
     one.uvm.audit()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_a_long_trace_too_whose_curve_has_fewer_points_than_operations(design: str) -> None:
     draw = random.Random(design)

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from tests.kern.tasks import WORK_S
 
 PROGRAM = '''
@@ -30,6 +32,7 @@ if __name__ == "__main__":
 '''
 
 
+@pytest.mark.rotated(2)
 def test_it_is_said_whatever_the_process_was_doing() -> None:
     """Also while it asks whether to stop, as it does all the time: a lock for that is one that the dead keeps."""
     command = [sys.executable, "-c", PROGRAM]

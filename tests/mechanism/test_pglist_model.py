@@ -61,12 +61,11 @@ class Reference:
     def run(self, asked: Asked, high: int, free: set[int]) -> list[int] | None:
         """Return a run of these frames: from where the last one ended, then from the beginning of the segment."""
         for seg in self.segments:
-            fits = [first for first in seg if self.fits(first, seg, asked, high, free)]
-            if fits:
-                hint = self.hints.get(seg.start, 0)
-                first = min([first for first in fits if first >= hint] or fits)
-                self.hints[seg.start] = first + asked.size
-                return list(range(first, first + asked.size))
+            hint = self.hints.get(seg.start, 0)
+            for first in sorted(seg, key=lambda pfn: pfn < hint):
+                if self.fits(first, seg, asked, high, free):
+                    self.hints[seg.start] = first + asked.size
+                    return list(range(first, first + asked.size))
         return None
 
     def fits(self, first: int, seg: range, asked: Asked, high: int, free: set[int]) -> bool:

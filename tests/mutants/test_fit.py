@@ -103,6 +103,7 @@ def test_a_change_that_does_not_fit_is_refused_and_named(where: str, change: obj
 
 
 @pytest.mark.timeout(2 * BOUND_S)
+@pytest.mark.rotated(2)
 def test_a_process_with_a_mutant_has_it(tmp_path: Path) -> None:
     """The plugin puts the bug where the package is imported from, and says how the tests ended."""
     (tmp_path / "test_it.py").write_text(

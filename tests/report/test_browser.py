@@ -154,6 +154,7 @@ async def _by_keyboard(opened: Tab) -> list[str]:
     return focused
 
 
+@pytest.mark.rotated(2)
 def test_it_asks_for_nothing_but_itself(visit: Visit) -> None:
     assert [url for url in visit.requests if not url.startswith("data:")] == [visit.url, visit.url]  # opened twice
 

@@ -192,6 +192,7 @@ def test_lock_statistics_of_a_process_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.sampled(1)
 def test_ctrl_c_at_any_moment(seed: int) -> None:
     """The threads are joined, the system audited, what was done kept and marked as interrupted."""
     rng = random.Random(seed)
@@ -213,6 +214,7 @@ def test_ctrl_c_at_any_moment(seed: int) -> None:
     assert err == b"uvmfree: interrupted; what had been done until then was audited and is above\n"
 
 
+@pytest.mark.rotated(2)
 def test_a_terminal_sees_how_far_it_is() -> None:
     """A line on stderr, with operations, their rate and faults; the table on stdout has no escape codes."""
     main, other = pty.openpty()

@@ -37,6 +37,7 @@ def test_without_faults(design: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.sampled(3)
 def test_each_fault_alone(name: str) -> None:
     """R22 (swapwrite), R31 (xcall), Q13 (hotplug), P10 (storm): it is injected, and survived."""
     design = list(uvmfree.DESIGNS)[list(FAULTS).index(name) % 2]

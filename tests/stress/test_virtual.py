@@ -47,6 +47,7 @@ def test_a_step_that_a_detach_breaks_off_is_counted_once() -> None:
 
 
 @needs_greenlets
+@pytest.mark.rotated(2)
 def test_processes_hash_seeds_and_kinds_of_strands_agree(tmp_path: Path) -> None:
     """The digest covers all counters, times and outcomes, and the order of the pages."""
     program = (
@@ -76,6 +77,7 @@ def test_another_seed_is_another_run() -> None:
 
 @needs_greenlets
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.sampled(2)
 def test_every_fault_is_survived(design: str) -> None:
     record = short(design, seconds=12 * MS)
     assert record.errors == (), record.report

@@ -104,6 +104,7 @@ class Player:
         return True
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("lockdebug", [False, True], ids=["", "lockdebug"])
 @pytest.mark.parametrize("ncpus", [2, 4])
 @pytest.mark.parametrize(("design", "own"), [*((name, {}) for name in uvmfree.DESIGNS), ("percpu", {"refill": 8})])

@@ -103,6 +103,7 @@ def test_an_unlocked_update_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "CPU 0:" in failure("percpu", 60)
 
 
+@pytest.mark.rotated(2)
 def test_programs_of_every_kind_are_written() -> None:
     """A property over programs that have no such operation would say nothing of it."""
     written: Counter[str] = Counter()

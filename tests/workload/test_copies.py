@@ -57,7 +57,7 @@ def test_a_plan_that_loops_leaves_nothing_behind(design: str, looped: Plan) -> N
         assert uvm.uvmexp.free == 64
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_copies_go_round_until_their_time_is_up(design: str, seed: int, looped: Plan) -> None:

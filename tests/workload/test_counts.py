@@ -59,6 +59,7 @@ def test_requests_of_order_above_0_are_counted_apart(design: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.sampled(1)
 def test_in_less_memory_too(design: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Runs take all the memory: some accesses get no page, and nobody does at the end.
     monkeypatch.setattr(shortage, "PATIENCE_S", 0.2)

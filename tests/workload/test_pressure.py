@@ -22,6 +22,7 @@ RUNS_MAX = 20
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 @pytest.mark.parametrize("ncpus", [1, 4])
+@pytest.mark.sampled(3)
 def test_r17_to_r22_pressure_is_sustained(design: str, ncpus: int) -> None:
     """Pages go to swap and come back with their stamps; nobody is out of pages, neither on the way nor at the end."""
     uvm = uvmfree.boot(npages=1024, ncpus=ncpus, pagesize=PAGESIZE, design=design, ncolors=2)

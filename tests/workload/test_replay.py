@@ -87,6 +87,7 @@ def planned(request: pytest.FixtureRequest, shipped: Trace) -> Plan:
 
 
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
+@pytest.mark.sampled(3)
 def test_a_replay_on_a_real_system_does_what_the_plan_says(design: str, planned: Plan, shipped: Trace) -> None:
     trace, made = shipped, planned
     ncpus = len(made.programs)

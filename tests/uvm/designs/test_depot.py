@@ -48,7 +48,7 @@ def test_a_local_hit_takes_its_own_lock_and_touches_nothing_shared() -> None:
 PHASES = [*range(0, 1024, 160)]
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("pages", [384, 511, 512, 513, 640, 896, 1023, 1024, 1025, 1152, 1409])
 def test_no_saw_takes_the_lock_more_than_once_in_an_exchange(pages: int) -> None:
     """Whatever its height and phase: what is exchanged is half of what a CPU keeps."""
