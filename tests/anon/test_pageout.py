@@ -318,7 +318,7 @@ class Words:
     def slot(self, name: str) -> int:
         return NAMES.index(name)
 
-    def view(self) -> "Words":
+    def unlocked(self) -> "Words":
         return self
 
     def __getitem__(self, index: int) -> int:
