@@ -19,6 +19,7 @@ import pytest
 from tests.cli.conftest import Said, without_notice
 from tests.workload.perf_lines import line
 from uvmfree.measure.explain import Stage
+from uvmfree.measure.host import host
 from uvmfree.param import Param
 from uvmfree.report.stepframe import frame, plain
 from uvmfree.report.steps import elsewhere, owned
@@ -72,6 +73,13 @@ def test_the_steps_that_the_docs_show(run: Run) -> None:
     shown = page.partition("Two steps of percpu:\n\n```text\n")[2].partition("\n```")[0]
     said = run("explain", "percpu").out.rstrip("\n").split("\n\n")
     assert [timeless(text) for text in shown.split("\n\n")] == [timeless(said[8]), timeless(said[15])]
+
+
+def test_the_heading_names_tunables_that_were_set_and_the_interpreter(run: Run) -> None:
+    for setting in ("refill=4", "percpu.refill=4"):
+        said = " ".join(run("explain", "percpu", "--set", setting, "--steps", "1").out.split())
+        assert said.startswith("percpu, refill=4: the proposal: ")
+        assert f" 2,048 pages, virtual time (costs xeon-2s), {host().interpreter}. Locks stand " in said
 
 
 def test_a_bound_spills(run: Run) -> None:

@@ -19,6 +19,7 @@ from tests.cli.waiting import until
 from uvmfree.cli.scale import CPUS, counts_for, measured_curve
 from uvmfree.machine.virtual.strands import greenlets_work
 from uvmfree.measure.curve import curve_of
+from uvmfree.measure.host import host
 from uvmfree.measure.scale import Case, Traffic
 from uvmfree.uvm.designs import SHOWN
 from uvmfree.workload.trace import bundled_trace
@@ -101,7 +102,7 @@ def test_the_table_says_what_was_run_and_where_it_stops_scaling(run: Run) -> Non
     assert (said.status, without_notice(said.err)) == (0, "")
     heading, more, *_, fpageqlock, percpu, depot = said.out.splitlines()
     assert heading == "pingpong, 1000 ns outside between operations, in virtual time: mcs locks, costs"
-    assert more == "xeon-2s, atomic=9, seed 5"
+    assert more == f"xeon-2s, atomic=9, seed 5; {host().interpreter}"
     assert fpageqlock.startswith("fpageqlock: below 90 % of linear from ")
     assert percpu == "percpu: above 90 % of linear up to 8 CPUs."
     assert depot == "depot: above 90 % of linear up to 8 CPUs."

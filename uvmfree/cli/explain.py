@@ -70,6 +70,7 @@ def explain(
     idle CPUs, and memory that runs out. On a terminal each step is a picture; in a pipe it is a paragraph.
     """
     from uvmfree.measure.explain import Stage
+    from uvmfree.measure.host import host
     from uvmfree.measure.settings import check_used, parse_settings
     from uvmfree.param import Param
     from uvmfree.report.stepframe import LEGEND, plain
@@ -86,7 +87,9 @@ def explain(
     strands()
     with first_signal_asks() as asked:
         stage = Stage(param, COSTS, SEED)
-        named = f"{stage.uvm.design.name}: {stage.uvm.design.summary}"
+        name = stage.uvm.design.name
+        label = ", ".join([name, *(setting.removeprefix(f"{name}.") for setting in settings)])
+        named = f"{label}: {stage.uvm.design.summary}"
         with contextlib.closing(stage.play(acts)) as played:
             if as_json:
                 _print_document(param, stage.uvm.design.summary, played, asked)
@@ -95,7 +98,8 @@ def explain(
                     f"{named}; {param.npages:,} pages", played, len(acts), cpus, None if by_key else 1 / speed, asked
                 )
             else:
-                say(f"{named}. {cpus} CPUs, {param.npages:,} pages, virtual time (costs {COSTS}). {LEGEND}")
+                machine = f"{cpus} CPUs, {param.npages:,} pages, virtual time (costs {COSTS}), {host().interpreter}"
+                say(f"{named}. {machine}. {LEGEND}")
                 for step in played:
                     click.echo("")
                     for line in plain(step, cpus, width()):

@@ -100,7 +100,7 @@ def scale(
     if json_file != "-":
         from uvmfree.report.curve_text import lines
 
-        for line in lines(curve):
+        for line in lines(curve, curve.host.interpreter):
             click.echo(line)
     if curve.interrupted:
         if asked():

@@ -30,13 +30,16 @@ _FIGURES: Final = 15
 """Columns of the two figures before it."""
 
 
-def lines(curve: Curve) -> Iterator[str]:
-    """Yield the table, how much shared locks are held, and for each design a sentence: where it stops scaling."""
+def lines(curve: Curve, interpreter: str = "") -> Iterator[str]:
+    """Yield the table, how much shared locks are held, and for each design a sentence: where it stops scaling.
+
+    => `interpreter`: what is said of it in the heading, if it is not said before.
+    """
     labels = curve.labels()
     if not curve.points:
         yield "No point was measured."
         return
-    yield from paragraph(heading(curve), COLUMNS)
+    yield from paragraph("; ".join(filter(None, (heading(curve), interpreter))), COLUMNS)
     bar = BAR if len(labels) < BESIDE else SHORT
     width = max(_FIGURES + bar, *map(len, labels))
     beside = max(1, (COLUMNS - len(" CPUs")) // (width + 1))
