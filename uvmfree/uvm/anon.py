@@ -112,7 +112,7 @@ class AnonMemory(Amap):
             self._free(cpu, pg)
 
     def free_all(self, cpu: Cpu) -> None:
-        """Discard every page."""
+        """Discard every page; O(npages). HangError as of discard()."""
         for index in range(self.npages):
             self.discard(cpu, index)
 

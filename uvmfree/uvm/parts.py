@@ -148,7 +148,7 @@ class Parts:
         }
 
     def counter_lag(self) -> int:
-        """Return by how many pages uvmexp.free is ahead of the global list."""
+        """Return by how many pages uvmexp.free is ahead of the global list; O(lists of the store)."""
         free, listed = self.free_and_listed()
         return free - listed
 
@@ -166,7 +166,7 @@ class Parts:
     def lockstat(self, *, by_caller: bool = False) -> tuple[LockStat, ...]:
         """Return what the locks counted, one record per lock, or per lock and caller that took it.
 
-        => Since boot, or count_anew().
+        => Since boot, or count_anew(). O(locks), or O(locks x callers).
         => ArgumentError unless the system was booted with lockstat=True.
         """
         if not self.param.lockstat:
@@ -175,7 +175,7 @@ class Parts:
         return tuple(record for record in records if record.acquired or not by_caller)
 
     def cpu_stats(self) -> tuple[CpuStats, ...]:
-        """Return what each CPU counted since boot, by CPU; exact at rest."""
+        """Return what each CPU counted since boot, by CPU; exact at rest. O(CPUs x lists)."""
         return tuple(cpu.stats() for cpu in self.design.cpus)
 
     def cached_pages(self) -> tuple[int, ...]:

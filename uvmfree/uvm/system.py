@@ -205,7 +205,7 @@ class Uvm(Parts):
     def pglistfree(self, pages: Sequence[VmPage]) -> None:
         """Free pages that pglistalloc() returned, to the CPU that the caller plays, or CPU 0 (uvm_pglistfree).
 
-        => DoubleFree, ForeignPage for the first page that cannot be freed; those before it are free.
+        => DoubleFree, ForeignPage for the first page that cannot be freed; those before it are free. O(pages).
         """
         self._check_open()
         for pg in pages:
@@ -245,7 +245,10 @@ class Uvm(Parts):
         self._hotplug.detach(index)
 
     def attach(self, index: int) -> None:
-        """Bring a detached CPU back, with an empty cache (uvm_cpu_attach, Q13); ArgumentError for one attached."""
+        """Bring a detached CPU back, with an empty cache (uvm_cpu_attach, Q13); ArgumentError for one attached.
+
+        => Takes every lock; O(CPUs), and the lists of the one that comes.
+        """
         self._check_index("attach", index)
         self._hotplug.attach(index)
 

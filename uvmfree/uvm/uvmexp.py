@@ -220,7 +220,7 @@ class UvmExp:
         self._free = lambda: free
 
     def snapshot(self) -> UvmExpSnapshot:
-        """Add up what every CPU counted, without a lock."""
+        """Add up what every CPU counted, without a lock (sysctl vm.uvmexp2). O(CPUs x lists)."""
         cpus = [cpu.stats() for cpu in self._cpus()]
         return UvmExpSnapshot(
             pagesize=self.pagesize,
