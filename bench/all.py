@@ -7,8 +7,8 @@
 => `--write`: what docs/questions.md and docs/answer.md are made of. The document is docs/results/evidence-BUILD.json,
    BUILD 3.11, 3.13t and the like; the figures of virtual time go into files beside it, by one build only, since
    they are the same on all (VIRTUAL). The scripts come in the order of FIRST, most valuable first. A run that was
-   broken off goes on where it was: a script is run again only if its code has changed. At the end the pages are
-   written (docs/answers.py). `--minutes N`: no script is begun later than that.
+   broken off goes on where it was: a script is run again only if its code has changed; with `--only TEXT` all others
+   stay as they are. At the end the pages are written (docs/answers.py). `--minutes N`: no script is begun later.
 => Exit code 1 if a claim does not hold or a script failed, 2 for a wrong argument, 130 on Ctrl-C: the script under
    way is dropped, what was measured before is kept and marked as interrupted.
 """
@@ -24,7 +24,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -100,11 +100,12 @@ class Evidence:
     interrupted: bool = False
     file: Path | None = None
 
-    def go_on(self) -> None:
-        """Take what the file has by code that is that of today."""
+    def go_on(self, asked: Collection[str]) -> None:
+        """Take what the file has: of scripts that are asked for what is by the code of today, of others as it is."""
         found = json.loads(self.file.read_text()) if self.file is not None and self.file.exists() else {}
         for one in found.get("scripts", []):
-            if one["failure"] is None and one["code"] == code_of_script(one["script"]):
+            script = one["script"]
+            if script not in asked or (one["failure"] is None and one["code"] == code_of_script(script)):
                 records = tuple(map(_record, one.pop("records")))
                 self.outcomes.append(Outcome(**one | {"records": records, "output": tuple(one["output"])}))
 
@@ -285,8 +286,8 @@ def main(args: Sequence[str], folder: Path = FOLDER, bound_s: float | None = Non
     todo = scripts(folder)
     if given.write:
         evidence.file, todo = results / f"evidence-{build()}.json", in_order(folder)
-        evidence.go_on()
     todo = [script for script in todo if given.only in script.name]
+    evidence.go_on({script.name for script in todo})
     run_all(evidence, todo, bound_s or (SMOKE_S if given.smoke else SCRIPT_S), given.minutes)
     if given.write and results == RESULTS:
         answers.main()

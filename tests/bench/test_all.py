@@ -199,8 +199,11 @@ def test_what_is_written_goes_on_where_it_was(folder: Callable[..., Path], tmp_p
     read = document(kept)
     read["scripts"][0]["code"] = "of another day"
     kept.write_text(json.dumps(read))
+    main([*ask, "--only", "z"], made, results=tmp_path)
+    assert [one["script"] for one in document(kept)["scripts"]] == ["probes.py", "questions.py", "a.py", "z.py"]
+    assert log.read_text() == "pazz"  # what was not asked for stays, by whatever code
     assert main(ask, made, results=tmp_path) == 1
-    assert log.read_text() == "pazpz"
+    assert log.read_text() == "pazzpz"
 
 
 def test_a_script_keeps_its_figures_only_where_the_document_is_kept(
