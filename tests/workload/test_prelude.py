@@ -1,6 +1,7 @@
 """What a copy did before it begins: played at once, so that its caches and its CPUs' lines are what they would be."""
 
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,7 +47,7 @@ def test_nothing_is_played_if_that_is_wanted_and_no_more_than_there_is(before: i
 def test_in_virtual_time_a_page_is_in_the_cache_of_the_cpu_that_freed_it(passing: Plan) -> None:
     """And no strand has been held up: the clock that CPUs begin with is the machine's."""
     machine = uvmfree.VirtualMachine(ncpus=4)
-    with uvmfree.boot(machine, npages=1024, ncpus=4, design="percpu", redistribute_interval_s=KEEP) as uvm:
+    with closing(uvmfree.boot(machine, npages=1024, ncpus=4, design="percpu", redistribute_interval_s=KEEP)) as uvm:
         copies(uvm, passing, 2, seed=1, acts_as=machine.acts_as, before=40)
         lines = Counter((pg.owner, pg.line) for pg in uvm.physmem if pg.place is Place.CACHED)  # type: ignore[attr-defined]
         assert lines == {(1, 1): 40, (3, 3): 40}
