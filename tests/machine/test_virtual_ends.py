@@ -86,9 +86,8 @@ def test_a_circle_of_two_locks_is_told_from_both_sides(lock: str) -> None:
     assert "two waits for big, held by one; one waits for outer, held by two" in str(tasks[1].error)
 
 
-def spun(machine: Any, then: Callable[[], None], held: Mutex) -> list[Any]:
+def spun(machine: Any, big: Mutex, then: Callable[[], None], held: Mutex) -> list[Any]:
     """Have one strand spin for `big`, with `held`, and another barge in and do `then()` with `big`."""
-    big = machine.mutex(BIG)
 
     def take(at_ns: int, body: Callable[[], None]) -> None:
         machine.charge(at_ns)
@@ -108,13 +107,13 @@ def spun(machine: Any, then: Callable[[], None], held: Mutex) -> list[Any]:
 
 def test_a_circle_with_one_that_spins_for_a_lock_that_another_one_took_before_it() -> None:
     machine = machine_of(VirtualMachine, "ttas")
-    outer = machine.mutex(OUTER)
+    big, outer = machine.mutex(BIG), machine.mutex(OUTER)
 
     def then() -> None:
         with outer.handle("b"):
             pass
 
-    tasks = spun(machine, then, outer)
+    tasks = spun(machine, big, then, outer)
     assert machine.wait_for(tasks, lambda: False)
     assert [type(task.error).__name__ for task in tasks] == ["NoneType", "NoneType", "DeadlockError"]
     assert "barges waits for outer, held by spins; spins waits for big, held by barges" in str(tasks[2].error)
@@ -122,13 +121,13 @@ def test_a_circle_with_one_that_spins_for_a_lock_that_another_one_took_before_it
 
 def test_one_that_spins_is_named_where_nothing_can_happen_again_and_takes_no_lock() -> None:
     machine = machine_of(VirtualMachine, "ttas")
-    event, outer = machine.event(), machine.mutex(OUTER)
-    tasks = spun(machine, lambda: event.sleep_until(lambda: False) and None, outer)
+    event, big, outer = machine.event(), machine.mutex(BIG), machine.mutex(OUTER)
+    tasks = spun(machine, big, lambda: event.sleep_until(lambda: False) and None, outer)
     with pytest.raises(DeadlockError, match="spins waits for big, held by barges; barges waits for an event"):
         event.sleep_until(lambda: False)
     assert [task.join(1.0) for task in tasks] == [True] * 3
     assert [type(task.error).__name__ for task in tasks] == ["NoneType", "DeadlockError", "DeadlockError"]
-    with outer.handle("main"):
+    with outer.handle("main"), big.handle("main"):
         pass
 
 
