@@ -49,8 +49,8 @@ class InterposingMachine(ThreadsMachine):
 class ClockMachine(ThreadsMachine):
     """Tells the time that the test sets."""
 
-    def __init__(self, now_s: float = 100.0) -> None:
-        super().__init__(lockdebug=True)
+    def __init__(self, now_s: float = 100.0, lockdebug: bool = True) -> None:
+        super().__init__(lockdebug=lockdebug)
         self.now_s = now_s
 
     def clock_ns(self) -> int:

@@ -1,5 +1,6 @@
 """The depot: how often it takes the shared lock, what it keeps, who lends; nothing fails beside free pages."""
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -193,7 +194,7 @@ def test_pages_that_came_with_credits_count_against_them() -> None:
 
 def test_who_holds_its_lock_is_not_waited_for() -> None:
     """A second CPU's lock is only tried for: who waited could deadlock with who borrows the other way."""
-    with boot(ncpus=2, budget=64 * 8, npages=2048) as uvm:
+    with boot(ClockMachine(lockdebug=False), ncpus=2, budget=64 * 8, npages=2048) as uvm:
         depot = depot_of(uvm)
         depot.credits.of[:] = [0, 8]
         uvm.cpus[0].allow(0)  # type: ignore[attr-defined]
@@ -380,7 +381,7 @@ def test_a_page_that_was_another_cpus_is_no_hit(monkeypatch: pytest.MonkeyPatch)
         return stolen[-1]
 
     monkeypatch.setattr(Depot, "steal", seen)
-    with boot(npages=1024) as uvm:
+    with closing(boot(ClockMachine(), npages=1024)) as uvm:  # no thread drains a CPU, and none is idle
         cpu = uvm.cpus[0]
         free_all(uvm.cpus[1], [take(uvm.cpus[1]) for _ in range(300)])
         while not stolen[-1]:
