@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Final
 
 from uvmfree.errors import ArgumentError, ParamError
+from uvmfree.kern.collector import collector_off
 from uvmfree.measure.host import gil_enabled
 from uvmfree.uvm.system import Uvm
 from uvmfree.workload.driver import Body, Drive, drive
@@ -100,15 +101,10 @@ def host() -> str:
 
 @contextmanager
 def no_gc() -> Iterator[None]:
-    """Keep the garbage collector out of what is timed: a pass over all pages would land on whoever runs then."""
-    collecting = gc.isenabled()
+    """Keep the garbage collector out of what is timed: a pass over all pages would land on whoever runs."""
     gc.collect()
-    gc.disable()
-    try:
+    with collector_off():
         yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def interleaved(

@@ -3,12 +3,14 @@
 => What is read gives the same columns in every form; what is not names the form that is.
 """
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.workload.perf_lines import ONE, check_shape, line, read
 from uvmfree.errors import TraceError
+from uvmfree.workload.traceline import PAGE_EVENT
 
 PAGE = "page=0x184851 pfn=0x184851 order=0"
 MADE = f"{PAGE} migratetype=1 gfp_flags=GFP_HIGHUSER_MOVABLE|__GFP_ZERO|__GFP_COMP"
@@ -287,3 +289,8 @@ def test_no_machine_frees_what_is_larger(tmp_path: Path) -> None:
 
 def test_the_last_cpu_that_a_machine_may_have_is_taken(tmp_path: Path) -> None:
     assert read(tmp_path, line("alloc", "0x10", cpu=4095)).recorded_cpus == (4095,)
+
+
+def test_no_group_of_the_pattern_is_possessive() -> None:
+    """Where one does not match, Python 3.11.0 to 3.11.4 lose what stood before it: CPython's gh-106052."""
+    assert not re.search(r"\)(?:[?*+]|\{[\d,]+\})\+", PAGE_EVENT.pattern)
