@@ -29,8 +29,8 @@ FREED_ORDER_MAX: Final = 22
 """A gigantic page is freed as a whole, whatever the free lists can hold: 16 GB of 4 kB on powerpc."""
 
 # Seconds stop short of 9e9, so that nanoseconds fit an int64. Fields that later kernels may add are let pass. What is
-# taken is not given back (`++`): that makes up for the forms beside perf's, and a line that is none fails at once. But
-# no group is marked so: one that does not match loses what stood before it, up to Python 3.11.4 (CPython's gh-106052).
+# taken is not given back (`++`): that makes up for the forms beside perf's, and a line that is none fails at once. No
+# group is marked so: up to Python 3.11.4, one that does not match loses what stood before it (CPython's gh-106052).
 PAGE_EVENT: Final = re.compile(
     r"((?:[^[]*+\[)+?\d{1,9}+\]) ++(?:[^ \d]\S{0,7}+ ++)?(\d{1,9}+|[0-8]\d{9})\.(\d{1,9}+): ++(?:\d{1,20}+ ++)?"
     r"(?:kmem:)?mm_page_(alloc|free|alloc_zone_locked|pcpu_drain): ++"
