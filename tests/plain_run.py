@@ -6,7 +6,7 @@
    these, `sampled` takes its cases.
 => The day (UTC) draws them, `--sample=WORD` draws as that word does, `--sample=all` takes all. The header names it.
 => `@pytest.mark.rotated(3)`, on a test or on a case: every third day. It is for what is slow and about processes, or
-   for what says little beside the other cases of its test.
+   for what says little beside the other cases of its test. `together=WORD`: all that are marked so on the same day.
 => From day to day all have their turn: a test is made for each design once in as many days as there are others, and
    30 cases of which 5 are done a day, and which are for no designs, are done in 6 days.
 => Hypothesis gives half of its examples, always the same ones.
@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     => Where bytecode is not to be written beside the source it goes to pytest's cache: many tests start processes,
        and for each of them to compile what it imports takes five times as long as to import it.
     """
-    config.addinivalue_line("markers", "rotated(days): a plain run does it one day in so many; else always")
+    config.addinivalue_line("markers", "rotated(days, together=word): a plain run does it one day in so many")
     if config.option.sample is None:
         config.option.sample = f"{datetime.now(UTC):%Y-%m-%d}" if whole(config) else ALL
     if config.option.sample != ALL and not config.getoption("--hypothesis-profile", None):
@@ -99,7 +99,7 @@ def asked(item: Any, word: str) -> bool:
     if item.get_closest_marker("whole") is not None:
         return True
     rotated = item.get_closest_marker("rotated")
-    if rotated is not None and turn(word, item.nodeid) % rotated.args[0]:
+    if rotated is not None and turn(word, rotated.kwargs.get("together", item.nodeid)) % rotated.args[0]:
         return False
     named = others_named(item)
     return not named or OTHERS[turn(word, item.nodeid.partition("[")[0]) % len(OTHERS)] in named

@@ -48,10 +48,12 @@ class Case:
     nodeid: str
 
     days: int = 0
+    together: str = ""
 
     def get_closest_marker(self, name: str) -> pytest.Mark | None:
         """It may be rotated; others it has none."""
-        return pytest.mark.rotated(self.days).mark if name == "rotated" and self.days else None
+        same_day = {"together": self.together} if self.together else {}
+        return pytest.mark.rotated(self.days, **same_day).mark if name == "rotated" and self.days else None
 
 
 def collected(folder: Path, *args: str, cases: str = CASES) -> list[str]:
@@ -79,6 +81,7 @@ def settings_kept() -> Iterator[None]:
     settings.load_profile("before")
 
 
+@pytest.mark.rotated(3)
 def test_a_word_draws_the_same_cases_again_and_another_word_others(tmp_path: Path) -> None:
     first = collected(tmp_path, "--sample=one")
     assert len(first) == 3 + 1
@@ -92,6 +95,7 @@ def test_what_is_asked_for_by_name_or_by_mark_is_run_whole(tmp_path: Path) -> No
     assert len(collected(tmp_path, "-mlong")) == 20
 
 
+@pytest.mark.rotated(3)
 def test_a_test_of_every_design_is_asked_of_two_and_of_one_that_is_drawn(tmp_path: Path) -> None:
     others = set()
     for word in ("one", "two", "three"):
@@ -145,8 +149,11 @@ def test_what_is_rotated_has_its_turn_one_day_in_so_many() -> None:
         assert one[:3] == one[3:]
         firsts.add(one.index(True))
     assert len(firsts) > 1
+    for day in days:
+        assert len({asked(Case(f"a.py::test_it[{number}]", 3, "one visit"), day) for number in range(9)}) == 1
 
 
+@pytest.mark.rotated(3)
 def test_what_is_rotated_is_run_by_name_and_by_mark(tmp_path: Path) -> None:
     cases = "import pytest\n@pytest.mark.rotated(1000)\ndef test_it():\n    pass\ndef test_plain():\n    pass\n"
     assert collected(tmp_path, "--sample=one", cases=cases) == ["test_plain"]

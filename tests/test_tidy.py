@@ -293,6 +293,7 @@ def test_mypy(tmp_path: Path) -> None:
     ], done.stdout + done.stderr
 
 
+@pytest.mark.rotated(3)
 def test_a_thread_left_running_fails_its_test(tmp_path: Path) -> None:
     """The fixture in conftest.py sees a daemon thread that outlives its test, and names it."""
     (tmp_path / "conftest.py").write_text((ROOT / "tests/conftest.py").read_text().replace("END_S = 5", "END_S = 0"))

@@ -143,6 +143,7 @@ ONLY_PAGES = (("npages", ("512",)),)
 TWO_CPUS: dict[str, Any] = {"ncpus": (2,), "settings": (("npages", ("1024",)),)}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("first", "more"),
     [

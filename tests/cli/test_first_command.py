@@ -81,6 +81,7 @@ def test_the_curve_has_its_ends_and_says_what_it_leaves_out(
     assert all(f"{design}: " in "\n".join(printed) for design in SHOWN)
 
 
+@pytest.mark.rotated(3)
 def test_the_curve_has_what_is_left_of_the_time_after_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[float] = []
     monkeypatch.setattr(first_command, "is_it", lambda: True)

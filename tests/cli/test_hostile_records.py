@@ -197,6 +197,7 @@ FUZZ = settings(
 )
 
 
+@pytest.mark.rotated(2)
 @FUZZ
 @given(SEEDS)
 def test_a_spoilt_benchmark_is_read_or_refused_in_a_line(commands: Commands, seed: int) -> None:
@@ -205,6 +206,7 @@ def test_a_spoilt_benchmark_is_read_or_refused_in_a_line(commands: Commands, see
         commands.run(*args)
 
 
+@pytest.mark.rotated(2)
 @FUZZ
 @given(SEEDS)
 def test_a_spoilt_stress_run_is_read_or_refused_in_a_line(commands: Commands, seed: int) -> None:

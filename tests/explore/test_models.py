@@ -27,6 +27,7 @@ def programs(model: Model) -> st.SearchStrategy[Program]:
     return st.tuples(*map(part, model.parts))
 
 
+@pytest.mark.sampled(9)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", MODELS)
 def test_nothing_goes_wrong_on_any_schedule(name: str, budget: int) -> None:

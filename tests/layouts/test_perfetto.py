@@ -107,6 +107,7 @@ def test_cpus_come_first_by_number_then_the_others_by_name() -> None:
     assert threads == [("cpu/0", 100), ("cpu/2", 102), ("cpu/10", 110), ("pagedaemon", 1001), ("xc/1", 1002)]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("design", ["fpageqlock", "percpu"])
 def test_a_run_under_pressure_can_be_read_back(design: str) -> None:
     """Redistributions, daemon passes and counters are there, each on its track."""

@@ -320,7 +320,7 @@ def caches(design: str) -> bool:
     return traits_of(Param(npages=4096, ncpus=4, design=design)).freed not in ("both", "store")
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "design", [*(name for name in uvmfree.DESIGNS if caches(name)), "tests.conformance.linux_like:LinuxLike"]
 )

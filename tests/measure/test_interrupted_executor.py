@@ -73,6 +73,7 @@ def test_its_thread_has_ended_though_its_end_is_interrupted() -> None:
     assert set(threading.enumerate()) == before
 
 
+@pytest.mark.rotated(2)
 def test_it_is_closed_once_though_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its thread still looks at its processes: closed a second time under that, it says so by a traceback."""
     asked: list[Any] = []

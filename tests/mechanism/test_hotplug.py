@@ -134,6 +134,7 @@ def test_a_page_that_is_being_zeroed_is_finished_by_the_heir(uvm: uvmfree.Uvm) -
     assert uvm.cpu_stats()[0].zeroed == 1
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("design", BOTH)
 def test_cpus_come_and_go_while_others_work(design: str, seed: int) -> None:

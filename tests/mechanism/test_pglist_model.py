@@ -158,6 +158,7 @@ class Run:
         self.runs += contiguous and asked.size > 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_thousands_of_requests_agree_with_a_set_of_free_frames(name: str) -> None:
     """R26, R27 and R28: 4,096 requests to each design, and a quarter of that to each variant of the proposal."""

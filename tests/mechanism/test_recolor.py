@@ -138,6 +138,7 @@ def test_a_closed_system_is_not_recoloured(boot: Boot, design: str) -> None:
         uvm.recolor(2)
 
 
+@pytest.mark.sampled(3)
 def test_while_all_cpus_are_at_work(boot: Boot, variant: dict[str, Any]) -> None:
     """Q13, R1 and R3: from another thread, again and again; each page has one holder and one place throughout."""
     changes = 12

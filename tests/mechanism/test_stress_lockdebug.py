@@ -48,7 +48,7 @@ def torture_once(variant: dict[str, Any], seed: int) -> None:
     assert run.steps() == STEPS * ncpus
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("name", [name for name, _ in OPTIONS])
 def test_nothing_is_lost_whatever_happens_at_once(name: str, seed: int) -> None:

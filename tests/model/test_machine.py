@@ -26,7 +26,7 @@ ON_VIRTUAL = 2
 PLAIN = ("fpageqlock", "percpu")
 """What every run has; of the others those that are drawn."""
 
-DRAWN = pytest.mark.sampled(5, batons=3)
+DRAWN = pytest.mark.sampled(4, batons=2)
 
 RUNS = [
     *(pytest.param(name, TurnsMachine, 1, id=name, marks=() if name in PLAIN else DRAWN) for name in VARIANTS),

@@ -21,6 +21,7 @@ pytest.importorskip("plotly", reason="the extra `report` is not installed")
 pytest.importorskip("choreographer", reason="choreographer, which drives a browser, is not installed")
 pytestmark = [
     pytest.mark.skipif(installed() is None, reason="no Chromium is installed: apt-get install chromium"),
+    pytest.mark.rotated(3, together="one visit"),
     pytest.mark.timeout(300),  # the visit takes 5 s on a machine that has nothing else to do
 ]
 

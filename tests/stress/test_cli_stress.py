@@ -235,6 +235,7 @@ def test_a_terminal_sees_how_far_it_is() -> None:
     assert b"\x1b" not in out
 
 
+@pytest.mark.rotated(3)
 def test_a_timeline_and_a_counter_page_of_all_designs(run: Run, tmp_path: Path) -> None:
     pb = pytest.importorskip(
         "perfetto.protos.perfetto.trace.perfetto_trace_pb2", reason="extra `trace` not installed"

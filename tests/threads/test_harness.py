@@ -39,6 +39,7 @@ def _shrink_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "AGAIN", 3)
 
 
+@pytest.mark.rotated(3)
 def test_a_counter_updated_twice_is_caught_shortened_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """R3: each redistribution adds one too many; the line that is printed fails again."""
 
@@ -60,6 +61,7 @@ def test_a_counter_updated_twice_is_caught_shortened_and_repeated(monkeypatch: p
     exec(line[1].replace("repeats=500", "repeats=1"), {})
 
 
+@pytest.mark.rotated(3)
 def test_a_counter_updated_after_the_lock_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """R3: in the design of today the counter may not lag at all, and here a free is counted when the lock is gone."""
     pagefree = FpageqlockCpu.pagefree
@@ -74,6 +76,7 @@ def test_a_counter_updated_after_the_lock_is_caught(monkeypatch: pytest.MonkeyPa
     assert "uvmexp.free" in failure("fpageqlock", 60).splitlines()[0]
 
 
+@pytest.mark.rotated(3)
 def test_a_failure_that_never_comes_again_is_reported_as_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """The program and its error, and not that hypothesis could not repeat it."""
     run_once = programs._run_once
@@ -89,6 +92,7 @@ def test_a_failure_that_never_comes_again_is_reported_as_what_it_was(monkeypatch
     assert failure("percpu", 6).startswith("AssertionError: the third run went wrong")
 
 
+@pytest.mark.rotated(3)
 def test_an_unlocked_update_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """P1: updates have to be consistent; two threads that read, add and store lose one."""
 

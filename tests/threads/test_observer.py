@@ -56,6 +56,7 @@ def burst(uvm: uvmfree.Uvm, redistributing: bool) -> Body:
     return body
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("redistributing", [False, True], ids=["", "redistributing"])
 @pytest.mark.parametrize(("ncpus", "refill"), [(2, 1), (2, 8), (4, 4)])
 @pytest.mark.parametrize("design", PAIR)

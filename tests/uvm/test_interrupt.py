@@ -105,6 +105,7 @@ def machine(request: pytest.FixtureRequest) -> StrikingMachine:
     return StrikingMachine(**({} if request.param == "plain" else {request.param: True}))
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.usefixtures("_short_waits")
 @pytest.mark.parametrize("lock", CALLS)
 def test_a_lock_that_is_left_held_is_named_by_audit_and_by_close(machine: StrikingMachine, lock: str) -> None:

@@ -61,6 +61,7 @@ def played(design: str, *, parts: bool) -> tuple[list[list[int]], dict[str, Any]
         return came, asdict(uvm.cpu_stats()[0]), tuple(uvm.cached_pages())
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.whole
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_the_next_player_gets_what_the_last_one_would_have(design: str) -> None:

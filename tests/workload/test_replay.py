@@ -69,6 +69,7 @@ def shipped() -> Trace:
     return read_trace(bundled_trace())
 
 
+@pytest.mark.rotated(2)
 def test_the_trace_that_ships_replays_in_order(uvm: uvmfree.Uvm, shipped: Trace) -> None:
     trace = shipped
     if trace.ncpus > NCPUS:

@@ -29,6 +29,7 @@ def a_trace(tmp_path: Path, npages: int) -> Trace:
     )
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_r18_a_trace_of_twice_the_memory_is_replayed_whole(design: str, tmp_path: Path) -> None:
     """What the trace leaves allocated is resident or in swap, what it frees is gone; runs are no part of the map."""
@@ -59,6 +60,7 @@ def test_r18_a_trace_of_twice_the_memory_is_replayed_whole(design: str, tmp_path
         assert uvm.uvmexp.free == uvm.param.npages
 
 
+@pytest.mark.rotated(2)
 def test_an_allocation_that_gets_no_page_has_failed_and_its_free_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

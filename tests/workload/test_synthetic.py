@@ -26,6 +26,7 @@ def test_pingpong_allocates_and_frees_on_every_cpu(design: str, pages: int) -> N
         uvm.audit()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("pages", [1, PARCEL_PAGES, PARCEL_PAGES * PARCELS_MAX + 1, 1000])
 @pytest.mark.parametrize("design", uvmfree.DESIGNS)
 def test_handoff_allocates_on_one_cpu_and_frees_on_the_next(design: str, pages: int) -> None:

@@ -183,6 +183,7 @@ def test_a_cpu_that_goes_gives_its_trees_back_and_one_that_comes_begins_with_non
 # Raced: in virtual time, where words are swapped in any order that a seed gives, and on threads.
 
 
+@pytest.mark.sampled(2, batons=1)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_allocation_fails_while_a_page_is_free(seed: int) -> None:
     """All CPUs take all there is, and get it: also what is on its way from a tree to another CPU just then.
