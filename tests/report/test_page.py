@@ -210,7 +210,6 @@ def test_a_timeline_marks_redistributions_and_the_daemon() -> None:
         assert rows[lane][0] == str(len(here))
 
 
-@pytest.mark.rotated(2)
 def test_long_timelines_are_thinned_but_keep_their_extremes() -> None:
     records = [record(rows=1000, events=3000, seed=seed, ncpus=8) for seed in range(6)]
     drawn = section(page(*records), "timeline").all("figure")
