@@ -124,3 +124,12 @@ def test_pages_that_come_singly_gather_in_the_oldest_magazine(boot: Boot) -> Non
 def test_a_bad_size_is_refused(size: Any, said: str) -> None:
     with pytest.raises(uvmfree.ParamError, match=said):
         uvmfree.boot(design="magazines", M=size)
+
+
+def test_of_two_magazines_that_are_handed_back_the_warm_one_goes_out_first(boot: Boot) -> None:
+    uvm = boot(ncpus=1)
+    cpu, held = own(uvm), [take(own(uvm)) for _ in range(2 * M)]
+    free_all(cpu, held)
+    assert (len(cpu.loaded[0]), len(cpu.previous[0])) == (M, M)
+    assert uvm.redistribute() == 2 * M
+    assert take(cpu) is held[-1]
