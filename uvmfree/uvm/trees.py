@@ -191,6 +191,19 @@ class Trees:
             for row in range(tree * self.rows, (tree + 1) * self.rows):
                 bits[row] = children[row] = 0
 
+    def fill(self) -> int:
+        """Have all frames free, where none was; plainly. Return how many."""
+        counts, children, bits = (words.view() for words in (self.counts, self.children, self.bits))
+        for number, tree in enumerate(self.stands):
+            counts[number] = len(tree.frames)
+            for at in range(0, len(tree.frames), ROW):
+                row, there = tree.first_row + at // ROW, min(ROW, len(tree.frames) - at)
+                bits[row] = (1 << there) - 1
+                children[row - row % self.child_rows] += there
+            for pg in tree.frames:
+                pg.on = tree
+        return self.free()
+
     def change(self, pg: VmPage, n: int) -> int:
         """Let a page be free, with `n` 1, or not, with -1, but for the tree's count; plainly. Return its tree."""
         slot, tree = pg.pfn + self.offsets[pg.free_list], self.tree_of(pg)

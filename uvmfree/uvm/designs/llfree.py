@@ -51,9 +51,7 @@ class LlfreeTunables:
     """The tunables of LLFree."""
 
     tree_pages: int | None = tunable(
-        None,
-        "pages",
-        "of a tree; None: 2048 as shipped, halved down to 512 while there are fewer than 64 trees a CPU",
+        None, "pages", "of a tree; None: 2048 as shipped, halved to 512 while there are fewer than 64 trees a CPU"
     )
 
     def __post_init__(self) -> None:
@@ -171,10 +169,8 @@ class Llfree(Design[LlfreeCpu]):
     @classmethod
     def traits(cls, param: Param, tunables: LlfreeTunables) -> Traits:
         """Nothing is cached, though much is reserved."""
-        cached = replace(
-            super().traits(param, tunables), bound=0, freed="store", lifo=False, colors=None, zeros=False
-        )
-        return replace(cached, free="all", short="all", gate="system")
+        of_all = replace(super().traits(param, tunables), free="all", short="all", gate="system")
+        return replace(of_all, bound=0, freed="store", lifo=False, colors=None, zeros=False)
 
     def __init__(self, state: UvmState) -> None:
         """Cut RAM into trees."""
@@ -202,6 +198,10 @@ class Llfree(Design[LlfreeCpu]):
         else:
             self.trees.counts.view()[self.trees.change(pg, 1)] += 1
             self.counted.set(1 + self.counted.pages)
+
+    def fill(self) -> None:
+        """Let all be free."""
+        self.counted.set(self.trees.fill())
 
     def splice(self, part: PageList) -> None:
         """Never called: no CPU has a list."""
