@@ -153,3 +153,13 @@ def test_a_magazine_is_filled_whole_or_not(boot: Boot, left: int, cached: int) -
     cpu = own(uvm)
     assert take(cpu).free_list == 0
     assert (uvm.cached_pages()[0], cpu.stats().filled) == (cached, 1 + cached)
+
+
+def test_where_the_cached_freelist_has_run_dry_the_others_are_asked(boot: Boot) -> None:
+    uvm = boot(nfreelists=2, ncpus=1)
+    cpu, held = own(uvm), []
+    while (pg := cpu.pagealloc(use_reserve=True)) is not None:
+        held.append(pg)
+    assert len(held) >= 256 - uvm.uvmexp.reserve_kernel
+    assert {pg.free_list for pg in held} == {0, 1}
+    free_all(cpu, held)
