@@ -215,3 +215,12 @@ def test_spinners_pause_no_shorter_than_the_least_backoff(backoff_max: int) -> N
         return schedule(machine, [(cpu, 10 * cpu) for cpu in range(6)])
 
     assert seen(backoff_max) == seen(4)
+
+
+def test_work_takes_no_time_back() -> None:
+    """A clock that went back would let a strand do what others have already seen undone."""
+    machine = machine_of(VirtualMachine)
+    machine.charge(0)
+    with pytest.raises(ParamError, match=r"charge\(-1\): must be nanoseconds, 0 or more"):
+        machine.charge(-1)
+    assert machine.clock_ns() == 0

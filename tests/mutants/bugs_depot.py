@@ -117,7 +117,7 @@ BUGS: Final = (
     Mutant(
         "rescue forgotten",
         f"{_DEPOT}:DepotCpu._finish",
-        (become("self._design.rescue(self, want)", "False"),),
+        (become("self._design.rescue(self, want, color)", "None"),),
         "an allocation fails when the locks of those who have pages are held",
         "false out-of-memory, when it is least wanted",
         f"{_OF_DEPOT}::test_a_page_of_a_cpu_whose_lock_is_held_is_waited_for_with_no_lock_held",
@@ -216,7 +216,7 @@ BUGS: Final = (
     Mutant(
         "rest of the stores is nobody's",
         f"{_DEPOT}:Depot.rescue",
-        (become("and cpu.receive(self.lift(cpu.index, want, cpu._room())) > 0", "and False"),),
+        (become("and cpu.receive(self.lift(cpu.index, want, cpu._room()))", "and False"),),
         "what is left to exchanges that other sockets may have begun is given to nobody",
         "allocations fail while pages are free above the reserve (R6)",
         machine("depot, sockets"),

@@ -296,7 +296,9 @@ class VirtualMachine:
         self.scheduler.sleep(round(seconds * NS))
 
     def charge(self, ns: int) -> None:
-        """Let time pass in work of the strand's own, with the jitter of such work."""
+        """Let time pass in work of the strand's own, with the jitter of such work; ParamError if it is negative."""
+        if ns < 0:
+            raise ParamError(f"charge({ns}): must be nanoseconds, 0 or more")
         scheduler = self.scheduler
         scheduler.now += round(ns * scheduler.current.jitter())
 

@@ -78,14 +78,8 @@ class DepotCpu(PercpuCpu):
         return found
 
     def _finish(self, want: Want, found: Found | None, asked: int | None, color: int | None) -> VmPage | None:
-        """Look once more with everything stopped before it fails, and again where others were faster."""
-        while found is None and self._design.rescue(self, want):
-            self._acquire()
-            try:
-                found, _ = self._search(want, self._start_color(color))
-            finally:
-                self._release()
-        return super()._finish(want, found, asked, color)
+        """Look once more with everything stopped before it fails."""
+        return super()._finish(want, found or self._design.rescue(self, want, color), asked, color)
 
     def _fetch(self, want: Want, free_list: int, start: int, span: int) -> Found | None:
         """Take as many units from the depot as there are credits; what the reserve keeps stays there (R6)."""
@@ -142,6 +136,11 @@ class DepotCpu(PercpuCpu):
         self._spill_at = 0
         return moved
 
+    def own(self, want: Want, color: int | None) -> Found | None:
+        """Take a page that came from elsewhere, of the first freelist of which one did; with the guard held."""
+        came = [one for one in want.freelists if any(map(len, chain(*(rows[one] for rows in self.grid))))]
+        return self._search(replace(want, freelists=(came[0],)), self._start_color(color))[0]
+
     def chop(self) -> list[PageList]:
         """Chain all that is cached; with the guard held. O(pages)."""
         return self.chain(npages) if (npages := self.cached()) else []
@@ -197,13 +196,18 @@ class Depot(UnitsDesign[DepotCpu]):
                         return True
         return False
 
-    def rescue(self, cpu: DepotCpu, want: Want) -> bool:
-        """Do the same with everything stopped, no lock held before; False: no page that it may have is free."""
+    def rescue(self, cpu: DepotCpu, want: Want, color: int | None) -> Found | None:
+        """Do the same with everything stopped, no lock held before; None: no page that it may have is free.
+
+        => The page is taken before the locks are dropped: else the next who looks so would have it.
+        """
         with self.stopped("uvm_rescue"):
             cpu.check_running()
-            if any(self._rob(lender, cpu, want) for lender in self.cpus):
-                return True
-            return cpu.may_take(self.store.free, want) and cpu.receive(self.lift(cpu.index, want, cpu._room())) > 0
+            if any(self._rob(lender, cpu, want) for lender in self.cpus) or (
+                cpu.may_take(self.store.free, want) and cpu.receive(self.lift(cpu.index, want, cpu._room()))
+            ):
+                return cpu.own(want, color)
+        return None
 
     def _rob(self, lender: DepotCpu, cpu: DepotCpu, want: Want) -> int:
         room = cpu._room() + 1  # one page goes out; what is cached may be of other freelists
