@@ -8,6 +8,7 @@ from tests.mutants.suites import machine, schedules
 _DEPOT, _UNITS, _CREDITS = "uvmfree.uvm.designs.depot", "uvmfree.uvm.units", "uvmfree.uvm.credits"
 _HANDS_BACK = "uvm/designs/test_depot_hands_back.py"
 _OF_DEPOT, _OF_UNITS, _OF_CREDITS = "uvm/designs/test_depot.py", "uvm/test_units.py", "uvm/test_credits.py"
+_LOOK, _OF_LOOK = "uvmfree.uvm.lastlook", "uvm/test_lastlook.py"
 
 BUGS: Final = (
     Mutant(
@@ -117,10 +118,26 @@ BUGS: Final = (
     Mutant(
         "rescue forgotten",
         f"{_DEPOT}:DepotCpu._finish",
-        (become("self._design.rescue(self, want, color)", "None"),),
+        (become("self._design.last.find(self, want, color)", "None"),),
         "an allocation fails when the locks of those who have pages are held",
         "false out-of-memory, when it is least wanted",
         f"{_OF_DEPOT}::test_a_page_of_a_cpu_whose_lock_is_held_is_waited_for_with_no_lock_held",
+    ),
+    Mutant(
+        "answer to another's want",
+        f"{_LOOK}:LastLook.find",
+        (become("want.freelists, want.use_reserve, self._lwp_of()", "()"),),
+        "who waited for another's last look has its answer, whatever the two asked for",
+        "the pagedaemon, which may use the reserve, fails because a user may not (R6)",
+        f"{_OF_LOOK}::test_the_answer_to_another_want_is_none_to_this_one",
+    ),
+    Mutant(
+        "answer of before the search",
+        f"{_LOOK}:LastLook.find",
+        (become("self._in_vain.get(what, 0) > cpu.looks", "self._in_vain.get(what, 0) >= cpu.looks"),),
+        "a look in vain that was over before the search began answers it",
+        "an allocation fails beside a page that was freed in between",
+        f"{_OF_LOOK}::test_nor_does_it_if_another_one_has_ended_since_that_found_a_page",
     ),
     Mutant(
         "steals of every freelist",
@@ -215,7 +232,7 @@ BUGS: Final = (
     ),
     Mutant(
         "rest of the stores is nobody's",
-        f"{_DEPOT}:Depot.rescue",
+        f"{_DEPOT}:Depot._look",
         (become("and cpu.receive(self.lift(cpu.index, want, cpu._room()))", "and False"),),
         "what is left to exchanges that other sockets may have begun is given to nobody",
         "allocations fail while pages are free above the reserve (R6)",

@@ -274,7 +274,7 @@ BUGS: Final = (
     Mutant(
         "CPU locks in the wrong order",
         f"{_DESIGN}:Design.stopped",
-        (become("with held(outer):", "with held(reversed(outer)):"),),
+        (become("held(inner[:-1])", "held(reversed(inner[:-1]))"),),
         "contiguous allocation takes the CPU locks from the last to the first",
         "a deadlock with recolouring, detach and the audit, which take them in order",
         machine("percpu"),

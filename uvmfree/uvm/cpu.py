@@ -223,13 +223,16 @@ class Cpu(IdleZero, base=True):
         if asked is not None:
             self._kick_if_short(asked)
             if pg is None and self._retries and self._state.relieve():
-                self._acquire()
-                try:
-                    found, _ = self._search(want, self._start_color(color))
-                finally:
-                    self._release()
-                return self._finish(want, found, None, color)
+                return self._finish(want, self._search_again(want, color), None, color)
         return pg
+
+    def _search_again(self, want: Want, color: int | None) -> Found | None:
+        """Find a page after all, with what others have freed meanwhile; no lock is held."""
+        self._acquire()
+        try:
+            return self._search(want, self._start_color(color))[0]
+        finally:
+            self._release()
 
     def _want(self, zero: bool, use_reserve: bool, strat: str, free_list: int) -> Want:
         """Return what a caller wants; ArgumentError names what cannot be."""

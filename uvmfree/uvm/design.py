@@ -248,22 +248,27 @@ class Design(Locked, Generic[C]):
     # What the system calls.
 
     @contextmanager
-    def stopped(self, caller: str) -> Iterator[None]:
+    def stopped(self, caller: str, needless: Callable[[], bool] = lambda: False) -> Iterator[bool]:
         """Hold every lock; on the way out the shared counters follow what was done to the store.
 
+        => `needless()` is asked with the first lock held. If it is true no other one is taken, and False is yielded.
         => ClosedError if the system was closed. After an error nothing is settled: nothing may have changed.
         """
-        *outer, last = self._stoppers[caller]
-        with held(outer):
-            with last:
-                self.state.check_open()
-                before = self.lag()  # nothing, or a count went astray: that is for the audit to find
-                yield
-                pages, zeropages = (now - then for now, then in zip(self.lag(), before, strict=True))
-                if not self.cpu_locks:
-                    self.cpus[0].publish(pages, zeropages)
-            if self.cpu_locks:
-                self.cpus[0].publish(pages, zeropages)  # any CPU's updaters will do: all guards are held
+        first, *inner = self._stoppers[caller]
+        with first:
+            if needless():
+                yield False
+                return
+            with held(inner[:-1]):
+                with held(inner[-1:]):
+                    self.state.check_open()
+                    before = self.lag()  # nothing, or a count went astray: that is for the audit to find
+                    yield True
+                    pages, zeropages = (now - then for now, then in zip(self.lag(), before, strict=True))
+                    if not self.cpu_locks:
+                        self.cpus[0].publish(pages, zeropages)
+                if self.cpu_locks:
+                    self.cpus[0].publish(pages, zeropages)  # any CPU's updaters will do: all guards are held
 
     def lag(self) -> tuple[int, int]:
         """Return by how much uvmexp.free and .zeropages are behind the store; under its locks."""

@@ -1,6 +1,6 @@
 """A page that was found with everything stopped is taken before anybody else may look."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.uvm.designs.depots import boot, depot_of
@@ -14,20 +14,20 @@ def test_who_comes_right_after_a_rescue_does_not_have_its_page() -> None:
         while (pg := thief.pagealloc()) is not None:
             last = pg
         other.pagefree(last)
-        trylocks, stopped, had = depot._others, depot.stopped, list[VmPage | None]()
+        trylocks, stopped, had = depot._others, depot.last._stopped, list[VmPage | None]()
         depot._others = [uvm.design.guard(index).handle("busy") for index in range(3)]
         depot._others[1].try_acquire = lambda: False
 
         @contextmanager
-        def followed(caller: str) -> Iterator[None]:
-            with stopped(caller):
-                yield
+        def followed(needless: Callable[[], bool]) -> Iterator[bool]:
+            with stopped(needless) as everything:
+                yield everything
             if not had:
                 depot._others = trylocks
                 had.append(None)
                 had[0] = late.pagealloc()
 
-        depot.stopped = followed  # type: ignore[method-assign]
+        depot.last._stopped = followed
         assert thief.pagealloc() is last
         assert had == [None]
         uvm.audit()

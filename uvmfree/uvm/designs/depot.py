@@ -7,7 +7,7 @@ A hit is percpu's. The store is a stack of *units* under uvm_fpageqlock: lists o
     overflow   chain as many units off the cold ends, own lock only, then push them
     pull       before either, if short of credits: an idle CPU's, or half of what another has more, pages included
     idle       a CPU without an operation for 100 ms gives its pages back; one that works is never flushed
-    steal      if the store has none: a unit of any CPU's, by trylock; then with everything stopped; then fail
+    steal      if the store has none: a unit of any CPU's, by trylock; then all stopped (uvm/lastlook.py); then fail
 
 => A CPU with all 16 credits takes uvm_fpageqlock once in 512 operations at most, for 16 items, if units are whole and
    its pages of one freelist.
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 from uvmfree.kern.lock import LockHandle
@@ -30,6 +31,7 @@ from uvmfree.param import PAGES_MAX, Param, seconds, tunable, whole, yes_or_no
 from uvmfree.uvm.cpu import Found, Want
 from uvmfree.uvm.credits import Credits
 from uvmfree.uvm.designs.percpu import Percpu, PercpuCpu, PercpuTunables
+from uvmfree.uvm.lastlook import LastLook
 from uvmfree.uvm.locked import tried
 from uvmfree.uvm.page import PageList, VmPage
 from uvmfree.uvm.sockets import UnitsDesign
@@ -59,13 +61,13 @@ class DepotTunables:
 class DepotCpu(PercpuCpu):
     """A CPU of the proposal but for miss and overflow. `_bound`: a page less than its credits allow."""
 
-    __slots__ = ("_parts", "_socket")
+    __slots__ = ("_parts", "_socket", "looks")
 
     _design: Depot  # type: ignore[assignment]  # it is no Percpu, and nothing here takes it for one
 
     def setup(self) -> None:
         """Take a handle of the depot's lock."""
-        self._by_color, self._socket = False, self._design.socket_of(self.index)
+        self._by_color, self._socket, self.looks = False, self._design.socket_of(self.index), 0
         parts = [(part, self.handle(lock, "uvm_pagealloc")) for lock, part in self._design.guarded()]
         self._parts = parts[self._socket :] + parts[: self._socket]
         self._bound = self._design.most(self.index) - 1
@@ -75,11 +77,12 @@ class DepotCpu(PercpuCpu):
         found = super()._get(want, start)
         if found is None and self._design.steal(self, want) and (found := super()._get(want, start)) is not None:
             return *found[:2], False  # it was no page of its own list (R11)
+        self.looks = self._design.last.done
         return found
 
     def _finish(self, want: Want, found: Found | None, asked: int | None, color: int | None) -> VmPage | None:
         """Look once more with everything stopped before it fails."""
-        return super()._finish(want, found or self._design.rescue(self, want, color), asked, color)
+        return super()._finish(want, found or self._design.last.find(self, want, color), asked, color)
 
     def _fetch(self, want: Want, free_list: int, start: int, span: int) -> Found | None:
         """Take as many units from the depot as there are credits; what the reserve keeps stays there (R6)."""
@@ -136,11 +139,6 @@ class DepotCpu(PercpuCpu):
         self._spill_at = 0
         return moved
 
-    def own(self, want: Want, color: int | None) -> Found | None:
-        """Take a page that came from elsewhere, of the first freelist of which one did; with the guard held."""
-        came = [one for one in want.freelists if any(map(len, chain(*(rows[one] for rows in self.grid))))]
-        return self._search(replace(want, freelists=(came[0],)), self._start_color(color))[0]
-
     def chop(self) -> list[PageList]:
         """Chain all that is cached; with the guard held. O(pages)."""
         return self.chain(npages) if (npages := self.cached()) else []
@@ -153,7 +151,7 @@ class DepotCpu(PercpuCpu):
 
 
 class Depot(UnitsDesign[DepotCpu]):
-    """The design. `credits`, `store`: who guards them is said there. `_others`: the CPUs' locks, to be tried for."""
+    """The design. `credits`, `store`, `last`: who guards them is said there. `_others`: CPUs' locks, to be tried."""
 
     name = "depot"
     summary = "our answer: units of pages by pointer over a shared stack, a budget of credits that follows the load"
@@ -169,6 +167,7 @@ class Depot(UnitsDesign[DepotCpu]):
         self.credits.watch(
             state.machine.clock_ns, lambda i: (cpu := self.cpus[i]).frees - cpu.booked + cpu.cpuhit + cpu.cpumiss
         )
+        self.last = LastLook(partial(self.stopped, "uvm_rescue"), self._look, state.lwp_of)
         super().__init__(state)
         self._others = [mutex.handle("uvm_pull") for mutex in self.cpu_locks]
         self._stoppers["uvm_rescue"] = self.all_locks("uvm_rescue")
@@ -196,18 +195,14 @@ class Depot(UnitsDesign[DepotCpu]):
                         return True
         return False
 
-    def rescue(self, cpu: DepotCpu, want: Want, color: int | None) -> Found | None:
-        """Do the same with everything stopped, no lock held before; None: no page that it may have is free.
-
-        => The page is taken before the locks are dropped: else the next who looks so would have it.
-        """
-        with self.stopped("uvm_rescue"):
-            cpu.check_running()
-            if any(self._rob(lender, cpu, want) for lender in self.cpus) or (
-                cpu.may_take(self.store.free, want) and cpu.receive(self.lift(cpu.index, want, cpu._room()))
-            ):
-                return cpu.own(want, color)
-        return None
+    def _look(self, cpu: DepotCpu, want: Want, color: int | None) -> Found | None:
+        """Take a page from a CPU that has one, or from the store, with everything stopped; None: it may have none."""
+        if not any(self._rob(lender, cpu, want) for lender in self.cpus) and not (
+            cpu.may_take(self.store.free, want) and cpu.receive(self.lift(cpu.index, want, cpu._room()))
+        ):
+            return None
+        came = [one for one in want.freelists if any(map(len, chain(*(rows[one] for rows in cpu.grid))))]
+        return cpu._search(replace(want, freelists=(came[0],)), cpu._start_color(color))[0]
 
     def _rob(self, lender: DepotCpu, cpu: DepotCpu, want: Want) -> int:
         room = cpu._room() + 1  # one page goes out; what is cached may be of other freelists
