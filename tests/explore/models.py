@@ -11,6 +11,7 @@ from tests.explore.everything import Everything
 from tests.explore.explorer import Outcome, explore_programs
 from tests.explore.hotplug import FpageqlockHotplugging, Hotplugging
 from tests.explore.idling import FpageqlockIdling, Idling
+from tests.explore.lastlooks import LastLooks
 from tests.explore.pages import (
     BoundedCounting,
     BoundedPages,
@@ -64,6 +65,9 @@ PAGING: Final = (
 RESERVES: Final = ("alloc.alloc/alloc.zalloc/give.redistribute", "zalloc.alloc.alloc/alloc.alloc.alloc/redistribute")
 
 DEPOT: Final = ("uvmfree/uvm/designs/depot.py", "uvmfree/uvm/sockets.py", "uvmfree/uvm/units.py")
+
+LOOKS: Final = ("uvmfree/uvm/designs/depot.py", "uvmfree/uvm/lastlook.py")
+LAST: Final = ("alloc/alloc/alloc", "alloc.alloc/alloc/alloc", "alloc.alloc/alloc.alloc/", "alloc.alloc.alloc/alloc/")
 
 CLOSING: Final = (
     "alloc.zalloc/call.run/close",
@@ -168,6 +172,7 @@ _ALL: Final = (
     Model("reserves-refill", RefillReserves, Reserves.PARTS, RESERVES),
     Model("reserves-depot", DepotReserves, Reserves.PARTS, RESERVES, traced=DEPOT),
     Model("reserves-sockets", SocketReserves, Reserves.PARTS, RESERVES, traced=DEPOT),
+    Model("last-looks", LastLooks, LastLooks.PARTS, LAST, exhaust=("alloc/alloc/",), traced=LOOKS),
     Model("idle", Idling, Idling.PARTS, IDLE, ops_max=2, exhaust=("alloc/idle_one/run",)),
     Model("idle-fpageqlock", FpageqlockIdling, Idling.PARTS, IDLE, ops_max=2),
 )

@@ -132,6 +132,14 @@ BUGS: Final = (
         f"{_OF_LOOK}::test_the_answer_to_another_want_is_none_to_this_one",
     ),
     Mutant(
+        "no answer for want of a look",
+        f"{_LOOK}:LastLook.find",
+        (become("if self._in_vain.get(what, 0) > cpu.looks:", "if True:"),),
+        "who waited while another looked gives up, though that one found a page",
+        "of two CPUs that are out of memory one fails beside a free page",
+        schedules("last-looks"),
+    ),
+    Mutant(
         "answer of before the search",
         f"{_LOOK}:LastLook.find",
         (become("self._in_vain.get(what, 0) > cpu.looks", "self._in_vain.get(what, 0) >= cpu.looks"),),
