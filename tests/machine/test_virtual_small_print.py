@@ -224,3 +224,21 @@ def test_work_takes_no_time_back() -> None:
     with pytest.raises(ParamError, match=r"charge\(-1\): must be nanoseconds, 0 or more"):
         machine.charge(-1)
     assert machine.clock_ns() == 0
+
+
+def test_who_drops_a_lock_outside_of_time_drops_it_at_its_clock() -> None:
+    """The holder ran ahead to 500 in one go. Who comes at 100, and runs after it, does not have the lock before."""
+    machine, seen = machine_of(VirtualMachine), list[int]()
+    mutex = machine.mutex(BIG)
+
+    def audits() -> None:
+        with mutex.handle("uvm_audit"):
+            machine.charge(500)
+
+    def comes() -> None:
+        machine.sleep(100e-9)
+        with mutex.handle("b"):
+            seen.append(machine.clock_ns())
+
+    run(machine, [(0, audits), (1, comes)])
+    assert seen == [500 + 10]
