@@ -87,3 +87,41 @@ def test_the_clock_of_who_joins_a_strand_that_is_behind_does_not_go_back() -> No
     machine.charge(9_000)
     assert machine.join(behind, 1.0)
     assert machine.clock_ns() == 9_000
+
+
+def test_a_strand_that_sleeps_by_itself_lets_the_main_strand_look() -> None:
+    """Nobody else has anything to do before, so it need not be switched for its sleep; for who stands by it must."""
+    machine, slept, told = VirtualMachine(), 0, list[bool]()
+
+    def sleeps() -> None:
+        nonlocal slept
+        while not told and slept < 100_000:
+            slept += 1
+            machine.sleep(1e-6)
+
+    tasks = [machine.spawn("sleeps", sleeps), machine.spawn("later", lambda: machine.sleep(1.0))]
+    assert not machine.wait_for(tasks, lambda: True)
+    assert slept < 1000
+    told.append(True)
+    assert machine.wait_for(tasks, lambda: False)
+
+
+def test_an_interrupt_that_comes_as_its_wait_ends_is_kept_for_the_next_one() -> None:
+    machine = VirtualMachine()
+    scheduler = machine.scheduler
+
+    class Struck(type(scheduler)):  # type: ignore[misc]
+        __slots__ = ()
+
+        def park(self, awaits: object, deadline_ns: int | None = None) -> bool:
+            self.interrupt(KeyboardInterrupt())
+            return True
+
+    task = machine.spawn("other", lambda: machine.sleep(1.0))
+    kind = type(scheduler)
+    scheduler.__class__ = Struck
+    assert scheduler.stand_by("a wait", 10)
+    scheduler.__class__ = kind
+    with pytest.raises(KeyboardInterrupt):
+        machine.sleep(0.5)
+    assert machine.wait_for([task], lambda: False)
