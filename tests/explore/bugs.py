@@ -68,7 +68,9 @@ spill_without_the_global_lock = changed(PercpuCpu, "_overflow", ("[self._fpageql
 spill_counted_after_others_can_take = changed(
     Bound, "hand_back", ("self.gave(pages,", "self.gave(sum(map(len, parts)),")
 )
-run_taken_without_the_cpu_locks = changed(Design, "stopped", ("with held(outer):", "if True:"))
+run_taken_without_the_cpu_locks = changed(
+    Design, "stopped", ("with first:", "if True:"), ("with held(inner[:-1]):", "if True:")
+)
 locks_of_cpus_in_descending_order = changed(Design, "all_locks", ("*self.cpu_locks,", "*self.cpu_locks[::-1],"))
 global_lock_before_the_cpu_lock = changed(
     Design,
