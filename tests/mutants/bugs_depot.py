@@ -143,7 +143,7 @@ BUGS: Final = (
         "answer of before the search",
         f"{_LOOK}:LastLook.find",
         (become("self._in_vain.get(what, 0) > cpu.looks", "self._in_vain.get(what, 0) >= cpu.looks"),),
-        "a look in vain that was over before the search began answers it",
+        "a look that found nothing, and was over before the search began, answers it",
         "an allocation fails beside a page that was freed in between",
         f"{_OF_LOOK}::test_nor_does_it_if_another_one_has_ended_since_that_found_a_page",
     ),

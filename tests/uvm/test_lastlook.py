@@ -1,7 +1,7 @@
 """The last look before an allocation fails: who looks, who has another's answer, who searches once more."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -120,7 +120,7 @@ def test_a_cpu_that_was_stopped_meanwhile_is_refused_and_finds_nothing() -> None
 
 
 def test_who_has_the_answer_of_another_takes_one_lock_and_not_all() -> None:
-    with boot(npages=1024, ncpus=4, lockstat=True, redistribute_min_gap_s=3600) as uvm:
+    with closing(boot(npages=1024, ncpus=4, lockstat=True)) as uvm:  # without threads: nobody else looks
         last, (first, second, *_) = depot_of(uvm).last, uvm.cpus
         while first.pagealloc() is not None:
             pass

@@ -1,7 +1,7 @@
 """A page that was found with everything stopped is taken before anybody else may look."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from tests.uvm.designs.depots import boot, depot_of
 from uvmfree.uvm.page import VmPage
@@ -9,7 +9,7 @@ from uvmfree.uvm.page import VmPage
 
 def test_who_comes_right_after_a_rescue_does_not_have_its_page() -> None:
     """Else CPUs that are out of memory could take the last pages from each other for ever."""
-    with boot(npages=1024, ncpus=3, redistribute_min_gap_s=3600) as uvm:
+    with closing(boot(npages=1024, ncpus=3)) as uvm:  # without threads: no daemon drains meanwhile
         depot, (thief, other, late) = depot_of(uvm), uvm.cpus
         while (pg := thief.pagealloc()) is not None:
             last = pg
